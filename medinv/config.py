@@ -1,0 +1,119 @@
+"""Frozen models of the YAML files in configs/. Unknown keys are errors; values may be overridden as `section.key=value`."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from medinv.errors import ConfigError
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Frozen):
+    """Which images. `path_variable` names the environment variable that holds the folder of outside data."""
+
+    set: Literal["chest-xray", "phantoms"]
+    size: int = Field(ge=16, multiple_of=16)
+    path_variable: str | None = None
+    counts: tuple[int, int, int] | None = None  # phantoms: training, validation and test images
+
+
+class ModelConfig(_Frozen):
+    """The network. `invertible`: Haar levels of ActNorm, inverted convolution and affine coupling. `twin`: ordinary convolutions."""
+
+    kind: Literal["invertible", "twin"] = "invertible"
+    classes: tuple[str, ...] = Field(min_length=2)
+    mean: float  # grey levels
+    std: float = Field(gt=0)
+    depths: tuple[int, ...]  # convolutions a level
+    hidden: tuple[int, ...]  # width of the coupling networks (invertible) or of the convolutions (twin), a level
+    clamp: float = Field(default=0.6, gt=0)  # bound on a coupling's log-scale
+    separation: float = Field(default=4.0, gt=0)  # distance of the class means before training
+
+    @model_validator(mode="after")
+    def _one_width_a_level(self) -> "ModelConfig":
+        if len(self.depths) != len(self.hidden):
+            raise ValueError(f"depths and hidden must have one entry a level; got {len(self.depths)} and {len(self.hidden)}")
+        return self
+
+
+class TrainConfig(_Frozen):
+    """The recipe."""
+
+    epochs: int = Field(ge=1)
+    batch: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    warmup: int = Field(default=2, ge=0)  # epochs
+    weight_decay: float = Field(default=1e-4, ge=0)
+    clip: float = Field(default=2.0, gt=0)  # gradient norm
+    average: float = Field(default=0.998, ge=0, lt=1)  # decay of the exponential moving average of the weights
+    cross_entropy: float = Field(default=0.03, ge=0)  # its weight beside the negative log-likelihood a dimension
+    shift: int = Field(default=4, ge=0)  # augmentation: pixels
+    gain: float = Field(default=0.0, ge=0)  # augmentation: relative contrast
+    offset: float = Field(default=0.0, ge=0)  # augmentation: grey levels
+
+
+class CardTexts(_Frozen):
+    """The sentences of the model card that no run can measure."""
+
+    title: str
+    task: str
+    intended_use: str
+    training_data: str
+    data_licence: str
+    modalities: tuple[str, ...]
+    body_parts: tuple[str, ...]
+    limits: tuple[str, ...]
+    not_tested: tuple[str, ...]
+
+
+class Config(_Frozen):
+    """One experiment: data, model, recipe, seed and what its card says."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    seed: int = 0
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig
+    card: CardTexts
+
+    def sha256(self) -> str:
+        """Hash of the whole configuration, canonical JSON."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def load_config(path: str | Path, overrides: tuple[str, ...] = ()) -> Config:
+    """Read a YAML file, apply overrides such as `train.epochs=3`, and check it. Raises ConfigError that names file and key."""
+    try:
+        tree = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError as error:
+        raise ConfigError("no such configuration; see configs/", path=path) from error
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"expected a readable YAML file: {error}", path=path) from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"expected a mapping at the top; got {type(tree).__name__}", path=path)
+    for override in overrides:
+        _override(tree, override)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigError(problems, path=path) from error
+
+
+def _override(tree: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"expected an override such as train.epochs=3; got {text!r}")
+    *parents, leaf = key.split(".")
+    for name in parents:
+        tree = tree.get(name)
+        if not isinstance(tree, dict):
+            raise ConfigError(f"override {text!r}: there is no section {name!r}")
+    tree[leaf] = yaml.safe_load(value)

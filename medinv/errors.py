@@ -1,0 +1,89 @@
+"""Every exception that medinv raises.
+
+    MedinvError
+    ├── ConfigError              a configuration file or override that cannot be used
+    ├── ShapeError               a tensor of the wrong shape, dtype or range
+    ├── SingularError            a layer that has no (stable) inverse
+    ├── ModelError               a model that cannot be used
+    │   ├── ModelNotFoundError       no such name or folder
+    │   └── IntegrityError           weights that do not match their card
+    ├── DataError                an input that cannot be used
+    │   ├── MissingDataError         a path or data set that is not there
+    │   ├── NotDicomError            a file that is not DICOM
+    │   ├── HeaderError              a DICOM header that cannot be trusted
+    │   ├── PixelDataError           pixel data that are absent, truncated or cannot be decoded
+    │   └── ArchiveError             a zip that is damaged, unsafe or too large
+    └── OutputError              a result that cannot be written
+
+Each carries a `code` (stable, for machines), the `stage` at which it was met, and, where one file is to blame, its `path`.
+"""
+
+from pathlib import Path
+
+
+class MedinvError(Exception):
+    """Root of the tree. The message says what was expected, what came and what to do."""
+
+    code = "error"
+    stage = "run"
+
+    def __init__(self, message: str, *, path: str | Path | None = None, stage: str | None = None):
+        super().__init__(message)
+        self.message = message
+        self.path = None if path is None else str(path)
+        self.stage = stage or type(self).stage
+
+    def __str__(self) -> str:
+        return self.message if self.path is None else f"{self.path}: {self.message}"
+
+
+class ConfigError(MedinvError):
+    code, stage = "config", "config"
+
+
+class ShapeError(MedinvError):
+    code, stage = "shape", "network"
+
+
+class SingularError(MedinvError):
+    code, stage = "singular", "network"
+
+
+class ModelError(MedinvError):
+    code, stage = "model", "model"
+
+
+class ModelNotFoundError(ModelError):
+    code = "model-not-found"
+
+
+class IntegrityError(ModelError):
+    code = "model-integrity"
+
+
+class DataError(MedinvError):
+    code, stage = "data", "read"
+
+
+class MissingDataError(DataError):
+    code = "missing"
+
+
+class NotDicomError(DataError):
+    code = "not-dicom"
+
+
+class HeaderError(DataError):
+    code, stage = "header", "header"
+
+
+class PixelDataError(DataError):
+    code, stage = "pixel-data", "pixels"
+
+
+class ArchiveError(DataError):
+    code, stage = "archive", "archive"
+
+
+class OutputError(MedinvError):
+    code, stage = "output", "write"

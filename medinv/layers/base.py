@@ -1,0 +1,132 @@
+"""The one protocol of the library, and the two ways to combine layers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from medinv.errors import ShapeError
+
+
+class Invertible(nn.Module, ABC):
+    """A bijection `y = f(x)` between batches of tensors, with its inverse and its volume change.
+
+    Shapes: `x` is (N, C, *size); `log_det` is (N,), the natural logarithm of |det df/dx| for each image.
+    Layers hold in float32 and float64, on any device, and after their weights change. Concrete layers are final: they are not subclassed.
+    """
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def inverse(self, y: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def log_det(self, x: Tensor) -> Tensor: ...
+
+    def call_and_log_det(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """`(f(x), log_det(x))`; layers whose two results share work override it."""
+        return self(x), self.log_det(x)
+
+    def initialise(self, x: Tensor) -> Tensor:
+        """Set weights that depend on data from a first batch (Kingma and Dhariwal 2018, ActNorm); returns `f(x)`."""
+        return self(x)
+
+    def condition_number(self, x: Tensor, iterations: int = 30) -> Tensor:
+        """Ratio (N,) of the largest to the smallest singular value of the Jacobian at `x`.
+
+        Layers that know it override this. Otherwise it is `|J| |J^-1|`, each norm by power iteration on `J^T J`: a lower estimate that
+        grows towards the truth with `iterations`.
+        """
+        x = x.detach()
+        with torch.no_grad():
+            y = self(x)
+        return jacobian_norm(self.forward, x, iterations) * jacobian_norm(self.inverse, y, iterations)
+
+
+class Chain(Invertible):
+    """Layers one after another: `f = f_n o ... o f_1`, `log_det = sum of log_det`."""
+
+    def __init__(self, *layers: Invertible):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def __iter__(self) -> Iterator[Invertible]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def inverse(self, y: Tensor) -> Tensor:
+        for layer in reversed(self.layers):
+            y = layer.inverse(y)
+        return y
+
+    def log_det(self, x: Tensor) -> Tensor:
+        return self.call_and_log_det(x)[1]
+
+    def call_and_log_det(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        total = x.new_zeros(x.shape[0])
+        for layer in self.layers:
+            x, log_det = layer.call_and_log_det(x)
+            total = total + log_det
+        return x, total
+
+    def initialise(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer.initialise(x)
+        return x
+
+
+class Inverse(Invertible):
+    """The inverse of a layer, as a layer: `Inverse(f)(y) = f.inverse(y)`, `log_det(y) = -f.log_det(f.inverse(y))`."""
+
+    def __init__(self, layer: Invertible):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer.inverse(x)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return self.layer(y)
+
+    def log_det(self, x: Tensor) -> Tensor:
+        return self.call_and_log_det(x)[1]
+
+    def call_and_log_det(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.layer.inverse(x)
+        return y, -self.layer.log_det(y)
+
+    def condition_number(self, x: Tensor, iterations: int = 30) -> Tensor:
+        return self.layer.condition_number(self.layer.inverse(x), iterations)
+
+
+def jacobian_norm(function, x: Tensor, iterations: int) -> Tensor:
+    """Largest singular value (N,) of the Jacobian of `function` at `x` (N, ...), by power iteration on `J^T J` (seeded, so repeatable)."""
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+    axes = tuple(range(1, x.ndim))
+    for _ in range(iterations):
+        v = v / torch.linalg.vector_norm(v, dim=axes, keepdim=True).clamp_min(1e-300 if x.dtype == torch.float64 else 1e-30)
+        _, jv = torch.func.jvp(function, (x,), (v,))
+        _, pull = torch.func.vjp(function, x)
+        v = pull(jv)[0]
+    return torch.linalg.vector_norm(jv, dim=axes)
+
+
+def check_images(x: Tensor, channels: int | None, layer: str, *, multiple_of: int = 1) -> None:
+    """Raise ShapeError unless `x` is a floating (N, channels, H, W) batch with H and W divisible by `multiple_of`."""
+    wanted = f"(N, {'C' if channels is None else channels}, H, W)"
+    if x.ndim != 4 or (channels is not None and x.shape[1] != channels):
+        raise ShapeError(f"{layer} expects images of shape {wanted}; got {tuple(x.shape)}")
+    if not x.is_floating_point():
+        raise ShapeError(f"{layer} expects a floating-point tensor; got {x.dtype}; convert it with .float() or .double()")
+    if x.shape[2] % multiple_of or x.shape[3] % multiple_of or 0 in x.shape[2:]:
+        raise ShapeError(f"{layer} expects height and width divisible by {multiple_of}; got {tuple(x.shape)}; pad or resize the image")

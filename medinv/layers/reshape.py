@@ -1,0 +1,58 @@
+"""Layers that trade resolution for channels."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from medinv.layers.base import Invertible, check_images
+
+
+class _Orthonormal(Invertible):
+    """A fixed orthonormal map: volume and lengths are kept."""
+
+    def log_det(self, x: Tensor) -> Tensor:
+        return x.new_zeros(x.shape[0])
+
+    def condition_number(self, x: Tensor, iterations: int = 0) -> Tensor:
+        """Exact: 1."""
+        return x.new_ones(x.shape[0])
+
+
+class Squeeze(_Orthonormal):
+    """(N, C, H, W) -> (N, C f^2, H/f, W/f): each f x f block becomes channels. Bit-exact."""
+
+    def __init__(self, factor: int = 2):
+        super().__init__()
+        self.factor = factor
+
+    def extra_repr(self) -> str:
+        return f"factor={self.factor}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_images(x, None, "Squeeze", multiple_of=self.factor)
+        return F.pixel_unshuffle(x, self.factor)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        check_images(y, None, "Squeeze.inverse")
+        return F.pixel_shuffle(y, self.factor)
+
+
+class Haar(_Orthonormal):
+    """One level of the orthonormal Haar transform, (N, C, H, W) -> (N, 4C, H/2, W/2); the C averages come first, then the details. Exact in algebra."""
+
+    def __init__(self):
+        super().__init__()
+        rows = [[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]
+        self.register_buffer("basis", torch.tensor(rows, dtype=torch.float32) / 2, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_images(x, None, "Haar", multiple_of=2)
+        n, c, h, w = x.shape
+        blocks = F.pixel_unshuffle(x, 2).view(n, c, 4, h // 2, w // 2)
+        return torch.einsum("jk,nckhw->njchw", self.basis, blocks).reshape(n, 4 * c, h // 2, w // 2)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        check_images(y, None, "Haar.inverse")
+        n, c, h, w = y.shape
+        blocks = torch.einsum("jk,njchw->nckhw", self.basis, y.view(n, 4, c // 4, h, w))
+        return F.pixel_shuffle(blocks.reshape(n, c, h, w), 2)

@@ -1,0 +1,33 @@
+"""Ordinary counterparts of the invertible models, for comparison."""
+
+from torch import Tensor, nn
+
+
+class Twin(nn.Module):
+    """The ordinary network of the same depth: zero-padded 3x3 convolutions, batch normalisation, ReLU, strided by average pooling.
+
+    Images (N, 1, H, W) in grey levels -> logits (N, K). As many 3x3 convolutions a level as the invertible trunk, after the same first halving.
+    """
+
+    def __init__(self, mean: float, std: float, depths: tuple[int, ...], widths: tuple[int, ...], classes: tuple[str, ...]):
+        super().__init__()
+        self.mean, self.std, self.classes = mean, std, classes
+        layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
+        channels = 4
+        for level, (depth, width) in enumerate(zip(depths, widths)):
+            if level:
+                layers.append(nn.AvgPool2d(2))
+            for _ in range(depth):
+                layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+                channels = width
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(channels, len(classes)))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Pooled features (N, C)."""
+        return self.body((x - self.mean) / self.std).mean((2, 3))
+
+    def logits(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+    forward = logits

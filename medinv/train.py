@@ -1,0 +1,151 @@
+"""Training: one loop, read from top to bottom. Each epoch leaves a checkpoint, so that an interrupted run goes on where it stood."""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from medinv.config import Config, TrainConfig
+from medinv.data.augment import augmentation
+from medinv.data.labelled import LabelledImages, Part
+from medinv.errors import ModelError
+from medinv.models.build import build
+from medinv.models.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training images did. Likelihood is in bits a pixel; None for a network that has none."""
+
+    number: int
+    cross_entropy: float
+    bits_per_pixel: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with its averaged weights, in evaluation mode, and how it came to be."""
+
+    model: nn.Module
+    epochs: tuple[Epoch, ...]
+    device: str
+
+    @property
+    def seconds(self) -> float:
+        return sum(epoch.seconds for epoch in self.epochs)
+
+
+def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoint: Path | None = None, report: Callable[[Epoch], None] = lambda epoch: None) -> Trained:
+    """Train the network of `config` on `data.train`; resumes from `checkpoint` if that file stands.
+
+    Invertible classifiers minimise -log p(x, y) a dimension, on grey levels dequantised by U(-0.5, 0.5), plus `cross_entropy` times the
+    cross-entropy of the label; twins minimise the cross-entropy alone. Raises ModelError if a loss is no longer finite.
+    """
+    recipe = config.train
+    torch.manual_seed(config.seed)
+    model = build(config).to(device)
+    if isinstance(model, Classifier):
+        first = np.random.default_rng(config.seed).permutation(len(data.train))[: 4 * recipe.batch]
+        with torch.no_grad():
+            model.trunk.initialise(_dequantised(torch.from_numpy(data.train.images[first]).float().to(device)))
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
+    optimiser = torch.optim.AdamW(_groups(model, recipe.weight_decay), lr=recipe.learning_rate, betas=(0.9, 0.99))
+    steps = len(data.train) // recipe.batch
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_cosine(recipe.warmup * steps, recipe.epochs * steps))
+    parts = {"model": model, "average": average, "optimiser": optimiser, "schedule": schedule}
+    epochs = _resume(checkpoint, parts, config)
+
+    for number in range(len(epochs), recipe.epochs):
+        start, losses = time.monotonic(), []
+        model.train()
+        torch.manual_seed(config.seed * 100_000 + number)
+        augment = augmentation(recipe, config.data.size, config.seed * 100_000 + number)
+        order = np.random.default_rng((config.seed, number)).permutation(len(data.train))
+        for step in range(steps):
+            batch = order[step * recipe.batch : (step + 1) * recipe.batch]
+            images = augment(data.train.images[batch]).to(device)
+            labels = torch.from_numpy(data.train.labels[batch]).to(device)
+            loss, cross_entropy, bits = _objective(model, images, labels, recipe)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+            if not torch.isfinite(norm):
+                raise ModelError(f"the loss of epoch {number + 1} is not finite; lower train.learning_rate or model.clamp", stage="train")
+            optimiser.step()
+            schedule.step()
+            average.update_parameters(model)
+            losses.append((cross_entropy, bits))
+        mean_ce, mean_bits = np.mean(losses, axis=0)
+        epochs.append(Epoch(number + 1, float(mean_ce), float(mean_bits) if isinstance(model, Classifier) else None, time.monotonic() - start))
+        report(epochs[-1])
+        _save(checkpoint, parts, config, epochs)
+    return Trained(average.module.eval(), tuple(epochs), device)
+
+
+def _objective(model: nn.Module, images: Tensor, labels: Tensor, recipe: TrainConfig) -> tuple[Tensor, float, float]:
+    """The loss, and for the record the cross-entropy and the bits a pixel."""
+    if not isinstance(model, Classifier):
+        cross_entropy = F.cross_entropy(model.logits(images), labels)
+        return cross_entropy, cross_entropy.item(), 0.0
+    likelihoods, logits = model.log_likelihoods(_dequantised(images))
+    nll = -likelihoods.gather(1, labels[:, None]).mean() / images[0].numel()
+    cross_entropy = F.cross_entropy(logits, labels)
+    return nll + recipe.cross_entropy * cross_entropy, cross_entropy.item(), nll.item() / math.log(2)
+
+
+def _dequantised(images: Tensor) -> Tensor:
+    """Grey levels plus U(-0.5, 0.5): a density on reals that integrates to the probability of the stored integers (1511.01844)."""
+    return images + torch.rand_like(images) - 0.5
+
+
+def _groups(model: nn.Module, weight_decay: float) -> list[dict]:
+    """Decay the kernels of ordinary networks only: inverted kernels, class means, scales and biases keep their size."""
+    free, decayed = [], []
+    for name, parameter in model.named_parameters():
+        ordinary = not isinstance(model, Classifier) or ".net." in name
+        (decayed if ordinary and parameter.ndim > 1 else free).append(parameter)
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+
+def _warm_cosine(warmup: int, total: int) -> Callable[[int], float]:
+    def factor(step: int) -> float:
+        cosine = (1 + math.cos(math.pi * max(0, step - warmup) / max(1, total - warmup))) / 2
+        return min(1.0, (step + 1) / max(1, warmup)) * (cosine + 0.005)
+
+    return factor
+
+
+def _save(path: Path | None, parts: dict, config: Config, epochs: list[Epoch]) -> None:
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {name: part.state_dict() for name, part in parts.items()}
+    temporary = path.with_suffix(".tmp")
+    torch.save({"config": config.sha256(), "epochs": [vars(epoch) for epoch in epochs], **state}, temporary)
+    os.replace(temporary, path)
+
+
+def _resume(path: Path | None, parts: dict, config: Config) -> list[Epoch]:
+    if path is None or not path.is_file():
+        return []
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if state["config"] != config.sha256():
+        raise ModelError("this checkpoint belongs to another configuration; remove it or name another output folder", path=path, stage="train")
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return [Epoch(**epoch) for epoch in state["epochs"]]
+
+
+@torch.no_grad()
+def predict(model: nn.Module, part: Part, *, dtype: torch.dtype = torch.float32, batch: int = 128) -> Tensor:
+    """Logits (N, K) of a part's images, without augmentation."""
+    return torch.cat([model.logits(torch.from_numpy(part.images[i : i + batch]).to(dtype)) for i in range(0, len(part), batch)])
