@@ -115,9 +115,8 @@ def jacobian_norm(function, x: Tensor, iterations: int) -> Tensor:
     axes = tuple(range(1, x.ndim))
     for _ in range(iterations):
         v = v / torch.linalg.vector_norm(v, dim=axes, keepdim=True).clamp_min(1e-300 if x.dtype == torch.float64 else 1e-30)
-        _, jv = torch.func.jvp(function, (x,), (v,))
-        _, pull = torch.func.vjp(function, x)
-        v = pull(jv)[0]
+        jv = torch.autograd.functional.jvp(function, x, v)[1]
+        v = torch.autograd.functional.vjp(function, x, jv)[1]
     return torch.linalg.vector_norm(jv, dim=axes)
 
 

@@ -45,10 +45,16 @@ class InvertibleConv2d(Invertible):
 
     def inverse(self, y: Tensor) -> Tensor:
         check_images(y, self.channels, "InvertibleConv2d.inverse")
-        z = y.double()
-        if self.bias is not None:
-            z = z - self.bias.double()[:, None, None]
-        return spectral.apply_symbol(self._factor((y.shape[2], y.shape[3])), z).to(y.dtype)
+        factor = self._factor((y.shape[2], y.shape[3]))
+        with torch.no_grad():
+            x = spectral.apply_symbol(factor, self._unbiased(y).double())
+        if torch.is_grad_enabled():
+            # One step of iterative refinement. Its value changes nothing but rounding; its derivatives are those of the implicit function.
+            x = x + spectral.apply_symbol(factor, (y - self(x.to(y.dtype))).double())
+        return x.to(y.dtype)
+
+    def _unbiased(self, y: Tensor) -> Tensor:
+        return y if self.bias is None else y - self.bias[:, None, None]
 
     def _factor(self, size: tuple[int, int]) -> Tensor:
         weight = self.weight.detach()
