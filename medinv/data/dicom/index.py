@@ -1,0 +1,118 @@
+"""Which images a set of files, folders and zips holds, from their headers alone."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pydicom
+
+from medinv.data.dicom import archive
+from medinv.data.dicom.header import read_header
+from medinv.data.dicom.records import Broken, Index, Instance, Skipped, Study
+from medinv.data.dicom.selection import select, uid_of
+from medinv.data.dicom.walk import Candidate, walk
+from medinv.errors import DataError, MedinvError, PixelDataError
+
+__all__ = ["Broken", "Index", "Instance", "Skipped", "Study", "index", "open_dataset"]
+
+Record = Instance | Skipped | Broken
+
+
+def index(
+    inputs: Sequence[Path], *, limits: archive.Limits = archive.LIMITS, on_file: Callable[[str], None] | None = None
+) -> Index:
+    """Index files, folders (recursively, whatever the names) and zips (read in memory).
+
+    Every file handed in becomes exactly one Instance, Skipped or Broken; no single file makes this raise. Headers only. The order
+    depends on the files alone: by study, series, then position along the slice normal (or InstanceNumber), then SOP Instance UID. Of
+    files with one SOP Instance UID the first by source is kept. `on_file` is called with each source, for a progress bar.
+    """
+    studies: dict[str, list[Record]] = defaultdict(list)
+    loose: list[Record] = []
+    for found in sorted(_records(inputs, limits, on_file), key=lambda record: record.source):
+        (studies[found.study_uid] if found.study_uid else loose).append(found)
+    _mark_duplicates([*studies.values(), loose])
+    named = [_study(uid, records) for uid, records in sorted(studies.items())]
+    return Index(tuple(named + [_study(None, [record]) for record in loose]))
+
+
+def _records(inputs: Sequence[Path], limits: archive.Limits, on_file: Callable[[str], None] | None) -> Iterable[Record]:
+    for found in walk(inputs, limits):
+        record = _record(found) if isinstance(found, Candidate) else found
+        if on_file:
+            on_file(record.source)
+        yield record
+
+
+def _record(candidate: Candidate) -> Record:
+    location, study_uid = candidate.location, None
+    try:
+        header = read_header(location, named=candidate.named)
+        if header is None:
+            return Skipped(location.source, None, None, "not-dicom", "not DICOM")
+        study_uid = uid_of(header.fields, "StudyInstanceUID", location)
+        return select(header, location, study_uid)
+    except MedinvError as error:
+        return Broken(location.source, study_uid, error)
+
+
+def _mark_duplicates(groups: Iterable[list[Record]]) -> None:
+    """Replace every image whose SOP Instance UID was met before, in order of source."""
+    places = [(record.source, group, i) for group in groups for i, record in enumerate(group) if isinstance(record, Instance)]
+    first: dict[str, str] = {}
+    for source, group, i in sorted(places, key=lambda place: place[0]):
+        record = group[i]
+        original = first.setdefault(record.sop_uid, source)
+        if original != source:
+            message = f"same SOP Instance UID as {original}"
+            group[i] = Skipped(source, record.study_uid, record.sop_uid, "duplicate", message)
+
+
+def _study(uid: str | None, records: list[Record]) -> Study:
+    instances = [record for record in records if isinstance(record, Instance)]
+    return Study(
+        uid,
+        instances=tuple(_ordered(instances)),
+        skipped=tuple(record for record in records if isinstance(record, Skipped)),
+        broken=tuple(record for record in records if isinstance(record, Broken)),
+    )
+
+
+def _ordered(instances: list[Instance]) -> list[Instance]:
+    series: dict[str, list[Instance]] = defaultdict(list)
+    for instance in instances:
+        series[instance.series_uid or ""].append(instance)
+    return [instance for _, members in sorted(series.items()) for instance in _slices(members)]
+
+
+def _slices(series: list[Instance]) -> list[Instance]:
+    """Along the normal if all slices of a series face one way, else by InstanceNumber (those without one last)."""
+    depths = [instance.geometry.depth for instance in series]
+    reference = series[0].geometry.orientation
+    parallel = None not in depths and all(_close(instance.geometry.orientation, reference) for instance in series)
+    keys = depths if parallel else [0.0] * len(series)
+    number = [float("inf") if instance.number is None else instance.number for instance in series]
+    order = sorted(range(len(series)), key=lambda i: (keys[i], number[i], series[i].sop_uid))
+    return [series[i] for i in order]
+
+
+def _close(a: tuple[float, ...] | None, b: tuple[float, ...] | None) -> bool:
+    return a is not None and b is not None and max(abs(x - y) for x, y in zip(a, b, strict=True)) < 1e-3
+
+
+def open_dataset(instance: Instance) -> pydicom.Dataset:
+    """The whole data set of an image, in memory. It holds patient identifiers: keep them out of logs and results.
+
+    Raises PixelDataError if the file cannot be parsed to its end, DataError if it is no longer the file that was indexed,
+    MissingDataError or ArchiveError if it cannot be opened.
+    """
+    content = instance.location.read()
+    try:
+        dataset = pydicom.dcmread(content, force=True)
+        sop_uid = str(dataset.get("SOPInstanceUID") or dataset.file_meta.get("MediaStorageSOPInstanceUID")).strip()
+    except Exception as error:  # pydicom's parser raises whatever it met: struct.error, EOFError, zlib.error, KeyError, ...
+        message = f"the file cannot be parsed to its end ({type(error).__name__}): it is truncated or damaged"
+        raise PixelDataError(message, path=instance.source, stage="read") from error
+    if sop_uid != instance.sop_uid:
+        raise DataError("the file is another one than when it was indexed: index it again", path=instance.source)
+    return dataset

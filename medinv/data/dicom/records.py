@@ -1,0 +1,95 @@
+"""What an index holds: every file handed in is exactly one Instance, Skipped or Broken."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from medinv.data.dicom.geometry import Geometry
+from medinv.data.dicom.location import Location
+from medinv.errors import MedinvError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """An image that the network can be shown, known from its header. No patient identifiers are kept."""
+
+    source: str
+    location: Location
+    study_uid: str | None
+    series_uid: str | None
+    sop_uid: str
+    sop_class: str | None
+    modality: str | None
+    body_part: str | None
+    view: str | None
+    laterality: str | None
+    image_type: tuple[str, ...]
+    photometric: str
+    rows: int
+    columns: int
+    frames: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    transfer_syntax: str
+    lossy: bool
+    number: int | None  # InstanceNumber
+    acquisition: int | None
+    echo: float | None  # EchoTime, ms
+    b_value: float | None  # s/mm2
+    geometry: Geometry = field(default_factory=Geometry)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is in order but not for the network."""
+
+    source: str
+    study_uid: str | None
+    sop_uid: str | None
+    code: str  # stable, for machines
+    message: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A file that cannot be used, with the typed error that says why."""
+
+    source: str
+    study_uid: str | None
+    error: MedinvError
+
+
+@dataclass(frozen=True)
+class Study:
+    """The files of one study, in reading order. `uid` is None for a file that names no study: each has a Study of its own."""
+
+    uid: str | None
+    instances: tuple[Instance, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    broken: tuple[Broken, ...] = ()
+
+
+@dataclass(frozen=True)
+class Index:
+    """All files handed in."""
+
+    studies: tuple[Study, ...]
+
+    @property
+    def instances(self) -> Iterator[Instance]:
+        return (instance for study in self.studies for instance in study.instances)
+
+    @property
+    def skipped(self) -> Iterator[Skipped]:
+        return (skipped for study in self.studies for skipped in study.skipped)
+
+    @property
+    def broken(self) -> Iterator[Broken]:
+        return (broken for study in self.studies for broken in study.broken)
+
+    def counts(self) -> dict[str, int]:
+        """`files` is the sum of the other three."""
+        kinds = {name: sum(1 for _ in getattr(self, name)) for name in ("instances", "skipped", "broken")}
+        return {"files": sum(kinds.values()), **kinds}

@@ -1,0 +1,116 @@
+"""Which files are images for the network, and why the others are not."""
+
+import re
+
+from pydicom.uid import UID, UID_dictionary
+
+from medinv.data.dicom.fields import Fields
+from medinv.data.dicom.geometry import read_geometry
+from medinv.data.dicom.header import Header
+from medinv.data.dicom.location import Location
+from medinv.data.dicom.records import Instance, Skipped
+from medinv.errors import HeaderError, PixelDataError
+
+_DICOMDIR = "1.2.840.10008.1.3.10"
+_LOSSY = {
+    "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55",
+    "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.93", "1.2.840.10008.1.2.4.203",
+}  # fmt: skip
+_SAFE_UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
+
+
+def uid_of(fields: Fields, keyword: str, location: Location) -> str | None:
+    """A UID, or None if absent. Raises HeaderError for one that could not safely name a file."""
+    values = [value for value in fields.texts(keyword) if value]
+    if not values:
+        return None
+    if len(values) > 1 or not _SAFE_UID.fullmatch(values[0]):
+        raise HeaderError(f"{keyword} is no valid UID (digits and dots, at most 64)", path=location.source)
+    return values[0]
+
+
+def select(header: Header, location: Location, study_uid: str | None) -> Instance | Skipped:
+    """The file as an image for the network, or the reason why it is not one.
+
+    Raises HeaderError for a header that contradicts itself, PixelDataError for an image without its pixel data.
+    """
+    sop_uid = uid_of(header.fields, "SOPInstanceUID", location) or header.meta_instance
+    exclusion = _exclusion(header, location)
+    if exclusion:
+        return Skipped(location.source, study_uid, sop_uid, *exclusion)
+    if sop_uid is None:
+        raise HeaderError("the image has no SOPInstanceUID, so that no result could refer to it", path=location.source)
+    return _instance(header, location, study_uid, sop_uid)
+
+
+def _exclusion(header: Header, location: Location) -> tuple[str, str] | None:
+    fields = header.fields
+    sop_class = header.meta_class or fields.text("SOPClassUID")
+    if sop_class == _DICOMDIR:
+        return "dicomdir", "DICOMDIR: an index, not an image"
+    if header.pixels is None:
+        return _without_pixels(header, sop_class, location)
+    if header.pixels != "PixelData":
+        return "float-pixel-data", f"{header.pixels}: floating-point pixels are not read yet"
+    if (frames := _count(fields, "NumberOfFrames", location, default=1)) > 1:
+        return "multi-frame", f"{frames} frames: multi-frame images are not read yet"
+    photometric = fields.text("PhotometricInterpretation")
+    if photometric is None:
+        raise HeaderError("the image has no PhotometricInterpretation", path=location.source)
+    if photometric not in ("MONOCHROME1", "MONOCHROME2") or _count(fields, "SamplesPerPixel", location, default=1) > 1:
+        return "colour", f"{photometric if photometric.isprintable() else 'unknown'}: colour images are not read yet"
+    return None
+
+
+def _without_pixels(header: Header, sop_class: str | None, location: Location) -> tuple[str, str]:
+    if header.cut:
+        raise HeaderError("the file ends within its header: it is truncated", path=location.source)
+    if header.fields.has("PixelDataProviderURL"):
+        return "remote-pixels", "the pixels lie at another place, which is not visited"
+    name = UID(sop_class).name if sop_class in UID_dictionary else "unknown kind"
+    if header.fields.has("Rows"):
+        raise PixelDataError(f"{name}: rows and columns are announced, but the pixel data are absent: truncated?", path=location.source)
+    if "Image Storage" in name:
+        return "no-pixel-data", f"{name}: a header alone, without rows, columns or pixel data"
+    return "no-pixel-data", f"{name}: holds no image"
+
+
+def _instance(header: Header, location: Location, study_uid: str | None, sop_uid: str) -> Instance:
+    fields = header.fields
+    allocated = _count(fields, "BitsAllocated", location)
+    stored = _count(fields, "BitsStored", location, default=allocated)
+    high = fields.integer("HighBit")
+    high = stored - 1 if high is None else high
+    if allocated not in (1, 8, 16, 32) or not stored - 1 <= high < allocated:
+        raise HeaderError(
+            f"expected 1, 8, 16 or 32 bits allocated that hold the bits stored, found {allocated} allocated, {stored} stored, high bit {high}",
+            path=location.source,
+        )
+    lossy = (fields.text("LossyImageCompression") or "00") != "00" or header.syntax in _LOSSY
+    rows, columns = _count(fields, "Rows", location), _count(fields, "Columns", location)
+    geometry = read_geometry(fields)
+    return Instance(
+        source=location.source, location=location, study_uid=study_uid,
+        series_uid=uid_of(fields, "SeriesInstanceUID", location), sop_uid=sop_uid, sop_class=fields.text("SOPClassUID") or header.meta_class,
+        modality=fields.text("Modality"), body_part=fields.text("BodyPartExamined"), view=fields.text("ViewPosition"),
+        laterality=fields.text("ImageLaterality") or fields.text("Laterality"), image_type=fields.texts("ImageType"),
+        photometric=fields.text("PhotometricInterpretation") or "", rows=rows, columns=columns, frames=1,
+        bits_allocated=allocated, bits_stored=stored, high_bit=high, signed=fields.integer("PixelRepresentation") == 1,
+        transfer_syntax=header.syntax, lossy=lossy, number=fields.integer("InstanceNumber"), acquisition=fields.integer("AcquisitionNumber"),
+        echo=_number(fields, "EchoTime"), b_value=_number(fields, "DiffusionBValue"), geometry=geometry, warnings=tuple(fields.warnings),
+    )  # fmt: skip
+
+
+def _count(fields: Fields, keyword: str, location: Location, default: int | None = None) -> int:
+    """A positive integer. Raises HeaderError if it is not one, or is absent without a default."""
+    value = fields.integer(keyword)
+    if value is None and default is not None and not fields.has(keyword):
+        return default
+    if value is None or value < 1:
+        raise HeaderError(f"{keyword} is absent or no positive number: the image cannot be understood without it", path=location.source)
+    return value
+
+
+def _number(fields: Fields, keyword: str) -> float | None:
+    values = fields.numbers(keyword, 1)
+    return values[0] if values else None

@@ -1,0 +1,61 @@
+"""MONAI pipelines from a decoded image to the network."""
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Compose, Lambda, Resize
+from monai.utils import SpaceKeys
+
+from medinv.data.dicom.geometry import affine
+from medinv.data.dicom.pixels import Pixels
+from medinv.data.dicom.records import Instance
+from medinv.errors import ShapeError
+
+
+def as_metatensor(pixels: Pixels, instance: Instance) -> MetaTensor:
+    """Display grey levels as a MetaTensor (1, H, W) uint8 with an affine (4, 4) from (row, column, slice) to mm, axes R A S.
+
+    `meta` records how the grey levels came about; it names no patient.
+    """
+    meta = {
+        "source": instance.source,
+        "sop_uid": instance.sop_uid,
+        "series_uid": instance.series_uid,
+        "study_uid": instance.study_uid,
+        "modality": instance.modality,
+        "policy": pixels.policy,
+        "lossy": pixels.lossy,
+        "stored_sha256": pixels.sha256,
+        "original_channel_dim": 0,
+        "space": SpaceKeys.RAS,
+    }
+    return MetaTensor(torch.from_numpy(pixels.display.copy())[None], affine=torch.from_numpy(affine(instance.geometry)), meta=meta)
+
+
+def network_intake(size: int) -> Compose:
+    """Grey levels (1, H, W) in 0..255 to integer grey levels (1, size, size), float32, squashed to the square: a lossy intake.
+
+    Area averages are computed in float64, handed over by MONAI as float32 and rounded half to even: averages of integers lie on a tie
+    exactly or far from it at that precision, so that every machine rounds alike. Takes a MetaTensor, tensor or array; a MetaTensor
+    keeps its meta, its affine follows the new size. Raises ShapeError for another shape or range.
+    """
+    return _GreyCompose([Resize((size, size), mode="area", dtype=torch.float64), Lambda(_to_grey_levels)])
+
+
+class _GreyCompose(Compose):
+    """Looks at its input before MONAI does, which would turn a ShapeError within a transform into a RuntimeError."""
+
+    def __call__(self, input_: torch.Tensor | np.ndarray, *args: object, **kwargs: object) -> MetaTensor:
+        _check(input_)
+        return super().__call__(input_, *args, **kwargs)
+
+
+def _check(image: torch.Tensor | np.ndarray) -> None:
+    if image.ndim != 3 or image.shape[0] != 1 or 0 in image.shape:
+        raise ShapeError(f"expected an image (1, H, W), found {tuple(image.shape)}")
+    if not (image.min() >= 0 and image.max() <= 255):
+        raise ShapeError("expected grey levels in 0..255, found values outside: pass display grey levels")
+
+
+def _to_grey_levels(image: torch.Tensor) -> torch.Tensor:
+    return image.round().clamp(0, 255)
