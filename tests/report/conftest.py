@@ -1,0 +1,116 @@
+"""A card, an explanation and rows with made-up but possible values, for the report's tests."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import BaseModel
+
+from medinv.explain.result import Counterfactual, Evidence, Explanation, Reconstruction
+from medinv.report.content import ImageArrays
+
+MEASURED = {"value": 0.991, "low": 0.984, "high": 0.996, "n": 464}
+
+
+class StandInCard(BaseModel):
+    name: str = "chest-xray"
+    title: str = "Chest X-ray, normal or pneumonia"
+    version: str = "1.0"
+    classes: list[str] = ["normal", "pneumonia"]
+    task: str = "Two-class classification of one frontal chest radiograph"
+    intended_use: str = "Research on exact explanations of classifiers."
+    training_data: str = "Paediatric chest X-rays, squashed to a square."
+    data_licence: str = "CC BY 4.0"
+    splits: dict[str, Any] = {"train": {"images": 3730}, "test": {"images": 464}}
+    metrics: dict[str, Any] = {"auc": MEASURED}
+    calibration: dict[str, Any] = {"temperature": 1.8342}
+    operating_point: dict[str, Any] | None = {"threshold": 0.42, "chosen_on": "the validation split", "sensitivity": MEASURED, "specificity": MEASURED}
+    limits: list[str] = ["One hospital only."]
+    not_tested: list[str] = ["Adults"]
+    intake: dict[str, Any] = {"size": 64}
+    seed: int = 0
+    command: str = "medinv train configs/chest-xray.yaml"
+    commit: str = "0123abc"
+    device: str = "cpu"
+    seconds: float = 512.3
+    parameters: int = 1_234_567
+    convolutions: int = 24
+    weights_sha256: str = "9f" * 32
+    config_sha256: str = "60" * 32
+    data_sha256: str = "fd" * 32
+
+
+def explanation(size: int = 64, exact: bool = True, flipped: bool = True) -> Explanation:
+    rng = np.random.default_rng(0)
+    given = _input(size).astype(float)
+    contributions = rng.normal(0.001, 0.01, (size, size))
+    difference = np.round(rng.normal(0, 8, (size, size)))
+    difference = np.clip(given + difference, 0, 255) - given
+    logit = float(contributions.sum()) - 0.73
+    return Explanation(
+        Reconstruction(given + 1e-12, exact, 8, 3.1e-12 if exact else 0.8, "float64"),
+        Evidence(contributions, -0.73, logit, 3.2e-14),
+        Counterfactual(
+            (given + difference).astype(np.uint8), difference, "normal", -2.1, -2.08, flipped, 7.93, 0.013, (given + difference / 2, given + difference)
+        ),
+    )
+
+
+def _input(size: int) -> np.ndarray:
+    return np.add.outer(np.arange(size), np.arange(size)).astype(np.uint8)
+
+
+@pytest.fixture
+def card() -> StandInCard:
+    return StandInCard()
+
+
+@pytest.fixture
+def make_arrays() -> Callable[..., ImageArrays]:
+    def make(shape: tuple[int, int] = (120, 100), explained: Explanation | None = None, **values: Any) -> ImageArrays:
+        display = np.add.outer(np.arange(shape[0]), np.arange(shape[1])).astype(np.uint8)
+        given = {"aspect": 1.0, "spacing": (0.5, 0.5), "laterality": ("R", "L"), "intake": "Window of the header; squashed to 64 × 64."} | values
+        return ImageArrays(display=display, network_input=_input(64), explanation=explained, **given)
+
+    return make
+
+
+@pytest.fixture
+def explained() -> Explanation:
+    return explanation()
+
+
+@pytest.fixture
+def make_row() -> Callable[..., dict[str, Any]]:
+    def make(**values: Any) -> dict[str, Any]:
+        probabilities = {"normal": 0.027, "pneumonia": 0.973}
+        scope = {"in_scope": True, "score": -4.6, "threshold": -5.9, "reasons": []}
+        row = {
+            "study_uid": "2.25.10",
+            "status": "ok",
+            "error": None,
+            "label": "pneumonia",
+            "probabilities": probabilities,
+            "instances": [{"sop_uid": "2.25.11", "path": "Doe^Jane/1.dcm", "label": "pneumonia", "probabilities": probabilities, "scope": scope}],
+            "reconstruction": {"exact": True, "bits": 8, "max_abs_error": 3.1e-12},
+            "warnings": [],
+            "model": {"name": "chest-xray", "sha256": "9f" * 32},
+            "seconds": 1.2,
+        }
+        return row | values
+
+    return make
+
+
+@pytest.fixture
+def out_of_scope_row(make_row: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    scope = {"in_scope": False, "score": -9.6, "threshold": -5.9, "reasons": ["modality CT is not among CR, DX"]}
+    instance = {"sop_uid": "2.25.11", "path": "1.dcm", "label": "out of scope", "probabilities": {"normal": 0.3128, "pneumonia": 0.6872}, "scope": scope}
+    return make_row(label="out of scope", probabilities={"normal": 0.3128, "pneumonia": 0.6872}, instances=[instance])
+
+
+@pytest.fixture
+def failed_row(make_row: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    error = {"stage": "pixels", "code": "pixel-data", "message": "expected 8192 bytes of pixel data, got 4096; send the file again"}
+    return make_row(status="failed", label=None, probabilities=None, instances=[], reconstruction=None, error=error)
