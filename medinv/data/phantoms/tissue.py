@@ -5,6 +5,8 @@ Each is (mass attenuation coefficient) x (density). Coefficients: J. H. Hubbell 
 to any mixture. Densities: ICRU Report 44; inflated lung 0.26 g/cm3; spongy bone as ICRP Publication 110 has it, 1.18 g/cm3.
 """
 
+import numpy as np
+
 AIR = 0.1875 * 0.001205
 WATER = 0.2059 * 1.000
 FAT = 0.1974 * 0.950
@@ -19,6 +21,6 @@ CORTICAL_BONE = 0.3148 * 1.920
 LEAD = 5.021 * 11.35
 
 
-def hounsfield(mu: float) -> float:
-    """CT number of an attenuation coefficient: 1000 (mu - mu_water) / (mu_water - mu_air), in HU."""
+def hounsfield(mu: np.ndarray) -> np.ndarray:
+    """CT numbers of attenuation coefficients: 1000 (mu - mu_water) / (mu_water - mu_air), in HU."""
     return 1000 * (mu - WATER) / (WATER - AIR)
