@@ -28,8 +28,8 @@ _NOISE_HU = 14.0
 
 @dataclass(frozen=True)
 class Volume:
-    """CT slices from feet to head: hu (S, n, n) int16, mask (S, n, n) bool, positions (S,) of the slices and x = y = `start` of the first pixel's centre,
-    `pixel` and `thickness`: all in mm, DICOM patient coordinates."""
+    """CT slices from feet to head: hu (S, n, n) int16, mask (S, n, n) bool, heights `positions` (S,) of the slices, x = y = `start` of the first
+    pixel's centre, `pixel` and `thickness`: all in mm, DICOM patient coordinates."""
 
     hu: np.ndarray
     mask: np.ndarray
@@ -55,12 +55,13 @@ def volume(phantom: Phantom, slices: int = 14, size: int = 128) -> Volume:
     hu = tissue.hounsfield(np.maximum(mu, 0))
     noise = stream(phantom, 4).standard_normal(hu.shape)
     hu += _NOISE_HU * gaussian_filter(noise, (0, 0.6, 0.6)) / 0.47
-    return Volume(np.clip(np.round(hu), -1024, 3071).astype(np.int16), mask, 10 * heights, float(line[:_FINE].mean() * 10), 10 * pixel, 10 * thickness)
+    hu = np.clip(np.round(hu), -1024, 3071).astype(np.int16)
+    return Volume(hu, mask, 10 * heights, float(line[:_FINE].mean() * 10), 10 * pixel, 10 * thickness)
 
 
 def _solids(phantom: Phantom, line: np.ndarray, height: float) -> np.ndarray:
-    """Attenuation without tubes, and the opacities' mask, on a plane: (2, n, n), rows front to back, columns right to left. Painted in the order of the
-    radiograph's sum."""
+    """Attenuation without tubes, and the opacities' mask, on a plane: (2, n, n), rows front to back, columns right to left. Painted in the order of
+    the radiograph's sum."""
     sx, sy, sz = stretch(phantom.anatomy)
     y = line[:, None] / sy
     flat = np.full_like(line, height / sz)

@@ -1,6 +1,7 @@
 """Phantoms as DICOM: a radiograph (Digital X-Ray or Computed Radiography, for presentation) and an axial CT series.
 
-Patients are invented (PHANTOM^nnn), dates fixed, UIDs derived from the phantom, so that the same phantom gives the same pixels and identifiers anywhere.
+Patients are invented (PHANTOM^nnn), dates fixed, UIDs derived from the phantom, so that the same phantom gives the same pixels
+and identifiers anywhere.
 """
 
 from dataclasses import dataclass

@@ -16,8 +16,8 @@ _BEAMS = 128
 
 
 class Radiographs(NamedTuple):
-    """A labelled set: images (n, size, size) uint8; labels (n,) int64, 1 with an opacity; masks (n, size, size) bool; contrasts (n,) float64, the mean
-    rise in grey levels inside the mask against the clear twin (0 without an opacity); and the phantoms themselves."""
+    """A labelled set: images (n, size, size) uint8; labels (n,) int64, 1 with an opacity; masks (n, size, size) bool; contrasts (n,) float64, the
+    mean rise in grey levels inside the mask against the clear twin (0 without an opacity); and the phantoms themselves."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -29,9 +29,9 @@ class Radiographs(NamedTuple):
 def radiographs(
     n: int, size: int = 64, seed: int = TRAIN_SEED, *, start: int = 0, recipe: Recipe = Recipe(), progress: Callable[[int], None] | None = None
 ) -> Radiographs:
-    """Radiographs start .. start + n - 1 of a seed, as displayed. Image i depends on (seed, i, recipe, size) alone. Raises ConfigError if n or size < 1.
+    """Radiographs start .. start + n - 1 of a seed, as displayed. Image i depends on (seed, i, recipe, size) alone.
 
-    `progress` is called with the number of images done.
+    `progress` is called with the number of images done. Raises ConfigError if n or size < 1 or start < 0.
     """
     if n < 1 or size < 1 or start < 0:
         raise ConfigError(f"radiographs: n and size should be at least 1 and start at least 0; got n={n}, size={size}, start={start}")
@@ -48,8 +48,8 @@ def radiographs(
 def thumbnail(phantom: Phantom, size: int) -> tuple[np.ndarray, np.ndarray, float]:
     """Displayed image (size, size) uint8, mask (size, size) bool and contrast in grey levels of one phantom.
 
-    Exposed on a grid a whole number of times finer (at least 128 beams a side), displayed, then averaged over areas: what becomes of a DICOM radiograph of
-    the same phantom when it is windowed and resized.
+    Exposed on a grid a whole number of times finer (at least 128 beams a side), displayed, then averaged over areas: what becomes of a DICOM
+    radiograph of the same phantom when it is windowed and resized.
     """
     shot = radiograph(phantom, size * -(-_BEAMS // size))
     shown = area_resize(shot.display().astype(float), size)

@@ -45,12 +45,14 @@ PLANS = (
 """Study i of a folder follows plan i modulo their number."""
 
 
-def write_studies(out: Path, n: int = len(PLANS), seed: int = SAMPLE_SEED, *, ct: bool = True, progress: Callable[[int], None] | None = None) -> list[dict]:
+def write_studies(
+    out: Path, n: int = len(PLANS), seed: int = SAMPLE_SEED, *, ct: bool = True, progress: Callable[[int], None] | None = None
+) -> list[dict]:
     """Writes n studies and their truth under `out`; returns what `truth/truth.json` holds, one entry a study.
 
-    `studies/NAME/` holds DICOM alone: `radiograph.dcm` (512 x 512) and, where the plan asks for it and `ct` is true, `ct/*.dcm`, feet to head. `truth/` holds
-    `NAME-mask.png` (white: opacity, in the radiograph's frame) and `NAME-ct-mask.png` (the slices' masks, first slice on top). Raises ConfigError if
-    n < 1, OutputError where `out` cannot be written.
+    `studies/NAME/` holds DICOM alone: `radiograph.dcm` (512 x 512) and, where the plan asks for it and `ct` is true, `ct/*.dcm`, feet to head.
+    `truth/` holds `NAME-mask.png` (white: opacity, in the radiograph's frame) and `NAME-ct-mask.png` (the slices' masks, first slice on top).
+    Raises ConfigError if n < 1, OutputError where `out` cannot be written.
     """
     if n < 1:
         raise ConfigError(f"phantom studies: their number should be at least 1; got {n}")
@@ -74,10 +76,10 @@ def write_study(out: Path, name: str, phantom: Phantom, form: Format = Format(),
         for i, ds in enumerate(ct_datasets(phantom, scan)):
             _save_dicom(out / "studies" / name / "ct" / f"slice-{i + 1:02d}.dcm", ds)
         _save_mask(out / "truth" / f"{name}-ct-mask.png", np.concatenate(scan.mask))
-    rise = display(shot.stored, shot.window).astype(float) - display(shot.clear, shot.window)
+    rise = (display(shot.stored, shot.window).astype(float) - display(shot.clear, shot.window))[shot.mask]
     return {
         "study": name, "study_uid": str(uid(phantom, "study")), "label": ["clear", "opacity"][phantom.label],
-        "kinds": sorted({o.kind for o in phantom.opacities}), "contrast_grey_levels": round(float(rise[shot.mask].mean()), 1) if shot.mask.any() else 0.0,
+        "kinds": sorted({o.kind for o in phantom.opacities}), "contrast_grey_levels": round(float(rise.mean()), 1) if rise.size else 0.0,
         "mask_pixels": int(shot.mask.sum()), "radiograph": asdict(form), "ct": ct, "phantom": asdict(phantom),
     }  # fmt: skip
 

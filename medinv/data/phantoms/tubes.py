@@ -20,7 +20,8 @@ _GENERATIONS = 6
 
 
 class Tube(NamedTuple):
-    """Centre-line samples (P, 3) in patient cm, their arc lengths (P,) in units of the radius, half axes of the section (x and y, z) in cm, and mu, 1/cm."""
+    """Centre-line samples (P, 3) in patient cm, their arc lengths (P,) in units of the radius, half axes of the section (x and y, z) in cm, and
+    mu in 1/cm."""
 
     points: np.ndarray
     arcs: np.ndarray
@@ -152,7 +153,8 @@ def _in_lung(curves: np.ndarray, radius: float, anatomy: Anatomy) -> Tube:
 
 
 _LETTERS = {"L": [((-0.5, 1.0), (-0.5, -1.0)), ((-0.5, -1.0), (0.6, -1.0))],
-            "R": [((-0.5, -1.0), (-0.5, 1.0)), ((-0.5, 1.0), (0.45, 0.9)), ((0.45, 0.9), (0.45, 0.1)), ((0.45, 0.1), (-0.5, 0.0)), ((-0.1, 0.0), (0.6, -1.0))]}  # fmt: skip
+            "R": [((-0.5, -1.0), (-0.5, 1.0)), ((-0.5, 1.0), (0.45, 0.9)), ((0.45, 0.9), (0.45, 0.1)), ((0.45, 0.1), (-0.5, 0.0)),
+                  ((-0.1, 0.0), (0.6, -1.0))]}  # fmt: skip
 
 
 def letter(name: str, centre: tuple[float, float], height: float) -> Tube:
