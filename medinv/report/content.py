@@ -40,9 +40,10 @@ class ImageArrays:
                 raise ShapeError(f"{name}: expected a (H, W) uint8 image, got {array.dtype} {array.shape}; convert it to grey levels 0..255 first")
         if not self.aspect > 0:
             raise ShapeError(f"aspect: expected pixel height over width above 0, got {self.aspect}; use 1.0 where the header says nothing")
-        if self.explanation is not None and self.explanation.evidence.contributions.shape != self.network_input.shape:
-            came = self.explanation.evidence.contributions.shape
-            raise ShapeError(f"explanation: expected maps of the network input's shape {self.network_input.shape}, got {came}; explain this very input")
+        expected = self.network_input.shape
+        came = expected if self.explanation is None else self.explanation.evidence.contributions.shape
+        if came != expected:
+            raise ShapeError(f"explanation: expected maps of the network input's shape {expected}, got {came}; explain this very input")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from medinv.explain.result import Counterfactual
 from medinv.report.content import Balance, ImageContent, balance
 
 LONGEST = 1024  # px, of the native image as drawn
@@ -128,17 +129,25 @@ def panel(image: ImageContent) -> Panel:
     if explanation is None:
         return Panel(image, drawn, bar, grey(given), None)
     decoded, counterfactual = explanation.reconstruction.image, explanation.counterfactual
-    frames = [given, *counterfactual.strip, counterfactual.image]
-    distinct = [frame for index, frame in enumerate(frames) if index == 0 or not np.array_equal(np.rint(frame), np.rint(frames[index - 1]))]
     explained = Explained(
         evidence=signed(explanation.evidence.contributions, EVIDENCE),
         balance=balance(explanation.evidence),
-        frames=tuple(grey(frame) for frame in distinct),
+        frames=tuple(grey(frame) for frame in _frames(given, counterfactual)),
         difference=signed(counterfactual.difference, CHANGE),
         decoded=grey(decoded),
         error=signed(decoded - given.astype(float), CHANGE, share=1.0),
     )
     return Panel(image, drawn, bar, grey(given), explained)
+
+
+def _frames(given: np.ndarray, counterfactual: Counterfactual) -> list[np.ndarray]:
+    """The strip with the input before it and the counterfactual after it, unless it holds them already."""
+    frames = list(counterfactual.strip)
+    if not frames or not np.array_equal(np.rint(frames[0]), given):
+        frames.insert(0, given)
+    if len(frames) == 1 or not np.array_equal(np.rint(frames[-1]), counterfactual.image):
+        frames.append(counterfactual.image)
+    return frames
 
 
 def _enlarged(image: Image.Image) -> Picture:

@@ -12,7 +12,8 @@ LANG = "en"
 RESEARCH_USE = "Research use, not for diagnosis"
 DISCLAIMER_LABEL = "The label is the output of a research model. It is not a finding, and it is not a substitute for a reading by a radiologist."
 DISCLAIMER_COUNTERFACTUAL = (
-    "A counterfactual shows what this model would need to see to answer otherwise. It does not show what a healthy patient, or this patient, looks like."
+    "A counterfactual shows what this model would need to see to answer otherwise. "
+    "It does not show what a healthy patient, or this patient, looks like."
 )
 
 # Headings and labels
@@ -22,14 +23,15 @@ STUDY, IMAGE, MODEL, NO_STUDY = "Study", "Image", "Model", "no study UID"
 AT_A_GLANCE = "Checks of this result"
 OUT_OF_SCOPE = "Out of scope"
 NO_LABEL = "No label is given"
-FAILED, SKIPPED, CLASSIFIED = "Not classified: the study failed", "Not classified: the study was skipped", "Classified"
+FAILED, SKIPPED = "Not classified: the study failed", "Not classified: the study was skipped"
 WARNINGS, WARNING = "Warnings", "Warning"
 NATIVE_HEADING = "The image"
 EVIDENCE_HEADING = "Evidence, pixel by pixel"
 EVIDENCE_SLIDER = "Strength of the evidence overlay"
 EVIDENCE_UNIT = "log-odds per pixel"
 STEP_SLIDER = "Step from the input to the counterfactual"
-COUNTERFACTUAL, INPUT, RECONSTRUCTION, DIFFERENCE, ERROR = "Counterfactual", "Network input", "Decoded", "Difference", "Error"
+COUNTERFACTUAL, INPUT, DIFFERENCE = "Counterfactual", "Network input", "Difference"
+GIVEN, DECODED, ERROR = "Input", "Decoded", "Error"
 STRIP_HEADING = "On the way"
 DIFFERENCE_UNIT = "grey levels (of 255)"
 DARKER, BRIGHTER = "darker", "brighter"
@@ -42,22 +44,20 @@ OTHER_HEADING = "All images of this study"
 DISCLAIMERS_HEADING = "How to read this page"
 LIMITS, NOT_TESTED, METRICS, CALIBRATION, INTAKE, SPLITS = "Limits", "Not tested on", "Measured", "Calibration", "Intake", "Split"
 INTENDED_USE, TRAINED_ON, DATA_LICENCE, TASK, CLASSES = "Intended use", "Trained on", "Licence of the data", "Task", "Classes"
-ORIGIN, HASHES = "How the weights came to be", "Hashes"
-OPERATING_POINT = "Operating point"
+ORIGIN = "How the weights came to be"
+OPERATING_POINT = "operating point"
 MEASURE, VALUE, INTERVAL, CASES = "Measure", "Value", "95 % interval", "Cases"
-LABEL, PROBABILITY, FLAGS, REPORT, STATUS, REASON, UID, STAGE, CODE = (
-    "Label", "Probability", "Flags", "Report", "Status", "Reason", "UID", "Stage", "Code"
-)  # fmt: skip
-OPEN, NOT_SHOWN, NONE = "Open", "not drawn", "none"
-FILTER_TEXT, FILTER_LABEL, ALL, SORT_BY = "Find", "Show", "All", "Sort by"
-NO_MATCH = "No study matches the filter."
+LABEL, PROBABILITY, FLAGS, REPORT = "Label", "Probability", "Flags", "Report"
+STATUS, REASON, UID, STAGE = "Status", "Reason", "UID", "stage"
+OPEN, NONE = "Open", "none"
+FILTER_TEXT, FILTER_LABEL, ALL = "Find", "Show", "All"
 FLAG_OUT_OF_SCOPE, FLAG_NOT_EXACT = "out of scope", "reconstruction not exact"
 FLAG_OUTSIDE = ("image out of scope", "images out of scope")
 FLAG_BROKEN = ("file could not be read", "files could not be read")
 FLAG_SKIPPED = ("file skipped", "files skipped")
 FLAG_WARNING = ("warning", "warnings")
 IMAGES = ("image", "images")
-IN_SCOPE_WORD, YES, NO = "in scope", "yes", "no"
+YES, NO = "yes", "no"
 EXCLUDED_NOTE = "File names are left out, since they may name a patient; the study's row in results.jsonl has them."
 KINDS = {"broken": "could not be read", "skipped": "skipped"}
 
@@ -81,7 +81,7 @@ def number(value: float, digits: int = 3) -> str:
     if -4 < power < 6:
         return f"{value:.{max(digits - 1 - power, 0)}f}".replace("-", "\u2212")
     mantissa, power_of_ten = f"{value:.1e}".split("e")
-    return f"{mantissa} \u00d7 10{str(int(power_of_ten)).translate(_SUPERSCRIPTS)}".replace("-", "\u2212")
+    return f"{mantissa}\u00a0\u00d7\u00a010{str(int(power_of_ten)).translate(_SUPERSCRIPTS)}".replace("-", "\u2212")
 
 
 def signed(value: float, digits: int = 3) -> str:
@@ -96,10 +96,10 @@ def fixed(value: float) -> str:
 def percent(share: float) -> str:
     """One decimal; never rounded to certainty."""
     if 0 < share < 0.0005:
-        return "under 0.1 %"
+        return "under 0.1\u00a0%"
     if 0.9995 <= share < 1:
-        return "over 99.9 %"
-    return f"{100 * share:.1f} %"
+        return "over 99.9\u00a0%"
+    return f"{100 * share:.1f}\u00a0%"
 
 
 def counted(count: int, words: tuple[str, str]) -> str:
@@ -130,7 +130,20 @@ def interval(value: float, low: float | None, high: float | None) -> str:
     return f"{value:.3f}" + (f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else "")
 
 
+def bounds(low: float, high: float) -> str:
+    return f"{low:.3f} \u2013 {high:.3f}"
+
+
 # Sentences
+def headline(status: str, label: str | None) -> str:
+    return {"failed": FAILED, "skipped": SKIPPED}.get(status) or (label_title(label) if label else OUT_OF_SCOPE)
+
+
+def image_heading(number_: int, label: str, positive_class: str | None, positive: float | None) -> str:
+    probability = "" if positive_class is None or positive is None else f", {probability_of(positive_class)} {percent(positive)}"
+    return f"Image {number_}: {label}{probability}"
+
+
 def label_title(label: str) -> str:
     return label[:1].upper() + label[1:]
 
@@ -170,8 +183,8 @@ SCOPE_REFUSAL = "The model was not made for an input like this one. Its label, i
 
 def reconstruction_check(exact: bool, bits: int, error: float) -> str:
     if exact:
-        return f"The features decode back to every stored {bits}-bit value. Largest error before rounding: {number(error, 2)} grey levels."
-    return f"The features do not decode back to every stored {bits}-bit value. Largest error: {number(error, 2)} grey levels. Distrust the explanation."
+        return f"The features decode back to every stored {bits}\u2011bit value. Largest error before rounding: {number(error, 2)} grey levels."
+    return f"The features do not decode back to every {bits}\u2011bit value. Largest error: {number(error, 2)} grey levels. Distrust the explanation."
 
 
 def certificate(exact: bool, pixels: int, bits: int, error: float, dtype: str) -> str:
@@ -189,11 +202,13 @@ def evidence_reading(positive: str, negative: str) -> str:
 
 def evidence_zone(zone: tuple[int, int], total: float, positive: str, negative: str) -> str:
     where = f"{BANDS[zone[0]]} {COLUMNS[zone[1]]}"
-    return f"Of the image's nine equal parts, the {where} as displayed contributes most in size: {signed(total)} log-odds, towards {positive if total > 0 else negative}."
+    side = positive if total > 0 else negative
+    return f"Of nine equal parts of the image as displayed, the {where} weighs most: {signed(total)} log-odds, towards {side}."
 
 
 def evidence_scale(scale: float, clipped: int, largest: float) -> str:
-    beyond = f" {counted(clipped, ('pixel is', 'pixels are'))} beyond it and drawn in full colour; the largest is {signed(largest)}." if clipped else ""
+    beyond = counted(clipped, ("pixel is", "pixels are"))
+    beyond = f" {beyond} beyond it and drawn in full colour; the largest is {signed(largest)}." if beyond else ""
     return f"Full colour is \u00b1{number(scale)} {EVIDENCE_UNIT}, the same on both sides of zero.{beyond}"
 
 
@@ -206,21 +221,28 @@ def evidence_resolution(height: int, width: int) -> str:
 
 def evidence_alt(height: int, width: int, towards: float, against: float, largest: float) -> str:
     return (
-        f"Evidence map of {height} by {width} network pixels over the image. Contributions above zero sum to {fixed(towards)} log-odds, those below to "
-        f"{fixed(against)}; the largest is {signed(largest)} at one pixel."
+        f"Evidence map of {height} by {width} network pixels over the image. Contributions above zero sum to {fixed(towards)} log-odds, "
+        f"those below to {fixed(against)}; the largest is {signed(largest)} at one pixel."
     )
 
 
 def identity(positive: str) -> str:
-    return f"For this image the network is one affine map. Its pixel contributions and its constant sum to the log-odds of {positive} before calibration:"
+    return f"For this image the network is one affine map: pixel contributions and a constant sum to the log-odds of {positive} before calibration."
 
 
-IDENTITY_TERMS = ("Pixels above zero", "Pixels below zero", "Constant (no pixel carries it)", "Logit that the network computes", "Residual of the sum")
+IDENTITY_TERMS = (
+    "Pixels above zero",
+    "Pixels below zero",
+    "Constant (no pixel carries it)",
+    "Logit that the network computes",
+    "Residual of the sum",
+)
 
 
-def native_alt(number_: int, height: int, width: int, letters: tuple[str, str] | None, label: str | None) -> str:
+def native_alt(number_: int, shape: tuple[int, int], letters: tuple[str, str] | None, label: str | None) -> str:
     sides = f", {letters[0]} at the left edge and {letters[1]} at the right edge" if letters else ""
-    return f"Image {number_} as stored, {height} rows by {width} columns{sides}" + (f"; the model calls it {label}." if label else "; no label given.")
+    called = f"the model calls it {label}" if label else "no label given"
+    return f"Image {number_} as stored, {shape[0]} rows by {shape[1]} columns{sides}; {called}."
 
 
 def native_note(shown: tuple[int, int], full: tuple[int, int]) -> str:
@@ -231,7 +253,8 @@ def native_note(shown: tuple[int, int], full: tuple[int, int]) -> str:
 def scale_note(spacing: tuple[float, float] | None, length: float | None) -> str:
     if spacing is None or length is None:
         return "No scale: the header gives no pixel spacing."
-    return f"Scale bar {number(length, 2)} mm by the header's spacing ({number(spacing[0])} \u00d7 {number(spacing[1])} mm); not corrected for magnification."
+    stated = f"{number(spacing[0])} \u00d7 {number(spacing[1])} mm"
+    return f"Scale bar {number(length, 2)} mm by the header's spacing ({stated}); not corrected for magnification."
 
 
 def letters_note(letters: tuple[str, str] | None) -> str:
@@ -245,7 +268,7 @@ def counterfactual_heading(target: str, flipped: bool) -> str:
 def counterfactual_reading(target: str, flipped: bool) -> str:
     if not flipped:
         return f"The model's features were edited towards {target} and decoded, but the decoded image is not classified so."
-    return "What this model would need to see, decoded from its own features; not what a healthy patient looks like."
+    return f"What this model would need to see to answer {target}, decoded from its own features; not what {target} looks like."
 
 
 def counterfactual_recheck(flipped: bool, target: str) -> str:
@@ -253,8 +276,8 @@ def counterfactual_recheck(flipped: bool, target: str) -> str:
 
 
 def counterfactual_check(flipped: bool, target: str, logit: float) -> str:
-    start = f"Stored as 8-bit grey levels and classified anew, it has log-odds {signed(logit)}"
-    return f"{start}: the answer is now {target}." if flipped else f"{start}: the answer does not become {target}. Do not read it as a counterfactual."
+    outcome = f"the answer is now {target}" if flipped else f"the answer does not become {target}. Do not read it as a counterfactual"
+    return f"Stored as 8\u2011bit grey levels and classified anew, it has log-odds {signed(logit)}: {outcome}."
 
 
 def counterfactual_size(rms: float, share: float) -> str:
@@ -262,7 +285,8 @@ def counterfactual_size(rms: float, share: float) -> str:
 
 
 def counterfactual_alt(target: str, flipped: bool, rms: float) -> str:
-    return f"Counterfactual for {target}, {number(rms)} grey levels RMS from the input; the re-check {'confirms' if flipped else 'does not confirm'} the new answer."
+    confirmed = "confirms" if flipped else "does not confirm"
+    return f"Counterfactual for {target}, {number(rms)} grey levels RMS from the input; the re-check {confirmed} the new answer."
 
 
 def difference_alt(low: float, high: float, rms: float) -> str:
@@ -290,11 +314,17 @@ def decoded_alt(height: int, width: int, error: float) -> str:
 
 
 def error_alt(scale: float) -> str:
-    return f"Error of the reconstruction, between \u2212{number(scale, 2)} and +{number(scale, 2)} grey levels." if scale else "Error of the reconstruction: zero everywhere."
+    return f"Error of the reconstruction: {f'at most {number(scale, 2)} grey levels in size' if scale else 'zero everywhere'}."
 
 
 def error_note(scale: float) -> str:
-    return f"Decoded minus input, enlarged: full colour is \u00b1{number(scale, 2)} grey levels." if scale else "Decoded minus input: zero everywhere."
+    size = f"full colour is \u00b1{number(scale, 2)} grey levels" if scale else "zero everywhere"
+    return f"Decoded minus input: {size}."
+
+
+def study_reconstruction(exact: bool, bits: int, error: float, images: int) -> str:
+    of = "" if images == 1 else f" for all {images} images together"
+    return f"Reconstruction{of}: {'exact' if exact else 'not exact'} at {bits} bit, largest error before rounding {number(error, 2)} grey levels."
 
 
 def images_shown(shown: int, total: int) -> str:
@@ -316,6 +346,10 @@ def index_summary(studies: int, parts: Mapping[str, int]) -> str:
 
 def made_by(medinv_version: str) -> str:
     return f"medinv {medinv_version}"
+
+
+def seconds_taken(seconds: float) -> str:
+    return f"Classified in {number(seconds, 2)} s."
 
 
 def model_line(title: str, name: str, version: str) -> str:

@@ -25,7 +25,7 @@ class StandInCard(BaseModel):
     splits: dict[str, Any] = {"train": {"images": 3730}, "test": {"images": 464}}
     metrics: dict[str, Any] = {"auc": MEASURED}
     calibration: dict[str, Any] = {"temperature": 1.8342}
-    operating_point: dict[str, Any] | None = {"threshold": 0.42, "chosen_on": "the validation split", "sensitivity": MEASURED, "specificity": MEASURED}
+    operating_point: dict[str, Any] = {"threshold": 0.42, "chosen_on": "the validation split", "sensitivity": MEASURED, "specificity": MEASURED}
     limits: list[str] = ["One hospital only."]
     not_tested: list[str] = ["Adults"]
     intake: dict[str, Any] = {"size": 64}
@@ -51,9 +51,7 @@ def explanation(size: int = 64, exact: bool = True, flipped: bool = True) -> Exp
     return Explanation(
         Reconstruction(given + 1e-12, exact, 8, 3.1e-12 if exact else 0.8, "float64"),
         Evidence(contributions, -0.73, logit, 3.2e-14),
-        Counterfactual(
-            (given + difference).astype(np.uint8), difference, "normal", -2.1, -2.08, flipped, 7.93, 0.013, (given + difference / 2, given + difference)
-        ),
+        Counterfactual((given + difference).astype(np.uint8), difference, "normal", -2.1, -2.08, flipped, 7.93, 0.013, (given + difference / 2,)),
     )
 
 
@@ -106,8 +104,8 @@ def make_row() -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def out_of_scope_row(make_row: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     scope = {"in_scope": False, "score": -9.6, "threshold": -5.9, "reasons": ["modality CT is not among CR, DX"]}
-    instance = {"sop_uid": "2.25.11", "path": "1.dcm", "label": "out of scope", "probabilities": {"normal": 0.3128, "pneumonia": 0.6872}, "scope": scope}
-    return make_row(label="out of scope", probabilities={"normal": 0.3128, "pneumonia": 0.6872}, instances=[instance])
+    outside = {"label": "out of scope", "probabilities": {"normal": 0.3128, "pneumonia": 0.6872}}
+    return make_row(instances=[{"sop_uid": "2.25.11", "path": "1.dcm", "scope": scope} | outside], **outside)
 
 
 @pytest.fixture

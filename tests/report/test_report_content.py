@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from medinv.errors import ShapeError
+from medinv.report import strings
 from medinv.report.content import balance, edge_letters, study_content
 
 
@@ -31,7 +32,7 @@ def test_probabilities_may_be_listed_in_the_cards_order(make_row, card):
 def test_a_label_that_contradicts_the_operating_point_is_warned_of(make_row, card):
     assert study_content(make_row(), {}, card).warnings == ()
     (warning,) = study_content(make_row(label="normal"), {}, card).warnings
-    assert "97.3 %" in warning and "42.0 %" in warning
+    assert strings.percent(0.973) in warning and strings.percent(0.42) in warning
 
 
 def test_weights_other_than_the_cards_are_warned_of_and_named(make_row, card):
@@ -52,7 +53,15 @@ def test_balance_adds_up_to_the_logit_and_finds_the_zone(explained):
 
 @pytest.mark.parametrize(
     ("orientation", "letters"),
-    [(["L", "F"], ("R", "L")), (["A", "F"], ("P", "A")), (["LF", "P"], ("RH", "LF")), (["", ""], None), ([], None), (None, None), (["<b>", "F"], None)],
+    [
+        (["L", "F"], ("R", "L")),
+        (["A", "F"], ("P", "A")),
+        (["LF", "P"], ("RH", "LF")),
+        (["", ""], None),
+        ([], None),
+        (None, None),
+        (["<b>", "F"], None),
+    ],
 )
 def test_edge_letters_follow_patient_orientation(orientation, letters):
     assert edge_letters(orientation) == letters

@@ -14,7 +14,7 @@ for (const slider of document.querySelectorAll("input[data-opacity]")) {
 
 for (const slider of document.querySelectorAll("input[data-step]")) {
   const figure = slider.closest("figure");
-  const names = slider.dataset.names.split("|");
+  const names = slider.dataset.step.split("|");
   const show = () => {
     figure.querySelectorAll(".frame").forEach((frame, index) => frame.setAttribute("visibility", index == slider.value ? "visible" : "hidden"));
     figure.querySelector("output").textContent = names[slider.value];
