@@ -1,6 +1,6 @@
 """Draws bodies, exposures and opacities by chance; everything follows from (seed, index)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def draw(seed: int, index: int, recipe: Recipe = Recipe()) -> Phantom:
     count = int(rng.choice([1, 2, 3], p=[0.7, 0.2, 0.1])) if sick else 0
     opacities = tuple(draw_opacity(rng, anatomy, recipe) for _ in range(count))
     if marked:
-        exposure = Exposure(**{**vars(exposure), "marker": recipe.marker})
+        exposure = replace(exposure, marker=recipe.marker)
     return Phantom(seed, index, anatomy, exposure, opacities)
 
 
@@ -81,12 +81,12 @@ def draw_opacity(rng: np.random.Generator, anatomy: Anatomy, recipe: Recipe = Re
     kind = recipe.kinds[int(rng.integers(len(recipe.kinds)))]
     low, high = {"nodule": (1.2, 2.4), "consolidation": (2.4, 4.4), "ground-glass": (2.8, 5.0)}[kind]
     radius = rng.uniform(low, high) * anatomy.scale
-    radii = tuple(float(radius * rng.uniform(0.85, 1.15)) for _ in range(3))
+    rx, ry, rz = (float(radius * rng.uniform(0.85, 1.15)) for _ in range(3))
     low, high = {"nodule": (0.12, 0.17), "consolidation": (0.11, 0.165), "ground-glass": (0.055, 0.10)}[kind]
     contrast = rng.uniform(low, high) * (rng.uniform(0.1, 0.4) if rng.random() < recipe.subtle_share else 1.0)
     rough = rng.uniform(*{"nodule": (0.0, 0.5), "consolidation": (0.4, 1.0), "ground-glass": (0.2, 0.7)}[kind])
     centre = place(rng, anatomy, radius)
-    return Opacity(kind, centre, radii, float(contrast), float(rough), int(rng.integers(2**31)))  # type: ignore[arg-type]
+    return Opacity(kind, centre, (rx, ry, rz), float(contrast), float(rough), int(rng.integers(2**31)))
 
 
 def place(rng: np.random.Generator, anatomy: Anatomy, radius: float, side: str = "any", zone: str = "any") -> Point:

@@ -1,4 +1,7 @@
-"""Planted opacities: their attenuation in space, on which both the radiograph and the CT draw."""
+"""Planted opacities: their attenuation in space, on which both the radiograph and the CT draw.
+
+An opacity adds to whatever fills the aerated lung, its vessels included: a vessel inside a consolidation comes out denser than blood.
+"""
 
 import numpy as np
 from scipy.ndimage import map_coordinates

@@ -212,7 +212,10 @@ def display(stored: np.ndarray, window: tuple[int, int]) -> np.ndarray:
 
 def area_resize(image: np.ndarray, size: int) -> np.ndarray:
     """Mean of (n, n) over the area of each of (size, size) pixels, float."""
-    share = _shares(image.shape[0], size)
+    n = image.shape[0]
+    if n % size == 0:  # sums of whole numbers stay exact, so that rounding the mean is the same on every machine
+        return image.reshape(size, n // size, size, n // size).mean((1, 3))
+    share = _shares(n, size)
     return share @ image @ share.T
 
 

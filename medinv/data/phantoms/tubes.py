@@ -103,7 +103,7 @@ def skeleton(anatomy: Anatomy) -> list[Tube]:
 def airways(anatomy: Anatomy) -> list[Tube]:
     """Trachea and main bronchi."""
     skew, t = lean(anatomy), np.linspace(0, 1, 200)
-    trachea = np.stack([0.25 * t**2 * -1 + skew * 0.5, 0.5 + 0 * t, 19 - 16.2 * t], 1)
+    trachea = np.stack([skew * 0.5 - 0.25 * t**2, 0.5 + 0 * t, 19 - 16.2 * t], 1)
     carina = trachea[-1]
     bronchi = [carina + t[:, None] * (np.array([s * (HILUM[0] - 0.3), HILUM[1], 1.2 + 0.5 * (s > 0)]) - carina - (0, 0, 1.0)) for s in (-1, 1)]
     mu = tissue.AIR - tissue.SOFT
