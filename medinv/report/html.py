@@ -96,7 +96,7 @@ def _page_margins(sheet: str) -> str:
         f'@page{{@top-left{{content:"{disclaimer}"}}@top-right{{content:"{strings.TITLE}"}}'
         f'@bottom-left{{content:"{study}"}}@bottom-right{{content:counter(page) " / " counter(pages)}}}}\n'
         # Some browsers print no page margins: headings carry the disclaimer too.
-        f'@media print{{.where::after,section:not(.notice)>h2:not(.unseen)::after{{content:"{disclaimer}"}}}}\n'
+        f'@media print{{.where::after,header:not(.verdict)>h1::after,section:not(.notice)>h2:not(.unseen)::after{{content:"{disclaimer}"}}}}\n'
     )
 
 

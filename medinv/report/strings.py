@@ -103,7 +103,7 @@ def percent(share: float) -> str:
 
 
 def counted(count: int, words: tuple[str, str]) -> str:
-    """"1 image", "2 images"; empty for none."""
+    """The count with its noun in singular or plural; empty for none."""
     return f"{count:,} {words[count != 1]}" if count else ""
 
 
@@ -172,10 +172,10 @@ def bar_alt(positive_class: str, positive: float, threshold: float | None) -> st
     return f"Bar from 0 to 100 %: calibrated probability of {positive_class} {percent(positive)}{point}."
 
 
-def scope_sentence(score: float | None, threshold: float | None) -> str:
+def scope_sentence(in_scope: bool, score: float | None, threshold: float | None) -> str:
     if score is None or threshold is None:
         return ""
-    return f"Likelihood score {number(score, 4)}; threshold {number(threshold, 4)}."
+    return f"{'In scope' if in_scope else 'Out of scope'}: likelihood score {number(score, 4)}, threshold {number(threshold, 4)}."
 
 
 SCOPE_REFUSAL = "The model was not made for an input like this one. Its label, its probability and its explanation are therefore withheld."
@@ -193,7 +193,7 @@ def certificate(exact: bool, pixels: int, bits: int, error: float, dtype: str) -
 
 
 def evidence_check(residual: float) -> str:
-    return f"The evidence adds up to the model's logit, with a residual of {number(residual, 2)}."
+    return f"Evidence and constant sum to the model's logit to within {number(residual, 2)}."
 
 
 def evidence_reading(positive: str, negative: str) -> str:
