@@ -46,7 +46,9 @@ class ModelFacts:
     limits: tuple[str, ...]
     not_tested: tuple[str, ...]
     calibration: Mapping[str, Any]
-    intake: Mapping[str, Any]
+    intake: str | Mapping[str, Any]
+    scope: Mapping[str, Any] | None
+    exactness: Mapping[str, Any] | None  # of the round trip, over the test images
     splits: Mapping[str, Any]
     hashes: tuple[tuple[str, str], ...]
     origin: tuple[tuple[str, Any], ...]  # how the weights came to be: seed, command, ...
@@ -57,7 +59,7 @@ def model_facts(model_card: CardLike, used_sha256: str | None) -> ModelFacts:
     card = model_card.model_dump()
     point = card.get("operating_point")
     hashes = {"weights_sha256": used_sha256 or card.get("weights_sha256")} | {key: card.get(key) for key in ("config_sha256", "data_sha256")}
-    origin = ("parameters", "convolutions", "command", "commit", "seed", "device", "seconds")
+    origin = ("parameters", "convolutions", "largest_condition_number", "command", "commit", "seed", "device", "seconds")
     return ModelFacts(
         name=card["name"],
         title=card["title"],
@@ -75,6 +77,8 @@ def model_facts(model_card: CardLike, used_sha256: str | None) -> ModelFacts:
         not_tested=tuple(card["not_tested"]),
         calibration=card["calibration"],
         intake=card["intake"],
+        scope=card.get("scope"),
+        exactness=card.get("exactness"),
         splits=card["splits"],
         hashes=tuple((key, str(value)) for key, value in hashes.items() if value),
         origin=tuple((key, card[key]) for key in origin if card.get(key) is not None),

@@ -44,6 +44,7 @@ OTHER_HEADING = "All images of this study"
 DISCLAIMERS_HEADING = "How to read this page"
 LIMITS, NOT_TESTED, METRICS, CALIBRATION, INTAKE, SPLITS = "Limits", "Not tested on", "Measured", "Calibration", "Intake", "Split"
 INTENDED_USE, TRAINED_ON, DATA_LICENCE, TASK, CLASSES = "Intended use", "Trained on", "Licence of the data", "Task", "Classes"
+SCOPE, EXACTNESS = "Scope", "Reconstruction of test images"
 ORIGIN = "How the weights came to be"
 OPERATING_POINT = "operating point"
 MEASURE, VALUE, INTERVAL, CASES = "Measure", "Value", "95 % interval", "Cases"
@@ -64,7 +65,8 @@ KINDS = {"broken": "could not be read", "skipped": "skipped"}
 METRIC_NAMES = {"auc": "AUC", "accuracy": "Accuracy", "sensitivity": "Sensitivity", "specificity": "Specificity", "ece": "Calibration error (ECE)",
                 "brier": "Brier score", "nll": "Negative log-likelihood"}  # fmt: skip
 HASH_NAMES = {"weights_sha256": "Weights, SHA-256", "config_sha256": "Configuration, SHA-256", "data_sha256": "Training data, SHA-256"}
-ORIGIN_NAMES = {"parameters": "Parameters", "convolutions": "Inverted convolutions", "command": "Command", "commit": "Commit", "seed": "Seed",
+ORIGIN_NAMES = {"parameters": "Parameters", "convolutions": "Inverted convolutions",
+                "largest_condition_number": "Largest condition number", "command": "Command", "commit": "Commit", "seed": "Seed",
                 "device": "Device", "seconds": "Seconds of training"}  # fmt: skip
 BANDS, COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
 

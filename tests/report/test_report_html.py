@@ -60,10 +60,22 @@ def test_numbers_in_the_page_are_the_contents(page, explained):
     values = evidence.contributions
     for number in (values[values > 0].sum(), values[values < 0].sum(), evidence.bias, evidence.logit):
         assert strings.fixed(number) in text
-    for words in ("3.2 × 10⁻¹⁴", "3.1 × 10⁻¹²", "4,096", "float64", "7.93 grey levels RMS", "1.3 %", "log-odds −2.08", "9f" * 32, "1,234,567"):
+    for words in ("3.2 × 10⁻¹⁴", "3.1 × 10⁻¹²", "4,096", "float64", "7.93 grey levels RMS", "1.3 %", "log-odds −2.08", "9f" * 32, "1,234,567", "2.718"):
         assert words in text
     assert f"{explained.counterfactual.difference.max():+.1f}" in page
     assert counterfactual.target in text
+
+
+def test_the_models_card_is_told_in_words(page):
+    text = Page(page).text
+    for words in (
+        "temperature inverse: 0.5452; prior: 0.2700, 0.7300; brier: 0.991 (0.984 to 0.996)",
+        "modalities: CR, DX; statistic: bits a pixel; threshold: −5.900; flagged foreign: hand: 0.991 (0.984 to 0.996)",
+        "share float64: 1.000; max abs error float64: 4.2 × 10⁻¹¹",
+        "Squashed to 64 × 64 by area averaging.",
+        "train: 3730; test: 464",
+    ):
+        assert words in text
 
 
 def test_the_page_asks_nothing_of_the_network(page):
