@@ -23,7 +23,8 @@ FLAGS = (
 # Loads each page in a frame of each width, runs a probe in it and leaves what it found as JSON.
 HARNESS = """<!doctype html><body><pre id="out"></pre><script>
 const probe = (page, width) => {
-  const wide = [...page.body.querySelectorAll("*")].filter((e) => !e.closest("svg svg, .unseen, thead") && e.getBoundingClientRect().right > width + 1);
+  const seen = [...page.body.querySelectorAll("*")].filter((e) => !e.closest(".unseen, thead"));
+  const wide = seen.filter((e) => e.getBoundingClientRect().right > width + 1);
   const found = {scroll: page.documentElement.scrollWidth, wide: wide.map((e) => e.tagName + "." + e.getAttribute("class"))};
   const change = (slider, value) => { slider.value = value; slider.dispatchEvent(new Event("input", {bubbles: true})); };
   const strength = page.querySelector("[data-opacity]"), step = page.querySelector("[data-step]"), sort = page.querySelectorAll("th button")[3];

@@ -60,7 +60,9 @@ def test_numbers_in_the_page_are_the_contents(page, explained):
     values = evidence.contributions
     for number in (values[values > 0].sum(), values[values < 0].sum(), evidence.bias, evidence.logit):
         assert strings.fixed(number) in text
-    for words in ("3.2 × 10⁻¹⁴", "3.1 × 10⁻¹²", "4,096", "float64", "7.93 grey levels RMS", "1.3 %", "log-odds −2.08", "9f" * 32, "1,234,567", "2.718"):
+    for words in ("3.2 × 10⁻¹⁴", "3.1 × 10⁻¹²", "4,096", "float64", "7.93 grey levels RMS", "1.3 %", "log-odds −2.08"):
+        assert words in text
+    for words in ("9f" * 32, "1,234,567", "2.718"):
         assert words in text
     assert f"{explained.counterfactual.difference.max():+.1f}" in page
     assert counterfactual.target in text
