@@ -3,6 +3,7 @@
 import lzma
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -14,7 +15,8 @@ from typing import BinaryIO
 from medinv.errors import ArchiveError, MissingDataError
 
 # What zipfile and its decompressors raise on damaged, encrypted or unsupported members.
-FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError, ValueError, OSError)
+DECOMPRESSION_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+FAULTS = (*DECOMPRESSION_FAULTS, struct.error, EOFError, RuntimeError, ValueError, OSError, LookupError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def members(path: Path, limits: Limits = LIMITS) -> list[tuple[str, ArchiveError
 
     Raises ArchiveError if the archive as a whole is damaged or too large.
     """
-    infos = [info for info in _zip(path).infolist() if not info.is_dir()]
+    infos = [info for info in _zip(path).infolist() if not info.filename.endswith("/")]
     total, on_disk = sum(info.file_size for info in infos), os.stat(path).st_size
     if len(infos) > limits.members:
         raise ArchiveError(f"{len(infos)} members, at most {limits.members} are read: split the archive", path=path)
@@ -73,8 +75,8 @@ def _refusal(path: Path, info: zipfile.ZipInfo, limits: Limits, times: int) -> A
     """Why a member is not opened, or None."""
     name = info.filename.replace("\\", "/")
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if name.startswith("/") or ".." in PurePosixPath(name).parts or name[1:2] == ":" or info.filename != info.orig_filename:
-        reason = "its name points outside the archive"
+    if not name or name.startswith("/") or ".." in PurePosixPath(name).parts or name[1:2] == ":" or info.filename != info.orig_filename:
+        reason = "its name is empty or points outside the archive"
     elif kind not in (0, stat.S_IFREG):
         reason = "it is a symbolic link or a device, not a file"
     elif info.flag_bits & 1:

@@ -25,7 +25,7 @@ _PLUGINS = {
 
 
 def decode(dataset: pydicom.Dataset, instance: Instance) -> tuple[np.ndarray, str]:
-    """Stored pixels (rows, columns), in the smallest integer type that the header announces, and the name of the decoder.
+    """Stored pixels (rows, columns), in the smallest integer type that the header announces, and how they were decoded.
 
     Only the bits stored are kept (overlays may hide in the others) and signed values are extended from the highest of them
     (PS3.5 8.1.1). Raises PixelDataError if the data are absent, shorter than announced, or cannot be decoded.
@@ -38,7 +38,7 @@ def decode(dataset: pydicom.Dataset, instance: Instance) -> tuple[np.ndarray, st
     try:
         data = _checked_frame(data, instance) if syntax.is_compressed and not syntax.is_deflated else _checked_native(data, instance)
         options = _options(dataset, instance)
-        pixels, info = get_decoder(syntax).as_array(data, index=0, raw=True, decoding_plugin=plugin, **options)
+        pixels, _ = get_decoder(syntax).as_array(data, index=0, raw=True, decoding_plugin=plugin, **options)
     except PixelDataError:
         raise
     except NotImplementedError as error:
@@ -49,11 +49,13 @@ def decode(dataset: pydicom.Dataset, instance: Instance) -> tuple[np.ndarray, st
         raise _error(instance, message, stage="decode") from error
     if pixels.shape != (instance.rows, instance.columns) or pixels.dtype.kind not in "iu":
         raise _error(instance, f"decoded to {pixels.dtype} {pixels.shape}, expected integers ({instance.rows}, {instance.columns})", "decode")
-    return _stored_bits(pixels, instance, native=not plugin, precision=int(info.get("bits_stored", 0))), plugin or "native"
+    stored = _stored_bits(pixels, instance, native=not plugin)
+    dropped = "" if np.array_equal(stored, pixels) else ", unused bits dropped"
+    return stored, (plugin or "uncompressed") + dropped
 
 
 def _pixel_bytes(dataset: pydicom.Dataset, instance: Instance) -> bytes:
-    element = dataset.get_item(0x7FE00010) if 0x7FE00010 in dataset else None
+    element = dataset.get_item(0x7FE00010, keep_deferred=True)
     if element is None or not element.value:
         raise _error(instance, "the Pixel Data are absent or empty", stage="read")
     return bytes(element.value)
@@ -82,7 +84,7 @@ def _checked_frame(data: bytes, instance: Instance) -> bytes:
 
 
 def _options(dataset: pydicom.Dataset, instance: Instance) -> dict:
-    element = dataset.get_item(0x7FE00010)
+    element = dataset.get_item(0x7FE00010, keep_deferred=True)
     return {
         "rows": instance.rows, "columns": instance.columns, "number_of_frames": 1, "samples_per_pixel": 1,
         "photometric_interpretation": instance.photometric, "pixel_representation": int(instance.signed),
@@ -91,15 +93,18 @@ def _options(dataset: pydicom.Dataset, instance: Instance) -> dict:
     }  # fmt: skip
 
 
-def _stored_bits(pixels: np.ndarray, instance: Instance, *, native: bool, precision: int) -> np.ndarray:
+def _stored_bits(pixels: np.ndarray, instance: Instance, *, native: bool) -> np.ndarray:
     """Drop the bits that are not stored; extend the sign. Compressed frames hold the stored bits lowest, whatever HighBit says."""
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="))  # a copy, and from big endian
     width = 8 * pixels.dtype.itemsize
     high = instance.high_bit if native else instance.bits_stored - 1
     if high + 1 > width or instance.bits_allocated == 1:
         return pixels
     kind = "i" if instance.signed else "u"
-    pixels = pixels.view(f"u{pixels.dtype.itemsize}") << (width - 1 - high)
-    return pixels.view(f"{kind}{pixels.dtype.itemsize}") >> (width - instance.bits_stored)
+    if width > instance.bits_stored:
+        pixels = pixels.view(f"u{width // 8}") << (width - 1 - high)
+        pixels = pixels.view(f"{kind}{width // 8}") >> (width - instance.bits_stored)
+    return pixels
 
 
 def _name(syntax: UID) -> str:

@@ -6,12 +6,14 @@ conform. Here a value that cannot be understood is None and leaves a warning tha
 
 import math
 import struct
+from functools import cache
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
+_tag = cache(tag_for_keyword)
 _WIDEST_TEXT = 1 << 16  # no element read here is longer; a longer one is damage
 
 
@@ -62,8 +64,7 @@ class Fields:
 
     def raw(self, keyword: str) -> RawDataElement | DataElement | None:
         """The element as read, or None."""
-        tag = tag_for_keyword(keyword)
-        return self.dataset.get_item(tag) if tag in self.dataset else None
+        return self.dataset.get_item(_tag(keyword), keep_deferred=True)
 
     def sequence(self, keyword: str) -> list[Dataset]:
         """Items of a sequence; empty if absent. One that cannot be parsed leaves a warning."""
@@ -97,7 +98,7 @@ class Fields:
 
 def decode(element: RawDataElement, keyword: str, signed: bool) -> list:
     """Values of a raw element: numbers for binary VRs, strings for the others. Raises struct.error for a length that does not fit."""
-    vr = element.VR if element.VR in _BINARY else dictionary_VR(tag_for_keyword(keyword))
+    vr = element.VR if element.VR in _BINARY else dictionary_VR(_tag(keyword))
     if vr == "US or SS":
         vr = "SS" if signed else "US"
     if vr in _BINARY and (element.VR is None or element.VR in (vr, "US", "SS", "UN", "OW", "OB")):

@@ -14,8 +14,12 @@ def modality_values(stored: np.ndarray, fields: Fields) -> tuple[np.ndarray, str
         return _look_up(stored, *table[:2]), "modality LUT"
     slope, intercept = fields.numbers("RescaleSlope", 1), fields.numbers("RescaleIntercept", 1)
     if slope is None or intercept is None or slope[0] == 0:
+        if slope or intercept:
+            fields.warnings.append("the rescale slope is zero, or slope or intercept is missing: left aside")
         return stored.astype(np.float64), "no rescale"
-    return stored * slope[0] + intercept[0], f"rescale {slope[0]:g} x {intercept[0]:+g}"
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
+        values = stored * slope[0] + intercept[0]
+    return values, f"rescale slope {slope[0]:g} intercept {intercept[0]:g}"
 
 
 def voi_levels(values: np.ndarray, fields: Fields, visible: np.ndarray) -> tuple[np.ndarray, str]:
@@ -30,7 +34,7 @@ def voi_levels(values: np.ndarray, fields: Fields, visible: np.ndarray) -> tuple
         levels = window(values, centres[0], widths[0], function)
         if levels is not None:
             return levels, f"window {centres[0]:g}/{widths[0]:g} {function}"
-        fields.warnings.append(f"the window has an impossible width or an unknown function and was left aside")
+        fields.warnings.append("the window has an impossible width or an unknown function and was left aside")
     if not visible.any():
         return np.zeros(values.shape), "no visible pixel"
     low, high = float(values[visible].min()), float(values[visible].max())

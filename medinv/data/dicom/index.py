@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pydicom
+from pydicom.config import disable_value_validation
 
 from medinv.data.dicom import archive
+from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.header import read_header
 from medinv.data.dicom.records import Broken, Index, Instance, Skipped, Study
 from medinv.data.dicom.selection import select, uid_of
@@ -108,8 +110,9 @@ def open_dataset(instance: Instance) -> pydicom.Dataset:
     """
     content = instance.location.read()
     try:
-        dataset = pydicom.dcmread(content, force=True)
-        sop_uid = str(dataset.get("SOPInstanceUID") or dataset.file_meta.get("MediaStorageSOPInstanceUID")).strip()
+        with disable_value_validation():  # its warnings quote values, which may name a patient
+            dataset = pydicom.dcmread(content, force=True)
+        sop_uid = Fields(dataset).text("SOPInstanceUID") or Fields(dataset.file_meta).text("MediaStorageSOPInstanceUID")
     except Exception as error:  # pydicom's parser raises whatever it met: struct.error, EOFError, zlib.error, KeyError, ...
         message = f"the file cannot be parsed to its end ({type(error).__name__}): it is truncated or damaged"
         raise PixelDataError(message, path=instance.source, stage="read") from error

@@ -38,10 +38,10 @@ class Location:
         with self.open() as stream:
             try:
                 return io.BytesIO(stream.read())
-            except OSError as error:
-                raise DataError(f"the file cannot be read: {error.strerror}", path=self.source) from error
             except archive.FAULTS as error:
-                raise archive.damaged(self.source, error) from error
+                if self.member:
+                    raise archive.damaged(self.source, error) from error
+                raise DataError(f"the file cannot be read ({type(error).__name__})", path=self.source) from error
 
     def size(self) -> int:
         """Bytes of the (uncompressed) content."""

@@ -10,7 +10,7 @@ from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.grey import modality_values, padding_mask, voi_levels
 from medinv.data.dicom.index import open_dataset
 from medinv.data.dicom.records import Instance
-from medinv.errors import MedinvError, PixelDataError
+from medinv.errors import PixelDataError
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,6 @@ def read_pixels(instance: Instance) -> Pixels:
     fields = Fields(dataset)
     try:
         modality, display, policy = _show(stored, fields, instance)
-    except MedinvError:
-        raise
     except (ValueError, OverflowError, MemoryError) as error:
         message = f"the grey levels cannot be computed ({type(error).__name__}): the header's grey scale elements are damaged"
         raise PixelDataError(message, path=instance.source, stage="grey levels") from error
@@ -60,16 +58,37 @@ def read_pixels(instance: Instance) -> Pixels:
 
 
 def _show(stored: np.ndarray, fields: Fields, instance: Instance) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    padding = padding_mask(stored, fields)
-    modality, rescaled = modality_values(stored, fields)
-    levels, shown = voi_levels(modality, fields, ~padding)
+    """Modality values and display of the stored pixels, through tables: an image has far fewer values than pixels."""
+    lowest, highest = int(stored.min()), int(stored.max())
+    if highest - lowest > 1 << 17:  # 32-bit images
+        return _grey_levels(stored, np.ones(stored.shape, bool), fields, instance)
+    index = np.subtract(stored, lowest, dtype=np.intp)
+    values = np.arange(lowest, highest + 1).astype(stored.dtype)
+    present = np.zeros(values.shape, bool)
+    present[index] = True
+    modality, display, policy = _grey_levels(values, present, fields, instance)
+    return modality[index], display[index], policy
+
+
+def _grey_levels(
+    values: np.ndarray, present: np.ndarray, fields: Fields, instance: Instance
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Modality values and display levels of stored values, of which those `present` occur in the image."""
+    padding = padding_mask(values, fields)
+    modality, rescaled = modality_values(values, fields)
+    if not np.isfinite(modality).all():
+        raise ValueError("rescale overflows")
+    levels, shown = voi_levels(modality, fields, present & ~padding)
     policy = [rescaled, shown]
     # MONOCHROME1 and the shape INVERSE state the same fact twice (PS3.3 C.8.11.3.1.2), so they do not cancel.
-    if instance.photometric == "MONOCHROME1" or fields.text("PresentationLUTShape") == "INVERSE":
+    shape, dark_is_high = fields.text("PresentationLUTShape"), instance.photometric == "MONOCHROME1"
+    if shape == ("IDENTITY" if dark_is_high else "INVERSE"):
+        fields.warnings.append(f"{instance.photometric} contradicts PresentationLUTShape {shape}: shown inverted")
+    if dark_is_high or shape == "INVERSE":
         levels = 1 - levels
         policy.append("inverted")
     display = np.rint(levels * 255).astype(np.uint8)
-    if padding.any():
+    if (padding & present).any():
         display[padding] = 0
-        policy.append(f"{int(padding.sum())} padding pixels darkest")
+        policy.append("padding darkest")
     return modality, display, policy

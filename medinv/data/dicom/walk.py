@@ -20,11 +20,11 @@ class Candidate:
 
 
 def walk(inputs: Sequence[Path], limits: archive.Limits = archive.LIMITS) -> Iterator[Candidate | Skipped | Broken]:
-    """Every file under the inputs (files, folders, zips), sorted and once each. Never raises for a single file."""
+    """Every file under the inputs (files, folders, zips), once each. Never raises for a single file."""
     named = {_absolute(path): Path(path) for path in inputs}
     seen: set[Path] = set()
     for given in sorted(named.values()):
-        for path in [given] if not given.is_dir() else _files_below(given):
+        for path in _files_below(given) if os.path.isdir(given) else [given]:
             if isinstance(path, (Skipped, Broken)):
                 yield path
             elif (absolute := _absolute(path)) not in seen:
@@ -38,28 +38,31 @@ def _absolute(path: Path) -> Path:
 
 def _files_below(folder: Path) -> Iterator[Path | Skipped | Broken]:
     """Files in a folder and its folders. A linked folder is not entered (it may lead in circles), one that cannot be listed is broken."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        source = Location(folder).source
-        yield Broken(source, None, DataError(f"the folder cannot be listed: {error.strerror}", path=source))
-        return
-    for entry in entries:
-        path = Path(entry.path)
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files_below(path)
-        elif entry.is_symlink() and path.is_dir():
-            yield Skipped(Location(path).source, None, None, "linked-folder", "a link to a folder is not followed: name the folder itself")
-        else:
-            yield path
+    folders = [folder]
+    while folders:
+        folder = folders.pop()
+        try:
+            paths = sorted(Path(entry.path) for entry in os.scandir(folder))
+        except OSError as error:
+            source = Location(folder).source
+            yield Broken(source, None, DataError(f"the folder cannot be listed: {error.strerror}", path=source))
+            continue
+        for path in paths:
+            if not os.path.isdir(path):
+                yield path
+            elif os.path.islink(path):
+                reason = "a link to a folder is not followed: name the folder itself"
+                yield Skipped(Location(path).source, None, None, "linked-folder", reason)
+            else:
+                folders.append(path)
 
 
 def _entries(path: Path, named: bool, limits: archive.Limits) -> Iterator[Candidate | Skipped | Broken]:
     """What one file on disk stands for: itself, or the members of a zip."""
     location = Location(path)
-    if not path.exists():
-        yield Broken(location.source, None, MissingDataError("no such file or folder", path=location.source))
-    elif not path.is_file():
+    if not os.path.exists(path):
+        yield Broken(location.source, None, MissingDataError("no such file or folder, or no right to see it", path=location.source))
+    elif not os.path.isfile(path):
         yield Skipped(location.source, None, None, "not-a-file", "a device, pipe or socket, not a file")
     elif path.suffix.lower() == ".zip" or (named and archive.looks_like_zip(path)):
         yield from _members(path, limits)
