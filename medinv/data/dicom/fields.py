@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 _tag = cache(tag_for_keyword)
+_LONGEST_TEXT = 64
 _WIDEST_TEXT = 1 << 16  # no element read here is longer; a longer one is damage
 
 
@@ -34,7 +35,11 @@ class Fields:
         return texts[0] if texts and texts[0] else None
 
     def texts(self, keyword: str) -> tuple[str, ...]:
-        return tuple(str(value).strip(" \0\t\r\n") for value in self._values(keyword))
+        """All values, stripped. Values that no code, identifier or label has (long, unprintable) leave a warning: they are damage."""
+        texts = tuple(str(value).strip(" \0\t\r\n") for value in self._values(keyword))
+        if all(text.isprintable() and len(text) <= _LONGEST_TEXT for text in texts):
+            return texts
+        return self._unusable(keyword) or ()
 
     def integer(self, keyword: str, *, signed: bool = False) -> int | None:
         """First value as an integer. `signed` settles the elements that are unsigned or signed as the pixels are."""

@@ -32,8 +32,7 @@ class Header:
 
     fields: Fields
     syntax: str  # TransferSyntaxUID; implicit VR little endian if the file does not say
-    meta_class: str | None  # MediaStorageSOPClassUID
-    meta_instance: str | None  # MediaStorageSOPInstanceUID
+    meta: Fields  # of the file meta information
     pixels: str | None  # keyword of the pixel element that follows, None if there is none
     cut: bool  # the file ends within an element
 
@@ -85,14 +84,15 @@ def _parse(stream: BinaryIO, location: Location, prefixed: bool) -> Header:
     fields, meta = Fields(dataset), Fields(dataset.file_meta)
     if not prefixed and not fields.has("SOPClassUID") and not meta.has("MediaStorageSOPClassUID"):
         raise NotDicomError("expected a DICOM file, found neither the prefix DICM nor a SOPClassUID", path=location.source)
-    deflated = meta.text("TransferSyntaxUID") == _DEFLATED.decode()
+    syntax = meta.text("TransferSyntaxUID")
+    if syntax is None and meta.has("TransferSyntaxUID"):
+        raise HeaderError("TransferSyntaxUID is no valid UID: the header is damaged", path=location.source)
     return Header(
         fields=fields,
-        syntax=meta.text("TransferSyntaxUID") or _guessed_syntax(dataset.original_encoding),
-        meta_class=meta.text("MediaStorageSOPClassUID"),
-        meta_instance=meta.text("MediaStorageSOPInstanceUID"),
+        syntax=syntax or _guessed_syntax(dataset.original_encoding),
+        meta=meta,
         pixels=_PIXEL_ELEMENTS.get(stopped[0]) if stopped else None,
-        cut=not stopped and not deflated and _is_cut(stream, location, fields),
+        cut=not stopped and syntax != _DEFLATED.decode() and _is_cut(stream, location, fields),
     )
 
 

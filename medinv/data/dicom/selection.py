@@ -22,9 +22,9 @@ _SAFE_UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 def uid_of(fields: Fields, keyword: str, location: Location) -> str | None:
     """A UID, or None if absent. Raises HeaderError for one that could not safely name a file."""
     values = [value for value in fields.texts(keyword) if value]
-    if not values:
+    if not fields.has(keyword):
         return None
-    if len(values) > 1 or not _SAFE_UID.fullmatch(values[0]):
+    if len(values) != 1 or not _SAFE_UID.fullmatch(values[0]):
         raise HeaderError(f"{keyword} is no valid UID (digits and dots, at most 64)", path=location.source)
     return values[0]
 
@@ -34,7 +34,7 @@ def select(header: Header, location: Location, study_uid: str | None) -> Instanc
 
     Raises HeaderError for a header that contradicts itself, PixelDataError for an image without its pixel data.
     """
-    sop_uid = uid_of(header.fields, "SOPInstanceUID", location) or header.meta_instance
+    sop_uid = uid_of(header.fields, "SOPInstanceUID", location) or uid_of(header.meta, "MediaStorageSOPInstanceUID", location)
     exclusion = _exclusion(header, location)
     if exclusion:
         return Skipped(location.source, study_uid, sop_uid, *exclusion)
@@ -45,7 +45,7 @@ def select(header: Header, location: Location, study_uid: str | None) -> Instanc
 
 def _exclusion(header: Header, location: Location) -> tuple[str, str] | None:
     fields = header.fields
-    sop_class = header.meta_class or fields.text("SOPClassUID")
+    sop_class = header.meta.text("MediaStorageSOPClassUID") or fields.text("SOPClassUID")
     if sop_class == _DICOMDIR:
         return "dicomdir", "DICOMDIR: an index, not an image"
     if header.pixels is None:
@@ -58,7 +58,7 @@ def _exclusion(header: Header, location: Location) -> tuple[str, str] | None:
     if photometric is None:
         raise HeaderError("the image has no PhotometricInterpretation", path=location.source)
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or _count(fields, "SamplesPerPixel", location, default=1) > 1:
-        return "colour", f"{photometric if photometric.isprintable() else 'unknown'}: colour images are not read yet"
+        return "colour", f"{photometric}: colour images are not read yet"
     return None
 
 
@@ -91,7 +91,8 @@ def _instance(header: Header, location: Location, study_uid: str | None, sop_uid
     geometry = read_geometry(fields)
     return Instance(
         source=location.source, location=location, study_uid=study_uid,
-        series_uid=uid_of(fields, "SeriesInstanceUID", location), sop_uid=sop_uid, sop_class=fields.text("SOPClassUID") or header.meta_class,
+        series_uid=uid_of(fields, "SeriesInstanceUID", location), sop_uid=sop_uid, 
+        sop_class=fields.text("SOPClassUID") or header.meta.text("MediaStorageSOPClassUID"),
         modality=fields.text("Modality"), body_part=fields.text("BodyPartExamined"), view=fields.text("ViewPosition"),
         laterality=fields.text("ImageLaterality") or fields.text("Laterality"), image_type=fields.texts("ImageType"),
         photometric=fields.text("PhotometricInterpretation") or "", rows=rows, columns=columns, frames=1,
