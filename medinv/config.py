@@ -84,8 +84,8 @@ class Config(_Frozen):
     card: CardTexts
 
     def sha256(self) -> str:
-        """Hash of the whole configuration, canonical JSON."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        """Hash of all that training depends on (the card's sentences do not count), canonical JSON."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json", exclude={"card"}), sort_keys=True).encode()).hexdigest()
 
 
 def load_config(path: str | Path, overrides: tuple[str, ...] = ()) -> Config:

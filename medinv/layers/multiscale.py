@@ -25,25 +25,30 @@ class Multiscale(Invertible):
         self.keep = tuple(keep)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._climb(x, lambda level, h: (level(h), 0.0))[0]
+        return self.merge(self._climb(x, lambda level, h: (level(h), h))[0])
 
     def call_and_log_det(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self._climb(x, lambda level, h: level.call_and_log_det(h))
+        parts, log_dets = self.parts(x)
+        return self.merge(parts), sum(log_dets)
 
     def log_det(self, x: Tensor) -> Tensor:
         return self.call_and_log_det(x)[1]
 
     def initialise(self, x: Tensor) -> Tensor:
-        return self._climb(x, lambda level, h: (level.initialise(h), 0.0))[0]
+        return self.merge(self._climb(x, lambda level, h: (level.initialise(h), h))[0])
 
-    def _climb(self, x: Tensor, step: Callable[[Chain, Tensor], tuple[Tensor, Tensor | float]]) -> tuple[Tensor, Tensor]:
-        left, total = [], x.new_zeros(x.shape[0])
+    def parts(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """The parts of the output, last level first, each at its own resolution, and the log-determinant (N,) of each level, in the same order."""
+        return self._climb(x, lambda level, h: level.call_and_log_det(h))
+
+    def _climb(self, x: Tensor, step: Callable[[Chain, Tensor], tuple[Tensor, Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
+        parts, log_dets = [], []
         for level, kept in zip(self.levels, (*self.keep, 0)):
             x, log_det = step(level, x)
-            total = total + log_det
-            left.append(x[:, kept:])
+            parts.insert(0, x[:, kept:])
+            log_dets.insert(0, log_det)
             x = x[:, :kept]
-        return self._merge(left), total
+        return parts, log_dets
 
     def inverse(self, y: Tensor) -> Tensor:
         x = None
@@ -61,5 +66,6 @@ class Multiscale(Invertible):
         return [F.pixel_shuffle(part, 2**i) for i, part in enumerate(y.split(widths[::-1], 1))]
 
     @staticmethod
-    def _merge(left: list[Tensor]) -> Tensor:
-        return torch.cat([F.pixel_unshuffle(part, 2**i) for i, part in enumerate(reversed(left))], 1)
+    def merge(parts: list[Tensor]) -> Tensor:
+        """The output made of such parts: the opposite of `split`."""
+        return torch.cat([F.pixel_unshuffle(part, 2**i) for i, part in enumerate(parts)], 1)

@@ -10,36 +10,51 @@ counterfactual image.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from medinv.errors import ShapeError
 from medinv.layers import Chain, Multiscale
+from medinv.models.calibrated import Calibrated
 
 
-class Classifier(nn.Module):
+@dataclass(frozen=True)
+class Reading:
+    """What one forward pass says of N images."""
+
+    features: Tensor  # (N, C 4^L, H / 2^L, W / 2^L)
+    logits: Tensor  # (N, K) log p(x | k) up to a constant that the classes share
+    probabilities: Tensor  # (N, K) calibrated
+    log_likelihoods: Tensor  # (N, K) nats, of the density on grey levels
+    scope: Tensor  # (N,) distance of the likelihood's terms from those of images in scope
+
+
+class Classifier(Calibrated):
     """Images (N, C, H, W) in grey levels -> features, class logits, likelihoods.
 
-    `trunk` is a Chain of the fixed scaling and a Multiscale. `means` is (K, C_coarse, h, w). Class probabilities are
-    softmax(temperature_inverse * logits + prior), both fitted on validation images.
+    `trunk` is a Chain of the fixed scaling and a Multiscale; `means` is (K, C_coarse, h, w). Buffers fitted after training (see `calibrate`):
+    `typical_odds`, the median uncalibrated log-odds of training images of each class, and the centre, whitening and threshold of the scope.
     """
 
     def __init__(self, trunk: Chain, image_shape: tuple[int, int, int], means: Tensor, classes: tuple[str, ...]):
-        super().__init__()
+        super().__init__(classes)
         self.trunk = trunk
         self.image_shape = image_shape
         self.means = nn.Parameter(means)
-        self.classes = classes
-        self.register_buffer("temperature_inverse", torch.ones(()))
-        self.register_buffer("prior", torch.zeros(len(classes)))
+        terms = 2 * len(self.levels.levels)
+        self.register_buffer("typical_odds", torch.zeros(len(classes)))
+        self.register_buffer("scope_centre", torch.zeros(terms))
+        self.register_buffer("scope_whitening", torch.eye(terms))
+        self.register_buffer("scope_threshold", torch.tensor(math.inf))
 
     @property
     def levels(self) -> Multiscale:
         return self.trunk.layers[-1]
 
     def features(self, x: Tensor) -> Tensor:
-        """The whole latent (N, C 4^L, H / 2^L, W / 2^L); its first channels are the coarse part."""
+        """The whole latent (N, C 4^L, H / 2^L, W / 2^L); its first channels are the coarse part, which decides."""
         self._check(x)
         return self.trunk(x)
 
@@ -47,38 +62,31 @@ class Classifier(nn.Module):
         """The image with features `z`, in grey levels, unrounded."""
         return self.trunk.inverse(z)
 
-    def coarse(self, z: Tensor) -> Tensor:
-        """The part of the features that decides, (N, C_coarse, h, w)."""
-        return z[:, : self.means.shape[1]]
-
     def logits(self, x: Tensor) -> Tensor:
         """log p(x | k) up to a constant that the classes share, (N, K)."""
         return self.logits_of(self.features(x))
 
     def logits_of(self, z: Tensor) -> Tensor:
-        """Logits of features: mu_k . c - |mu_k|^2 / 2, (N, K)."""
+        """Logits of features: mu_k . c - |mu_k|^2 / 2, (N, K), with c the coarse part."""
         means = self.means.flatten(1)
-        return self.coarse(z).flatten(1) @ means.T - means.square().sum(1) / 2
+        return z[:, : self.means.shape[1]].flatten(1) @ means.T - means.square().sum(1) / 2
 
-    def log_odds(self, logits: Tensor) -> Tensor:
-        """Calibrated log-odds (N,) of the positive class (the second) of a two-class model."""
-        calibrated = self.temperature_inverse * logits + self.prior
-        return calibrated[:, 1] - calibrated[:, 0]
-
-    def probabilities(self, x: Tensor) -> Tensor:
-        """Calibrated class probabilities (N, K)."""
-        return self.probabilities_of(self.logits(x))
-
-    def probabilities_of(self, logits: Tensor) -> Tensor:
-        return (self.temperature_inverse * logits + self.prior).softmax(1)
-
-    def log_likelihoods(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """log p(x | k) in nats for grey-level densities, (N, K), and the logits, (N, K)."""
-        self._check(x)
-        z, log_det = self.trunk.call_and_log_det(x)
+    def read(self, x: Tensor) -> Reading:
+        """All figures of one forward pass."""
+        terms, z = self.likelihood_terms(x)
         logits = self.logits_of(z)
-        shared = log_det - z.square().flatten(1).sum(1) / 2 - z[0].numel() * math.log(2 * math.pi) / 2
-        return shared[:, None] + logits, logits
+        shared = terms.sum(1) - z[0].numel() * math.log(2 * math.pi) / 2
+        scope = ((terms - self.scope_centre) @ self.scope_whitening.T).norm(dim=1)
+        return Reading(z, logits, self.calibrated(logits).softmax(1), shared[:, None] + logits, scope)
+
+    def likelihood_terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The terms of log p(x), level by level from the last: log-determinant and -|z_i|^2 / 2, as (N, 2 L); and the features."""
+        self._check(x)
+        scaling = self.trunk.layers[0]
+        parts, log_dets = self.levels.parts(scaling(x))
+        log_dets[-1] = log_dets[-1] + scaling.log_det(x)
+        energies = [-part.square().flatten(1).sum(1) / 2 for part in parts]
+        return torch.stack([term for pair in zip(log_dets, energies) for term in pair], 1), self.levels.merge(parts)
 
     def _check(self, x: Tensor) -> None:
         if tuple(x.shape[1:]) != self.image_shape:

@@ -2,16 +2,18 @@
 
 from torch import Tensor, nn
 
+from medinv.models.calibrated import Calibrated
 
-class Twin(nn.Module):
+
+class Twin(Calibrated):
     """The ordinary network of the same depth: zero-padded 3x3 convolutions, batch normalisation, ReLU, strided by average pooling.
 
     Images (N, 1, H, W) in grey levels -> logits (N, K). As many 3x3 convolutions a level as the invertible trunk, after the same first halving.
     """
 
     def __init__(self, mean: float, std: float, depths: tuple[int, ...], widths: tuple[int, ...], classes: tuple[str, ...]):
-        super().__init__()
-        self.mean, self.std, self.classes = mean, std, classes
+        super().__init__(classes)
+        self.mean, self.std = mean, std
         layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
         channels = 4
         for level, (depth, width) in enumerate(zip(depths, widths)):
@@ -29,5 +31,3 @@ class Twin(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
-
-    forward = logits

@@ -1,0 +1,75 @@
+"""Metrics with 95 % intervals, calibration and operating points, for two-class models. Probabilities are of the positive class."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
+
+Metric = Callable[[NDArray, NDArray], float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval from n cases."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def clustered(metric: Metric, labels: NDArray, scores: NDArray, patients: NDArray, *, resamples: int = 2000, seed: int = 0) -> Estimate:
+    """A metric with the percentile interval of a bootstrap that draws whole patients (Efron and Tibshirani 1993).
+
+    labels (N,) 0 or 1, scores (N,), patients (N,); resamples without both classes are drawn again.
+    """
+    generator = np.random.default_rng(seed)
+    members = [np.flatnonzero(patients == patient) for patient in np.unique(patients)]
+    values: list[float] = []
+    while len(values) < resamples:
+        rows = np.concatenate([members[i] for i in generator.integers(len(members), size=len(members))])
+        if 0 < labels[rows].mean() < 1:
+            values.append(metric(labels[rows], scores[rows]))
+    low, high = np.percentile(values, [2.5, 97.5])
+    return Estimate(float(metric(labels, scores)), float(low), float(high), len(labels))
+
+
+def proportion(hits: NDArray) -> Estimate:
+    """A share of independent cases with its Wilson interval (1927)."""
+    test = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
+    return Estimate(float(hits.mean()), float(test.low), float(test.high), len(hits))
+
+
+def expected_calibration_error(labels: NDArray, probabilities: NDArray, bins: int = 10) -> float:
+    """Mean over equally filled bins of |share of positives - mean probability| (Naeini et al., AAAI 2015)."""
+    order = np.argsort(probabilities, kind="stable")
+    groups = np.array_split(order, bins)
+    return float(sum(len(g) * abs(labels[g].mean() - probabilities[g].mean()) for g in groups) / len(labels))
+
+
+def youden_threshold(labels: NDArray, probabilities: NDArray) -> float:
+    """The threshold that maximises sensitivity + specificity (Youden 1950), midway to the next score below it."""
+    false_positive, true_positive, thresholds = roc_curve(labels, probabilities, drop_intermediate=False)
+    best = thresholds[np.argmax(true_positive - false_positive)]
+    below = probabilities[probabilities < best]
+    return float((best + below.max()) / 2 if len(below) else best)
+
+
+def metrics(labels: NDArray, probabilities: NDArray, patients: NDArray, threshold: float) -> dict[str, Estimate]:
+    """AUC, accuracy, sensitivity, specificity, Brier score and calibration error at one operating point, all clustered by patient."""
+    called = probabilities >= threshold
+    measures: dict[str, tuple[Metric, NDArray]] = {
+        "auc": (roc_auc_score, probabilities),
+        "accuracy": (lambda y, c: float((y == c).mean()), called),
+        "sensitivity": (lambda y, c: float(c[y == 1].mean()), called),
+        "specificity": (lambda y, c: float((~c[y == 0]).mean()), called),
+        "brier": (brier_score_loss, probabilities),
+        "calibration_error": (expected_calibration_error, probabilities),
+    }
+    return {name: clustered(metric, labels, scores, patients) for name, (metric, scores) in measures.items()}

@@ -1,0 +1,91 @@
+"""A network with its gates frozen at one image is an affine map.
+
+Activation slopes, ReLU masks inside the coupling networks and coupling scales are held at the values that the image gives them; what is left of every
+layer is affine, hence so is the chain. At that image the map equals the network exactly (LinearScope, Livne et al. 2019, 1908.05168).
+"""
+
+from collections.abc import Callable
+from functools import singledispatch
+
+import torch
+from torch import Tensor, nn
+
+from medinv.layers import ActNorm, AdditiveCoupling, AffineCoupling, Chain, FrozenNorm, Haar, InvertibleConv2d, LeakyReLU, Multiscale, Squeeze
+
+Map = Callable[[Tensor], Tensor]
+
+
+@singledispatch
+def freeze(layer: nn.Module, x: Tensor) -> Map:
+    """The affine map u -> A u + b of `layer` with its gates frozen at `x` (1, C, H, W)."""
+    raise TypeError(f"no frozen form is known for {type(layer).__name__}")
+
+
+@freeze.register(nn.Conv2d)
+@freeze.register(ActNorm)
+@freeze.register(FrozenNorm)
+@freeze.register(Haar)
+@freeze.register(InvertibleConv2d)
+@freeze.register(Squeeze)
+def _affine_already(layer: nn.Module, x: Tensor) -> Map:
+    return layer
+
+
+@freeze.register
+def _leaky(layer: LeakyReLU, x: Tensor) -> Map:
+    gate = torch.where(x < 0, layer.slope, 1.0).to(x.dtype)
+    return lambda u: u * gate
+
+
+@freeze.register
+def _relu(layer: nn.ReLU, x: Tensor) -> Map:
+    gate = (x > 0).to(x.dtype)
+    return lambda u: u * gate
+
+
+@freeze.register(nn.Sequential)
+@freeze.register(Chain)
+def _in_turn(layers: nn.Sequential | Chain, x: Tensor) -> Map:
+    maps = []
+    for layer in layers:
+        maps.append(freeze(layer, x))
+        x = layer(x)
+
+    def composed(u: Tensor) -> Tensor:
+        for step in maps:
+            u = step(u)
+        return u
+
+    return composed
+
+
+@freeze.register
+def _additive(layer: AdditiveCoupling, x: Tensor) -> Map:
+    net = freeze(layer.net, x[:, : layer.kept])
+    return lambda u: torch.cat([u[:, : layer.kept], u[:, layer.kept :] + net(u[:, : layer.kept])], 1)
+
+
+@freeze.register
+def _scaled(layer: AffineCoupling, x: Tensor) -> Map:
+    a = x[:, : layer.kept]
+    scale = layer.scale_and_shift(a)[0].exp()
+    net = freeze(layer.net, a)
+    return lambda u: torch.cat([u[:, : layer.kept], u[:, layer.kept :] * scale + net(u[:, : layer.kept]).chunk(2, 1)[1]], 1)
+
+
+@freeze.register
+def _multiscale(layer: Multiscale, x: Tensor) -> Map:
+    maps = []
+    for level, kept in zip(layer.levels, (*layer.keep, 0)):
+        maps.append((freeze(level, x), kept))
+        x = level(x)[:, :kept]
+
+    def climbed(u: Tensor) -> Tensor:
+        parts = []
+        for step, kept in maps:
+            u = step(u)
+            parts.insert(0, u[:, kept:])
+            u = u[:, :kept]
+        return layer.merge(parts)
+
+    return climbed

@@ -1,0 +1,44 @@
+"""What every two-class network here shares: logits, and the calibration that turns them into probabilities."""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+
+class Calibrated(nn.Module, ABC):
+    """Class probabilities are softmax(temperature_inverse * logits + prior).
+
+    The buffers are fitted on validation images (see `calibrate`): temperature, prior, and `decision_logit`, the calibrated log-odds of the positive class
+    (the second) from which it is called.
+    """
+
+    def __init__(self, classes: tuple[str, ...]):
+        super().__init__()
+        self.classes = classes
+        self.register_buffer("temperature_inverse", torch.ones(()))
+        self.register_buffer("prior", torch.zeros(len(classes)))
+        self.register_buffer("decision_logit", torch.zeros(()))
+
+    @abstractmethod
+    def logits(self, x: Tensor) -> Tensor:
+        """Uncalibrated logits (N, K) of images (N, C, H, W) in grey levels."""
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Logits (N, K) whose softmax is calibrated."""
+        return self.temperature_inverse * logits + self.prior
+
+    def probabilities(self, x: Tensor) -> Tensor:
+        """Calibrated class probabilities (N, K)."""
+        return self.calibrated(self.logits(x)).softmax(1)
+
+    def log_odds(self, logits: Tensor) -> Tensor:
+        """Calibrated log-odds (N,) of the positive class from logits (N, 2)."""
+        calibrated = self.calibrated(logits)
+        return calibrated[:, 1] - calibrated[:, 0]
+
+    @property
+    def threshold(self) -> float:
+        """The probability of the positive class from which it is called."""
+        return 1 / (1 + math.exp(-self.decision_logit.item()))
