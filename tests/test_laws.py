@@ -2,9 +2,12 @@
 
 import inspect
 import math
+import textwrap
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import medinv.layers
 from medinv.errors import MedinvError
@@ -13,15 +16,18 @@ from medinv.layers import (
     AdditiveCoupling,
     AffineCoupling,
     Chain,
+    ChannelPadding,
     FrozenNorm,
     Haar,
     Inverse,
     Invertible,
     InvertibleConv2d,
     LeakyReLU,
+    LeftInvertible,
     Multiscale,
     Squeeze,
 )
+from medinv.layers.base import check_images
 
 
 def _perturbed(layer: Invertible) -> Invertible:
@@ -32,42 +38,69 @@ def _perturbed(layer: Invertible) -> Invertible:
     return layer
 
 
-def _multiscale() -> Multiscale:
-    return Multiscale([Chain(Haar(), InvertibleConv2d(8), AffineCoupling(8, 4)), Chain(Haar(), ActNorm(12), AdditiveCoupling(12, 4))], [3])
+def _multiscale(c: int) -> Multiscale:
+    first = Chain(Haar(), InvertibleConv2d(4 * c), AffineCoupling(4 * c, 4))
+    return Multiscale([first, Chain(Haar(), ActNorm(4 * c + 4), AdditiveCoupling(4 * c + 4, 4))], [c + 1])
 
 
+def _template(c: int) -> Invertible:
+    """The example for newcomers, taken from the docstring that shows it."""
+    lines = Invertible.__doc__.splitlines()
+    code = textwrap.dedent("\n".join(lines[next(i for i, line in enumerate(lines) if "class Shift" in line) :]))
+    scope = {"Invertible": Invertible, "Tensor": torch.Tensor, "check_images": check_images, "nn": torch.nn, "torch": torch}
+    exec(code, scope)
+    return scope["Shift"](c)
+
+
+# Each takes a number of channels of its input, at least 2.
 MAKERS = {
-    "conv3": lambda: InvertibleConv2d(2),
-    "conv3-bias": lambda: InvertibleConv2d(2, bias=True),
-    "conv1": lambda: InvertibleConv2d(2, kernel_size=1),
-    "actnorm": lambda: ActNorm(2),
-    "frozen-norm": lambda: FrozenNorm([0.5, -1.0], [2.0, 0.25]),
-    "leaky": lambda: LeakyReLU(0.6),
-    "squeeze": lambda: Squeeze(2),
-    "haar": lambda: Haar(),
-    "additive": lambda: AdditiveCoupling(2, 4),
-    "affine": lambda: AffineCoupling(2, 4),
-    "chain": lambda: Chain(ActNorm(2), InvertibleConv2d(2), LeakyReLU(0.8), AffineCoupling(2, 4)),
-    "inverse": lambda: Inverse(Chain(InvertibleConv2d(2), ActNorm(2))),
+    "template": _template,
+    "conv3": lambda c: InvertibleConv2d(c),
+    "conv3-bias": lambda c: InvertibleConv2d(c, bias=True),
+    "conv1": lambda c: InvertibleConv2d(c, kernel_size=1),
+    "actnorm": lambda c: ActNorm(c),
+    "frozen-norm": lambda c: FrozenNorm([0.5, -1.0, 0.0, 2.0][:c], [2.0, 0.25, 1.0, 0.5][:c]),
+    "leaky": lambda c: LeakyReLU(0.6),
+    "squeeze": lambda c: Squeeze(2),
+    "haar": lambda c: Haar(),
+    "additive": lambda c: AdditiveCoupling(c, 4),
+    "affine": lambda c: AffineCoupling(c, 4),
+    "chain": lambda c: Chain(ActNorm(c), InvertibleConv2d(c), LeakyReLU(0.8), AffineCoupling(c, 4)),
+    "inverse": lambda c: Inverse(Chain(InvertibleConv2d(c), ActNorm(c))),
     "multiscale": _multiscale,
 }
+# Left-invertible layers obey the laws below that need no preimage of every output.
+WIDENING = {"padding": lambda c: ChannelPadding(c, 3)}
 SHAPE = (3, 2, 8, 4)
+SHAPES: dict[str, tuple[int, ...]] = {}  # where the input is not images of SHAPE
+
+
+def _name(request: pytest.FixtureRequest) -> str:
+    return next(request.node.callspec.params[key] for key in ("layer", "widening") if key in request.node.callspec.params)
 
 
 @pytest.fixture(params=MAKERS)
 def layer(request) -> Invertible:
     torch.manual_seed(0)
-    return _perturbed(MAKERS[request.param]()).double()
+    return _perturbed(MAKERS[request.param](2)).double()
+
+
+@pytest.fixture(params=WIDENING)
+def widening(request) -> LeftInvertible:
+    torch.manual_seed(0)
+    return _perturbed(WIDENING[request.param](2)).double()
 
 
 @pytest.fixture
-def x() -> torch.Tensor:
-    return torch.randn(SHAPE, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+def x(request) -> torch.Tensor:
+    return torch.randn(SHAPES.get(_name(request), SHAPE), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
 def test_no_layer_escapes_the_laws() -> None:
     concrete = {c for c in vars(medinv.layers).values() if inspect.isclass(c) and issubclass(c, Invertible) and not inspect.isabstract(c)}
-    assert concrete == {type(make()) for make in MAKERS.values()}
+    proven = {type(make(2)) for name, make in (MAKERS | WIDENING).items() if name != "template"}
+    assert concrete - {Invertible, LeftInvertible} == proven
+    assert {type(make(2)) for make in WIDENING.values()} == {c for c in concrete if issubclass(c, LeftInvertible)}
 
 
 def test_the_inverse_gives_the_input_back(layer, x) -> None:
@@ -77,6 +110,21 @@ def test_the_inverse_gives_the_input_back(layer, x) -> None:
 def test_any_output_has_a_preimage(layer, x) -> None:
     y = torch.randn(layer(x).shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     assert torch.allclose(layer(layer.inverse(y)), y, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MAKERS | WIDENING)
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(batch=st.integers(1, 4), channels=st.integers(2, 4), size=st.tuples(*[st.integers(1, 3)] * 2), wide=st.booleans(), seed=st.integers(0, 2**16))
+def test_any_size_batch_and_precision_comes_back(name, batch, channels, size, wide, seed) -> None:
+    torch.manual_seed(seed)
+    dtype = torch.float64 if wide else torch.float32
+    layer = _perturbed((MAKERS | WIDENING)[name](channels)).to(dtype)
+    x = torch.randn(batch, channels, *(4 * n for n in size), *SHAPES.get(name, SHAPE)[4:], dtype=dtype)
+    with torch.no_grad():
+        y, log_det = layer.call_and_log_det(x)
+        back = layer.inverse(y)
+    assert back.shape == x.shape and y.dtype == back.dtype == log_det.dtype == dtype and log_det.shape == (batch,)
+    assert torch.allclose(back, x, rtol=0, atol=1e-11 if wide else 2e-3)
 
 
 def test_log_det_is_that_of_the_jacobian(layer, x) -> None:
@@ -108,7 +156,7 @@ def test_condition_number_is_that_of_the_jacobian(layer, x) -> None:
 def test_weights_survive_a_save(layer, x, tmp_path, request) -> None:
     torch.save(layer.state_dict(), tmp_path / "weights.pt")
     torch.manual_seed(99)
-    other = _perturbed(MAKERS[request.node.callspec.params["layer"]]()).double()
+    other = _perturbed(MAKERS[_name(request)](2)).double()
     other.inverse(other(x))  # fills whatever the layer remembers of its first weights
     other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     assert torch.equal(other(x), layer(x)) and torch.allclose(other.inverse(layer(x)), x, rtol=0, atol=1e-12)
@@ -156,3 +204,35 @@ def test_initialise_gives_unit_channels() -> None:
 def test_a_leaky_chain_cannot_hide_its_volume() -> None:
     chain = Chain(LeakyReLU(0.5), LeakyReLU(0.5))
     assert chain.log_det(-torch.ones(1, 1, 2, 2, dtype=torch.float64)).item() == pytest.approx(8 * math.log(0.5))
+
+
+def _jacobian(layer: Invertible, one: torch.Tensor) -> torch.Tensor:
+    return torch.autograd.functional.jacobian(lambda v: layer(v[None]).flatten(), one).reshape(-1, one.numel())
+
+
+def test_widening_gives_the_input_back_and_tells_what_a_projection_loses(widening, x) -> None:
+    y = widening(x)
+    assert torch.allclose(widening.inverse(y), x, rtol=0, atol=1e-12) and widening.residual(y).max() < 1e-12
+    foreign = torch.randn(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    projected = widening(widening.inverse(foreign))
+    assert widening.residual(foreign).min() > 1e-2 and widening.residual(projected).max() < 1e-12
+
+
+def test_log_det_of_a_widening_is_the_growth_of_volume_in_its_image(widening, x) -> None:
+    jacobian = _jacobian(widening, x[0])
+    assert 0.5 * torch.linalg.slogdet(jacobian.T @ jacobian)[1].item() == pytest.approx(widening.log_det(x)[0].item(), abs=1e-9)
+
+
+def test_a_chain_refuses_a_log_det_that_would_be_wrong_after_widening(x, widening) -> None:
+    y = widening(x)
+    chain = Chain(ActNorm(2), widening, Squeeze(2)).double()
+    jacobian = _jacobian(chain, x[0])
+    assert 0.5 * torch.linalg.slogdet(jacobian.T @ jacobian)[1].item() == pytest.approx(chain.log_det(x)[0].item(), abs=1e-9)
+    with pytest.raises(MedinvError, match="expects isometries"):
+        Chain(widening, ActNorm(y.shape[1])).double().log_det(x)
+
+
+def test_narrowing_is_the_inverse_of_widening(widening, x) -> None:
+    narrow = Inverse(widening)
+    y = widening(x)
+    assert torch.allclose(narrow(y), x, rtol=0, atol=1e-12) and torch.allclose(narrow.inverse(x), y, rtol=0, atol=1e-12)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from medinv.errors import ShapeError
+from medinv.errors import ConfigError, ShapeError
 
 
 class Invertible(nn.Module, ABC):
@@ -14,7 +14,31 @@ class Invertible(nn.Module, ABC):
 
     Shapes: `x` is (N, C, *size); `log_det` is (N,), the natural logarithm of |det df/dx| for each image.
     Layers hold in float32 and float64, on any device, and after their weights change. Concrete layers are final: they are not subclassed.
+
+    A new layer needs these three methods, a docstring with its formula that says whether it is bit-exact or exact in algebra, and a line in
+    `tests/test_laws.py`, which proves the rest. The smallest that obeys every law:
+
+        class Shift(Invertible):
+            \"""`y = x + bias` a channel. Exact in algebra.\"""
+
+            def __init__(self, channels: int):
+                super().__init__()
+                self.bias = nn.Parameter(torch.zeros(channels))
+
+            def forward(self, x: Tensor) -> Tensor:
+                check_images(x, len(self.bias), "Shift")
+                return x + self.bias[:, None, None]
+
+            def inverse(self, y: Tensor) -> Tensor:
+                check_images(y, len(self.bias), "Shift.inverse")
+                return y - self.bias[:, None, None]
+
+            def log_det(self, x: Tensor) -> Tensor:
+                return x.new_zeros(x.shape[0])
     """
+
+    isometric = False  # every Jacobian keeps lengths
+    bit_exact = False  # integers go and return without any rounding
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor: ...
@@ -33,6 +57,16 @@ class Invertible(nn.Module, ABC):
         """Set weights that depend on data from a first batch (Kingma and Dhariwal 2018, ActNorm); returns `f(x)`."""
         return self(x)
 
+    def inverse_norm(self, x: Tensor, iterations: int = 30) -> Tensor:
+        """Largest singular value (N,) of the inverse's Jacobian at `f(x)`: by how much an error in `y` can grow on the way back.
+
+        Layers that know it override this; otherwise by power iteration, a lower estimate.
+        """
+        x = x.detach()
+        with torch.no_grad():
+            y = self(x)
+        return jacobian_norm(self.inverse, y, iterations)
+
     def condition_number(self, x: Tensor, iterations: int = 30) -> Tensor:
         """Ratio (N,) of the largest to the smallest singular value of the Jacobian at `x`.
 
@@ -40,17 +74,32 @@ class Invertible(nn.Module, ABC):
         grows towards the truth with `iterations`.
         """
         x = x.detach()
-        with torch.no_grad():
-            y = self(x)
-        return jacobian_norm(self.forward, x, iterations) * jacobian_norm(self.inverse, y, iterations)
+        return jacobian_norm(self.forward, x, iterations) * self.inverse_norm(x, iterations)
+
+
+class LeftInvertible(Invertible):
+    """An injection into a larger space: `inverse(f(x)) = x`, while `f(inverse(y))` is the projection of y onto what f can make.
+
+    `log_det` is `1/2 log det J^T J`, the growth of volume within the image of f. No density follows from it where f does not reach.
+    """
+
+    @torch.no_grad()
+    def residual(self, y: Tensor) -> Tensor:
+        """How far (N,) `inverse` moves each `y` (N, ...) to reach the image of f, the largest absolute value: zero if nothing is lost."""
+        return (self(self.inverse(y)) - y).abs().flatten(1).amax(1)
 
 
 class Chain(Invertible):
-    """Layers one after another: `f = f_n o ... o f_1`, `log_det = sum of log_det`."""
+    """Layers one after another: `f = f_n o ... o f_1`, `log_det = sum of log_det`.
+
+    After a layer that is only left-invertible that sum holds for isometries alone, so that `log_det` refuses any other layer there.
+    """
 
     def __init__(self, *layers: Invertible):
         super().__init__()
         self.layers = nn.ModuleList(layers)
+        self.isometric = all(layer.isometric for layer in layers)
+        self.bit_exact = all(layer.bit_exact for layer in layers)
 
     def __iter__(self) -> Iterator[Invertible]:
         return iter(self.layers)
@@ -72,11 +121,22 @@ class Chain(Invertible):
         return self.call_and_log_det(x)[1]
 
     def call_and_log_det(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        self._check_volume()
         total = x.new_zeros(x.shape[0])
         for layer in self.layers:
             x, log_det = layer.call_and_log_det(x)
             total = total + log_det
         return x, total
+
+    def _check_volume(self) -> None:
+        widened = None
+        for layer in self.layers:
+            if widened and not layer.isometric:
+                raise ConfigError(
+                    f"the log-determinant of a chain expects isometries alone after {widened}, which widens; got {type(layer).__name__}; put it before"
+                )
+            if isinstance(layer, LeftInvertible):
+                widened = type(layer).__name__
 
     def initialise(self, x: Tensor) -> Tensor:
         for layer in self.layers:
@@ -90,6 +150,8 @@ class Inverse(Invertible):
     def __init__(self, layer: Invertible):
         super().__init__()
         self.layer = layer
+        self.isometric = layer.isometric and not isinstance(layer, LeftInvertible)
+        self.bit_exact = layer.bit_exact
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer.inverse(x)

@@ -4,14 +4,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medinv.layers.base import Invertible, check_images
+from medinv.errors import ConfigError
+from medinv.layers.base import Invertible, LeftInvertible, check_images
 
 
 class _Orthonormal(Invertible):
     """A fixed orthonormal map: volume and lengths are kept."""
 
+    isometric = True
+
     def log_det(self, x: Tensor) -> Tensor:
         return x.new_zeros(x.shape[0])
+
+    def inverse_norm(self, x: Tensor, iterations: int = 0) -> Tensor:
+        """Exact: 1."""
+        return x.new_ones(x.shape[0])
 
     def condition_number(self, x: Tensor, iterations: int = 0) -> Tensor:
         """Exact: 1."""
@@ -20,6 +27,8 @@ class _Orthonormal(Invertible):
 
 class Squeeze(_Orthonormal):
     """(N, C, H, W) -> (N, C f^2, H/f, W/f): each f x f block becomes channels. Bit-exact."""
+
+    bit_exact = True
 
     def __init__(self, factor: int = 2):
         super().__init__()
@@ -56,3 +65,31 @@ class Haar(_Orthonormal):
         n, c, h, w = y.shape
         blocks = torch.einsum("jk,njchw->nckhw", self.basis, y.view(n, 4, c // 4, h, w))
         return F.pixel_shuffle(blocks.reshape(n, c, h, w), 2)
+
+
+class ChannelPadding(_Orthonormal, LeftInvertible):
+    """(N, channels, H, W) -> (N, channels + extra, H, W): channels of zeros are put last (i-RevNet's injective padding, 1802.07088). Bit-exact.
+
+    Left-invertible: `inverse` drops the last channels whatever they hold, which projects; `residual` tells what was lost.
+    `Inverse(ChannelPadding(c, k))` narrows: it gives back only what it was given if the channels that it drops are zero.
+    """
+
+    bit_exact = True
+
+    def __init__(self, channels: int, extra: int):
+        super().__init__()
+        if channels < 1 or extra < 1:
+            raise ConfigError(f"ChannelPadding expects at least 1 channel and 1 extra; got {channels} and {extra}")
+        self.channels = channels
+        self.extra = extra
+
+    def extra_repr(self) -> str:
+        return f"{self.channels}, {self.extra}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_images(x, self.channels, "ChannelPadding")
+        return F.pad(x, (0, 0, 0, 0, 0, self.extra))
+
+    def inverse(self, y: Tensor) -> Tensor:
+        check_images(y, self.channels + self.extra, "ChannelPadding.inverse")
+        return y[:, : self.channels]
