@@ -18,7 +18,8 @@ KEYWORDS = (
     "Laterality", "ImageLaterality", "ImageType", "InstanceNumber", "AcquisitionNumber", "EchoTime", "DiffusionBValue",
     "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
     "PixelRepresentation", "LossyImageCompression", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing",
-    "PixelAspectRatio", "SliceThickness", "ImagePositionPatient", "ImageOrientationPatient", "PixelDataProviderURL",
+    "PixelAspectRatio", "PatientOrientation", "SliceThickness",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelDataProviderURL",
 )  # fmt: skip
 _TAGS = [Tag(keyword) for keyword in KEYWORDS]
 _PIXEL_ELEMENTS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}

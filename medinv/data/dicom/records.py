@@ -22,6 +22,7 @@ class Instance:
     body_part: str | None
     view: str | None
     laterality: str | None
+    patient_orientation: tuple[str, ...]  # where rows and columns run to, such as ("L", "F")
     image_type: tuple[str, ...]
     photometric: str
     rows: int

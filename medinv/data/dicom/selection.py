@@ -91,10 +91,11 @@ def _instance(header: Header, location: Location, study_uid: str | None, sop_uid
     geometry = read_geometry(fields)
     return Instance(
         source=location.source, location=location, study_uid=study_uid,
-        series_uid=uid_of(fields, "SeriesInstanceUID", location), sop_uid=sop_uid, 
+        series_uid=uid_of(fields, "SeriesInstanceUID", location), sop_uid=sop_uid,
         sop_class=fields.text("SOPClassUID") or header.meta.text("MediaStorageSOPClassUID"),
         modality=fields.text("Modality"), body_part=fields.text("BodyPartExamined"), view=fields.text("ViewPosition"),
-        laterality=fields.text("ImageLaterality") or fields.text("Laterality"), image_type=fields.texts("ImageType"),
+        laterality=fields.text("ImageLaterality") or fields.text("Laterality"), patient_orientation=fields.texts("PatientOrientation"),
+        image_type=fields.texts("ImageType"),
         photometric=fields.text("PhotometricInterpretation") or "", rows=rows, columns=columns, frames=1,
         bits_allocated=allocated, bits_stored=stored, high_bit=high, signed=fields.integer("PixelRepresentation") == 1,
         transfer_syntax=header.syntax, lossy=lossy, number=fields.integer("InstanceNumber"), acquisition=fields.integer("AcquisitionNumber"),

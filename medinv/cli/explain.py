@@ -1,0 +1,44 @@
+"""`medinv explain`: the arrays behind a report, for researchers."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def explain(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="DICOM files, folders or zips.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for one .npz and one .json an image.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="Shipped model or model folder.")],
+) -> None:
+    """Write reconstruction, evidence and counterfactual of every image, whether in scope or not, with their residuals."""
+    import io
+    import json
+
+    import numpy as np
+
+    from medinv.batch.pseudonym import pseudonym
+    from medinv.batch.results import write_atomically
+    from medinv.cli.inputs import network_inputs
+    from medinv.errors import OutputError
+    from medinv.explain.image import explain_image, scalars
+    from medinv.models.store import load
+
+    loaded = load(model)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write here: {error.strerror}", path=out) from error
+    for instance, image in network_inputs(inputs, loaded.image_shape[1]):
+        explanation, reading = explain_image(loaded, image)
+        name, arrays = pseudonym(instance.sop_uid, "image"), io.BytesIO()
+        cf = explanation.counterfactual
+        np.savez_compressed(
+            arrays, input=image[0], reconstruction=explanation.reconstruction.image, evidence=explanation.evidence.contributions,
+            counterfactual=cf.image, difference=cf.difference, strip=np.stack(cf.strip),
+        )  # fmt: skip
+        write_atomically(out / f"{name}.npz", arrays.getvalue())
+        facts = {"image": name, "model": loaded.card.name, "disclaimer": loaded.card.disclaimer, **reading, **scalars(explanation)}
+        write_atomically(out / f"{name}.json", json.dumps(facts, indent=1).encode())
+        typer.echo(f"{instance.source}: {name}")
+    typer.echo("Research use, not for diagnosis.")

@@ -1,0 +1,43 @@
+"""The command `medinv`. Heavy imports wait inside the commands, so that `--help` is quick."""
+
+import sys
+
+import typer
+
+from medinv.cli import classify, data, evaluate, explain, models, train, verify
+from medinv.errors import ConfigError, MedinvError, ModelError, OutputError
+
+EXIT_FAILED, EXIT_USAGE, EXIT_MODEL, EXIT_INTERRUPTED = 1, 2, 4, 130
+
+app = typer.Typer(
+    name="medinv",
+    help="Classify medical images with networks that run backwards exactly. Research use, not for diagnosis.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(classify.classify)
+app.command()(explain.explain)
+app.command()(verify.verify)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(models.models)
+app.add_typer(data.app, name="data")
+
+
+def main() -> None:
+    """Run a command; every MedinvError becomes one line and an exit code."""
+    try:
+        app()
+    except MedinvError as error:
+        typer.echo(f"medinv: {error.stage} [{error.code}]: {error}", err=True)
+        sys.exit(_exit_code(error))
+    except KeyboardInterrupt:
+        typer.echo("medinv: interrupted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _exit_code(error: MedinvError) -> int:
+    if isinstance(error, ModelError):
+        return EXIT_MODEL
+    return EXIT_USAGE if isinstance(error, ConfigError | OutputError) else EXIT_FAILED

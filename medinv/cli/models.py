@@ -1,0 +1,19 @@
+"""`medinv models`: what is shipped, and the card of one."""
+
+from typing import Annotated
+
+import typer
+
+
+def models(name: Annotated[str | None, typer.Argument(help="Print this model's card as JSON.")] = None) -> None:
+    """List the shipped models, or print the card of one."""
+    from medinv.models.store import read_card, shipped
+
+    if name is not None:
+        typer.echo(read_card(name).model_dump_json(indent=1))
+        return
+    for each in shipped():
+        card = read_card(each)
+        auc = card.metrics["auc"]
+        typer.echo(f"{each:18} {card.title}; test AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})")
+    typer.echo("Research use, not for diagnosis.")

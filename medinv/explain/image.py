@@ -1,0 +1,36 @@
+"""All explanations of one image."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from medinv.explain.counterfactual import counterfactual
+from medinv.explain.evidence import evidence
+from medinv.explain.reconstruction import reconstruct
+from medinv.explain.result import Explanation
+from medinv.models.classifier import Classifier
+
+
+def explain_image(model: Classifier, image: np.ndarray) -> tuple[Explanation, dict[str, Any]]:
+    """Reconstruction, evidence and the counterfactual of the class that is not called, for one network input (1, H, W) uint8.
+
+    Also what the network says of it: calibrated probability of the positive class, and whether its likelihood is in scope.
+    """
+    x = torch.from_numpy(image)[None].to(next(model.parameters()).dtype)
+    with torch.no_grad():
+        reading = model.read(x)
+    positive = reading.probabilities[0, 1].item()
+    called = int(positive >= model.threshold)
+    score = reading.scope[0].item()
+    said = {
+        "label": model.classes[called], "probability": positive, "scope_score": score, "in_scope_by_likelihood": score <= model.scope_threshold.item()
+    }  # fmt: skip
+    return Explanation(reconstruct(model, x), evidence(model, x), counterfactual(model, x, 1 - called)), said
+
+
+def scalars(explanation: Explanation) -> dict[str, dict[str, Any]]:
+    """The figures of an explanation without its arrays, ready for JSON."""
+    parts = {name: asdict(getattr(explanation, name)) for name in ("reconstruction", "evidence", "counterfactual")}
+    return {name: {key: value for key, value in part.items() if not isinstance(value, np.ndarray | tuple)} for name, part in parts.items()}
