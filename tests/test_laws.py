@@ -15,16 +15,23 @@ from medinv.layers import (
     ActNorm,
     AdditiveCoupling,
     AffineCoupling,
+    AsinhActivation,
     Chain,
+    ChannelFlip,
     ChannelPadding,
     FrozenNorm,
     Haar,
+    IntegerCoupling,
     Inverse,
     Invertible,
+    InvertibleBatchNorm,
     InvertibleConv2d,
     LeakyReLU,
+    LeGall53,
     LeftInvertible,
     Multiscale,
+    SmoothLeakyReLU,
+    SoftLeakyReLU,
     Squeeze,
 )
 from medinv.layers.base import check_images
@@ -62,15 +69,24 @@ MAKERS = {
     "frozen-norm": lambda c: FrozenNorm([0.5, -1.0, 0.0, 2.0][:c], [2.0, 0.25, 1.0, 0.5][:c]),
     "leaky": lambda c: LeakyReLU(0.6),
     "squeeze": lambda c: Squeeze(2),
+    "flip": lambda c: ChannelFlip(),
     "haar": lambda c: Haar(),
     "additive": lambda c: AdditiveCoupling(c, 4),
     "affine": lambda c: AffineCoupling(c, 4),
     "chain": lambda c: Chain(ActNorm(c), InvertibleConv2d(c), LeakyReLU(0.8), AffineCoupling(c, 4)),
+    "batch-norm": lambda c: InvertibleBatchNorm(c).eval(),
+    "smooth-leaky": lambda c: SmoothLeakyReLU(0.3),
+    "soft-leaky": lambda c: SoftLeakyReLU(0.3),
+    "asinh": lambda c: AsinhActivation(0.3),
+    "legall": lambda c: LeGall53(),
+    "integer-coupling": lambda c: IntegerCoupling(c, 4),
     "inverse": lambda c: Inverse(Chain(InvertibleConv2d(c), ActNorm(c))),
     "multiscale": _multiscale,
 }
 # Left-invertible layers obey the laws below that need no preimage of every output.
 WIDENING = {"padding": lambda c: ChannelPadding(c, 3)}
+ACTIVATIONS = (LeakyReLU, SmoothLeakyReLU, SoftLeakyReLU, AsinhActivation)
+ROUNDING = ("legall", "integer-coupling")  # their gradients are those of the same layer without its roundings
 SHAPE = (3, 2, 8, 4)
 SHAPES: dict[str, tuple[int, ...]] = {}  # where the input is not images of SHAPE
 
@@ -138,13 +154,39 @@ def test_call_and_log_det_agree_with_the_separate_calls(layer, x) -> None:
     assert torch.allclose(y, layer(x)) and torch.allclose(log_det, layer.log_det(x)) and log_det.shape == (3,)
 
 
-def test_gradients_are_those_of_finite_differences(layer, x) -> None:
+def test_gradients_are_those_of_finite_differences(layer, x, request, monkeypatch) -> None:
+    if _name(request) in ROUNDING:
+        monkeypatch.setattr(torch, "floor", lambda v: v)
+        monkeypatch.setattr(torch, "round", lambda v: v)
+
     def objective(v: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
         y, log_det = layer.call_and_log_det(v)
         return (y.sin().sum() + log_det.sum()).reshape(1)
 
     inputs = (x[:1].clone().requires_grad_(), *layer.parameters())
     assert torch.autograd.gradcheck(objective, inputs, eps=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ROUNDING)
+def test_gradients_pass_straight_through_roundings(name, monkeypatch) -> None:
+    torch.manual_seed(0)
+    layer = _perturbed(MAKERS[name](2)).double()
+    x = (200 * torch.rand(SHAPE, dtype=torch.float64)).round().requires_grad_()
+    weights = torch.randn_like(layer(x))
+    assert torch.equal(layer(x), layer(x).round())
+    rounded = torch.autograd.grad((layer(x) * weights).sum(), (x, *layer.parameters()))
+    monkeypatch.setattr(torch, "floor", lambda v: v)
+    monkeypatch.setattr(torch, "round", lambda v: v)
+    smooth = torch.autograd.grad((layer(x) * weights).sum(), (x, *layer.parameters()))
+    assert all(torch.allclose(a, b, rtol=1e-2, atol=1e-2 * b.abs().max().item()) for a, b in zip(rounded, smooth))
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_inverse_norm_is_that_of_the_jacobian(name) -> None:
+    torch.manual_seed(0)
+    layer, x = _perturbed(MAKERS[name](2)).double(), torch.randn(1, *SHAPES.get(name, SHAPE)[1:], dtype=torch.float64)
+    values = torch.linalg.svdvals(_jacobian(layer, x[0]))
+    assert layer.inverse_norm(x, iterations=200).item() == pytest.approx(1 / values[-1].item(), rel=0.02)
 
 
 def test_condition_number_is_that_of_the_jacobian(layer, x) -> None:
@@ -188,8 +230,8 @@ def test_moves_to_a_device_and_back(layer, x) -> None:
 
 @pytest.mark.parametrize("shape", [(2, 8, 4), (3, 2, 8, 4, 4), (3, 5, 7, 3)])
 def test_wrong_shapes_say_what_was_expected_and_what_came(layer, shape) -> None:
-    if isinstance(layer, LeakyReLU):
-        pytest.skip("acts on any shape")
+    if isinstance(layer, ChannelFlip) and len(shape) == 4 or isinstance(layer, ACTIVATIONS):
+        pytest.skip("acts on such shapes too")
     with pytest.raises(MedinvError, match="expects") as caught:
         layer(torch.zeros(shape, dtype=torch.float64))
     assert str(shape) in str(caught.value) or str(tuple(shape)[1:]) in str(caught.value)

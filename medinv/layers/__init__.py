@@ -4,25 +4,35 @@ from medinv.layers.base import Chain, Inverse, Invertible, LeftInvertible
 from medinv.layers.check import RoundTrip, round_trip
 from medinv.layers.conv import InvertibleConv2d
 from medinv.layers.coupling import AdditiveCoupling, AffineCoupling
+from medinv.layers.integer import IntegerCoupling
+from medinv.layers.lifting import LeGall53
 from medinv.layers.multiscale import Multiscale
-from medinv.layers.pointwise import ActNorm, FrozenNorm, LeakyReLU
-from medinv.layers.reshape import ChannelPadding, Haar, Squeeze
+from medinv.layers.normalisation import ActNorm, FrozenNorm, InvertibleBatchNorm
+from medinv.layers.pointwise import AsinhActivation, LeakyReLU, SmoothLeakyReLU, SoftLeakyReLU
+from medinv.layers.reshape import ChannelFlip, ChannelPadding, Haar, Squeeze
 
 __all__ = [
     "ActNorm",
     "AdditiveCoupling",
     "AffineCoupling",
+    "AsinhActivation",
     "Chain",
+    "ChannelFlip",
     "ChannelPadding",
     "FrozenNorm",
     "Haar",
+    "IntegerCoupling",
     "Inverse",
     "Invertible",
+    "InvertibleBatchNorm",
     "InvertibleConv2d",
+    "LeGall53",
     "LeakyReLU",
     "LeftInvertible",
     "Multiscale",
     "RoundTrip",
+    "SmoothLeakyReLU",
+    "SoftLeakyReLU",
     "Squeeze",
     "round_trip",
 ]

@@ -22,7 +22,7 @@ class AdditiveCoupling(Invertible):
 
     def __init__(self, channels: int, hidden: int):
         super().__init__()
-        _check_channels(channels, "AdditiveCoupling")
+        check_channels(channels, "AdditiveCoupling")
         self.channels = channels
         self.kept = channels // 2
         self.net = conv_net(self.kept, hidden, channels - self.kept)
@@ -46,7 +46,7 @@ class AffineCoupling(Invertible):
 
     def __init__(self, channels: int, hidden: int, *, clamp: float = 0.6):
         super().__init__()
-        _check_channels(channels, "AffineCoupling")
+        check_channels(channels, "AffineCoupling")
         if not clamp > 0:
             raise ConfigError(f"AffineCoupling expects a positive clamp; got {clamp}")
         self.channels = channels
@@ -81,6 +81,6 @@ class AffineCoupling(Invertible):
         return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.flatten(1).sum(1)
 
 
-def _check_channels(channels: int, layer: str) -> None:
+def check_channels(channels: int, layer: str) -> None:
     if channels < 2:
         raise ConfigError(f"{layer} expects at least 2 channels, one half to move the other; got {channels}")

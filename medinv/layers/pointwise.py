@@ -1,91 +1,48 @@
-"""Layers that act on each value by itself."""
+"""Activations that act on each value by itself, with slopes bounded on both sides: neither direction amplifies by more than 1 / slope."""
 
 import math
-from collections.abc import Sequence
+from abc import abstractmethod
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from medinv.errors import ConfigError
-from medinv.layers.base import Invertible, check_images
+from medinv.layers.base import Invertible
 
+ITERATIONS = 40  # of Newton's method, which needs 4 to 8
 
-class ActNorm(Invertible):
-    """`y = (x + bias) exp(log_scale)` a channel; `initialise` gives its first batch zero mean and unit variance (1807.03039). Exact in algebra."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.channels = channels
-        self.log_scale = nn.Parameter(torch.zeros(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def extra_repr(self) -> str:
-        return str(self.channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        check_images(x, self.channels, "ActNorm")
-        return (x + self.bias[:, None, None]) * self.log_scale.exp()[:, None, None]
-
-    def inverse(self, y: Tensor) -> Tensor:
-        check_images(y, self.channels, "ActNorm.inverse")
-        return y * (-self.log_scale).exp()[:, None, None] - self.bias[:, None, None]
-
-    def log_det(self, x: Tensor) -> Tensor:
-        return (self.log_scale.sum() * (x.shape[2] * x.shape[3])).expand(x.shape[0])
-
-    @torch.no_grad()
-    def initialise(self, x: Tensor) -> Tensor:
-        check_images(x, self.channels, "ActNorm.initialise")
-        self.bias.copy_(-x.mean((0, 2, 3)))
-        self.log_scale.copy_(-x.std((0, 2, 3)).add(1e-3).log())
-        return self(x)
-
-    def condition_number(self, x: Tensor, iterations: int = 0) -> Tensor:
-        """Exact: largest over smallest scale."""
-        return (self.log_scale.detach().max() - self.log_scale.detach().min()).exp().to(x.dtype).expand(x.shape[0])
-
-
-class FrozenNorm(Invertible):
-    """`y = (x - mean) / std` a channel with fixed numbers that no training changes. Exact in algebra."""
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]):
-        super().__init__()
-        if len(mean) != len(std) or not all(value > 0 for value in std):
-            raise ConfigError(f"FrozenNorm expects as many means as positive standard deviations; got {list(mean)} and {list(std)}")
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float64).float())
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float64).float())
-
-    def extra_repr(self) -> str:
-        return f"mean={self.mean.tolist()}, std={self.std.tolist()}"
-
-    def forward(self, x: Tensor) -> Tensor:
-        check_images(x, len(self.mean), "FrozenNorm")
-        return (x - self.mean[:, None, None]) / self.std[:, None, None]
-
-    def inverse(self, y: Tensor) -> Tensor:
-        check_images(y, len(self.mean), "FrozenNorm.inverse")
-        return y * self.std[:, None, None] + self.mean[:, None, None]
-
-    def log_det(self, x: Tensor) -> Tensor:
-        return (-self.std.log().sum() * (x.shape[2] * x.shape[3])).to(x.dtype).expand(x.shape[0])
-
-    def condition_number(self, x: Tensor, iterations: int = 0) -> Tensor:
-        """Exact: largest over smallest standard deviation."""
-        return (self.std.max() / self.std.min()).to(x.dtype).expand(x.shape[0])
-
-
-class LeakyReLU(Invertible):
-    """`y = x` where x >= 0, `slope x` elsewhere, 0 < slope <= 1. Exact in algebra; each layer can amplify an error by 1 / slope on the way back."""
+class _Activation(Invertible):
+    """An increasing function of each value, with derivative in [slope, 1], 0 < slope <= 1."""
 
     def __init__(self, slope: float = 0.7):
         super().__init__()
         if not 0 < slope <= 1:
-            raise ConfigError(f"LeakyReLU expects a slope in (0, 1]; got {slope}")
+            raise ConfigError(f"{type(self).__name__} expects a slope in (0, 1]; got {slope}")
         self.slope = slope
 
     def extra_repr(self) -> str:
         return f"slope={self.slope}"
+
+    @abstractmethod
+    def derivative(self, x: Tensor) -> Tensor:
+        """The slope at each value, of the shape of `x`."""
+
+    def log_det(self, x: Tensor) -> Tensor:
+        return self.derivative(x).log().flatten(1).sum(1)
+
+    def inverse_norm(self, x: Tensor, iterations: int = 0) -> Tensor:
+        """Exact: 1 over the smallest slope."""
+        return 1 / self.derivative(x.detach()).flatten(1).amin(1)
+
+    def condition_number(self, x: Tensor, iterations: int = 0) -> Tensor:
+        """Exact: largest over smallest slope."""
+        slopes = self.derivative(x.detach()).flatten(1)
+        return slopes.amax(1) / slopes.amin(1)
+
+
+class LeakyReLU(_Activation):
+    """`y = x` where x >= 0, `slope x` elsewhere, 0 < slope <= 1. Exact in algebra; each layer can amplify an error by 1 / slope on the way back."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.leaky_relu(x, self.slope)
@@ -93,10 +50,97 @@ class LeakyReLU(Invertible):
     def inverse(self, y: Tensor) -> Tensor:
         return torch.where(y >= 0, y, y / self.slope)
 
+    def derivative(self, x: Tensor) -> Tensor:
+        return torch.where(x >= 0, 1.0, self.slope).to(x.dtype)
+
     def log_det(self, x: Tensor) -> Tensor:
         return (x < 0).flatten(1).sum(1).to(x.dtype) * math.log(self.slope)
 
-    def condition_number(self, x: Tensor, iterations: int = 0) -> Tensor:
-        """Exact: 1 / slope where an image has values of both signs, else 1."""
-        negative = (x < 0).flatten(1)
-        return torch.where(negative.any(1) & ~negative.all(1), 1 / self.slope, 1.0).to(x.dtype)
+
+class SmoothLeakyReLU(_Activation):
+    """The branch of a hyperbola that leaky ReLU is the limit of: `y = p x + q (sqrt(x^2 + 1) - 1)`, p = (1 + slope) / 2, q = (1 - slope) / 2.
+
+    Slope in (slope, 1), f(0) = 0, infinitely smooth. Its inverse is closed: with z = y + q and r = sqrt(z^2 + slope),
+    `x = (p z - q r) / slope = y (y + 2 q) / (p z + q r)`, of which the first is free of cancellation for z <= 0, the second for z > 0.
+    Exact in algebra, to a few roundings.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        # sqrt(x^2 + 1) - 1 without cancellation near 0; hypot does not overflow
+        root = torch.hypot(x, torch.ones_like(x))
+        return (1 + self.slope) / 2 * x + (1 - self.slope) / 2 * (x * (x / (root + 1)))
+
+    def inverse(self, y: Tensor) -> Tensor:
+        p, q = (1 + self.slope) / 2, (1 - self.slope) / 2
+        z = y + q
+        root = torch.hypot(z, torch.full_like(z, math.sqrt(self.slope)))
+        positive = z > 0
+        safe = torch.where(positive, p * z + q * root, 1.0)
+        return torch.where(positive, y * ((y + 2 * q) / safe), (p * z - q * root) / self.slope)
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return (1 + self.slope) / 2 + (1 - self.slope) / 2 * (x / torch.hypot(x, torch.ones_like(x)))
+
+
+class _NewtonActivation(_Activation):
+    """An activation without a closed inverse: Newton's method within a bracket, to rounding."""
+
+    @abstractmethod
+    def _bracket(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Values below and above the preimage of each `y`."""
+
+    def inverse(self, y: Tensor) -> Tensor:
+        with torch.no_grad():
+            x = self._solve(y)
+        if torch.is_grad_enabled() and y.requires_grad:
+            x = x + (y - self(x)) / self.derivative(x)  # its derivative is that of the implicit function
+        return x
+
+    def _solve(self, y: Tensor) -> Tensor:
+        low, high = self._bracket(y)
+        x = (low + high) / 2
+        for _ in range(ITERATIONS):
+            error = self(x) - y
+            low, high = torch.where(error <= 0, x, low), torch.where(error >= 0, x, high)
+            step = x - error / self.derivative(x)
+            new = torch.where((step >= low) & (step <= high), step, (low + high) / 2)
+            settled = ((new - x).abs() <= 2 * torch.finfo(x.dtype).eps * x.abs()).all()
+            x = new
+            if settled:
+                break
+        return x
+
+
+class SoftLeakyReLU(_NewtonActivation):
+    """`y = slope x + (1 - slope) (log(1 + exp x) - log 2)`, slope in (slope, 1), f(0) = 0: softplus over a floor (Dugas et al. 2001).
+
+    The inverse is Newton's method within a bracket from the two asymptotes. Exact in algebra, to a few roundings.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.slope * x + (1 - self.slope) * (torch.clamp(x, min=0) + torch.log1p(torch.exp(-x.abs())) - math.log(2))
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return self.slope + (1 - self.slope) * torch.sigmoid(x)
+
+    def _bracket(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        # f lies between leaky ReLU and leaky ReLU - (1 - slope) log 2
+        lifted = y + (1 - self.slope) * math.log(2)
+        return torch.where(y >= 0, y, y / self.slope), torch.where(lifted >= 0, lifted, lifted / self.slope)
+
+
+class AsinhActivation(_NewtonActivation):
+    """`y = slope x + (1 - slope) asinh x`, odd, slope in (slope, 1]: near 0 the identity, far out a logarithm over a floor.
+
+    The inverse is Newton's method within a bracket. Exact in algebra, to a few roundings.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.slope * x + (1 - self.slope) * torch.asinh(x)
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return self.slope + (1 - self.slope) / torch.hypot(x, torch.ones_like(x))
+
+    def _bracket(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        far = y / self.slope
+        return torch.minimum(y, far), torch.maximum(y, far)

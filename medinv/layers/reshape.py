@@ -1,10 +1,10 @@
-"""Layers that trade resolution for channels."""
+"""Fixed orthonormal layers: they move values between space and channels."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medinv.errors import ConfigError
+from medinv.errors import ConfigError, ShapeError
 from medinv.layers.base import Invertible, LeftInvertible, check_images
 
 
@@ -44,6 +44,20 @@ class Squeeze(_Orthonormal):
     def inverse(self, y: Tensor) -> Tensor:
         check_images(y, None, "Squeeze.inverse")
         return F.pixel_shuffle(y, self.factor)
+
+
+class ChannelFlip(_Orthonormal):
+    """(N, C, H, W) -> the same with its channels in reverse order, so that the next coupling moves the other half. Bit-exact."""
+
+    bit_exact = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        _check_rank(x, "ChannelFlip")
+        return x.flip(1)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        _check_rank(y, "ChannelFlip.inverse")
+        return y.flip(1)
 
 
 class Haar(_Orthonormal):
@@ -93,3 +107,8 @@ class ChannelPadding(_Orthonormal, LeftInvertible):
     def inverse(self, y: Tensor) -> Tensor:
         check_images(y, self.channels + self.extra, "ChannelPadding.inverse")
         return y[:, : self.channels]
+
+
+def _check_rank(x: Tensor, layer: str) -> None:
+    if x.ndim != 4:
+        raise ShapeError(f"{layer} expects images of shape (N, C, H, W); got {tuple(x.shape)}")
