@@ -4,6 +4,7 @@
     ├── ConfigError              a configuration file or override that cannot be used
     ├── ShapeError               a tensor of the wrong shape, dtype or range
     ├── SingularError            a layer that has no (stable) inverse
+    ├── ConvergenceError         an iteration that did not reach its stated residual within its stated bound
     ├── ModelError               a model that cannot be used
     │   ├── ModelNotFoundError       no such name or folder
     │   └── IntegrityError           weights that do not match their card
@@ -47,6 +48,10 @@ class ShapeError(MedinvError):
 
 class SingularError(MedinvError):
     code, stage = "singular", "network"
+
+
+class ConvergenceError(MedinvError):
+    code, stage = "convergence", "network"
 
 
 class ModelError(MedinvError):

@@ -26,6 +26,7 @@ from medinv.layers import (
     Invertible,
     InvertibleBatchNorm,
     InvertibleConv2d,
+    InvertibleConv3d,
     LeakyReLU,
     LeGall53,
     LeftInvertible,
@@ -65,6 +66,11 @@ MAKERS = {
     "conv3": lambda c: InvertibleConv2d(c),
     "conv3-bias": lambda c: InvertibleConv2d(c, bias=True),
     "conv1": lambda c: InvertibleConv2d(c, kernel_size=1),
+    "conv3-zeros": lambda c: InvertibleConv2d(c, padding="zeros", bias=True),
+    "conv3-reflect": lambda c: InvertibleConv2d(c, padding="reflect"),
+    "conv5-depthwise": lambda c: InvertibleConv2d(c, kernel_size=5, groups=c),
+    "conv5-depthwise-zeros": lambda c: InvertibleConv2d(c, kernel_size=5, padding="zeros", groups=c),
+    "conv3d": lambda c: InvertibleConv3d(c, bias=True, groups=c // 2 if c % 2 == 0 else 1),
     "actnorm": lambda c: ActNorm(c),
     "frozen-norm": lambda c: FrozenNorm([0.5, -1.0, 0.0, 2.0][:c], [2.0, 0.25, 1.0, 0.5][:c]),
     "leaky": lambda c: LeakyReLU(0.6),
@@ -88,7 +94,7 @@ WIDENING = {"padding": lambda c: ChannelPadding(c, 3)}
 ACTIVATIONS = (LeakyReLU, SmoothLeakyReLU, SoftLeakyReLU, AsinhActivation)
 ROUNDING = ("legall", "integer-coupling")  # their gradients are those of the same layer without its roundings
 SHAPE = (3, 2, 8, 4)
-SHAPES: dict[str, tuple[int, ...]] = {}  # where the input is not images of SHAPE
+SHAPES = {"conv3d": (3, 2, 4, 3, 2)}  # where the input is not images of SHAPE
 
 
 def _name(request: pytest.FixtureRequest) -> str:
@@ -230,7 +236,8 @@ def test_moves_to_a_device_and_back(layer, x) -> None:
 
 @pytest.mark.parametrize("shape", [(2, 8, 4), (3, 2, 8, 4, 4), (3, 5, 7, 3)])
 def test_wrong_shapes_say_what_was_expected_and_what_came(layer, shape) -> None:
-    if isinstance(layer, ChannelFlip) and len(shape) == 4 or isinstance(layer, ACTIVATIONS):
+    sides = 3 if isinstance(layer, InvertibleConv3d) else 2
+    if isinstance(layer, ChannelFlip) and len(shape) == 4 or isinstance(layer, ACTIVATIONS) or len(shape) == 2 + sides and shape[1] == 2:
         pytest.skip("acts on such shapes too")
     with pytest.raises(MedinvError, match="expects") as caught:
         layer(torch.zeros(shape, dtype=torch.float64))

@@ -2,8 +2,9 @@
 
 from medinv.layers.base import Chain, Inverse, Invertible, LeftInvertible
 from medinv.layers.check import RoundTrip, round_trip
-from medinv.layers.conv import InvertibleConv2d
+from medinv.layers.conv import InvertibleConv2d, InvertibleConv3d
 from medinv.layers.coupling import AdditiveCoupling, AffineCoupling
+from medinv.layers.from_conv import from_conv
 from medinv.layers.integer import IntegerCoupling
 from medinv.layers.lifting import LeGall53
 from medinv.layers.multiscale import Multiscale
@@ -26,6 +27,7 @@ __all__ = [
     "Invertible",
     "InvertibleBatchNorm",
     "InvertibleConv2d",
+    "InvertibleConv3d",
     "LeGall53",
     "LeakyReLU",
     "LeftInvertible",
@@ -34,5 +36,6 @@ __all__ = [
     "SmoothLeakyReLU",
     "SoftLeakyReLU",
     "Squeeze",
+    "from_conv",
     "round_trip",
 ]

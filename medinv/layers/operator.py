@@ -1,0 +1,140 @@
+"""Determinant, spectrum and lost directions of a convolution under any padding."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import Tensor
+
+from medinv.errors import ConfigError, ConvergenceError, SingularError
+from medinv.layers import boundary, spectral
+from medinv.layers import padding as pads
+from medinv.layers.solve import DIRECT, Solver
+
+DENSE = 1024  # unknowns up to which a dense singular value decomposition is quicker than Lanczos
+
+
+def effective(weight: Tensor, padding: str) -> str:
+    """`padding`, or circular for a kernel of one pixel, which never reads beyond the edge."""
+    return "circular" if all(side == 1 for side in weight.shape[2:]) else padding
+
+
+def log_abs_det(weight: Tensor, size: Sequence[int], padding: str, groups: int = 1) -> Tensor:
+    """log |det| of the convolution on images of `size`, a scalar, differentiable.
+
+    Raises ConfigError where the border has more than 8,192 unknowns a group: the determinant needs its dense LU factors. Use circular padding there.
+    """
+    padding = effective(weight, padding)
+    if padding == "circular":
+        return spectral.log_abs_det(weight, size, groups)
+    unknowns = boundary.border_unknowns(weight.shape[1], size, weight.shape[2:], padding)
+    if unknowns > DIRECT:
+        raise ConfigError(
+            f"log_det with {padding} padding expects a border of at most {DIRECT} unknowns a group, since it factorises a dense matrix of that order;"
+            f" {weight.shape[1]} channels on {tuple(size)} images have {unknowns}: use circular padding, groups or a smaller image"
+        )
+    try:
+        return boundary.log_abs_det(weight.double(), size, padding, groups).to(weight.dtype)
+    except SingularError:  # the circular operator is lost where the padded one need not be
+        if weight.shape[0] * math.prod(size) > DIRECT:
+            raise
+        return torch.linalg.slogdet(pads.matrix(weight, size, padding, groups))[1]
+
+
+def extreme_singular_values(weight: Tensor, size: Sequence[int], padding: str, groups: int = 1) -> tuple[float, float]:
+    """Largest and smallest singular value on images of `size`: exact for circular padding or up to 1,024 unknowns, by Lanczos to 1e-6 beyond.
+
+    The smallest is 0 where the operator is singular to rounding.
+    """
+    weight = weight.detach().double()
+    if effective(weight, padding) == "circular":
+        values = spectral.singular_values(weight, size, groups)
+        return values.max().item(), values.min().item()
+    if weight.shape[0] * math.prod(size) <= DENSE:
+        values = torch.linalg.svdvals(pads.matrix(weight, size, padding, groups))
+        return values[0].item(), values[-1].item()
+    largest = _norm(weight, size, lambda x: pads.linear_transposed(pads.linear(x, weight, padding, groups), weight, padding, groups))
+    try:
+        solver = Solver(weight, size, padding, groups)
+        return largest, 1 / _norm(weight, size, lambda y: solver.solve(solver.solve(y, transposed=True)))
+    except SingularError:
+        return largest, 0.0
+
+
+def _norm(weight: Tensor, size: Sequence[int], gram) -> float:
+    """Square root of the largest eigenvalue of a symmetric map of images."""
+    shape = (1, weight.shape[0], *size)
+    order = math.prod(shape)
+
+    def product(v: np.ndarray) -> np.ndarray:
+        return gram(torch.from_numpy(np.ascontiguousarray(v.ravel())).to(weight.device).reshape(shape)).flatten().cpu().numpy()
+
+    start = np.random.default_rng(0).standard_normal(order)
+    return math.sqrt(eigsh(LinearOperator((order, order), matvec=product, dtype=np.float64), k=1, v0=start, tol=1e-6, return_eigenvectors=False)[0])
+
+
+@dataclass(frozen=True)
+class NullDirection:
+    """Something that the convolution removes. For circular padding a wave: `frequency` in cycles a pixel and its complex channel `vector` (C,)."""
+
+    ratio: float  # singular value over the largest
+    vector: Tensor  # (C,) complex at `frequency`, or the image (C, *size) itself
+    frequency: tuple[float, ...] | None
+
+    def __str__(self) -> str:
+        if self.frequency is None:
+            energy = self.vector.square().sum(0)
+            peak = tuple(int(i) for i in np.unravel_index(int(energy.argmax()), energy.shape))
+            channel = int(self.vector.square().flatten(1).sum(1).argmax())
+            return f"an image strongest at pixel {peak} and in channel {channel} (singular value {self.ratio:.1e} of the largest)"
+        wave = ", ".join(f"{f:+.3g}" for f in self.frequency)
+        channels = ", ".join(f"{i}: {self.vector[i].abs():.2f}" for i in self.vector.abs().argsort(descending=True)[:4].tolist())
+        return f"the wave of ({wave}) cycles a pixel in channels {{{channels}}} (singular value {self.ratio:.1e} of the largest)"
+
+
+def null_directions(weight: Tensor, size: Sequence[int], padding: str = "circular", groups: int = 1) -> list[NullDirection]:
+    """What the convolution loses to float64 on images of `size`: singular values below 1e-12 of the largest. Empty if it is invertible.
+
+    Circular padding: one for each frequency of the half spectrum and vector. Other paddings: from the dense matrix; raises ConfigError over 8,192
+    unknowns.
+    """
+    weight = weight.detach().double().cpu()
+    if effective(weight, padding) == "circular":
+        return _lost_waves(weight, size, groups)
+    if weight.shape[0] * math.prod(size) > DIRECT:
+        got = f"{weight.shape[0]} channels of {tuple(size)}"
+        raise ConfigError(f"null_directions with {padding} padding expects at most {DIRECT} values an image; got {got}")
+    _, values, vectors = torch.linalg.svd(pads.matrix(weight, size, padding, groups))
+    ratios = values / values[0].clamp_min(torch.finfo(values.dtype).tiny)
+    return [NullDirection(r.item(), v.reshape(-1, *size), None) for r, v in zip(ratios, vectors) if r * spectral.LOST < 1]
+
+
+def _lost_waves(weight: Tensor, size: Sequence[int], groups: int) -> list[NullDirection]:
+    _, values, vectors = np.linalg.svd(spectral.symbol(weight, size, groups).numpy())
+    ratios = values / max(values.max(), np.finfo(float).tiny)
+    found = []
+    for place in np.argwhere(ratios * spectral.LOST < 1):
+        frequency = tuple(((int(f) + n // 2) % n - n // 2) / n for f, n in zip(place, size))
+        group = int(place[len(size)]) if groups > 1 else 0
+        vector = torch.zeros(weight.shape[0], dtype=torch.complex128)
+        width = weight.shape[1]
+        vector[group * width : (group + 1) * width] = torch.from_numpy(vectors[tuple(place)].conj())
+        found.append(NullDirection(float(ratios[tuple(place)]), vector, frequency))
+    return found
+
+
+def check_invertible(weight: Tensor, size: Sequence[int], padding: str, groups: int = 1) -> None:
+    """Raise SingularError, naming what is lost, unless the convolution can be inverted on images of `size`."""
+    try:
+        Solver(weight, size, padding, groups)
+    except (SingularError, ConvergenceError) as error:
+        sides = "x".join(map(str, size))
+        if effective(weight, padding) != "circular" and weight.shape[0] * math.prod(size) > DIRECT:
+            raise SingularError(f"{error.message} on {sides} images") from error
+        lost = null_directions(weight, size, padding, groups)
+        names = "; ".join(map(str, lost[:4])) or "none exactly, but the condition number is beyond float64"
+        what = f"this convolution has no inverse on {sides} images with {padding} padding"
+        raise SingularError(f"{what}; {len(lost)} directions are lost: {names}") from error

@@ -1,0 +1,59 @@
+"""What a convolution sees beyond the edge, and the convolution as a linear map."""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from medinv.errors import ConfigError, ShapeError
+
+Padding = Literal["circular", "zeros", "reflect", "replicate"]
+PADDINGS: tuple[str, ...] = get_args(Padding)
+
+
+def check_padding(padding: str) -> None:
+    """Raise ConfigError unless `padding` is one of those that torch names."""
+    if padding not in PADDINGS:
+        raise ConfigError(f"padding is one of {', '.join(PADDINGS)}; got {padding!r}")
+
+
+def check_size(size: Sequence[int], kernel: Sequence[int], padding: str, layer: str) -> None:
+    """Raise ShapeError where torch could not pad images of `size` for a kernel: circular wraps at most once, reflection needs one more pixel."""
+    least = [side // 2 + (1 if padding == "reflect" else 0) for side in kernel]
+    if any(n < max(1, m) for n, m in zip(size, least)):
+        what = f"{layer} with a kernel of {tuple(kernel)} and {padding} padding"
+        raise ShapeError(f"{what} expects images of at least {tuple(least)}; got {tuple(size)}")
+
+
+def linear(x: Tensor, weight: Tensor, padding: str, groups: int = 1, bias: Tensor | None = None) -> Tensor:
+    """`w * x + b` on images (N, C, *size) of the same size out, by the framework's own convolution (the cross-correlation of deep learning)."""
+    sides = weight.shape[2:]
+    conv = (F.conv1d, F.conv2d, F.conv3d)[len(sides) - 1]
+    if padding == "zeros" or all(side == 1 for side in sides):
+        return conv(x, weight, bias, padding=[side // 2 for side in sides], groups=groups)
+    margins = [side // 2 for side in reversed(sides) for _ in range(2)]
+    return conv(F.pad(x, margins, mode=padding), weight, bias, groups=groups)
+
+
+def linear_transposed(y: Tensor, weight: Tensor, padding: str, groups: int = 1) -> Tensor:
+    """The transpose of `linear` without bias, from its derivative; no graph is kept."""
+    with torch.enable_grad():
+        x = torch.zeros_like(y, requires_grad=True)
+        return torch.autograd.grad(linear(x, weight.detach(), padding, groups), x, y)[0]
+
+
+def source(position: Tensor, size: int, padding: str) -> Tensor:
+    """Where torch takes the value at `position` (long, from -margin to size + margin - 1) from, under circular, reflect or replicate padding."""
+    if padding == "reflect":
+        position = position.abs()
+        return torch.where(position < size, position, 2 * (size - 1) - position)
+    return position.clamp(0, size - 1) if padding == "replicate" else position.remainder(size)
+
+
+def matrix(weight: Tensor, size: Sequence[int], padding: str, groups: int = 1) -> Tensor:
+    """The convolution without bias as a dense matrix, images flattened in (C, *size) order. Differentiable; for small images."""
+    order = weight.shape[0] * torch.Size(size).numel()
+    unit = torch.eye(order, dtype=weight.dtype, device=weight.device).reshape(order, weight.shape[0], *size)
+    return linear(unit, weight, padding, groups).reshape(order, order).T
