@@ -31,6 +31,7 @@ from medinv.layers import (
     LeGall53,
     LeftInvertible,
     Multiscale,
+    Reversible,
     SmoothLeakyReLU,
     SoftLeakyReLU,
     Squeeze,
@@ -87,6 +88,7 @@ MAKERS = {
     "legall": lambda c: LeGall53(),
     "integer-coupling": lambda c: IntegerCoupling(c, 4),
     "inverse": lambda c: Inverse(Chain(InvertibleConv2d(c), ActNorm(c))),
+    "reversible": lambda c: Reversible(ActNorm(c), InvertibleConv2d(c), LeakyReLU(0.8), AffineCoupling(c, 4)),
     "multiscale": _multiscale,
 }
 # Left-invertible layers obey the laws below that need no preimage of every output.

@@ -11,6 +11,7 @@ from medinv.layers.multiscale import Multiscale
 from medinv.layers.normalisation import ActNorm, FrozenNorm, InvertibleBatchNorm
 from medinv.layers.pointwise import AsinhActivation, LeakyReLU, SmoothLeakyReLU, SoftLeakyReLU
 from medinv.layers.reshape import ChannelFlip, ChannelPadding, Haar, Squeeze
+from medinv.layers.reversible import Reversible
 
 __all__ = [
     "ActNorm",
@@ -32,6 +33,7 @@ __all__ = [
     "LeakyReLU",
     "LeftInvertible",
     "Multiscale",
+    "Reversible",
     "RoundTrip",
     "SmoothLeakyReLU",
     "SoftLeakyReLU",

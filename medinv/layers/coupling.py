@@ -42,7 +42,10 @@ class AdditiveCoupling(Invertible):
 
 
 class AffineCoupling(Invertible):
-    """`y_a = x_a`, `y_b = x_b exp(s(x_a)) + t(x_a)`, log_det = sum of s; s is held in (-clamp, clamp) by `clamp tanh(. / clamp)`. Exact in algebra."""
+    """`y_a = x_a`, `y_b = x_b exp(s(x_a)) + t(x_a)`, log_det = sum of s.
+
+    s is held in (-clamp, clamp) by `clamp tanh(. / clamp)`. Exact in algebra.
+    """
 
     def __init__(self, channels: int, hidden: int, *, clamp: float = 0.6):
         super().__init__()

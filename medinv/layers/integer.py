@@ -20,8 +20,9 @@ def straight_through(x: Tensor, rounding: Callable[[Tensor], Tensor]) -> Tensor:
 
 
 class IntegerCoupling(Invertible):
-    """`y_a = x_a`, `y_b = x_b + round(2^bits t(x_a / 2^bits))`: integers to integers, bit-exact at any depth, batch size, layout and number of threads.
+    """`y_a = x_a`, `y_b = x_b + round(2^bits t(x_a / 2^bits))`: integers to integers.
 
+    Bit-exact at any depth, batch size, memory layout and number of threads.
     What must not differ between the two directions is t, to the last bit. It is a conv3 - ReLU - conv1 - ReLU - conv3 network in fixed point:
     weights are multiples of 2^-12 within +-8, activations multiples of 2^-16 within +-64, both clamped there. In float64 each of its sums is
     then exact in whatever order it is taken (16 + 6 + 12 + 3 bits and those of the fan-in stay below 53), and a last rounding to that grid takes

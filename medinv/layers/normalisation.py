@@ -90,7 +90,7 @@ class InvertibleBatchNorm(Invertible):
     its batch given (1605.08803, appendix E). As a map of whole batches batch normalisation has no determinant, since every batch comes out with
     the same mean and variance. Exact in algebra.
 
-    Raises ShapeError in training on fewer than two values a channel, and from `inverse` before any forward in training; SingularError if a weight is 0.
+    Raises ShapeError in training on fewer than two values a channel, and from `inverse` before any forward; SingularError if a weight is 0.
     """
 
     def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1):

@@ -61,7 +61,10 @@ class ChannelFlip(_Orthonormal):
 
 
 class Haar(_Orthonormal):
-    """One level of the orthonormal Haar transform, (N, C, H, W) -> (N, 4C, H/2, W/2); the C averages come first, then the details. Exact in algebra."""
+    """One level of the orthonormal Haar transform, (N, C, H, W) -> (N, 4C, H/2, W/2).
+
+    The C averages come first, then the details. Exact in algebra.
+    """
 
     def __init__(self):
         super().__init__()
