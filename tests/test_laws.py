@@ -21,6 +21,7 @@ from medinv.layers import (
     ChannelPadding,
     FrozenNorm,
     Haar,
+    InjectiveConv2d,
     IntegerCoupling,
     Inverse,
     Invertible,
@@ -92,7 +93,11 @@ MAKERS = {
     "multiscale": _multiscale,
 }
 # Left-invertible layers obey the laws below that need no preimage of every output.
-WIDENING = {"padding": lambda c: ChannelPadding(c, 3)}
+WIDENING = {
+    "padding": lambda c: ChannelPadding(c, 3),
+    "injective-conv": lambda c: InjectiveConv2d(c, 2, bias=True),
+    "injective-conv1": lambda c: InjectiveConv2d(c, 3, kernel_size=1),
+}
 ACTIVATIONS = (LeakyReLU, SmoothLeakyReLU, SoftLeakyReLU, AsinhActivation)
 ROUNDING = ("legall", "integer-coupling")  # their gradients are those of the same layer without its roundings
 SHAPE = (3, 2, 8, 4)

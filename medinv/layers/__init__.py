@@ -1,10 +1,12 @@
 """Invertible layers: networks that run backwards. Knows torch and nothing of medicine."""
 
 from medinv.layers.base import Chain, Inverse, Invertible, LeftInvertible
+from medinv.layers.bounds import SpectrumBounds, spectrum_bounds
 from medinv.layers.check import RoundTrip, round_trip
 from medinv.layers.conv import InvertibleConv2d, InvertibleConv3d
 from medinv.layers.coupling import AdditiveCoupling, AffineCoupling
 from medinv.layers.from_conv import from_conv
+from medinv.layers.injective import InjectiveConv2d
 from medinv.layers.integer import IntegerCoupling
 from medinv.layers.lifting import LeGall53
 from medinv.layers.multiscale import Multiscale
@@ -23,6 +25,7 @@ __all__ = [
     "ChannelPadding",
     "FrozenNorm",
     "Haar",
+    "InjectiveConv2d",
     "IntegerCoupling",
     "Inverse",
     "Invertible",
@@ -37,7 +40,9 @@ __all__ = [
     "RoundTrip",
     "SmoothLeakyReLU",
     "SoftLeakyReLU",
+    "SpectrumBounds",
     "Squeeze",
     "from_conv",
     "round_trip",
+    "spectrum_bounds",
 ]

@@ -100,7 +100,8 @@ class Solver:
         if not error <= TOLERANCE:
             bound = f"{CORRECTIONS} refinements, each of at most {ITERATIONS} steps of BiCGStab"
             reached = f"backward error {error:.1e} after {bound}, expected {TOLERANCE:.0e}"
-            raise ConvergenceError(f"the inverse of a {self._what()} was not reached: {reached}. Keep the kernel near an isometry, or use a smaller image")
+            advice = "Keep the kernel near an isometry, or use a smaller image"
+            raise ConvergenceError(f"the inverse of a {self._what()} was not reached: {reached}. {advice}")
 
 
 class _Dense:

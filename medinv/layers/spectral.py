@@ -104,13 +104,21 @@ class Inverse(torch.autograd.Function):
 
 def log_abs_det(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tensor:
     """log |det| of the circular convolution on images of `size`, a scalar: the sum of log |det S(f)| over all frequencies. Differentiable."""
-    matrices = symbol(weight, size, groups)
+    return _total_log_det(symbol(weight, size, groups), weight, size)
+
+
+def log_volume(weight: Tensor, size: Sequence[int]) -> Tensor:
+    """1/2 log det A^T A of a circular convolution to more channels, a scalar. Differentiable."""
+    matrices = symbol(weight, size)
+    return 0.5 * _total_log_det(matrices.mH @ matrices, weight, size)
+
+
+def _total_log_det(matrices: Tensor, weight: Tensor, size: Sequence[int]) -> Tensor:
     try:
         logs = _LogAbsDet.apply(matrices)
     except (np.linalg.LinAlgError, torch.linalg.LinAlgError) as error:
         raise SingularError(_lost(weight, size)) from error
-    if groups > 1:
-        logs = logs.sum(-1)
+    logs = logs.flatten(len(size)).sum(-1) if logs.ndim > len(size) else logs
     return (logs * multiplicities(size[-1], matrices)).sum()
 
 
