@@ -2,7 +2,7 @@
 
 from medinv.layers.base import Chain, Inverse, Invertible, LeftInvertible
 from medinv.layers.bounds import SpectrumBounds, spectrum_bounds
-from medinv.layers.check import RoundTrip, round_trip
+from medinv.layers.check import Certificate, RoundTrip, certify, round_trip
 from medinv.layers.conv import InvertibleConv2d, InvertibleConv3d
 from medinv.layers.coupling import AdditiveCoupling, AffineCoupling
 from medinv.layers.from_conv import from_conv
@@ -20,6 +20,7 @@ __all__ = [
     "AdditiveCoupling",
     "AffineCoupling",
     "AsinhActivation",
+    "Certificate",
     "Chain",
     "ChannelFlip",
     "ChannelPadding",
@@ -42,6 +43,7 @@ __all__ = [
     "SoftLeakyReLU",
     "SpectrumBounds",
     "Squeeze",
+    "certify",
     "from_conv",
     "round_trip",
     "spectrum_bounds",

@@ -132,9 +132,8 @@ class Chain(Invertible):
         widened = None
         for layer in self.layers:
             if widened and not layer.isometric:
-                raise ConfigError(
-                    f"the log-determinant of a chain expects isometries alone after {widened}, which widens; got {type(layer).__name__}; put it before"
-                )
+                got = f"got {type(layer).__name__}; put it before"
+                raise ConfigError(f"the log-determinant of a chain expects isometries alone after {widened}, which widens; {got}")
             if isinstance(layer, LeftInvertible):
                 widened = type(layer).__name__
 

@@ -1,11 +1,24 @@
-"""Does a layer give its input back?"""
+"""Does a layer give its input back, and should it?
 
+The prediction is first-order error analysis (Higham 2002, Accuracy and Stability of Numerical Algorithms, chapters 2 and 3). Layer i rounds its
+output y_i on the way out and its input x_i on the way back. With J the Jacobian of the inverse of the first i layers at y_i, an error d
+there reaches the image as J d. For roundings that are independent and as large as the unit roundoff u allows, the expected square of what arrives is
+`u^2 sum_i E |J diag(y_i)|_F^2`, and one random vector, taken through the transposed Jacobians from the first layer to the last, estimates
+every term. The bound is the worst case in place of the expected one: norms multiply, errors add.
+"""
+
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from medinv.errors import ShapeError
 from medinv.layers.base import Chain, Invertible
+
+MARGIN = 10.0  # predictions were within a factor of six of what was measured, from 15 to 300 layers and 1e-11 to 1 grey level
+ROUNDINGS = 2.0  # unit roundoffs that a layer's rounding counts in the prediction; the bound takes twice as many
 
 
 @dataclass(frozen=True)
@@ -45,3 +58,95 @@ def _worst(chain: Chain, x: Tensor) -> str:
         errors.append((((layer.inverse(y) - x).abs().max() / scale).item(), f"{index} {type(layer).__name__}"))
         x = y
     return max(errors)[1]
+
+
+@dataclass(frozen=True)
+class LayerFigure:
+    """What one layer does to errors on the way back; the largest over the images."""
+
+    name: str  # "index name"
+    inverse_norm: float  # largest factor by which its own inverse can amplify
+    amplification: float  # expected factor from its output to the image, root mean square
+    error: float  # expected error of the restored image that its rounding causes, root mean square
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What `certify` predicted and what it then measured. Errors are in units of the stored values; an image is exact below one half."""
+
+    bits: int
+    dtype: str
+    layers: tuple[LayerFigure, ...]
+    amplification: float  # expected, from the output to the image
+    amplification_bound: float  # product of the inverse norms
+    predicted_error: Tensor  # (N,) largest expected error of an image
+    error_bound: Tensor  # (N,) first-order worst case
+    measured_error: Tensor  # (N,)
+    exact: Tensor  # (N,) bool: measured, every value of the image came back
+    worst_layer: str  # that whose rounding costs the image most
+
+    @property
+    def predicted_exact(self) -> Tensor:
+        """(N,) bool: the expected error stays below one half with a tenfold margin."""
+        return self.predicted_error * MARGIN < 0.5
+
+    @property
+    def promised(self) -> Tensor:
+        """(N,) bool: even the worst case stays below one half."""
+        return self.error_bound < 0.5
+
+    @property
+    def all_exact(self) -> bool:
+        return bool(self.exact.all())
+
+
+def certify(layer: Invertible, x: Tensor, bits: int = 8, *, iterations: int = 10) -> Certificate:
+    """Predict from the layers' spectra whether `x` (N, ...), integers from 0 to 2^bits - 1 held as floats, comes back exactly; then measure it.
+
+    Give layers with statistics in evaluation mode. `iterations` of power iteration are spent on a layer that does not know its inverse norm.
+    Raises ShapeError if `x` is not such integers.
+    """
+    if not x.is_floating_point() or x.numel() == 0 or not torch.equal(x, x.round()) or x.min() < 0 or x.max() >= 2**bits:
+        wanted = f"integers from 0 to {2**bits - 1} held as floats"
+        raise ShapeError(f"certify expects {wanted}; got {x.dtype} of shape {tuple(x.shape)}; round the image or give its number of bits")
+    figures, square, bound = [], x.new_zeros(x.shape[0]), x.new_zeros(x.shape[0])
+    for figure, term, worst in _sweep(layer, x, iterations):
+        figures.append(figure)
+        square, bound = square + term, bound + worst
+    values = x[0].numel()
+    measured = round_trip(layer, x, bits=bits)
+    return Certificate(
+        bits,
+        measured.dtype,
+        tuple(figures),
+        figures[-1].amplification,
+        math.prod(figure.inverse_norm for figure in figures),
+        (square / values).sqrt() * math.sqrt(2 * math.log(max(values, 2))),  # the largest of so many normal deviates
+        bound,
+        (measured.restored - x).abs().flatten(1).amax(1),
+        measured.exact,
+        max(figures, key=lambda figure: figure.error).name,
+    )
+
+
+def _sweep(layer: Invertible, x: Tensor, iterations: int) -> Iterator[tuple[LayerFigure, Tensor, Tensor]]:
+    """For each layer its figure, the expected square error (N,) that its roundings cause, and their worst case (N,)."""
+    unit = ROUNDINGS * torch.finfo(x.dtype).eps / 2
+    probe = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype).to(x.device)
+    start, norms = _length(probe), x.new_ones(x.shape[0])
+    for index, step in enumerate(layer if isinstance(layer, Chain) else [layer]):
+        with torch.no_grad():
+            y = step(x)
+        arrived = torch.autograd.functional.vjp(step.inverse, y, probe)[1]
+        own = step.inverse_norm(x, iterations)
+        rounds = 0.0 if step.bit_exact and (step.isometric or torch.equal(x, x.round())) else unit
+        term = (rounds * _length(probe * x)).square() + (rounds * _length(arrived * y)).square()
+        worst = 2 * rounds * norms * (_length(x) + own * _length(y))
+        norms = norms * own
+        error = (term / x[0].numel()).sqrt().max().item()
+        yield LayerFigure(f"{index} {type(step).__name__}", own.max().item(), (_length(arrived) / start).max().item(), error), term, worst
+        x, probe = y, arrived
+
+
+def _length(x: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x.flatten(1), dim=1)

@@ -13,8 +13,9 @@ class Reversible(Invertible):
     Memory in training does not grow with depth, but for the gradients of the weights; each step pays one inverse and one more forward a layer.
     The recomputed activations carry the rounding of the inverse, so gradients differ from autograd's by about what a round trip of the deepest
     layers differs from its input: relative to the largest gradient of each tensor, below 1e-12 in float64 and 1e-4 in float32 through 100
-    couplings or well conditioned convolutions (`tests/layers/test_reversible.py`; 3e-14 and 7e-6 measured). Where that is too much, `anchor_every=k` stores every k-th
-    activation and starts afresh from it. Exact in algebra. First derivatives only; layers that draw random numbers give wrong gradients.
+    couplings or well conditioned convolutions (`tests/layers/test_reversible.py`; 3e-14 and 7e-6 measured). Where that is too much,
+    `anchor_every=k` stores every k-th activation and starts afresh from it. Exact in algebra. First derivatives only; layers that draw random
+    numbers give wrong gradients.
 
     Raises ConfigError for layers that are only left-invertible, whose image the inverse cannot leave, and for `anchor_every` below 1.
     """
