@@ -11,6 +11,7 @@ from medinv.layers.integer import IntegerCoupling
 from medinv.layers.lifting import LeGall53
 from medinv.layers.multiscale import Multiscale
 from medinv.layers.normalisation import ActNorm, FrozenNorm, InvertibleBatchNorm
+from medinv.layers.parametrize import bound_condition
 from medinv.layers.pointwise import AsinhActivation, LeakyReLU, SmoothLeakyReLU, SoftLeakyReLU
 from medinv.layers.reshape import ChannelFlip, ChannelPadding, Haar, Squeeze
 from medinv.layers.reversible import Reversible
@@ -43,6 +44,7 @@ __all__ = [
     "SoftLeakyReLU",
     "SpectrumBounds",
     "Squeeze",
+    "bound_condition",
     "certify",
     "from_conv",
     "round_trip",
