@@ -24,7 +24,7 @@ class Estimate:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def clustered(metric: Metric, labels: NDArray, scores: NDArray, patients: NDArray, *, resamples: int = 2000, seed: int = 0) -> Estimate:
+def clustered(metric: Metric, labels: NDArray, scores: NDArray, patients: NDArray, *, resamples: int = 1000, seed: int = 0) -> Estimate:
     """A metric with the percentile interval of a bootstrap that draws whole patients (Efron and Tibshirani 1993).
 
     labels (N,) 0 or 1, scores (N,), patients (N,); resamples without both classes are drawn again.

@@ -115,7 +115,7 @@ def _scope(model: Classifier, config: Config, data: LabelledImages, foreign: Map
     return Scope(
         modalities=config.card.modalities,
         body_parts=config.card.body_parts,
-        statistic=f"Mahalanobis distance of the log-likelihood's {len(model.scope_centre)} terms; bound: quantile {SCOPE_QUANTILE} of validation images",
+        statistic=f"Mahalanobis distance of {len(model.scope_centre)} terms of the log-likelihood; bound: quantile {SCOPE_QUANTILE} of validation images",
         threshold=model.scope_threshold.item(),
         flagged_in_scope=_interval(flagged(model, data.test.images)),
         flagged_foreign={name: _interval(flagged(model, images)) for name, images in foreign.items()},

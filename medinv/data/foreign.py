@@ -10,7 +10,7 @@ from medinv.data.labelled import Part
 MEDNIST = "mednist_12k_64.npz"
 
 
-def foreign_images(test: Part, path_variable: str | None, *, each: int = 200) -> dict[str, np.ndarray]:
+def foreign_images(test: Part, path_variable: str | None, *, each: int = 100) -> dict[str, np.ndarray]:
     """Images (N, 1, 64, 64) uint8 by kind: spoilt copies of test images, noise, and, where the data folder holds it, MedNIST."""
     size = test.images.shape[-1]
     some = test.images[:each]

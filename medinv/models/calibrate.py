@@ -16,7 +16,7 @@ SCOPE_QUANTILE = 0.99
 
 
 @torch.no_grad()
-def in_batches(function, model: nn.Module, images: np.ndarray, *, batch: int = 64) -> Tensor:
+def in_batches(function, model: nn.Module, images: np.ndarray, *, batch: int = 16) -> Tensor:
     """`function(x)` for stored images (N, 1, H, W) uint8 in the model's own arithmetic, joined over batches."""
     dtype = next(model.parameters()).dtype
     return torch.cat([function(torch.from_numpy(images[i : i + batch]).to(dtype)) for i in range(0, len(images), batch)])
@@ -24,13 +24,13 @@ def in_batches(function, model: nn.Module, images: np.ndarray, *, batch: int = 6
 
 @torch.no_grad()
 def calibrate(model: Calibrated, data: LabelledImages) -> None:
-    """Fit the buffers of a two-class network; training images serve for the typical log-odds alone, test images for nothing.
+    """Fit the buffers of a two-class network; test images serve for nothing.
 
-    Probability: logistic regression of the label on the log-odds (Platt 1999). Operating point: Youden's. Scope: the Mahalanobis distance of the
-    likelihood's terms from their validation mean, so that images *more* likely than any radiograph count as foreign too (typicality, Nalisnick et al.
-    2019, 1906.02994); its threshold is the 99th percentile on validation images.
+    Probability: logistic regression of the validation labels on the log-odds (Platt 1999). Operating point: Youden's, on validation images. Typical
+    log-odds: medians of training images. Scope: the Mahalanobis distance of the likelihood's terms from their mean on training images, so that images *more*
+    likely than any radiograph count as foreign too (typicality, Nalisnick et al. 2019, 1906.02994); its bound is the 99th percentile of validation images.
     """
-    odds = _odds(model, data.validation.images)
+    odds, terms = _read(model, data.validation.images)
     scale = odds.std().item()
     # The ridge is weak; without it, validation labels that separate would make every probability 0 or 1.
     fit = LogisticRegression(C=10.0, tol=1e-8, max_iter=1000).fit(odds.numpy()[:, None] / scale, data.validation.labels)
@@ -40,20 +40,25 @@ def calibrate(model: Calibrated, data: LabelledImages) -> None:
     threshold = youden_threshold(data.validation.labels, torch.sigmoid(slope * odds + intercept).numpy())
     model.decision_logit.fill_(math.log(threshold / (1 - threshold)))
     if isinstance(model, Classifier):
-        training, labels = _odds(model, data.train.images), torch.from_numpy(data.train.labels)
-        model.typical_odds.copy_(torch.stack([training[labels == k].median() for k in (0, 1)]))
-        _fit_scope(model, data.validation.images)
+        training_odds, training_terms = _read(model, data.train.images)
+        labels = torch.from_numpy(data.train.labels)
+        model.typical_odds.copy_(torch.stack([training_odds[labels == k].median() for k in (0, 1)]))
+        _fit_scope(model, training_terms, terms)
 
 
-def _odds(model: Calibrated, images: np.ndarray) -> Tensor:
-    logits = in_batches(model.logits, model, images)
-    return logits[:, 1] - logits[:, 0]
+def _read(model: Calibrated, images: np.ndarray) -> tuple[Tensor, Tensor | None]:
+    """Uncalibrated log-odds (N,) and, of a classifier with a likelihood, its terms (N, T)."""
+    if not isinstance(model, Classifier):
+        logits = in_batches(model.logits, model, images)
+        return logits[:, 1] - logits[:, 0], None
+    both = in_batches(lambda x: torch.cat(model.logits_and_terms(x), 1), model, images)
+    return both[:, 1] - both[:, 0], both[:, 2:]
 
 
-def _fit_scope(model: Classifier, images: np.ndarray) -> None:
-    terms = in_batches(lambda x: model.likelihood_terms(x)[0], model, images).double()
-    whitening = torch.linalg.inv(torch.linalg.cholesky(torch.cov(terms.T)))
-    model.scope_centre.copy_(terms.mean(0))
+def _fit_scope(model: Classifier, training: Tensor, validation: Tensor) -> None:
+    centre = training.mean(0)
+    whitening = torch.linalg.inv(torch.linalg.cholesky(torch.cov(training.T)))
+    model.scope_centre.copy_(centre)
     model.scope_whitening.copy_(whitening)
-    distances = ((terms - terms.mean(0)) @ whitening.T).norm(dim=1)
+    distances = ((validation - centre) @ whitening.T).norm(dim=1)
     model.scope_threshold.fill_(distances.quantile(SCOPE_QUANTILE).item())

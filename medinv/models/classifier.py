@@ -43,11 +43,19 @@ class Classifier(Calibrated):
         self.trunk = trunk
         self.image_shape = image_shape
         self.means = nn.Parameter(means)
-        terms = 2 * len(self.levels.levels)
+        channels = sum(part.shape[1] for part in self.levels.split(torch.zeros(1, *self.latent_shape)))
+        terms = len(self.levels.levels) + 2 * channels
         self.register_buffer("typical_odds", torch.zeros(len(classes)))
         self.register_buffer("scope_centre", torch.zeros(terms))
         self.register_buffer("scope_whitening", torch.eye(terms))
         self.register_buffer("scope_threshold", torch.tensor(math.inf))
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Shape (C 4^L, H / 2^L, W / 2^L) of one image's features."""
+        channels, height, width = self.image_shape
+        step = 2 ** len(self.levels.levels)
+        return channels * step * step, height // step, width // step
 
     @property
     def levels(self) -> Multiscale:
@@ -73,21 +81,31 @@ class Classifier(Calibrated):
 
     def read(self, x: Tensor) -> Reading:
         """All figures of one forward pass."""
-        terms, z = self.likelihood_terms(x)
+        parts, log_dets = self._parts(x)
+        z = self.levels.merge(parts)
         logits = self.logits_of(z)
-        shared = terms.sum(1) - z[0].numel() * math.log(2 * math.pi) / 2
-        scope = ((terms - self.scope_centre) @ self.scope_whitening.T).norm(dim=1)
+        shared = sum(log_dets) - z.square().flatten(1).sum(1) / 2 - z[0].numel() * math.log(2 * math.pi) / 2
+        scope = ((_terms(parts, log_dets) - self.scope_centre) @ self.scope_whitening.T).norm(dim=1)
         return Reading(z, logits, self.calibrated(logits).softmax(1), shared[:, None] + logits, scope)
 
-    def likelihood_terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The terms of log p(x), level by level from the last: log-determinant and -|z_i|^2 / 2, as (N, 2 L); and the features."""
+    def logits_and_terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, K), and what log p(x) is made of, (N, T): the log-determinant of each level, the mean and the log-energy of each latent channel."""
+        parts, log_dets = self._parts(x)
+        return self.logits_of(self.levels.merge(parts)), _terms(parts, log_dets)
+
+    def _parts(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         self._check(x)
         scaling = self.trunk.layers[0]
         parts, log_dets = self.levels.parts(scaling(x))
         log_dets[-1] = log_dets[-1] + scaling.log_det(x)
-        energies = [-part.square().flatten(1).sum(1) / 2 for part in parts]
-        return torch.stack([term for pair in zip(log_dets, energies) for term in pair], 1), self.levels.merge(parts)
+        return parts, log_dets
 
     def _check(self, x: Tensor) -> None:
         if tuple(x.shape[1:]) != self.image_shape:
             raise ShapeError(f"this model expects images of shape (N, {', '.join(map(str, self.image_shape))}); got {tuple(x.shape)}")
+
+
+def _terms(parts: list[Tensor], log_dets: list[Tensor]) -> Tensor:
+    means = [part.mean((2, 3)) for part in parts]
+    energies = [part.square().mean((2, 3)).log() for part in parts]
+    return torch.cat([torch.stack(log_dets, 1), *means, *energies], 1)
