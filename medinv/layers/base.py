@@ -57,6 +57,13 @@ class Invertible(nn.Module, ABC):
         """Set weights that depend on data from a first batch (Kingma and Dhariwal 2018, ActNorm); returns `f(x)`."""
         return self(x)
 
+    def forget(self) -> None:
+        """Free what `inverse` keeps to be quick the next time; it is made anew when needed."""
+        for module in self.children():
+            for layer in module if isinstance(module, nn.ModuleList) else [module]:
+                if isinstance(layer, Invertible):
+                    layer.forget()
+
     def inverse_norm(self, x: Tensor, iterations: int = 30) -> Tensor:
         """Largest singular value (N,) of the inverse's Jacobian at `f(x)`: by how much an error in `y` can grow on the way back.
 

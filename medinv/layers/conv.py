@@ -50,6 +50,9 @@ class _InvertibleConv(Invertible):
             x = x + Solve.apply(y - self(x), solver, False)
         return x
 
+    def forget(self) -> None:
+        self._factors.clear()
+
     def _unbiased(self, y: Tensor) -> Tensor:
         return y if self.bias is None else y - self.bias.reshape(-1, *[1] * self._sides)
 

@@ -12,9 +12,9 @@ class Reversible(Invertible):
 
     Memory in training does not grow with depth, but for the gradients of the weights; each step pays one inverse and one more forward a layer.
     The recomputed activations carry the rounding of the inverse, so gradients differ from autograd's by about what a round trip of the deepest
-    layers differs from its input: relative to the largest gradient of each tensor, below 1e-12 in float64 and 1e-4 in float32 through 100
-    couplings or well conditioned convolutions (`tests/layers/test_reversible.py`; 3e-14 and 7e-6 measured). Where that is too much,
-    `anchor_every=k` stores every k-th activation and starts afresh from it. Exact in algebra. First derivatives only; layers that draw random
+    layers differs from its input: relative to the largest gradient of each tensor, below 1e-12 in float64 and 1e-3 in float32 through 100
+    couplings or well conditioned convolutions (`pipelines/reversible_memory.py`; in float32 a value that crosses the kink of a ReLU counts in
+    full, smooth activations stay near 1e-5). Where that is too much, `anchor_every=k` stores every k-th activation and starts afresh from it. Exact in algebra. First derivatives only; layers that draw random
     numbers give wrong gradients.
 
     Raises ConfigError for layers that are only left-invertible, whose image the inverse cannot leave, and for `anchor_every` below 1.
@@ -82,6 +82,7 @@ class _Recomputed(torch.autograd.Function):
             x = (anchors[index // chain.anchor_every] if anchored else layer.inverse(y)).detach().requires_grad_()
             grad_y = _step_back(layer, x, (grad_y, grad_log_det if ctx.with_log_det else None), gradients)
             _restore(layer, now)
+            layer.forget()  # factors of a solve, which the coming step makes stale, would grow with depth as activations do
             y = x.detach()
         return None, None, grad_y, *(gradients.get(parameter) for parameter in chain.parameters())
 

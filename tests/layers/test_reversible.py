@@ -89,6 +89,17 @@ def test_what_is_stored_does_not_grow_with_depth() -> None:
     assert _stored(_pair("additive", 50, anchor_every=20)[1]) <= 7 * deep
 
 
+def test_factors_of_the_inverse_do_not_pile_up() -> None:
+    reversible = _pair("convolution", 5)[1]
+    reversible(torch.randn(2, 4, 8, 8)).sum().backward()
+    assert not any(layer._factors for layer in reversible.layers if isinstance(layer, InvertibleConv2d))
+    chain = Chain(reversible)
+    chain.inverse(torch.randn(2, 4, 8, 8))
+    assert all(layer._factors for layer in reversible.layers if isinstance(layer, InvertibleConv2d))
+    chain.forget()
+    assert not any(layer._factors for layer in reversible.layers if isinstance(layer, InvertibleConv2d))
+
+
 def test_statistics_move_once_a_step_and_backward_uses_those_of_its_own_batch() -> None:
     torch.manual_seed(0)
     layers = [layer for _ in range(5) for layer in (InvertibleConv2d(4), InvertibleBatchNorm(4), SmoothLeakyReLU(0.8))]
