@@ -8,6 +8,7 @@ from torch import Tensor
 from medinv.layers import spectral
 
 SMALL = 32  # channels (a group) up to which two images packed as one complex image are faster than two half spectra
+BLOCK = 2**20  # bytes of spectrum turned from image order to frequency order at a time, so that they stay in the cache
 
 
 class Circulant:
@@ -24,24 +25,36 @@ class Circulant:
         self._variants: dict[tuple[torch.dtype, bool, bool], Tensor] = {}
 
     def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
-        """`C^-1 y`, or `C^-T y`, for y (N, C, *size). Differentiable in `y`."""
-        packed = y.shape[0] % 2 == 0 and self.half.shape[-1] <= SMALL and not (torch.is_grad_enabled() and y.requires_grad)
-        matrices = self._variant(y.dtype.to_complex(), packed, transposed)
-        return self._solve_pairs(matrices, y) if packed else spectral.apply_symbol(matrices, y, self.groups)
-
-    def _solve_pairs(self, matrices: Tensor, y: Tensor) -> Tensor:
+        """`C^-1 y`, or `C^-T y`, for y (N, C, *size). Not differentiable: see `solve.Solve`."""
         axes = tuple(range(2, y.ndim))
-        half = y.shape[0] // 2
-        spectrum = torch.fft.fftn(torch.complex(y[:half], y[half:]), dim=axes)
-        product = spectral.product_by_frequency(matrices, spectrum, self.groups).contiguous()
-        pairs = torch.fft.ifftn(product, dim=axes)
+        paired = y.shape[0] % 2 == 0 and self.half.shape[-1] <= SMALL
+        matrices = self._variant(y.dtype.to_complex(), paired, transposed)
+        if not paired:
+            product = self._multiply(matrices, torch.fft.rfftn(y, dim=axes))
+            return torch.fft.irfftn(product, s=self.size, dim=axes)
+        pairs = torch.complex(*y.chunk(2))
+        pairs = torch.fft.ifftn(self._multiply(matrices, torch.fft.fftn(pairs, dim=axes)), dim=axes)
         return torch.cat([pairs.real, pairs.imag])
+
+    def _multiply(self, matrices: Tensor, spectrum: Tensor) -> Tensor:
+        """`spectral.product_by_frequency`, in place where it is one product of matrices a frequency."""
+        if self.groups > 1:
+            return spectral.product_by_frequency(matrices, spectrum, self.groups).contiguous()
+        n, c = spectrum.shape[:2]
+        rows = spectrum.view(n * c, -1)
+        width = max(16, BLOCK // (n * c * spectrum.element_size())) if spectrum.device.type == "cpu" else rows.shape[1]
+        for first in range(0, rows.shape[1], width):
+            block = rows[:, first : first + width]
+            product = torch.bmm(block.t().contiguous().view(-1, n, c), matrices[first : first + width])
+            block.copy_(product.view(-1, n * c).t())
+        return spectrum
 
     def _variant(self, dtype: torch.dtype, full: bool, transposed: bool) -> Tensor:
         key = (dtype, full, transposed)
         if key not in self._variants:
             matrices = self._completed() if full else self.half
-            self._variants[key] = (matrices.mH if transposed else matrices).to(dtype).contiguous()
+            matrices = (matrices.mH if transposed else matrices).to(dtype)
+            self._variants[key] = matrices.contiguous() if self.groups > 1 else matrices.flatten(0, -3).mT.contiguous()
         return self._variants[key]
 
     def _completed(self) -> Tensor:

@@ -152,13 +152,15 @@ def apply_symbol(matrices: Tensor, x: Tensor, groups: int = 1) -> Tensor:
 
 
 def product_by_frequency(matrices: Tensor, spectrum: Tensor, groups: int = 1) -> Tensor:
-    """`matrices` (*frequencies, [groups,] C_out, C_in) times `spectrum` (N, C, *frequencies), as a view shaped (N, C, *frequencies)."""
-    d = spectrum.ndim - 2
-    if groups == 1:
-        return torch.matmul(matrices, spectrum.permute(*range(2, 2 + d), 1, 0)).permute(d + 1, d, *range(d))
+    """`matrices` (*frequencies, [groups,] C_out, C_in) times `spectrum` (N, C_in, *frequencies), shaped (N, C_out, *frequencies)."""
+    d, n = spectrum.ndim - 2, spectrum.shape[0]
+    if groups == 1:  # plain transposes of two axes are what the framework moves fastest; products of other layouts would go one by one
+        rows = spectrum.flatten(2).flatten(0, 1).t().contiguous().unflatten(1, (n, -1))
+        product = torch.bmm(rows, matrices.flatten(0, d - 1).mT)
+        return product.flatten(1).t().contiguous().reshape(n, -1, *spectrum.shape[2:])
     if matrices.shape[-1] == matrices.shape[-2] == 1:  # depthwise: one number a channel and frequency
         return spectrum * matrices[..., 0, 0].permute(d, *range(d))
-    split = spectrum.unflatten(1, (groups, -1)).permute(*range(3, 3 + d), 1, 2, 0)
+    split = spectrum.unflatten(1, (groups, -1)).permute(*range(3, 3 + d), 1, 2, 0).contiguous()
     return torch.matmul(matrices, split).flatten(d, d + 1).permute(d + 1, d, *range(d))
 
 
