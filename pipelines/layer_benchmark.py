@@ -29,7 +29,7 @@ COLUMNS = {
     "error_16": "error, 16 bits",
     "exact_16": "exact, 16 bits",
     "log_det_error": "log-det error",
-    "step_ratio": "training step / plain",
+    "step_ratio": "training step / plain twin",
     "peak_mb": "peak MB of a step",
 }
 
@@ -126,7 +126,7 @@ def main() -> None:
     source, images, labels = load(arguments.data)
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows, names = [], [name for name in STACKS if arguments.only in name]
-    title = f"{source}, {arguments.steps} training steps, {torch.get_num_threads()} threads, torch {torch.__version__}. Errors in grey levels."
+    title = f"{source}, {arguments.steps} training steps, {torch.get_num_threads()} threads, torch {torch.__version__}. Errors in grey levels; twin: conv3, batch norm, leaky."
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "images.npz"
         np.savez(data, x=images[:2000].numpy(), y=labels[:2000].numpy())

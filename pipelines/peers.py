@@ -1,4 +1,4 @@
-"""The stacks that `layer_benchmark.py` compares: ours, published packages where they are installed, and two networks written from their papers.
+"""The stacks of `layer_benchmark.py`: ours, published packages where they are installed, two networks written from their papers.
 
 `STACKS[name](depth, channels)` gives a module with `forward(x)`, `inverse(y)` and `log_det(x)` for x (N, channels, H, W) of unit size; `log_det`
 raises NotImplementedError with the reason where there is none.
@@ -140,8 +140,9 @@ STACKS = {
 
 
 def plain(depth: int, channels: int) -> nn.Sequential:
-    """The ordinary twin: as many 3x3 convolutions with a leaky ReLU."""
-    return nn.Sequential(*[layer for _ in range(depth) for layer in (nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(0.7))])
+    """The ordinary twin: as many 3x3 convolutions with zero padding, batch normalisation and leaky ReLU."""
+    blocks = [(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.LeakyReLU(0.7)) for _ in range(depth)]
+    return nn.Sequential(*[layer for block in blocks for layer in block])
 
 
 def isometry_penalty(stack: nn.Module) -> Tensor:

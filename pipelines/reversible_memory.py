@@ -2,8 +2,8 @@
 
     python pipelines/reversible_memory.py --out DIR [--quick]
 
-Writes reversible.md and reversible.json. Additive couplings, or 3x3 convolutions with leaky ReLU, on a batch of 16 x 12 x 32 x 32 in float32; each cell in
-a fresh process; memory is the growth of the resident set over one step, as the kernel's high-water mark tells it (Linux).
+Writes reversible.md and reversible.json. Additive couplings, or 3x3 convolutions with leaky ReLU, on a batch of 16 x 12 x 32 x 32 in float32; each
+cell in a fresh process; memory is the growth of the resident set over one step, as the kernel's high-water mark tells it (Linux).
 """
 
 import argparse

@@ -48,7 +48,7 @@ class LeakyReLU(_Activation):
         return F.leaky_relu(x, self.slope)
 
     def inverse(self, y: Tensor) -> Tensor:
-        return torch.where(y >= 0, y, y / self.slope)
+        return F.leaky_relu(y, 1 / self.slope)
 
     def derivative(self, x: Tensor) -> Tensor:
         return torch.where(x >= 0, 1.0, self.slope).to(x.dtype)
@@ -60,26 +60,24 @@ class LeakyReLU(_Activation):
 class SmoothLeakyReLU(_Activation):
     """The branch of a hyperbola that leaky ReLU is the limit of: `y = p x + q (sqrt(x^2 + 1) - 1)`, p = (1 + slope) / 2, q = (1 - slope) / 2.
 
-    Slope in (slope, 1), f(0) = 0, infinitely smooth. Its inverse is closed: with z = y + q and r = sqrt(z^2 + slope),
-    `x = (p z - q r) / slope = y (y + 2 q) / (p z + q r)`, of which the first is free of cancellation for z <= 0, the second for z > 0.
-    Exact in algebra, to a few roundings.
+    Slope in (slope, 1), f(0) = 0, infinitely smooth. Its inverse is closed: `x = (p z - q sqrt(z^2 + slope)) / slope` with z = y + q, since
+    p^2 - q^2 = slope. Exact in algebra, to a few roundings, for values whose square the type holds (1e19 in float32).
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        # sqrt(x^2 + 1) - 1 without cancellation near 0; hypot does not overflow
-        root = torch.hypot(x, torch.ones_like(x))
-        return (1 + self.slope) / 2 * x + (1 - self.slope) / 2 * (x * (x / (root + 1)))
+        return torch.add(x * ((1 + self.slope) / 2), _root(x, 1.0) - 1, alpha=(1 - self.slope) / 2)
 
     def inverse(self, y: Tensor) -> Tensor:
-        p, q = (1 + self.slope) / 2, (1 - self.slope) / 2
-        z = y + q
-        root = torch.hypot(z, torch.full_like(z, math.sqrt(self.slope)))
-        positive = z > 0
-        safe = torch.where(positive, p * z + q * root, 1.0)
-        return torch.where(positive, y * ((y + 2 * q) / safe), (p * z - q * root) / self.slope)
+        z = y + (1 - self.slope) / 2
+        return torch.sub(z * ((1 + self.slope) / (2 * self.slope)), _root(z, self.slope), alpha=(1 - self.slope) / (2 * self.slope))
 
     def derivative(self, x: Tensor) -> Tensor:
-        return (1 + self.slope) / 2 + (1 - self.slope) / 2 * (x / torch.hypot(x, torch.ones_like(x)))
+        return torch.add(x.new_full((), (1 + self.slope) / 2), x / _root(x, 1.0), alpha=(1 - self.slope) / 2)
+
+
+def _root(x: Tensor, constant: float) -> Tensor:
+    """sqrt(x^2 + constant)."""
+    return torch.addcmul(x.new_full((), constant), x, x).sqrt()
 
 
 class _NewtonActivation(_Activation):
