@@ -60,16 +60,18 @@ class LeakyReLU(_Activation):
 class SmoothLeakyReLU(_Activation):
     """The branch of a hyperbola that leaky ReLU is the limit of: `y = p x + q (sqrt(x^2 + 1) - 1)`, p = (1 + slope) / 2, q = (1 - slope) / 2.
 
-    Slope in (slope, 1), f(0) = 0, infinitely smooth. Its inverse is closed: `x = (p z - q sqrt(z^2 + slope)) / slope` with z = y + q, since
-    p^2 - q^2 = slope. Exact in algebra, to a few roundings, for values whose square the type holds (1e19 in float32).
+    Slope in (slope, 1), f(0) = 0, infinitely smooth. Its inverse is closed: with r = sqrt((y + q)^2 + slope), and since p^2 - q^2 = slope,
+    `x = (p (y + q) - q r) / slope = y (p - q (y + 2 q) / (r + p)) / slope`, of which the last has no cancellation near 0. Exact in algebra, to a
+    few roundings relative to x, for values whose square the type holds (1e19 in float32).
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.add(x * ((1 + self.slope) / 2), _root(x, 1.0) - 1, alpha=(1 - self.slope) / 2)
+        return x * torch.add(x.new_full((), (1 + self.slope) / 2), x / (_root(x, 1.0) + 1), alpha=(1 - self.slope) / 2)
 
     def inverse(self, y: Tensor) -> Tensor:
-        z = y + (1 - self.slope) / 2
-        return torch.sub(z * ((1 + self.slope) / (2 * self.slope)), _root(z, self.slope), alpha=(1 - self.slope) / (2 * self.slope))
+        p, q = (1 + self.slope) / 2, (1 - self.slope) / 2
+        bend = (y + 2 * q) / (_root(y + q, self.slope) + p)
+        return y * torch.add(y.new_full((), p / self.slope), bend, alpha=-q / self.slope)
 
     def derivative(self, x: Tensor) -> Tensor:
         return torch.add(x.new_full((), (1 + self.slope) / 2), x / _root(x, 1.0), alpha=(1 - self.slope) / 2)
