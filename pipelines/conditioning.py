@@ -6,7 +6,7 @@ MEDINV_DATA (or --data): a folder that holds `kermany_cxr_112.npz` (`x`, `y`, `s
 Squeeze of the halved image, circular padding) and leaky ReLU 0.5 learns to tell normal from pneumonia. Compared: nothing; the orthogonality penalty;
 spectral clipping after each step (Sedghi, Gupta and Long 2019, 1805.10408: singular values of the symbol clipped, the kernel cut back to 3x3);
 the convolution exponential (Hoogeboom et al. 2020, 2006.01910: not a 3x3 kernel but a series of them); `bound_condition`. The worst condition number
-is the bound for every image size, over all layers, seeds and training (every 50 steps); the exponential's is that at 14x14, its way back is not measured.
+is the bound for every image size, over layers, seeds and training (each 50 steps); the exponential's is that at 14x14 (its way back is left out).
 """
 
 import argparse

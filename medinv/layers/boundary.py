@@ -101,17 +101,18 @@ def capacitance(weight: Tensor, inverse: Tensor, border: Border, groups: int) ->
 
 
 class Bordered:
-    """`A x = y` and `A^T x = y` by the formula above, with C^-1 in the Fourier basis and K in LU factors; all in float64."""
+    """`A x = y` and `A^T x = y` by the formula above, with C^-1 in the Fourier basis and K in LU factors, both made in float64."""
 
     def __init__(self, weight: Tensor, size: Sequence[int], padding: str, groups: int = 1):
         self.weight, self.size, self.groups = weight.detach().double(), tuple(size), groups
         self.border, self.circulant = regular(self.weight, size, padding, groups)
         k = capacitance(self.weight, self.circulant.half, self.border, groups)
-        self.factor, self.pivots, _ = torch.linalg.lu_factor_ex(k)  # a zero pivot shows in the solutions, which the caller judges
+        factor, self.pivots, _ = torch.linalg.lu_factor_ex(k)  # a zero pivot shows in the solutions, which the caller judges
+        self.factors = {torch.float64: factor}
         self.index = self.border.flat(self.border.pixels).to(weight.device)
 
     def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
-        """`A^-1 y` or `A^-T y` for y (N, C, *size) in float64."""
+        """`A^-1 y` or `A^-T y` for y (N, C, *size)."""
         wide = F.pad(y, [s for n, t in zip(reversed(self.size), reversed(self.border.torus)) for s in (0, t - n)])
         z = self.circulant.solve(wide, transposed=transposed)
         if transposed:
@@ -124,7 +125,9 @@ class Bordered:
     def _border_solve(self, values: Tensor, transposed: bool) -> Tensor:
         """K^-1 or K^-T on border values (N, C, B)."""
         columns = values.unflatten(1, (self.groups, -1)).permute(1, 3, 2, 0)  # (groups, B, c, N)
-        solved = torch.linalg.lu_solve(self.factor, self.pivots, columns.flatten(1, 2), adjoint=transposed)
+        if values.dtype not in self.factors:
+            self.factors[values.dtype] = self.factors[torch.float64].to(values.dtype)
+        solved = torch.linalg.lu_solve(self.factors[values.dtype], self.pivots, columns.flatten(1, 2), adjoint=transposed)
         return solved.unflatten(1, columns.shape[1:3]).permute(3, 0, 2, 1).flatten(1, 2)
 
     def _read(self, z: Tensor) -> Tensor:
@@ -139,7 +142,7 @@ class Bordered:
             return self._read(z)
         flat = z.flatten(2)
         result = flat.new_zeros(*flat.shape[:2], len(self.index))
-        for kernel, rows, padded, wrapped in self._taps():
+        for kernel, rows, padded, wrapped in self._taps(z.dtype):
             change = (flat[..., padded] - flat[..., wrapped]).unflatten(1, (self.groups, -1))
             result.index_add_(2, rows, torch.einsum("goi,ngip->ngop", kernel, change).flatten(1, 2))
         return result
@@ -150,13 +153,13 @@ class Bordered:
         if self.border.padding == "zeros":
             return self._place(values, like)
         flat = like.flatten(2)
-        for kernel, rows, padded, wrapped in self._taps():
+        for kernel, rows, padded, wrapped in self._taps(values.dtype):
             term = torch.einsum("goi,ngop->ngip", kernel, values[..., rows].unflatten(1, (self.groups, -1))).flatten(1, 2)
             flat.index_add_(2, padded, term).index_add_(2, wrapped, -term)
         return flat.view_as(like)
 
-    def _taps(self):
-        kernels = spectral.by_groups(self.weight, self.groups)
+    def _taps(self, dtype: torch.dtype):
+        kernels = spectral.by_groups(self.weight.to(dtype), self.groups)
         for tap, rows, padded, wrapped in self.border.taps:
             device = kernels.device
             yield kernels[(..., *tap)], rows.to(device), self.border.flat(padded).to(device), self.border.flat(wrapped).to(device)

@@ -41,6 +41,7 @@ class Circulant:
         if self.groups > 1:
             return spectral.product_by_frequency(matrices, spectrum, self.groups).contiguous()
         n, c = spectrum.shape[:2]
+        spectrum = spectrum.contiguous()  # an FFT may hand back other strides, as for images in channels-last order
         rows = spectrum.view(n * c, -1)
         width = max(16, BLOCK // (n * c * spectrum.element_size())) if spectrum.device.type == "cpu" else rows.shape[1]
         for first in range(0, rows.shape[1], width):

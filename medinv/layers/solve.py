@@ -23,6 +23,7 @@ from medinv.layers.krylov import bicgstab
 
 DIRECT = 8192  # unknowns: 0.5 GB of LU factors
 TOLERANCE = 1e-14  # of the backward error |y - A x| / (|A| |x| + |y|)
+SINGLE = 1e-6  # the same for float32 input: where a direct factor does not reach it in float32, it is applied in float64
 CORRECTIONS = 6  # iterative refinements at most, each with at most ITERATIONS steps (two products a step) of BiCGStab
 ITERATIONS = 200
 
@@ -33,10 +34,10 @@ class Solver:
     def __init__(self, weight: Tensor, size: Sequence[int], padding: str, groups: int = 1):
         self.weight, self.size, self.groups = weight.detach().double(), tuple(size), groups
         self.padding = "circular" if all(side == 1 for side in weight.shape[2:]) else padding
-        self.corrections = CORRECTIONS
+        self.corrections, self.single = CORRECTIONS, False
         self.engine = self._engine()
         if isinstance(self.engine, Bordered | _Dense):
-            self.corrections = self._corrections_needed()
+            self.corrections, self.single = self._probe(weight.dtype == torch.float32)
 
     def _engine(self):
         if self.padding == "circular":
@@ -53,7 +54,9 @@ class Solver:
 
     def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
         """x (N, C, *size) in the type of `y`. Raises ConvergenceError if the iteration leaves a backward error over 1e-14."""
-        if isinstance(self.engine, Circulant):
+        if y.dtype not in (torch.float32, torch.float64):
+            return self.solve(y.float(), transposed=transposed).to(y.dtype)
+        if isinstance(self.engine, Circulant) or self.single and y.dtype == torch.float32:
             return self.engine.solve(y, transposed=transposed)
         wanted = y.double()
         x = self.engine.solve(wanted, transposed=transposed)
@@ -82,8 +85,11 @@ class Solver:
     def _what(self) -> str:
         return f"{self.padding}-padded convolution of {self.weight.shape[0]} channels on {'x'.join(map(str, self.size))} images"
 
-    def _corrections_needed(self) -> int:
-        """A direct factor serves every image alike, so a random one tells how many refinements it needs; calls then make as many, unchecked."""
+    def _probe(self, single: bool) -> tuple[int, bool]:
+        """How many refinements a direct factor needs in float64, and, if asked for, whether float32 needs none.
+
+        It serves every image alike, so that a random one tells; calls then make as many, unchecked.
+        """
         generator = torch.Generator().manual_seed(0)
         y = torch.randn(2, self.weight.shape[0], *self.size, dtype=torch.float64, generator=generator).to(self.weight.device)
         x = self.engine.solve(y)
@@ -92,9 +98,13 @@ class Solver:
             residual = y - self.product(x)
             error = self._backward_error(residual, x, y)
             if error <= TOLERANCE and growth < spectral.LOST:
-                return count
+                return count, single and self._single_suffices(y)
             x = x + self.engine.solve(residual)
         raise SingularError(f"a {self._what()} is singular to rounding (condition number near {growth:.1e}); `null_directions` names what is lost")
+
+    def _single_suffices(self, y: Tensor) -> bool:
+        x = self.engine.solve(y.float()).double()
+        return self._backward_error(y - self.product(x), x, y) <= SINGLE
 
     def _judge(self, error: float) -> None:
         if not error <= TOLERANCE:
@@ -108,10 +118,10 @@ class _Dense:
     """LU factors of the whole matrix, for small images."""
 
     def __init__(self, weight: Tensor, size: Sequence[int], padding: str, groups: int):
-        self.factor, self.pivots, _ = torch.linalg.lu_factor_ex(pads.matrix(weight, size, padding, groups))
+        self.factor, self.pivots, _ = torch.linalg.lu_factor_ex(pads.matrix(weight, size, padding, groups))  # a zero pivot shows in the solutions
 
     def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
-        return torch.linalg.lu_solve(self.factor, self.pivots, y.flatten(1).T, adjoint=transposed).T.reshape(y.shape)
+        return torch.linalg.lu_solve(self.factor, self.pivots, y.double().flatten(1).T, adjoint=transposed).T.reshape(y.shape).to(y.dtype)
 
 
 class _Preconditioned:
