@@ -54,6 +54,7 @@ class TrainConfig(_Frozen):
     clip: float = Field(default=2.0, gt=0)  # gradient norm
     average: float = Field(default=0.998, ge=0, lt=1)  # decay of the exponential moving average of the weights
     cross_entropy: float = Field(default=0.03, ge=0)  # its weight beside the negative log-likelihood a dimension
+    noise: float = Field(default=0.0, ge=0)  # standard deviation of Gaussian noise added in training, grey levels
     shift: int = Field(default=4, ge=0)  # augmentation: pixels
     gain: float = Field(default=0.0, ge=0)  # augmentation: relative contrast
     offset: float = Field(default=0.0, ge=0)  # augmentation: grey levels
@@ -84,8 +85,9 @@ class Config(_Frozen):
     card: CardTexts
 
     def sha256(self) -> str:
-        """Hash of all that training depends on (the card's sentences do not count), canonical JSON."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json", exclude={"card"}), sort_keys=True).encode()).hexdigest()
+        """Hash of all that training depends on, canonical JSON. The card's sentences do not count, nor do values that are the default."""
+        tree = self.model_dump(mode="json", exclude={"card"}, exclude_defaults=True)
+        return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
 
 def load_config(path: str | Path, overrides: tuple[str, ...] = ()) -> Config:

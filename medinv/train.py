@@ -75,6 +75,8 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
             batch = order[step * recipe.batch : (step + 1) * recipe.batch]
             images = augment(data.train.images[batch]).to(device, memory_format=torch.channels_last)
             labels = torch.from_numpy(data.train.labels[batch]).to(device)
+            if recipe.noise:
+                images = images + recipe.noise * torch.randn_like(images)
             loss, cross_entropy, bits = _objective(model, images, labels, recipe)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()

@@ -4,6 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+from medinv.config import Config, load_config
+from medinv.data.labelled import LabelledImages
+from medinv.data.load import load_images
+from medinv.models.calibrate import calibrate
+from medinv.models.classifier import Classifier
+from medinv.train import train
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +23,44 @@ def data_dir() -> Path:
     if not Path(value).is_dir():
         pytest.skip("MEDINV_DATA names no folder")
     return Path(value)
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> Config:
+    """A 16 x 16 phantom classifier that trains in seconds."""
+    return load_config(
+        Path(__file__).parents[1] / "configs" / "phantom-opacity.yaml",
+        ("name=tiny", "data.size=16", "data.counts=[96,64,64]", "model.depths=[1,1]", "model.hidden=[8,8]", "train.epochs=2", "train.batch=16", "train.shift=1"),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tiny_config: Config) -> LabelledImages:
+    """Its images."""
+    return load_images(tiny_config.data)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_config: Config, tiny_data: LabelledImages) -> Classifier:
+    """A trained and calibrated tiny classifier in float64. Not to be changed."""
+    model = train(tiny_config, tiny_data).model.double()
+    calibrate(model, tiny_data)
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny_images(tiny_data: LabelledImages) -> torch.Tensor:
+    """Eight of its test images, (8, 1, 16, 16) float64."""
+    return torch.from_numpy(tiny_data.test.images[:8]).double()
+
+
+@pytest.fixture(scope="session")
+def configs() -> Path:
+    """The folder of configurations."""
+    return Path(__file__).parents[1] / "configs"
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The sample studies that come with the project."""
+    return Path(__file__).parents[1] / "sample_data"

@@ -1,0 +1,29 @@
+# make demo: classify the sample studies with the shipped models, write results and reports, say where to look.
+# make test: the tests, in the same environment. Both need Python 3.11 or 3.12 and a compiler, nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PYDICOM_FILES = $$($(BIN)/python -c "import pydicom, pathlib; print(pathlib.Path(pydicom.__file__).parent / 'data' / 'test_files')")
+
+.PHONY: demo test clean
+demo: $(VENV)/ready
+	@echo; echo "== The sample studies (generated, truth known), by the model that knows such images"
+	$(BIN)/medinv classify sample_data/studies --model phantom-opacity --out demo/phantoms --report --overwrite
+	$(BIN)/python pipelines/compare_with_truth.py demo/phantoms sample_data/truth/truth.json
+	@echo; echo "== The sample studies by the chest radiograph model: generated images are mostly none of its own"
+	$(BIN)/medinv classify sample_data/studies --model chest-xray --out demo/phantoms-chest-xray --report --overwrite || test $$? -eq 3
+	@echo; echo "== The real DICOM files that pydicom ships, by the chest radiograph model: none is a child's chest radiograph"
+	$(BIN)/medinv classify "$(PYDICOM_FILES)" --model chest-xray --out demo/pydicom --report --overwrite || test $$? -le 3
+	@echo; echo "Open demo/phantoms/index.html, demo/phantoms-chest-xray/index.html and demo/pydicom/index.html in a browser."
+
+test: $(VENV)/ready
+	$(BIN)/python -m pytest
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo
