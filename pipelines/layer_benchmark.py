@@ -24,8 +24,10 @@ COLUMNS = {
     "inverse_ms": "inverse ms",
     "inverse_over_forward": "inverse / forward",
     "first_inverse_ms": "first inverse ms",
+    "predicted_8": "predicted error, 8 bits",
     "error_8": "error, 8 bits",
     "exact_8": "exact, 8 bits",
+    "predicted_16": "predicted error, 16 bits",
     "error_16": "error, 16 bits",
     "exact_16": "exact, 16 bits",
     "log_det_error": "log-det error",
@@ -49,7 +51,7 @@ def load(path: Path) -> tuple[str, Tensor, Tensor]:
 def measure(name: str, depth: int, data: Path, steps: int, repeats: int) -> list[dict]:
     """The rows of one stack and depth: float32, then the same weights in float64."""
     import peers
-    from layer_measures import BATCH, CHANNELS, exactness, log_det_error, side_by_side, train, unit
+    from layer_measures import BATCH, CHANNELS, exactness, log_det_error, predicted, side_by_side, train, unit
 
     torch.manual_seed(0)
     stack = peers.STACKS[name](depth, CHANNELS)
@@ -61,7 +63,9 @@ def measure(name: str, depth: int, data: Path, steps: int, repeats: int) -> list
     for dtype in (torch.float32, torch.float64):
         stack = stack.to(dtype)
         row = {"dtype": str(dtype).removeprefix("torch."), **common, **side_by_side(stack, unit(stack, batch.to(dtype), 8), repeats)}
-        rows.append(row | exactness(stack, batch, 8, dtype) | exactness(stack, batch, 16, dtype))
+        for bits in (8, 16):
+            row |= exactness(stack, batch, bits, dtype) | predicted(stack, batch, bits, dtype)
+        rows.append(row)
     return [{**row, "log_det_error": log_det_error(stack, batch)} for row in rows]
 
 
@@ -126,7 +130,8 @@ def main() -> None:
     source, images, labels = load(arguments.data)
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows, names = [], [name for name in STACKS if arguments.only in name]
-    title = f"{source}, {arguments.steps} training steps, {torch.get_num_threads()} threads, torch {torch.__version__}. Errors in grey levels; twin: conv3, batch norm, leaky."
+    title = f"{source}, {arguments.steps} training steps, {torch.get_num_threads()} threads, torch {torch.__version__}. Errors in grey levels. "
+    title += "Twin: zero-padded conv3, batch norm, leaky ReLU."
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "images.npz"
         np.savez(data, x=images[:2000].numpy(), y=labels[:2000].numpy())

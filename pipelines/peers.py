@@ -1,5 +1,4 @@
 """The stacks of `layer_benchmark.py`: ours, published packages where they are installed, two networks written from their papers.
-
 `STACKS[name](depth, channels)` gives a module with `forward(x)`, `inverse(y)` and `log_det(x)` for x (N, channels, H, W) of unit size; `log_det`
 raises NotImplementedError with the reason where there is none.
 """
@@ -147,5 +146,5 @@ def plain(depth: int, channels: int) -> nn.Sequential:
 
 def isometry_penalty(stack: nn.Module) -> Tensor:
     """Departure of our spatial convolutions from isometries, 0 for every other stack."""
-    convolutions = [m for m in stack.modules() if isinstance(m, InvertibleConv2d) and m.kernel_size > 1]
-    return sum((orthogonality_penalty(m.weight) for m in convolutions), torch.zeros(()))
+    weights = [m.weight for m in stack.modules() if isinstance(m, InvertibleConv2d) and m.kernel_size > 1]
+    return sum(map(orthogonality_penalty, weights), torch.zeros(()))
