@@ -72,7 +72,7 @@ class _InvertibleConv(Invertible):
         return operator.log_abs_det(self.weight, x.shape[2:], self.padding, self.groups).expand(x.shape[0])
 
     def condition_number(self, x: Tensor, iterations: int = 0) -> Tensor:
-        """The same for every image of one size: exact from the symbol (circular) or the dense matrix, by Lanczos to 1e-6 on larger padded images."""
+        """The same for every image of one size: exact from the symbol (circular) or the dense matrix, by Lanczos to 1e-5 on larger padded images."""
         largest, smallest = self._extremes(x)
         return x.new_full((x.shape[0],), largest / smallest if smallest > 0 else math.inf)
 

@@ -110,7 +110,7 @@ def test_extreme_singular_values_by_lanczos_equal_those_of_the_dense_matrix(padd
     layer = _layer(3, (8, 7), padding, 1)
     values = torch.linalg.svdvals(_dense(layer, (8, 7)))
     largest, smallest = extreme_singular_values(layer.weight, (8, 7), padding)
-    assert largest == pytest.approx(values[0].item(), rel=1e-5) and smallest == pytest.approx(values[-1].item(), rel=1e-5)
+    assert largest == pytest.approx(values[0].item(), rel=1e-4) and smallest == pytest.approx(values[-1].item(), rel=1e-4)
 
 
 @pytest.mark.parametrize(
