@@ -21,7 +21,7 @@ class DataConfig(_Frozen):
     set: Literal["chest-xray", "phantoms"]
     size: int = Field(ge=16, multiple_of=16)
     path_variable: str | None = None
-    counts: tuple[int, int, int] | None = None  # phantoms: training, validation and test images
+    counts: tuple[int, int, int] | None = None  # phantoms: bodies for training (each with and without its opacity), validation and testing
 
 
 class ModelConfig(_Frozen):
@@ -53,6 +53,7 @@ class TrainConfig(_Frozen):
     weight_decay: float = Field(default=1e-4, ge=0)
     clip: float = Field(default=2.0, gt=0)  # gradient norm
     average: float = Field(default=0.998, ge=0, lt=1)  # decay of the exponential moving average of the weights
+    whole_patients: bool = False  # batches hold all images of their patients
     cross_entropy: float = Field(default=0.03, ge=0)  # its weight beside the negative log-likelihood a dimension
     noise: float = Field(default=0.0, ge=0)  # standard deviation of Gaussian noise added in training, grey levels
     shift: int = Field(default=4, ge=0)  # augmentation: pixels

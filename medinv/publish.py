@@ -14,7 +14,7 @@ from medinv.config import Config
 from medinv.data.labelled import LabelledImages, Part
 from medinv.evaluate import Estimate, metrics, proportion
 from medinv.layers import InvertibleConv2d
-from medinv.models.calibrate import SCOPE_QUANTILE, calibrate, in_batches
+from medinv.calibrate import SCOPE_QUANTILE, calibrate, in_batches
 from medinv.models.calibrated import Calibrated
 from medinv.models.classifier import Classifier
 from medinv.models.store import Calibration, Card, Exactness, Interval, OperatingPoint, Scope, save, serialise

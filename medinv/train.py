@@ -70,7 +70,7 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
         model.train()
         torch.manual_seed(config.seed * 100_000 + number)
         augment = augmentation(recipe, config.data.size, config.seed * 100_000 + number)
-        order = np.random.default_rng((config.seed, number)).permutation(len(data.train))
+        order = _order(data.train, np.random.default_rng((config.seed, number)), recipe.whole_patients)
         for step in range(steps):
             batch = order[step * recipe.batch : (step + 1) * recipe.batch]
             images = augment(data.train.images[batch]).to(device, memory_format=torch.channels_last)
@@ -92,6 +92,14 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
         report(epochs[-1])
         _save(checkpoint, parts, config, epochs)
     return Trained(average.module.eval(), tuple(epochs), device)
+
+
+def _order(part: Part, generator: np.random.Generator, whole_patients: bool) -> np.ndarray:
+    """A random order of the images; with `whole_patients` those of one patient stay together."""
+    if not whole_patients:
+        return generator.permutation(len(part))
+    patients, member_of = np.unique(part.patients, return_inverse=True)
+    return np.argsort(generator.permutation(len(patients))[member_of], kind="stable")
 
 
 def _objective(model: nn.Module, images: Tensor, labels: Tensor, recipe: TrainConfig) -> tuple[Tensor, float, float]:

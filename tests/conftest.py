@@ -9,7 +9,7 @@ import torch
 from medinv.config import Config, load_config
 from medinv.data.labelled import LabelledImages
 from medinv.data.load import load_images
-from medinv.models.calibrate import calibrate
+from medinv.calibrate import calibrate
 from medinv.models.classifier import Classifier
 from medinv.train import train
 
@@ -30,7 +30,7 @@ def tiny_config() -> Config:
     """A 16 x 16 phantom classifier that trains in seconds."""
     return load_config(
         Path(__file__).parents[1] / "configs" / "phantom-opacity.yaml",
-        ("name=tiny", "data.size=16", "data.counts=[96,64,64]", "model.depths=[1,1]", "model.hidden=[8,8]", "train.epochs=2", "train.batch=16", "train.shift=1"),
+        ("name=tiny", "data.size=16", "data.counts=[48,64,64]", "model.depths=[1,1]", "model.hidden=[8,8]", "train.epochs=2", "train.batch=16", "train.shift=1"),
     )
 
 

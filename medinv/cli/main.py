@@ -1,5 +1,6 @@
 """The command `medinv`. Heavy imports wait inside the commands, so that `--help` is quick."""
 
+import logging
 import sys
 
 import typer
@@ -27,6 +28,7 @@ app.add_typer(data.app, name="data")
 
 def main() -> None:
     """Run a command; every MedinvError becomes one line and an exit code."""
+    _keep_decoders_quiet()
     try:
         app()
     except MedinvError as error:
@@ -35,6 +37,14 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("medinv: interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _keep_decoders_quiet() -> None:
+    """pydicom's warnings and log lines quote header values, which may name a patient; what matters of them stands in the results as typed errors."""
+    logging.captureWarnings(True)
+    for name in ("pydicom", "py.warnings"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
+        logging.getLogger(name).propagate = False
 
 
 def _exit_code(error: MedinvError) -> int:

@@ -7,7 +7,8 @@ import numpy as np
 from medinv.config import DataConfig
 from medinv.data.chest_xray import load_chest_xray
 from medinv.data.labelled import LabelledImages, Part
-from medinv.data.phantoms import TEST_SEED, TRAIN_SEED, VALIDATION_SEED, radiographs
+from medinv.data.phantoms import TEST_SEED, TRAIN_SEED, VALIDATION_SEED, Recipe, draw, radiographs
+from medinv.data.phantoms.sets import thumbnails
 from medinv.errors import ConfigError
 
 
@@ -19,10 +20,20 @@ def load_images(config: DataConfig, *, progress: Callable[[str], None] = lambda 
         return load_chest_xray(config.path_variable, config.size)
     if config.counts is None:
         raise ConfigError("data.counts must give the numbers of training, validation and test phantoms")
-    parts = []
-    for count, seed in zip(config.counts, (TRAIN_SEED, VALIDATION_SEED, TEST_SEED)):
-        progress(f"generating {count} phantoms of seed {seed}")
-        made = radiographs(count, config.size, seed)
-        patients = seed * 1_000_000 + np.arange(count)  # every phantom is another body
-        parts.append(Part(made.images[:, None], made.labels.astype(np.int64), patients))
-    return LabelledImages(*parts)
+    training, validation, test = config.counts
+    progress(f"generating {training} bodies for training, {validation} for validation, {test} for testing")
+    return LabelledImages(_pairs(training, config.size), _natural(validation, config.size, VALIDATION_SEED), _natural(test, config.size, TEST_SEED))
+
+
+def _pairs(bodies: int, size: int) -> Part:
+    """Every body of the training seed twice, without and with its opacity, all else the same: the label is then told by the opacity alone."""
+    images = np.empty((bodies, 2, 1, size, size), np.uint8)
+    for i in range(bodies):
+        images[i, :, 0] = thumbnails(draw(TRAIN_SEED, i, Recipe(opacity_share=1.0)), size)
+    return Part(images.reshape(-1, 1, size, size), np.tile([0, 1], bodies), TRAIN_SEED * 1_000_000 + np.repeat(np.arange(bodies), 2))
+
+
+def _natural(bodies: int, size: int, seed: int) -> Part:
+    """Every body once, about half with opacities."""
+    made = radiographs(bodies, size, seed)
+    return Part(made.images[:, None], made.labels.astype(np.int64), seed * 1_000_000 + np.arange(bodies))

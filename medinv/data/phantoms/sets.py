@@ -45,6 +45,13 @@ def radiographs(
     return Radiographs(images, np.array([p.label for p in phantoms]), masks, contrasts, phantoms)
 
 
+def thumbnails(phantom: Phantom, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """One exposure displayed without and with the phantom's opacities, each (size, size) uint8: same body, noise, scatter and window."""
+    shot = radiograph(phantom, size * -(-_BEAMS // size))
+    both = (display(shot.clear, shot.window), shot.display())
+    return tuple(np.round(area_resize(shown.astype(float), size)).astype(np.uint8) for shown in both)
+
+
 def thumbnail(phantom: Phantom, size: int) -> tuple[np.ndarray, np.ndarray, float]:
     """Displayed image (size, size) uint8, mask (size, size) bool and contrast in grey levels of one phantom.
 
