@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from medinv.errors import ShapeError
-from medinv.explain.result import Evidence, Explanation
+from medinv.explain.result import Explanation
 from medinv.report import strings
 from medinv.report.model_facts import CardLike, ModelFacts, model_facts
 
@@ -125,23 +125,20 @@ class StudyContent:
 
 @dataclass(frozen=True)
 class Balance:
-    """The evidence in sums: towards + against + bias = logit, to the residual."""
+    """An evidence map in sums: towards + against + bias = logit, to the residual, for pixels as for regions."""
 
     towards: float  # sum of the contributions above zero
     against: float  # sum of those below
     largest: float  # the contribution of largest size, with its sign
-    zone: tuple[int, int]  # row and column (0, 1, 2) of the ninth of the image that contributes most, in size
-    zone_sum: float  # what that ninth contributes
+    place: tuple[int, int]  # row and column (0, 1, 2) of the ninth of the image in which the centre of the largest lies
 
 
-def balance(evidence: Evidence) -> Balance:
-    """Sums of an evidence map over its signs and over the ninths of the image."""
-    values = np.asarray(evidence.contributions, dtype=float)
-    ninths = [[part.sum() for part in np.array_split(band, 3, axis=1)] for band in np.array_split(values, 3, axis=0)]
-    row, column = divmod(int(np.abs(ninths).argmax()), 3)
-    largest = values.flat[int(np.abs(values).argmax())]
-    towards, against = values[values > 0].sum(), values[values < 0].sum()
-    return Balance(float(towards), float(against), float(largest), (row, column), float(ninths[row][column]))
+def balance(contributions: np.ndarray) -> Balance:
+    """Sums of an evidence map (H, W), of pixels or of regions, over its signs, and its largest contribution."""
+    values = np.asarray(contributions, dtype=float)
+    row, column = (int(index) for index in np.unravel_index(int(np.abs(values).argmax()), values.shape))
+    place = int(3 * (row + 0.5) / values.shape[0]), int(3 * (column + 0.5) / values.shape[1])
+    return Balance(float(values[values > 0].sum()), float(values[values < 0].sum()), float(values[row, column]), place)
 
 
 def edge_letters(orientation: Sequence[str] | None) -> tuple[str, str] | None:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from medinv.explain.evidence import regional
 from medinv.explain.result import Counterfactual
 from medinv.report.content import Balance, ImageContent, balance
 
 LONGEST = 1024  # px, of the native image as drawn
 NATIVE_BYTES = 720_000  # PNG bytes of the native image; larger ones are drawn smaller, not blurrier
+REGION = 8  # network pixels a side of the regions over which the evidence is summed
 ENLARGE = 6  # nearest-neighbour enlargement of network pixels, so that no viewer smooths them
 EVIDENCE = ((37, 116, 232), (240, 120, 10))  # blue below zero, orange above
 CHANGE = ((158, 57, 190), (24, 150, 74))  # purple below zero, green above
@@ -47,11 +49,20 @@ class ScaleBar:
 
 
 @dataclass(frozen=True)
+class EvidenceMap:
+    """Contributions to the log-odds, each a block of `size` x `size` network pixels, with their sums."""
+
+    size: int
+    drawn: SignedPicture
+    balance: Balance
+
+
+@dataclass(frozen=True)
 class Explained:
     """The pictures of an explanation, at network resolution."""
 
-    evidence: SignedPicture
-    balance: Balance
+    pixels: EvidenceMap
+    regions: EvidenceMap | None  # None where the input does not divide into regions
     frames: tuple[Picture, ...]  # from the input to the counterfactual
     difference: SignedPicture
     decoded: Picture
@@ -118,6 +129,12 @@ def scale_bar(picture: Picture, columns: int, spacing: tuple[float, float] | Non
     return ScaleBar(float(fitting[-1]), fitting[-1] * picture.width / width_mm) if fitting else None
 
 
+def evidence_map(contributions: np.ndarray, size: int) -> EvidenceMap:
+    """(H, W) contributions summed over blocks of `size` x `size` pixels. Full colour is the largest region; of pixels, one may hide the rest."""
+    values = regional(contributions, size)
+    return EvidenceMap(size, signed(values, EVIDENCE, share=0.99 if size == 1 else 1.0), balance(values))
+
+
 def panel(image: ImageContent) -> Panel:
     """All pictures of one image; raises ValueError when the content holds no arrays for it."""
     arrays = image.arrays
@@ -130,8 +147,8 @@ def panel(image: ImageContent) -> Panel:
         return Panel(image, drawn, bar, grey(given), None)
     decoded, counterfactual = explanation.reconstruction.image, explanation.counterfactual
     explained = Explained(
-        evidence=signed(explanation.evidence.contributions, EVIDENCE),
-        balance=balance(explanation.evidence),
+        pixels=evidence_map(explanation.evidence.contributions, 1),
+        regions=None if any(side % REGION for side in given.shape) else evidence_map(explanation.evidence.contributions, REGION),
         frames=tuple(grey(frame) for frame in _frames(given, counterfactual)),
         difference=signed(counterfactual.difference, CHANGE),
         decoded=grey(decoded),

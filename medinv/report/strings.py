@@ -26,9 +26,8 @@ NO_LABEL = "No label is given"
 FAILED, SKIPPED = "Not classified: the study failed", "Not classified: the study was skipped"
 WARNINGS, WARNING = "Warnings", "Warning"
 NATIVE_HEADING = "The image"
-EVIDENCE_HEADING = "Evidence, pixel by pixel"
+EVIDENCE_BY_REGION, EVIDENCE_BY_PIXEL = "Evidence, region by region", "Evidence, pixel by pixel"
 EVIDENCE_SLIDER = "Strength of the evidence overlay"
-EVIDENCE_UNIT = "log-odds per pixel"
 STEP_SLIDER = "Step from the input to the counterfactual"
 COUNTERFACTUAL, INPUT, DIFFERENCE = "Counterfactual", "Network input", "Difference"
 GIVEN, DECODED, ERROR = "Input", "Decoded", "Error"
@@ -63,7 +62,7 @@ EXCLUDED_NOTE = "File names are left out, since they may name a patient; the stu
 KINDS = {"broken": "could not be read", "skipped": "skipped"}
 
 METRIC_NAMES = {"auc": "AUC", "accuracy": "Accuracy", "sensitivity": "Sensitivity", "specificity": "Specificity", "ece": "Calibration error (ECE)",
-                "brier": "Brier score", "nll": "Negative log-likelihood"}  # fmt: skip
+                "calibration_error": "Calibration error", "brier": "Brier score", "nll": "Negative log-likelihood"}  # fmt: skip
 HASH_NAMES = {"weights_sha256": "Weights, SHA-256", "config_sha256": "Configuration, SHA-256", "data_sha256": "Training data, SHA-256"}
 ORIGIN_NAMES = {"parameters": "Parameters", "convolutions": "Inverted convolutions",
                 "largest_condition_number": "Largest condition number", "command": "Command", "commit": "Commit", "seed": "Seed",
@@ -177,7 +176,8 @@ def bar_alt(positive_class: str, positive: float, threshold: float | None) -> st
 def scope_sentence(in_scope: bool, score: float | None, threshold: float | None) -> str:
     if score is None or threshold is None:
         return ""
-    return f"{'In scope' if in_scope else 'Out of scope'}: likelihood score {number(score, 4)}, threshold {number(threshold, 4)}."
+    reach = f"images in scope reach {number(threshold)}"
+    return f"{'In scope: l' if in_scope else 'L'}ikelihood score {number(score)}, a distance from the training images; {reach}."
 
 
 SCOPE_REFUSAL = "The model was not made for an input like this one. Its label, its probability and its explanation are therefore withheld."
@@ -198,38 +198,71 @@ def evidence_check(residual: float) -> str:
     return f"Evidence and constant sum to the model's logit to within {number(residual, 2)}."
 
 
-def evidence_reading(positive: str, negative: str) -> str:
-    return f"Orange pixels push the answer towards {positive}, blue pixels towards {negative}; no colour is no contribution."
+def evidence_unit(size: int) -> str:
+    return f"log-odds per {_block(size)}"
 
 
-def evidence_zone(zone: tuple[int, int], total: float, positive: str, negative: str) -> str:
-    where = f"{BANDS[zone[0]]} {COLUMNS[zone[1]]}"
-    side = positive if total > 0 else negative
-    return f"Of nine equal parts of the image as displayed, the {where} weighs most: {signed(total)} log-odds, towards {side}."
+def evidence_reading(size: int, positive: str, negative: str) -> str:
+    block = _block(size)
+    return f"Orange {block}s push the answer towards {positive}, blue {block}s towards {negative}; no colour is no contribution."
 
 
-def evidence_scale(scale: float, clipped: int, largest: float) -> str:
-    beyond = counted(clipped, ("pixel is", "pixels are"))
-    beyond = f" {beyond} beyond it and drawn in full colour; the largest is {signed(largest)}." if beyond else ""
-    return f"Full colour is \u00b1{number(scale)} {EVIDENCE_UNIT}, the same on both sides of zero.{beyond}"
+def evidence_place(size: int, place: tuple[int, int], largest: float, positive: str, negative: str) -> str:
+    side = positive if largest > 0 else negative
+    where = f"{BANDS[place[0]]} {COLUMNS[place[1]]}"
+    return f"The {_block(size)} that weighs most lies in the {where} of the image as displayed: {signed(largest)}, towards {side}."
 
 
-def evidence_resolution(height: int, width: int) -> str:
+def evidence_sums(size: int, towards: float, against: float, bias: float, logit: float) -> str:
+    block = _block(size)
     return (
-        f"Each block is one of the {height} \u00d7 {width} pixels that the network was given, stretched to the image's shape, not smoothed. "
-        "The map explains one decision of one model; it does not outline disease."
+        f"Orange {block}s ({fixed(towards)}), blue {block}s ({fixed(against)}) and a constant ({fixed(bias)}) "
+        f"sum to the logit, {fixed(logit)}: the log-odds behind the probability."
     )
 
 
-def evidence_alt(height: int, width: int, towards: float, against: float, largest: float) -> str:
+def evidence_scale(size: int, scale: float, clipped: int) -> str:
+    beyond = f" {counted(clipped, ('pixel lies', 'pixels lie'))} beyond it, drawn in full colour." if clipped else ""
+    return f"Full colour is \u00b1{number(scale)} {evidence_unit(size)}, the same on both sides of zero.{beyond}"
+
+
+def evidence_resolution(size: int, height: int, width: int) -> str:
+    given = f"{height} \u00d7 {width} pixels that the network was given"
+    block = f"sums {size} \u00d7 {size} of the {given}" if size > 1 else f"is one of the {given}"
+    return f"Each block {block}, stretched to the image's shape, not smoothed. {EVIDENCE_CAVEAT}"
+
+
+EVIDENCE_CAVEAT = "The map explains one decision of one model; it does not outline disease."
+
+
+def evidence_alt(size: int, height: int, width: int, sums: tuple[float, float, float]) -> str:
+    towards, against, largest = sums
     return (
-        f"Evidence map of {height} by {width} network pixels over the image. Contributions above zero sum to {fixed(towards)} log-odds, "
-        f"those below to {fixed(against)}; the largest is {signed(largest)} at one pixel."
+        f"Evidence map of {height // size} by {width // size} {_block(size)}s over the image. Contributions above zero sum to {fixed(towards)} "
+        f"log-odds, those below to {fixed(against)}; the largest is {signed(largest)} in one {_block(size)}."
     )
+
+
+def _block(size: int) -> str:
+    return "region" if size > 1 else "pixel"
 
 
 def identity(positive: str) -> str:
-    return f"For this image the network is one affine map: pixel contributions and a constant sum to the log-odds of {positive} before calibration."
+    return (
+        "For this image the network is one affine map: pixel contributions and a constant sum to the logit, "
+        f"the calibrated log-odds of {positive}, whose sigmoid is the probability."
+    )
+
+
+IDENTITY_REFERENCE = "Contributions are counted from the mean grey level that the model subtracts: a pixel of that brightness carries nothing."
+
+
+def cancellation(towards: float, against: float) -> str:
+    """Claims that contributions cancel only where less than a tenth of their size is left."""
+    left = towards + against
+    if abs(left) < 0.1 * (towards - against):
+        return f"Pixel contributions largely cancel: {signed(towards)} and {signed(against)} leave {signed(left)}."
+    return f"Pixel contributions sum to {signed(towards)} and {signed(against)}, which leaves {signed(left)}."
 
 
 IDENTITY_TERMS = (
@@ -329,8 +362,9 @@ def study_reconstruction(exact: bool, bits: int, error: float, images: int) -> s
     return f"Reconstruction{of}: {'exact' if exact else 'not exact'} at {bits} bit, largest error before rounding {number(error, 2)} grey levels."
 
 
-def images_shown(shown: int, total: int) -> str:
-    return f"{shown} of {counted(total, IMAGES)} drawn in full, in scope and highest probability first; the table has all."
+def images_shown(shown: int, total: int, in_scope: bool) -> str:
+    order = ", in scope and highest probability first" if in_scope else ""
+    return f"{shown} of {counted(total, IMAGES)} drawn in full{order}; the table has all."
 
 
 def label_contradicts(label: str | None, positive: float, threshold: float) -> str:

@@ -25,7 +25,9 @@ class StandInCard(BaseModel):
     splits: dict[str, int] = {"train": 3730, "test": 464}
     metrics: dict[str, Any] = {"auc": MEASURED}
     calibration: dict[str, Any] = {"fitted_on": "the validation split", "temperature_inverse": 0.5452, "prior": (0.27, 0.73), "brier": MEASURED}
-    scope: dict[str, Any] | None = {"modalities": ("CR", "DX"), "statistic": "bits a pixel", "threshold": -5.9, "flagged_foreign": {"hand": MEASURED}}
+    scope: dict[str, Any] | None = {
+        "modalities": ("CR", "DX"), "statistic": "Mahalanobis distance", "threshold": 12.7, "flagged_foreign": {"hand": MEASURED}
+    }  # fmt: skip
     exactness: dict[str, Any] | None = {"bits": 8, "images": 464, "share_float64": 1.0, "max_abs_error_float64": 4.2e-11}
     largest_condition_number: float | None = 2.7182
     operating_point: dict[str, Any] = {"threshold": 0.42, "chosen_on": "the validation split", "sensitivity": MEASURED, "specificity": MEASURED}
@@ -78,6 +80,11 @@ def make_arrays() -> Callable[..., ImageArrays]:
 
 
 @pytest.fixture
+def make_explanation() -> Callable[..., Explanation]:
+    return explanation
+
+
+@pytest.fixture
 def explained() -> Explanation:
     return explanation()
 
@@ -86,7 +93,7 @@ def explained() -> Explanation:
 def make_row() -> Callable[..., dict[str, Any]]:
     def make(**values: Any) -> dict[str, Any]:
         probabilities = {"normal": 0.027, "pneumonia": 0.973}
-        scope = {"in_scope": True, "score": -4.6, "threshold": -5.9, "reasons": []}
+        scope = {"in_scope": True, "score": 10.9, "threshold": 12.7, "reasons": []}
         row = {
             "study_uid": "2.25.10",
             "status": "ok",
@@ -106,7 +113,7 @@ def make_row() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def out_of_scope_row(make_row: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-    scope = {"in_scope": False, "score": -9.6, "threshold": -5.9, "reasons": ["modality CT is not among CR, DX"]}
+    scope = {"in_scope": False, "score": 17.6, "threshold": 12.7, "reasons": ["modality CT is not among CR, DX"]}
     outside = {"label": "out of scope", "probabilities": {"normal": 0.3128, "pneumonia": 0.6872}}
     return make_row(instances=[{"sop_uid": "2.25.11", "path": "1.dcm", "scope": scope} | outside], **outside)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from medinv.errors import ShapeError
+from medinv.explain.evidence import regional
 from medinv.report import strings
 from medinv.report.content import balance, edge_letters, study_content
 
@@ -41,14 +42,19 @@ def test_weights_other_than_the_cards_are_warned_of_and_named(make_row, card):
     assert dict(content.model.hashes)["weights_sha256"] == "ab" * 32
 
 
-def test_balance_adds_up_to_the_logit_and_finds_the_zone(explained):
+def test_balance_adds_up_to_the_logit_by_pixel_and_by_region(explained):
     evidence = explained.evidence
-    sums = balance(evidence)
-    assert sums.towards + sums.against + evidence.bias == pytest.approx(evidence.logit, abs=1e-9)
-    values = np.zeros((64, 64))
-    values[60, 2] = -5.0
-    found = balance(type(evidence)(values, 0.0, -5.0, 0.0))
-    assert (found.zone, found.zone_sum, found.largest) == ((2, 0), -5.0, -5.0)
+    for contributions in (evidence.contributions, regional(evidence.contributions)):
+        sums = balance(contributions)
+        assert sums.towards + sums.against + evidence.bias == pytest.approx(evidence.logit, abs=1e-9)
+
+
+@pytest.mark.parametrize(("at", "place"), [((7, 0), (2, 0)), ((0, 2), (0, 0)), ((3, 3), (1, 1)), ((4, 5), (1, 2))])
+def test_balance_says_in_which_ninth_the_largest_contribution_lies(at, place):
+    values = np.full((8, 8), 0.1)
+    values[at] = -5.0
+    found = balance(values)
+    assert (found.place, found.largest, found.against) == (place, -5.0, -5.0)
 
 
 @pytest.mark.parametrize(

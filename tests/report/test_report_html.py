@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from medinv.errors import OutputError
+from medinv.explain.evidence import regional
 from medinv.report import strings
 from medinv.report.content import study_content
 from medinv.report.entries import index_entry
@@ -68,11 +69,37 @@ def test_numbers_in_the_page_are_the_contents(page, explained):
     assert counterfactual.target in text
 
 
+def test_evidence_is_drawn_by_region_and_the_pixels_go_with_the_proof(page, explained):
+    first, proof = page.split(strings.PROOF_HEADING)
+    assert "Evidence, region by region" in first and "Evidence, pixel by pixel" not in first
+    assert "Evidence, pixel by pixel" in proof and " data-opacity " in first and " data-opacity " not in proof
+    regions, pixels = regional(explained.evidence.contributions), explained.evidence.contributions
+    for place, values in ((first, regions), (proof, pixels)):
+        for total in (values[values > 0].sum(), values[values < 0].sum()):
+            assert strings.fixed(total) in place
+    assert f"±{strings.number(abs(regions).max())} log-odds per region" in Page(page).text
+    assert "calibrated log-odds of pneumonia" in proof and "before calibration" not in page
+
+
+def test_an_input_that_does_not_divide_into_regions_shows_its_pixels_once(render, make_row, make_arrays, make_explanation):
+    arrays = make_arrays()
+    odd = type(arrays)(**(vars(arrays) | {"network_input": arrays.network_input[:60, :60], "explanation": make_explanation(60)}))
+    page = render(make_row(), {"2.25.11": odd})
+    assert page.count("Evidence, pixel by pixel") == 1 and "region" not in Page(page).text
+    assert " data-opacity " in page.split("Evidence, pixel by pixel")[1]
+
+
+@pytest.mark.parametrize(("towards", "against", "words"), [(685.3, -680.1, "largely cancel: +685 and −680 leave +5.2"), (3.0, -1.0, "leaves +2.00")])
+def test_pixels_are_said_to_cancel_only_where_they_do(towards, against, words):
+    said = strings.cancellation(towards, against)
+    assert words in said and ("cancel" in said) == ("cancel" in words)
+
+
 def test_the_models_card_is_told_in_words(page):
     text = Page(page).text
     for words in (
         "temperature inverse: 0.5452; prior: 0.2700, 0.7300; brier: 0.991 (0.984 to 0.996)",
-        "modalities: CR, DX; statistic: bits a pixel; threshold: −5.900; flagged foreign: hand: 0.991 (0.984 to 0.996)",
+        "modalities: CR, DX; statistic: Mahalanobis distance; threshold: 12.70; flagged foreign: hand: 0.991 (0.984 to 0.996)",
         "share float64: 1.000; max abs error float64: 4.2 × 10⁻¹¹",
         "Squashed to 64 × 64 by area averaging.",
         "train: 3730; test: 464",
@@ -114,7 +141,7 @@ def test_paths_stay_out(page):
 def test_out_of_scope_page_shows_no_class_and_no_counterfactual(render, out_of_scope_row, make_arrays, explained):
     text = Page(render(out_of_scope_row, {"2.25.11": make_arrays(explained=explained)})).text
     assert "Out of scope" in text and "modality CT is not among CR, DX" in text and strings.NO_LABEL in text
-    for absent in ("68.7", "31.3", "What would have made", "Evidence, pixel by pixel", "The model calls", "Reconstruction certificate"):
+    for absent in ("68.7", "31.3", "What would have made", "Evidence, ", "The model calls", "Reconstruction certificate"):
         assert absent not in text
 
 
