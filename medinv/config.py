@@ -33,7 +33,9 @@ class ModelConfig(_Frozen):
     std: float = Field(gt=0)
     depths: tuple[int, ...]  # convolutions a level
     hidden: tuple[int, ...]  # width of the coupling networks (invertible) or of the convolutions (twin), a level
+    mixing: Literal["random", "exchange"] = "random"  # how a convolution mixes channels at first: see models.build
     clamp: float = Field(default=0.6, gt=0)  # bound on a coupling's log-scale
+    uniform_means: bool = False  # class means start equal at every location, so that a finding counts alike wherever it is
     separation: float = Field(default=4.0, gt=0)  # distance of the class means before training
 
     @model_validator(mode="after")

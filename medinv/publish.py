@@ -13,7 +13,7 @@ import torch
 from medinv.config import Config
 from medinv.data.labelled import LabelledImages, Part
 from medinv.evaluate import Estimate, metrics, proportion
-from medinv.layers import InvertibleConv2d
+from medinv.layers import Haar, InvertibleConv2d
 from medinv.calibrate import SCOPE_QUANTILE, calibrate, in_batches
 from medinv.models.calibrated import Calibrated
 from medinv.models.classifier import Classifier
@@ -60,9 +60,11 @@ def exactness(model: Classifier, images: np.ndarray) -> Exactness:
 def condition_numbers(model: Classifier) -> list[float]:
     """The condition number of every inverted convolution at the resolution where it works, in order."""
     numbers, size = [], model.image_shape[1]
-    for level in model.levels.levels:
-        size //= 2
-        numbers += [layer.condition_number(torch.zeros(1, layer.channels, size, size)).item() for layer in level if isinstance(layer, InvertibleConv2d)]
+    for layer in (layer for level in model.levels.levels for layer in level):
+        if isinstance(layer, Haar):
+            size //= 2
+        elif isinstance(layer, InvertibleConv2d):
+            numbers.append(layer.condition_number(torch.zeros(1, layer.channels, size, size)).item())
     return numbers
 
 

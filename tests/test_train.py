@@ -1,12 +1,13 @@
 """Training: repeatable, resumable, and better than where it started."""
 
+import numpy as np
 import pytest
 import torch
 
 from medinv.config import load_config
 from medinv.errors import ConfigError, ModelError
 from medinv.models.build import build
-from medinv.train import train
+from medinv.train import _order, train
 
 
 def test_training_lowers_the_loss_and_repeats_to_the_bit(tiny_config, tiny_data) -> None:
@@ -57,3 +58,17 @@ def test_overrides_and_unknown_keys(configs) -> None:
         load_config(path, ("training.epochs=3",))
     with pytest.raises(ConfigError, match="no such configuration"):
         load_config(configs / "none.yaml")
+
+
+def test_a_body_and_its_twin_train_in_one_batch(tiny_data) -> None:
+    order = _order(tiny_data.train, np.random.default_rng(0), whole_patients=True)
+    pairs = tiny_data.train.patients[order].reshape(-1, 2)
+    assert (pairs[:, 0] == pairs[:, 1]).all() and len(np.unique(order)) == len(order)
+    assert not (np.diff(pairs[:, 0]) > 0).all(), "the bodies must come in random order"
+
+
+def test_pairs_differ_by_the_opacity_alone(tiny_data) -> None:
+    clear, opaque = tiny_data.train.images[::2].astype(int), tiny_data.train.images[1::2].astype(int)
+    assert (tiny_data.train.labels.reshape(-1, 2) == [0, 1]).all()
+    assert (clear != opaque).any((1, 2, 3)).mean() > 0.9
+    assert np.median((clear == opaque).mean((1, 2, 3))) > 0.6 and (opaque - clear).mean() > 0

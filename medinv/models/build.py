@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from medinv.config import Config
+from medinv.config import Config, ModelConfig
 from medinv.layers import ActNorm, AffineCoupling, Chain, FrozenNorm, Haar, Invertible, InvertibleConv2d, Multiscale
 from medinv.models.classifier import Classifier
 from medinv.models.twins import Twin
@@ -23,22 +23,37 @@ def _classifier(config: Config) -> Classifier:
     for index, (depth, hidden) in enumerate(zip(model.depths, model.hidden)):
         last = index == len(model.depths) - 1
         channels *= 4
-        levels.append(_level(channels, depth, hidden, model.clamp, last))
+        levels.append(_level(channels, depth, hidden, model, last))
         if not last:
             channels //= 2
             keep.append(channels)
     side = size // 2 ** len(levels)
-    direction = torch.randn(len(model.classes), channels, side, side)
-    direction -= direction.mean(0)
+    drawn = 1 if model.uniform_means else side
+    direction = torch.randn(len(model.classes), channels, drawn, drawn).expand(-1, -1, side, side)
+    direction = direction - direction.mean(0)
     means = direction * (model.separation / torch.linalg.vector_norm(direction[-1] - direction[0]))
     trunk = Chain(FrozenNorm([model.mean], [model.std]), Multiscale(levels, keep))
     return Classifier(trunk, (1, size, size), means, model.classes)
 
 
-def _level(channels: int, depth: int, hidden: int, clamp: float, last: bool) -> Chain:
+def _level(channels: int, depth: int, hidden: int, model: ModelConfig, last: bool) -> Chain:
     """Haar, `depth` blocks, and at the end the Gaussian of the leaving half given the half that stays: an affine coupling by itself."""
     layers: list[Invertible] = [Haar()]
     for _ in range(depth):
-        layers += [ActNorm(channels), InvertibleConv2d(channels), AffineCoupling(channels, hidden, clamp=clamp)]
+        conv = InvertibleConv2d(channels)
+        if model.mixing == "exchange":
+            _exchange(conv)
+        layers += [ActNorm(channels), conv, AffineCoupling(channels, hidden, clamp=model.clamp)]
     layers.append(ActNorm(channels) if last else AffineCoupling(channels, hidden, clamp=2.0))
     return Chain(*layers)
+
+
+@torch.no_grad()
+def _exchange(conv: InvertibleConv2d) -> None:
+    """Start as a reversal of the channels, so that couplings move the halves in turn and, after an even number of blocks, the averages stay.
+
+    A random mixture would send half of what is in the averages out at the finest level; small local findings then never reach the part that decides.
+    """
+    centre = conv.weight[:, :, 1, 1]
+    conv.weight.normal_(std=0.01 / conv.channels**0.5)
+    centre += torch.eye(conv.channels).flip(0)

@@ -43,19 +43,14 @@ class Classifier(Calibrated):
         self.trunk = trunk
         self.image_shape = image_shape
         self.means = nn.Parameter(means)
-        channels = sum(part.shape[1] for part in self.levels.split(torch.zeros(1, *self.latent_shape)))
-        terms = len(self.levels.levels) + 2 * channels
+        with torch.no_grad():
+            blank = trunk(torch.zeros(1, *image_shape))
+        self.latent_shape = tuple(blank.shape[1:])
+        terms = len(self.levels.levels) + 2 * sum(part.shape[1] for part in self.levels.split(blank))
         self.register_buffer("typical_odds", torch.zeros(len(classes)))
         self.register_buffer("scope_centre", torch.zeros(terms))
         self.register_buffer("scope_whitening", torch.eye(terms))
         self.register_buffer("scope_threshold", torch.tensor(math.inf))
-
-    @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        """Shape (C 4^L, H / 2^L, W / 2^L) of one image's features."""
-        channels, height, width = self.image_shape
-        step = 2 ** len(self.levels.levels)
-        return channels * step * step, height // step, width // step
 
     @property
     def levels(self) -> Multiscale:
