@@ -21,7 +21,7 @@ def classify(
     from rich.console import Console
 
     from medinv.batch.run import Options, run
-    from medinv.cli.show import progress, table
+    from medinv.cli.show import print_rows, progress
     from medinv.data.dicom.index import index
     from medinv.errors import ConfigError
     from medinv.models.store import load
@@ -37,7 +37,7 @@ def classify(
     with progress("classifying", len(found.studies) * len(loaded)) as advance:
         summary = run(found, loaded, Options(out, report, phi, overwrite), on_study=lambda row: advance())
     console = Console()
-    console.print(table(summary.rows))
+    print_rows(summary.rows, console)
     counts = summary.counts
     console.print(
         f"{counts['files']} files, {counts['studies']} studies: {counts['classified']} classified, {counts['out_of_scope']} out of scope, "
