@@ -57,6 +57,7 @@ class TrainConfig(_Frozen):
     average: float = Field(default=0.998, ge=0, lt=1)  # decay of the exponential moving average of the weights
     whole_patients: bool = False  # batches hold all images of their patients
     cross_entropy: float = Field(default=0.03, ge=0)  # its weight beside the negative log-likelihood a dimension
+    cross_entropy_end: float | None = Field(default=None, ge=0)  # falls to this over the second half of the epochs; None: stays
     noise: float = Field(default=0.0, ge=0)  # standard deviation of Gaussian noise added in training, grey levels
     shift: int = Field(default=4, ge=0)  # augmentation: pixels
     gain: float = Field(default=0.0, ge=0)  # augmentation: relative contrast

@@ -69,6 +69,7 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
         start, losses = time.monotonic(), []
         model.train()
         torch.manual_seed(config.seed * 100_000 + number)
+        weight = _cross_entropy_weight(recipe, number)
         augment = augmentation(recipe, config.data.size, config.seed * 100_000 + number)
         order = _order(data.train, np.random.default_rng((config.seed, number)), recipe.whole_patients)
         for step in range(steps):
@@ -77,7 +78,7 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
             labels = torch.from_numpy(data.train.labels[batch]).to(device)
             if recipe.noise:
                 images = images + recipe.noise * torch.randn_like(images)
-            loss, cross_entropy, bits = _objective(model, images, labels, recipe)
+            loss, cross_entropy, bits = _objective(model, images, labels, weight)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
@@ -94,6 +95,15 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
     return Trained(average.module.eval(), tuple(epochs), device)
 
 
+def _cross_entropy_weight(recipe: TrainConfig, epoch: int) -> float:
+    """Constant, or falling geometrically over the second half: decide first, then make the density right, so that edits decode."""
+    start, end = recipe.cross_entropy, recipe.cross_entropy_end
+    if end is None:
+        return start
+    half = recipe.epochs / 2
+    return start * (end / start) ** max(0.0, (epoch + 1 - half) / half)
+
+
 def _order(part: Part, generator: np.random.Generator, whole_patients: bool) -> np.ndarray:
     """A random order of the images; with `whole_patients` those of one patient stay together."""
     if not whole_patients:
@@ -102,7 +112,7 @@ def _order(part: Part, generator: np.random.Generator, whole_patients: bool) -> 
     return np.argsort(generator.permutation(len(patients))[member_of], kind="stable")
 
 
-def _objective(model: nn.Module, images: Tensor, labels: Tensor, recipe: TrainConfig) -> tuple[Tensor, float, float]:
+def _objective(model: nn.Module, images: Tensor, labels: Tensor, weight: float) -> tuple[Tensor, float, float]:
     """The loss, and for the record the cross-entropy and the bits a pixel."""
     if not isinstance(model, Classifier):
         cross_entropy = F.cross_entropy(model.logits(images), labels)
@@ -110,7 +120,7 @@ def _objective(model: nn.Module, images: Tensor, labels: Tensor, recipe: TrainCo
     reading = model.read(_dequantised(images))
     nll = -reading.log_likelihoods.gather(1, labels[:, None]).mean() / images[0].numel()
     cross_entropy = F.cross_entropy(model.calibrated(reading.logits), labels)
-    return nll + recipe.cross_entropy * cross_entropy, cross_entropy.item(), nll.item() / math.log(2)
+    return nll + weight * cross_entropy, cross_entropy.item(), nll.item() / math.log(2)
 
 
 def _dequantised(images: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ def _table(model: str, rows: Sequence[dict]) -> Table:
 def _certificate(found: dict | None) -> str:
     if found is None:
         return "-"
-    return f"exact, {found['bits']} bits" if found["exact"] else f"NO, {found['max_abs_error']:.2g} off"
+    return "exactly" if found["exact"] else f"NO, {found['max_abs_error']:.2g} off"
 
 
 def _note(row: dict) -> str:
@@ -51,6 +51,6 @@ def _note(row: dict) -> str:
         return f"{row['error']['code']}: {row['error']['message']}"
     reasons = [reason for instance in row["instances"] for reason in instance["scope"]["reasons"]]
     if row["probabilities"] is None and reasons:
-        return reasons[0].split(";")[0].removeprefix("header: ")
+        return reasons[0].split(";")[0].removeprefix("header: ").replace("likelihood: score", "likelihood")
     outside = sum(not instance["scope"]["in_scope"] for instance in row["instances"])
     return "; ".join(([f"{outside} images out of scope"] if outside else []) + row["warnings"])

@@ -24,7 +24,8 @@ def counterfactual(model: Classifier, x: Tensor, target: int) -> Counterfactual:
     path = torch.cat([_moved(z, direction, t * step / (STRIP - 1)) for step in range(STRIP)])
     decoded = model.invert(path)
     stored = decoded.clamp(0, 255).round()
-    logit = model.log_odds(model.logits(stored[-1:])).item()
+    anew = model.read(stored[-1:])
+    logit = model.log_odds(anew.logits).item()
     difference = stored[-1, 0] - x[0, 0]
     return Counterfactual(
         image=stored[-1, 0].to(torch.uint8).cpu().numpy(),
@@ -33,6 +34,7 @@ def counterfactual(model: Classifier, x: Tensor, target: int) -> Counterfactual:
         target_logit=model.log_odds(_as_logits(wanted)).item(),
         logit=logit,
         flipped=(logit >= model.decision_logit.item()) == bool(target),
+        in_scope=anew.scope.item() <= model.scope_threshold.item(),
         rms=difference.square().mean().sqrt().item(),
         out_of_range=((decoded[-1] < -0.5) | (decoded[-1] > 255.5)).double().mean().item(),
         strip=tuple(stored[:, 0].to(torch.uint8).cpu().numpy()),

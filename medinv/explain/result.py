@@ -39,9 +39,15 @@ class Counterfactual:
     target_logit: float  # log-odds of the positive class aimed at
     logit: float  # log-odds of the positive class when the stored counterfactual is classified anew
     flipped: bool  # the re-check: the stored counterfactual is classified as the target
+    in_scope: bool  # the re-check: by its likelihood it is an image of the model's kind
     rms: float  # root mean square of the difference, grey levels
     out_of_range: float  # share of pixels that left 0..255 before clipping
     strip: tuple[np.ndarray, ...]  # (H, W) images on the way from the input to the counterfactual
+
+    @property
+    def valid(self) -> bool:
+        """Both re-checks hold; only then may it be shown as what would have changed the answer."""
+        return self.flipped and self.in_scope
 
 
 @dataclass(frozen=True)

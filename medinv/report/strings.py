@@ -296,22 +296,25 @@ def letters_note(letters: tuple[str, str] | None) -> str:
     return "Letters from the header's patient orientation." if letters else "No L/R letters: the header gives no patient orientation."
 
 
-def counterfactual_heading(target: str, flipped: bool) -> str:
-    return f"What would have made the answer \u201c{target}\u201d" if flipped else f"No counterfactual: the edit did not reach \u201c{target}\u201d"
+def counterfactual_heading(target: str, valid: bool) -> str:
+    return f"What would have made the answer \u201c{target}\u201d" if valid else f"No counterfactual for \u201c{target}\u201d"
 
 
-def counterfactual_reading(target: str, flipped: bool) -> str:
-    if not flipped:
-        return f"The model's features were edited towards {target} and decoded, but the decoded image is not classified so."
-    return f"What this model would need to see to answer {target}, decoded from its own features; not what {target} looks like."
+def counterfactual_reading(target: str, flipped: bool, in_scope: bool) -> str:
+    if flipped and in_scope:
+        return f"What this model would need to see to answer {target}, decoded from its own features; not what {target} looks like."
+    edited = f"The model's features were edited towards {target} and decoded, but the decoded image is not "
+    failed = ([] if flipped else [f"classified as {target}"]) + ([] if in_scope else ["an image of the model's kind by its likelihood"])
+    return edited + ", and not ".join(failed) + ". It is therefore not shown."
 
 
-def counterfactual_recheck(flipped: bool, target: str) -> str:
-    return f"The counterfactual, stored and classified anew, is {'now' if flipped else 'not'} called {target}."
+def counterfactual_recheck(target: str, flipped: bool, in_scope: bool) -> str:
+    called = f"The counterfactual, stored and classified anew, is {'now' if flipped else 'not'} called {target}"
+    return called + f", and its likelihood is {'in' if in_scope else 'out of'} scope."
 
 
-def counterfactual_check(flipped: bool, target: str, logit: float) -> str:
-    outcome = f"the answer is now {target}" if flipped else f"the answer does not become {target}. Do not read it as a counterfactual"
+def counterfactual_check(target: str, flipped: bool, logit: float) -> str:
+    outcome = f"the answer is now {target}" if flipped else f"the answer does not become {target}"
     return f"Stored as 8\u2011bit grey levels and classified anew, it has log-odds {signed(logit)}: {outcome}."
 
 
@@ -319,9 +322,8 @@ def counterfactual_size(rms: float, share: float) -> str:
     return f"It differs from the input by {number(rms)} grey levels RMS; {percent(share)} of its pixels left the range 0 to 255 and were clipped."
 
 
-def counterfactual_alt(target: str, flipped: bool, rms: float) -> str:
-    confirmed = "confirms" if flipped else "does not confirm"
-    return f"Counterfactual for {target}, {number(rms)} grey levels RMS from the input; the re-check {confirmed} the new answer."
+def counterfactual_alt(target: str, rms: float) -> str:
+    return f"Counterfactual for {target}, {number(rms)} grey levels RMS from the input; the re-check confirms the new answer."
 
 
 def difference_alt(low: float, high: float, rms: float) -> str:

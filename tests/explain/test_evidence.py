@@ -64,6 +64,8 @@ def test_a_counterfactual_reaches_the_class_it_aims_at(tiny_model, tiny_images, 
     logit = tiny_model.log_odds(tiny_model.logits(again)).item()
     assert found.logit == logit, "the re-check must be that of the stored image"
     assert found.flipped == ((logit >= tiny_model.decision_logit.item()) == bool(target))
+    with torch.no_grad():
+        assert found.in_scope == (tiny_model.read(again).scope.item() <= tiny_model.scope_threshold.item())
     assert found.target == tiny_model.classes[target]
     assert (found.image == x[0, 0].numpy() + found.difference).all() and found.rms == pytest.approx((found.difference**2).mean() ** 0.5)
     assert (found.strip[0] == x[0, 0].numpy()).all() and (found.strip[-1] == found.image).all()

@@ -164,8 +164,16 @@ def test_failed_checks_are_not_dressed_up(render, make_row, make_arrays, explain
         type(explained.counterfactual)(**(vars(explained.counterfactual) | {"flipped": False})),
     )
     text = Page(render(make_row(), {"2.25.11": make_arrays(explained=bad)})).text
-    assert "Not exact" in text and "No counterfactual" in text
+    assert "Not exact" in text and "No counterfactual" in text and "On the way" not in text
     assert "What would have made" not in text and "Exact:" not in text
+
+
+def test_an_edit_that_left_the_kind_is_not_shown_though_it_flips(render, make_row, make_arrays, explained):
+    strange = type(explained)(
+        explained.reconstruction, explained.evidence, type(explained.counterfactual)(**(vars(explained.counterfactual) | {"in_scope": False}))
+    )
+    html = render(make_row(), {"2.25.11": make_arrays(explained=strange)})
+    assert "No counterfactual" in html and "likelihood is out of scope" in html and 'data-step="' not in html
 
 
 def test_every_picture_has_words_and_every_slider_a_label(page):
