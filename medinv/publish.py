@@ -1,4 +1,4 @@
-"""From a trained network to a model that others can use: calibrated, tested once, described by its card."""
+"""From a trained network to a model that others can use: calibrated, measured, described by its card."""
 
 import platform
 import subprocess
@@ -25,7 +25,7 @@ INTAKE = "lossy: display grey levels, squashed to a square by area averages, rou
 
 
 def publish(folder: Path, trained: Trained, config: Config, data: LabelledImages, *, command: str, foreign: Mapping[str, np.ndarray]) -> Card:
-    """Calibrate `trained` on validation images, test it once, and write weights and card to `folder`.
+    """Calibrate `trained` on validation images, measure it on test images, and write weights and card to `folder`.
 
     foreign: images (N, 1, H, W) uint8 of other kinds by name; the card says how many of each the model flags.
     """

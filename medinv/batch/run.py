@@ -12,6 +12,7 @@ from pathlib import Path
 from medinv.batch.results import Results
 from medinv.batch.study import OUT_OF_SCOPE, Outcome, classify_study
 from medinv.data.dicom.index import Index, Study
+from medinv.errors import MedinvError, OutputError
 from medinv.models.classifier import Classifier
 
 
@@ -82,9 +83,15 @@ def _one(study: Study, model: Classifier, options: Options) -> dict:
 
 
 def _write_report(outcome: Outcome, model: Classifier, out: Path) -> None:
+    """A report that cannot be made is a warning in the row; one that cannot be written ends the run, as no other could be either."""
     from medinv.batch.pages import write_study_report
 
-    outcome.row["report"] = write_study_report(outcome, model, out)
+    try:
+        outcome.row["report"] = write_study_report(outcome, model, out)
+    except OutputError:
+        raise
+    except MedinvError as error:
+        outcome.row["warnings"].append(f"no report: {error.code}: {error.message}")
 
 
 def _write_index(rows: list[dict], out: Path) -> None:

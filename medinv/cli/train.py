@@ -13,7 +13,7 @@ def train(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: torch's own choice.")] = None,
 ) -> None:
-    """Train, calibrate, test once and write weights and card. Interrupted, the same command goes on from the last epoch."""
+    """Train, calibrate, measure and write weights and card. Interrupted, the same command goes on from the last epoch."""
     import torch
 
     from medinv.config import load_config

@@ -52,7 +52,7 @@ def _level(channels: int, depth: int, hidden: int, model: ModelConfig, last: boo
 def _exchange(conv: InvertibleConv2d) -> None:
     """Start as a reversal of the channels, so that couplings move the halves in turn and, after an even number of blocks, the averages stay.
 
-    A random mixture would send half of what is in the averages out at the finest level; small local findings then never reach the part that decides.
+    A random mixture would send half of what is in the averages out at the finest level; the part that decides then hardly sees small local findings.
     """
     centre = conv.weight[:, :, 1, 1]
     conv.weight.normal_(std=0.01 / conv.channels**0.5)

@@ -12,7 +12,7 @@ import pytest
 from medinv.batch.pseudonym import pseudonym
 from medinv.batch.run import Options, Summary, run
 from medinv.data.dicom.index import index
-from medinv.errors import ConfigError, OutputError
+from medinv.errors import ConfigError, OutputError, ShapeError
 from medinv.models.store import load
 
 REAL = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -151,3 +151,12 @@ def test_nothing_is_overwritten_unasked(chest, tmp_path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):
         run(empty, [chest], Options(tmp_path / "file"))
+
+
+def test_a_report_that_cannot_be_made_costs_no_result(chest, samples, tmp_path, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise ShapeError("no such map")
+
+    monkeypatch.setattr("medinv.batch.pages.write_study_report", fail)
+    (row,) = _run([samples / "studies" / "study-01"], chest, tmp_path, report=True).rows
+    assert row["status"] == "ok" and "no report: shape: no such map" in row["warnings"] and (tmp_path / "run.json").is_file()
