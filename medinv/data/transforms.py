@@ -25,11 +25,12 @@ def as_metatensor(pixels: Pixels, instance: Instance) -> MetaTensor:
         "modality": instance.modality,
         "policy": pixels.policy,
         "lossy": pixels.lossy,
+        "frame": pixels.frame,
         "stored_sha256": pixels.sha256,
         "original_channel_dim": 0,
         "space": SpaceKeys.RAS,
     }
-    return MetaTensor(torch.from_numpy(pixels.display.copy())[None], affine=torch.from_numpy(affine(instance.geometry)), meta=meta)
+    return MetaTensor(torch.from_numpy(pixels.display)[None], affine=torch.from_numpy(affine(instance.geometry)), meta=meta)
 
 
 def network_intake(size: int) -> Compose:

@@ -1,10 +1,137 @@
 """Grey levels: Modality LUT, VOI LUT or window, and the display of a radiologist's monitor (DICOM PS3.3 C.11.1, C.11.2)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from medinv.data.dicom.fields import Fields
+from medinv.data.dicom.records import Instance
+
+_WIDEST_TABLE = 1 << 17  # values; images of 32 bits get a table of the values they hold
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What stored integers mean and how they are shown, as tables: an image has far fewer values than pixels."""
+
+    values: np.ndarray  # (n,) stored integers, ascending, among them all that occur
+    modality: np.ndarray  # (n,) float64
+    display: np.ndarray  # (n,) uint8
+
+    def modality_of(self, stored: np.ndarray) -> np.ndarray:
+        return self._through(self.modality, stored)
+
+    def display_of(self, stored: np.ndarray) -> np.ndarray:
+        return self._through(self.display, stored)
+
+    def _through(self, table: np.ndarray, stored: np.ndarray) -> np.ndarray:
+        size = stored.dtype.itemsize
+        if size > 2:
+            return np.take(table, np.searchsorted(self.values, stored))
+        whole = np.zeros(1 << 8 * size, table.dtype)  # by the bits of a value, so that nothing is subtracted
+        whole[self.values.view(f"u{size}")] = table
+        return np.take(whole, stored.view(f"u{size}"))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The affine map `factor * stored + offset` to grey levels, 0..255 where the header's window lies; nothing is clipped or rounded."""
+
+    factor: float
+    offset: float
+    policy: str
+
+    @staticmethod
+    def full(bits: int, *, signed: bool) -> "Scale":
+        """All values that so many bits can hold."""
+        lowest = -(1 << bits - 1) if signed else 0
+        return Scale.between(lowest, lowest + (1 << bits) - 1, f"all of {bits} bits")
+
+    @staticmethod
+    def between(lowest: float, highest: float, policy: str) -> "Scale":
+        """0 at `lowest` and 255 at `highest`."""
+        factor = 255 / (highest - lowest)
+        return Scale(factor, -lowest * factor, policy)
+
+
+def grey_levels(stored: np.ndarray, fields: Fields, instance: Instance) -> tuple[Levels, list[str]]:
+    """Modality values and display of the stored values, and what was done. Raises ValueError if the rescale overflows."""
+    lowest, highest = int(stored.min()), int(stored.max())
+    wide = highest - lowest > _WIDEST_TABLE
+    values = np.unique(stored) if wide else np.arange(lowest, highest + 1).astype(stored.dtype)
+    padding = padding_mask(values, fields)
+    # Which values occur matters only to the range that is shown, and to padding.
+    seen = wide or (not padding.any() and fields.has("WindowCenter"))
+    present = np.ones(values.shape, bool) if seen else _present(stored, values)
+    modality, rescaled = modality_values(values, fields)
+    if not np.isfinite(modality).all():
+        raise ValueError("rescale overflows")
+    levels, shown = voi_levels(modality, fields, present & ~padding)
+    policy = [rescaled, shown]
+    if inverted(fields, instance):
+        levels = 1 - levels
+        policy.append("inverted")
+    display = np.rint(levels * 255).astype(np.uint8)
+    if (padding & present).any():
+        display[padding] = 0
+        policy.append("padding darkest")
+    return Levels(values, modality, display), policy
+
+
+def _present(stored: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """(n,) bool: which of a run of values occur."""
+    if stored.dtype.itemsize > 2:
+        found = np.zeros(values.shape, bool)
+        found[np.subtract(stored, values[0], dtype=np.int64)] = True
+        return found
+    found = np.zeros(1 << 8 * stored.dtype.itemsize, bool)
+    found[stored.view(f"u{stored.dtype.itemsize}")] = True
+    return found[values.view(f"u{stored.dtype.itemsize}")]
+
+
+def inverted(fields: Fields, instance: Instance) -> bool:
+    """MONOCHROME1 and the shape INVERSE state the same fact twice (PS3.3 C.8.11.3.1.2), so they do not cancel."""
+    shape, dark_is_high = fields.text("PresentationLUTShape"), instance.photometric == "MONOCHROME1"
+    if shape == ("IDENTITY" if dark_is_high else "INVERSE"):
+        warning = f"{instance.photometric} contradicts PresentationLUTShape {shape}: shown inverted"
+        fields.warnings += [warning] * (warning not in fields.warnings)
+    return dark_is_high or shape == "INVERSE"
+
+
+def header_scale(fields: Fields, instance: Instance) -> Scale:
+    """The grey levels that the header's numbers alone give: rescale and first window, made affine.
+
+    A sigmoid becomes its tangent. Where a look-up table stands in the way, or no usable window is there, the span between the smallest and the
+    largest pixel value that the header states, or else of all stored bits. MONOCHROME1 counts down.
+    """
+    scale = _windowed(fields) or _spanned(fields, instance)
+    if inverted(fields, instance):
+        return Scale(-scale.factor, 255 - scale.offset, f"{scale.policy}; inverted")
+    return scale
+
+
+def _windowed(fields: Fields) -> Scale | None:
+    centres, widths = fields.numbers("WindowCenter"), fields.numbers("WindowWidth")
+    if fields.raw("ModalityLUTSequence") is not None or fields.raw("VOILUTSequence") is not None or not centres or not widths:
+        return None
+    function = fields.text("VOILUTFunction") or "LINEAR"
+    centre, width = (centres[0] - 0.5, widths[0] - 1) if function == "LINEAR" else (centres[0], widths[0])
+    slope, intercept = fields.numbers("RescaleSlope", 1) or (1.0,), fields.numbers("RescaleIntercept", 1) or (0.0,)
+    if not width > 0 or function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID") or slope[0] == 0:
+        return None
+    factor = slope[0] * 255 / width
+    tangent = ", tangent" if function == "SIGMOID" else ""
+    policy = f"slope {slope[0]:g} intercept {intercept[0]:g}, window {centres[0]:g}/{widths[0]:g} {function}{tangent}, not clipped"
+    return Scale(factor, ((intercept[0] - centre) / width + 0.5) * 255, policy)
+
+
+def _spanned(fields: Fields, instance: Instance) -> Scale:
+    lowest, highest = (fields.integer(f"{name}ImagePixelValue", signed=instance.signed) for name in ("Smallest", "Largest"))
+    if lowest is not None and highest is not None and lowest < highest:
+        return Scale.between(lowest, highest, f"header's range {lowest}..{highest}")
+    return Scale.full(instance.bits_stored, signed=instance.signed)
 
 
 def modality_values(stored: np.ndarray, fields: Fields) -> tuple[np.ndarray, str]:

@@ -10,18 +10,21 @@ from pydicom.tag import Tag
 
 from medinv.data.dicom import archive
 from medinv.data.dicom.fields import Fields
+from medinv.data.dicom.labels import PRIVATE_TAGS
 from medinv.data.dicom.location import Location
 from medinv.errors import DataError, HeaderError, MedinvError, NotDicomError
 
 KEYWORDS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "BodyPartExamined", "ViewPosition",
     "Laterality", "ImageLaterality", "ImageType", "InstanceNumber", "AcquisitionNumber", "EchoTime", "DiffusionBValue",
-    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
+    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PlanarConfiguration", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
     "PixelRepresentation", "LossyImageCompression", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing",
     "PixelAspectRatio", "PatientOrientation", "SliceThickness",
-    "ImagePositionPatient", "ImageOrientationPatient", "PixelDataProviderURL",
+    "ImagePositionPatient", "ImageOrientationPatient", "GridFrameOffsetVector", "PixelDataProviderURL",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "ViewCodeSequence", "SpecificCharacterSet", "SeriesDescription", "StudyDescription",
 )  # fmt: skip
-_TAGS = [Tag(keyword) for keyword in KEYWORDS]
+_TAGS = [*(Tag(keyword) for keyword in KEYWORDS), *PRIVATE_TAGS]
 _PIXEL_ELEMENTS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _MOST_INFLATED = 4 << 30  # bytes

@@ -1,13 +1,18 @@
 """The pixels of one image: as stored, in the modality's units, and as a radiologist expects to see them."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import pydicom
 
-from medinv.data.dicom.decode import decode
+from medinv.data.dicom.colour import POLICY, grey_of, palette_luma
+from medinv.data.dicom.decode import Decoded, decode
 from medinv.data.dicom.fields import Fields
-from medinv.data.dicom.grey import modality_values, padding_mask, voi_levels
+from medinv.data.dicom.frames import FrameHeaders
+from medinv.data.dicom.grey import Levels, Scale, grey_levels, header_scale
 from medinv.data.dicom.index import open_dataset
 from medinv.data.dicom.records import Instance
 from medinv.errors import PixelDataError
@@ -15,80 +20,100 @@ from medinv.errors import PixelDataError
 
 @dataclass(frozen=True)
 class Pixels:
-    """All arrays are (rows, columns)."""
+    """One frame. Arrays are (rows, columns); `stored` and `words` of a colour image are (rows, columns, 3).
 
-    stored: np.ndarray  # integers as stored, unused bits removed
-    modality: np.ndarray  # float64, after Modality LUT or rescale (Hounsfield units for CT)
-    display: np.ndarray  # uint8 0..255 as shown on a monitor, bright = attenuating in radiography and CT; padding is 0
+    What is costly is computed when it is first asked for.
+    """
+
+    stored: np.ndarray  # integers as stored, unused bits removed; do not write
+    words: np.ndarray  # unsigned, as in native Pixel Data: with the unused bits of a native file, else as `stored`; do not write
+    grey: np.ndarray  # the integers that `levels` are of: `stored`, or the luma of colours
+    levels: Levels
+    scale: Scale  # the affine map that the header gives from `grey` to grey levels, for the lossless intake
     policy: str  # what was applied, in order
     aspect: float  # height of a pixel / its width
     spacing: tuple[float, float] | None  # mm between rows, between columns
-    sha256: str  # of `stored`, row by row, little endian
     lossy: bool  # the pixels went through a lossy compression
+    frame: int = 0
     warnings: tuple[str, ...] = ()
 
+    @cached_property
+    def modality(self) -> np.ndarray:
+        """float64, after Modality LUT or rescale (Hounsfield units for CT)."""
+        return self.levels.modality_of(self.grey)
 
-def read_pixels(instance: Instance) -> Pixels:
-    """Read, decode and display one image.
+    @cached_property
+    def display(self) -> np.ndarray:
+        """uint8 0..255 as shown on a monitor, bright = attenuating in radiography and CT; padding is 0."""
+        return self.levels.display_of(self.grey)
 
-    Order: stored bits, Modality LUT or rescale, VOI LUT or first window or else the full range of the pixels that are no padding,
-    inversion for MONOCHROME1 or an inverse presentation LUT, padding darkest.
-    Raises PixelDataError (truncated or undecodable data) and what `open_dataset` raises.
+    @cached_property
+    def sha256(self) -> str:
+        """Of `stored`, row by row, little endian, colour by pixel."""
+        return hashlib.sha256(np.ascontiguousarray(self.stored, self.stored.dtype.newbyteorder("<"))).hexdigest()
+
+
+def read_pixels(instance: Instance, frame: int = 0) -> Pixels:
+    """Read, decode and display one frame of an image.
+
+    Order: stored bits, colour to luma, Modality LUT or rescale, VOI LUT or first window or else the full range of the pixels that are no
+    padding, inversion for MONOCHROME1 or an inverse presentation LUT, padding darkest. Functional groups of the frame go before those that
+    all frames share. Raises PixelDataError (truncated or undecodable data, no such frame) and what `open_dataset` raises.
     """
+    if not 0 <= frame < instance.frames:
+        raise PixelDataError(f"frame {frame} was asked for, the image has {instance.frames}, from 0", path=instance.source)
     dataset = open_dataset(instance)
-    stored, decoder = decode(dataset, instance)
-    fields = Fields(dataset)
+    return _frame(dataset, FrameHeaders(Fields(dataset)), instance, frame)
+
+
+def read_frames(instance: Instance) -> Iterator[Pixels]:
+    """Every frame of an image in order, as `read_pixels` gives them; the file is read once, each frame is decoded when its turn comes."""
+    dataset = open_dataset(instance)
+    headers = FrameHeaders(Fields(dataset))
+    for frame in range(instance.frames):
+        yield _frame(dataset, headers, instance, frame)
+
+
+def _frame(dataset: pydicom.Dataset, headers: FrameHeaders, instance: Instance, frame: int) -> Pixels:
+    decoded, fields = decode(dataset, instance, frame), headers[frame]
     try:
-        modality, display, policy = _show(stored, fields, instance)
+        grey, levels, scale, policy = _shown(decoded, dataset, fields, instance)
     except (ValueError, OverflowError, MemoryError) as error:
         message = f"the grey levels cannot be computed ({type(error).__name__}): the header's grey scale elements are damaged"
         raise PixelDataError(message, path=instance.source, stage="grey levels") from error
     sign = "signed" if instance.signed else "unsigned"
+    geometry = instance.frame_geometry[frame] if instance.frame_geometry else instance.geometry
     return Pixels(
-        stored=stored,
-        modality=modality,
-        display=display,
-        policy="; ".join([f"{instance.bits_stored} bits {sign}, {decoder}{' (lossy)' if instance.lossy else ''}", *policy]),
-        aspect=instance.geometry.aspect,
-        spacing=instance.geometry.spacing,
-        sha256=hashlib.sha256(np.ascontiguousarray(stored, stored.dtype.newbyteorder("<"))).hexdigest(),
+        stored=decoded.stored,
+        words=decoded.words,
+        grey=grey,
+        levels=levels,
+        scale=scale,
+        policy="; ".join([f"{instance.bits_stored} bits {sign}, {decoded.how}{' (lossy)' if instance.lossy else ''}", *policy]),
+        aspect=geometry.aspect,
+        spacing=geometry.spacing,
         lossy=instance.lossy,
-        warnings=(*instance.warnings, *fields.warnings),
+        frame=frame,
+        warnings=tuple(dict.fromkeys((*instance.warnings, *fields.warnings))),
     )
 
 
-def _show(stored: np.ndarray, fields: Fields, instance: Instance) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Modality values and display of the stored pixels, through tables: an image has far fewer values than pixels."""
-    lowest, highest = int(stored.min()), int(stored.max())
-    if highest - lowest > 1 << 17:  # 32-bit images
-        return _grey_levels(stored, np.ones(stored.shape, bool), fields, instance)
-    index = np.subtract(stored, lowest, dtype=np.intp)
-    values = np.arange(lowest, highest + 1).astype(stored.dtype)
-    present = np.zeros(values.shape, bool)
-    present[index] = True
-    modality, display, policy = _grey_levels(values, present, fields, instance)
-    return modality[index], display[index], policy
-
-
-def _grey_levels(
-    values: np.ndarray, present: np.ndarray, fields: Fields, instance: Instance
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Modality values and display levels of stored values, of which those `present` occur in the image."""
-    padding = padding_mask(values, fields)
-    modality, rescaled = modality_values(values, fields)
-    if not np.isfinite(modality).all():
-        raise ValueError("rescale overflows")
-    levels, shown = voi_levels(modality, fields, present & ~padding)
-    policy = [rescaled, shown]
-    # MONOCHROME1 and the shape INVERSE state the same fact twice (PS3.3 C.8.11.3.1.2), so they do not cancel.
-    shape, dark_is_high = fields.text("PresentationLUTShape"), instance.photometric == "MONOCHROME1"
-    if shape == ("IDENTITY" if dark_is_high else "INVERSE"):
-        fields.warnings.append(f"{instance.photometric} contradicts PresentationLUTShape {shape}: shown inverted")
-    if dark_is_high or shape == "INVERSE":
-        levels = 1 - levels
-        policy.append("inverted")
-    display = np.rint(levels * 255).astype(np.uint8)
-    if (padding & present).any():
-        display[padding] = 0
-        policy.append("padding darkest")
-    return modality, display, policy
+def _shown(decoded: Decoded, dataset: pydicom.Dataset, fields: Fields, instance: Instance) -> tuple[np.ndarray, Levels, Scale, list[str]]:
+    """Integers to show, their levels, their affine scale, and what was done."""
+    if instance.photometric == "PALETTE COLOR":
+        values = np.arange(int(decoded.stored.max()) + 1, dtype=decoded.stored.dtype)
+        try:
+            table, bits = palette_luma(values, dataset)
+        except Exception as error:  # pydicom raises whatever it met: AttributeError, KeyError, ValueError, ...
+            raise ValueError("palette") from error
+        top = (1 << bits) - 1
+        levels = Levels(values, table.astype(np.float64), np.rint(table * (255 / top)).astype(np.uint8))
+        return decoded.stored, levels, Scale.full(instance.bits_stored, signed=False), [f"palette of {bits} bits, {POLICY}"]
+    if instance.samples == 1:
+        levels, policy = grey_levels(decoded.stored, fields, instance)
+        return decoded.stored, levels, header_scale(fields, instance), policy
+    grey, top = grey_of(decoded.stored, decoded.photometric), (1 << instance.bits_stored) - 1
+    values = np.arange(int(grey.max()) + 1, dtype=grey.dtype) if grey.dtype.itemsize < 4 else np.unique(grey)
+    shown = np.clip(np.rint(values * (255 / top)), 0, 255).astype(np.uint8)
+    policy = [f"{decoded.photometric} to grey: {POLICY}"]
+    return grey, Levels(values, values.astype(np.float64), shown), Scale.full(instance.bits_stored, signed=False), policy

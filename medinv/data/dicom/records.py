@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from medinv.data.dicom.geometry import Geometry
 from medinv.data.dicom.location import Location
@@ -28,6 +29,8 @@ class Instance:
     rows: int
     columns: int
     frames: int
+    samples: int = 1  # of a pixel: 3 for colour
+    planar: int = 0  # PlanarConfiguration: 0 colour by pixel, 1 by plane
     bits_allocated: int
     bits_stored: int
     high_bit: int
@@ -38,8 +41,12 @@ class Instance:
     acquisition: int | None
     echo: float | None  # EchoTime, ms
     b_value: float | None  # s/mm2
-    geometry: Geometry = field(default_factory=Geometry)
+    geometry: Geometry = field(default_factory=Geometry)  # of the first frame
+    frame_geometry: tuple[Geometry, ...] = ()  # of every frame, where the header places each; else empty
     warnings: tuple[str, ...] = ()
+    format: Literal["dicom", "nifti"] = "dicom"
+    series_description: str | None = field(default=None, repr=False)  # these two may identify the patient: for rules alone, never to be shown
+    study_description: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

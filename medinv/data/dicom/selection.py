@@ -5,8 +5,9 @@ import re
 from pydicom.uid import UID, UID_dictionary
 
 from medinv.data.dicom.fields import Fields
-from medinv.data.dicom.geometry import read_geometry
+from medinv.data.dicom.frames import geometries
 from medinv.data.dicom.header import Header
+from medinv.data.dicom.labels import b_value, description, view
 from medinv.data.dicom.location import Location
 from medinv.data.dicom.records import Instance, Skipped
 from medinv.errors import HeaderError, PixelDataError
@@ -15,6 +16,11 @@ _DICOMDIR = "1.2.840.10008.1.3.10"
 _LOSSY = {
     "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55",
     "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.93", "1.2.840.10008.1.2.4.203",
+}  # fmt: skip
+# Samples of a pixel by PhotometricInterpretation (PS3.3 C.7.6.3.1.2).
+SAMPLES = {
+    "MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1,
+    "RGB": 3, "YBR_FULL": 3, "YBR_FULL_422": 3, "YBR_PARTIAL_422": 3, "YBR_PARTIAL_420": 3, "YBR_ICT": 3, "YBR_RCT": 3,
 }  # fmt: skip
 _SAFE_UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 
@@ -52,13 +58,12 @@ def _exclusion(header: Header, location: Location) -> tuple[str, str] | None:
         return _without_pixels(header, sop_class, location)
     if header.pixels != "PixelData":
         return "float-pixel-data", f"{header.pixels}: floating-point pixels are not read yet"
-    if (frames := _count(fields, "NumberOfFrames", location, default=1)) > 1:
-        return "multi-frame", f"{frames} frames: multi-frame images are not read yet"
     photometric = fields.text("PhotometricInterpretation")
     if photometric is None:
         raise HeaderError("the image has no PhotometricInterpretation", path=location.source)
-    if photometric not in ("MONOCHROME1", "MONOCHROME2") or _count(fields, "SamplesPerPixel", location, default=1) > 1:
-        return "colour", f"{photometric}: colour images are not read yet"
+    samples = _count(fields, "SamplesPerPixel", location, default=1)
+    if SAMPLES.get(photometric) != samples:
+        return "colour", f"{photometric} of {samples} samples: no kind of grey or colour image that is read"
     return None
 
 
@@ -88,18 +93,22 @@ def _instance(header: Header, location: Location, study_uid: str | None, sop_uid
         )
     lossy = (fields.text("LossyImageCompression") or "00") != "00" or header.syntax in _LOSSY
     rows, columns = _count(fields, "Rows", location), _count(fields, "Columns", location)
-    geometry = read_geometry(fields)
+    frames = _count(fields, "NumberOfFrames", location, default=1)
+    geometry, each = geometries(fields, frames, location.source)
     return Instance(
         source=location.source, location=location, study_uid=study_uid,
         series_uid=uid_of(fields, "SeriesInstanceUID", location), sop_uid=sop_uid,
         sop_class=fields.text("SOPClassUID") or header.meta.text("MediaStorageSOPClassUID"),
-        modality=fields.text("Modality"), body_part=fields.text("BodyPartExamined"), view=fields.text("ViewPosition"),
+        modality=fields.text("Modality"), body_part=fields.text("BodyPartExamined"), view=view(fields),
+        series_description=description(fields, "SeriesDescription"), study_description=description(fields, "StudyDescription"),
         laterality=fields.text("ImageLaterality") or fields.text("Laterality"), patient_orientation=fields.texts("PatientOrientation"),
         image_type=fields.texts("ImageType"),
-        photometric=fields.text("PhotometricInterpretation") or "", rows=rows, columns=columns, frames=1,
+        photometric=fields.text("PhotometricInterpretation") or "", rows=rows, columns=columns, frames=frames,
+        samples=_count(fields, "SamplesPerPixel", location, default=1), planar=fields.integer("PlanarConfiguration") or 0,
         bits_allocated=allocated, bits_stored=stored, high_bit=high, signed=fields.integer("PixelRepresentation") == 1,
         transfer_syntax=header.syntax, lossy=lossy, number=fields.integer("InstanceNumber"), acquisition=fields.integer("AcquisitionNumber"),
-        echo=_number(fields, "EchoTime"), b_value=_number(fields, "DiffusionBValue"), geometry=geometry, warnings=tuple(fields.warnings),
+        echo=_number(fields, "EchoTime"), b_value=b_value(fields), geometry=geometry,
+        frame_geometry=each, warnings=tuple(dict.fromkeys(fields.warnings)),
     )  # fmt: skip
 
 

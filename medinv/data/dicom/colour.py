@@ -1,0 +1,38 @@
+"""Colour to grey: one conversion for all, the luma that DICOM's YBR_FULL calls Y (ITU-R BT.601; PS3.3 C.7.6.3.1.2).
+
+    Y = 0.299 R + 0.587 G + 0.114 B, computed in integers and rounded half up
+
+YBR_FULL and YBR_FULL_422 hold it as their first sample; YBR_PARTIAL holds it squeezed into 16..235; palette colours are looked up first.
+"""
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.pixels.processing import apply_color_lut
+
+POLICY = "luma 0.299 R + 0.587 G + 0.114 B"
+
+
+def luma(rgb: np.ndarray) -> np.ndarray:
+    """Colours (..., 3), unsigned, to their luma (...), of the same type."""
+    wide = np.uint32 if rgb.dtype.itemsize < 4 else np.uint64
+    red, green, blue = (rgb[..., k].astype(wide) for k in range(3))
+    return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(rgb.dtype)
+
+
+def grey_of(stored: np.ndarray, photometric: str) -> np.ndarray:
+    """Luma (rows, columns) of decoded colours (rows, columns, 3). Raises ValueError for a photometric interpretation that is none of these."""
+    if photometric == "RGB":
+        return luma(stored)
+    if photometric in ("YBR_FULL", "YBR_FULL_422"):
+        return stored[..., 0]
+    if photometric.startswith("YBR_PARTIAL"):
+        top = (1 << 8 * stored.dtype.itemsize) - 1
+        foot, span = 16 * (top + 1) // 256, 219 * (top + 1) // 256
+        return np.clip(np.rint((stored[..., 0].astype(np.float64) - foot) * (top / span)), 0, top).astype(stored.dtype)
+    raise ValueError(f"no grey conversion for {photometric}")
+
+
+def palette_luma(values: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, int]:
+    """Luma of palette entries by stored value, and their bits. Raises whatever pydicom meets in a damaged palette."""
+    colours = apply_color_lut(values.reshape(1, -1), dataset)[0]
+    return luma(colours[..., :3]), 8 * colours.dtype.itemsize
