@@ -147,4 +147,4 @@ def plain(depth: int, channels: int) -> nn.Sequential:
 def isometry_penalty(stack: nn.Module) -> Tensor:
     """Departure of our spatial convolutions from isometries, 0 for every other stack."""
     weights = [m.weight for m in stack.modules() if isinstance(m, InvertibleConv2d) and m.kernel_size > 1]
-    return sum(map(orthogonality_penalty, weights), torch.zeros(()))
+    return orthogonality_penalty(torch.cat(weights), groups=len(weights)) if weights else torch.zeros(())
