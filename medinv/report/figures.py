@@ -1,4 +1,4 @@
-"""Pictures of the report as data URIs: nothing is read from outside the page.
+"""Pictures of the report as PNGs, made from the content alone.
 
 Signed maps are drawn one way everywhere: hue says the sign, opacity the size, zero is transparent, and full colour is the same size on both sides.
 """
@@ -26,11 +26,16 @@ Palette = tuple[tuple[int, int, int], tuple[int, int, int]]
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG as data URI, with the size at which it is drawn (px)."""
+    """A PNG with the size at which it is drawn (px)."""
 
-    uri: str
+    png: bytes
     width: int
     height: int
+
+    @property
+    def uri(self) -> str:
+        """As data URI, so that a page fetches nothing."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ def native(display: np.ndarray, aspect: float, longest: int = LONGEST) -> Pictur
         size = max(round(width * ratio), 1), max(round(height * ratio), 1)
         data = _png(stored if stored.size == size else stored.resize(size, Image.Resampling.LANCZOS))
         if len(data) <= NATIVE_BYTES or max(size) <= 256:
-            return Picture(_data_uri(data), *size)
+            return Picture(data, *size)
         ratio *= 0.85
 
 
@@ -117,7 +122,7 @@ def diverging(values: np.ndarray, scale: float, palette: Palette) -> np.ndarray:
 def colour_bar(palette: Palette) -> Picture:
     """From minus full colour to plus full colour, made by the very function that draws the maps."""
     image = Image.fromarray(diverging(np.linspace(-1.0, 1.0, 255)[None].repeat(8, axis=0), 1.0, palette))
-    return Picture(_data_uri(_png(image)), 255, 8)
+    return Picture(_png(image), 255, 8)
 
 
 def scale_bar(picture: Picture, columns: int, spacing: tuple[float, float] | None) -> ScaleBar | None:
@@ -169,11 +174,7 @@ def _frames(given: np.ndarray, counterfactual: Counterfactual) -> list[np.ndarra
 
 def _enlarged(image: Image.Image) -> Picture:
     size = image.width * ENLARGE, image.height * ENLARGE
-    return Picture(_data_uri(_png(image.resize(size, Image.Resampling.NEAREST))), *size)
-
-
-def _data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    return Picture(_png(image.resize(size, Image.Resampling.NEAREST)), *size)
 
 
 def _png(image: Image.Image) -> bytes:

@@ -5,9 +5,7 @@ The page's content security policy names its own style and script by hash and al
 
 import base64
 import hashlib
-import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
@@ -17,10 +15,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from medinv.errors import OutputError
 from medinv.report import figures, strings
 from medinv.report.content import StudyContent
 from medinv.report.entries import IndexEntry
+from medinv.report.output import write_page
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN_IN_FULL = 6  # images; a study of many slices stays a page that opens
@@ -60,24 +58,7 @@ def _write(path: Path, template: str, *, sheet: str, **values: Any) -> Path:
     style = Markup(_asset("report.css") + _page_margins(sheet))
     script = Markup(_asset(template.replace(".html", ".js")))
     page = _environment().get_template(template).render(w=strings, style=style, script=script, policy=_policy(style, script), **values)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, page.encode("utf-8"))
-    except OSError as error:
-        raise OutputError(f"expected a folder that can be written, got: {error.strerror}; choose another output folder", path=path) from error
-    return path
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except OSError:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    return write_page(path, page.encode("utf-8"))
 
 
 def _policy(style: str, script: str) -> str:
