@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from medinv.errors import ConfigError
 
@@ -18,16 +19,21 @@ class _Frozen(BaseModel):
 class DataConfig(_Frozen):
     """Which images. `path_variable` names the environment variable that holds the folder of outside data."""
 
-    set: Literal["chest-xray", "phantoms"]
-    size: int = Field(ge=16, multiple_of=16)
+    set: Literal["chest-xray", "phantoms", "cifar10", "breastmnist", "pneumoniamnist", "adrenalmnist3d"]
+    size: int = Field(ge=16, multiple_of=4)
     path_variable: str | None = None
     counts: tuple[int, int, int] | None = None  # phantoms: bodies for training (each with and without its opacity), validation and testing
 
 
 class ModelConfig(_Frozen):
-    """The network. `invertible`: Haar levels of ActNorm, inverted convolution and affine coupling. `twin`: ordinary convolutions."""
+    """The network.
 
-    kind: Literal["invertible", "twin"] = "invertible"
+    `invertible`: Haar levels of ActNorm, inverted convolution and affine coupling; a density. `twin`: ordinary convolutions. `pooled`: inverted convolutions,
+    norms and leaky ReLU under a linear head, no density; `pooled-twin`: the same with zero padding and ReLU, what narrows is thrown away. The rest are baselines.
+    """
+
+    kind: Literal["invertible", "twin", "pooled", "pooled-twin", "resnet18", "mobilenetv2", "lenet", "scattering"] = "invertible"
+    channels: int = Field(default=1, ge=1)  # of the images
     classes: tuple[str, ...] = Field(min_length=2)
     mean: float  # grey levels
     std: float = Field(gt=0)
@@ -37,6 +43,10 @@ class ModelConfig(_Frozen):
     clamp: float = Field(default=0.6, gt=0)  # bound on a coupling's log-scale
     uniform_means: bool = False  # class means start equal at every location, so that a finding counts alike wherever it is
     separation: float = Field(default=4.0, gt=0)  # distance of the class means before training
+    slope: float = Field(default=0.5, gt=0, le=1)  # pooled: of the activations on the negative side
+    norm: Literal["batch", "act", "none"] = "batch"  # pooled: normalisation before each activation
+    padding: Literal["circular", "zeros", "reflect", "replicate"] = "circular"  # pooled: of the inverted convolutions
+    widening: Literal["convolution", "zeros"] = "convolution"  # pooled: how hidden[0] channels come from four times those of the image
 
     @model_validator(mode="after")
     def _one_width_a_level(self) -> "ModelConfig":
@@ -58,10 +68,60 @@ class TrainConfig(_Frozen):
     whole_patients: bool = False  # batches hold all images of their patients
     cross_entropy: float = Field(default=0.03, ge=0)  # its weight beside the negative log-likelihood a dimension
     cross_entropy_end: float | None = Field(default=None, ge=0)  # falls to this over the second half of the epochs; None: stays
+    optimiser: Literal["adamw", "muon"] = "adamw"
+    schedule: Literal["cosine", "linear"] = "cosine"  # of the learning rate after the warm-up
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    orthogonality: float = Field(default=0.0, ge=0)  # pooled: step, relative to the learning rate's schedule, down the mean over frequencies of |S^H S - I|^2
+    bfloat16: bool = False  # activations and products in 16 bits while training; the weights stay in 32
+    flip: bool = False  # augmentation: left and right at random
+    cutout: int = Field(default=0, ge=0)  # augmentation: side of a square that is blanked, pixels
     noise: float = Field(default=0.0, ge=0)  # standard deviation of Gaussian noise added in training, grey levels
     shift: int = Field(default=4, ge=0)  # augmentation: pixels
     gain: float = Field(default=0.0, ge=0)  # augmentation: relative contrast
     offset: float = Field(default=0.0, ge=0)  # augmentation: grey levels
+
+
+class Selection(_Frozen):
+    """Which images of a study a model may be shown. An empty rule lets everything pass.
+
+    What a header does not state is eligible under `views` and `thickness`, and the results say so; under every other rule it is not eligible.
+    """
+
+    takes: Literal["images", "volume"] = "images"  # every eligible image by itself, or the one eligible stack of slices of a study
+    views: tuple[str, ...] = ()  # ViewPosition, such as AP
+    image_type: tuple[str, ...] = ()  # all of these must be values of ImageType
+    not_image_type: tuple[str, ...] = ("LOCALIZER",)  # none of these may be
+    planes: tuple[Literal["axial", "coronal", "sagittal", "oblique"], ...] = ()
+    slices: tuple[int, int] | None = None  # fewest and most
+    thickness: tuple[float, float] | None = None  # thinnest and thickest slice, mm
+    series_description: str | None = None  # regular expressions, searched for in any case of letters
+    not_series_description: str | None = None
+    study_description: str | None = None
+    not_study_description: str | None = None
+
+    @field_validator("slices", "thickness")
+    @classmethod
+    def _ordered(cls, bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+        if bounds is not None and not 0 <= bounds[0] <= bounds[1]:
+            raise ValueError(f"expected the smaller bound first, none negative; got {bounds[0]} and {bounds[1]}")
+        return bounds
+
+    @field_validator("series_description", "not_series_description", "study_description", "not_study_description")
+    @classmethod
+    def _regular(cls, expression: str | None) -> str | None:
+        try:
+            re.compile(expression or "")
+        except re.error as error:
+            raise ValueError(f"expected a regular expression; got {expression!r}: {error}") from error
+        return expression
+
+
+class Rules(_Frozen):
+    """All that decides which images a model is shown: the modalities and body parts of its scope, and its selection."""
+
+    modalities: tuple[str, ...] = ()  # an image that states none is eligible, and the results say so; so below
+    body_parts: tuple[str, ...] = ()  # words that BodyPartExamined holds one of
+    selection: Selection = Selection()
 
 
 class CardTexts(_Frozen):
@@ -74,6 +134,7 @@ class CardTexts(_Frozen):
     data_licence: str
     modalities: tuple[str, ...]
     body_parts: tuple[str, ...]
+    selection: Selection | None = None
     limits: tuple[str, ...]
     not_tested: tuple[str, ...]
 

@@ -15,7 +15,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
-from medinv.config import Config
+from medinv.config import Config, Rules, Selection
 from medinv.errors import IntegrityError, ModelNotFoundError, OutputError
 from medinv.models.build import build
 
@@ -46,6 +46,25 @@ class OperatingPoint(_Frozen):
     specificity: Interval
 
 
+class FitInterval(_Frozen):
+    """95 % bounds of the calibrated log-odds at given log-odds, when the calibration is fitted again on other patients."""
+
+    log_odds: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    images: int
+    patients: int
+
+
+class ObservedShare(_Frozen):
+    """Of the test images with a probability from `low` to below `high`, the share that is positive; its interval counts patients."""
+
+    low: float
+    high: float
+    patients: int
+    share: Interval
+
+
 class Calibration(_Frozen):
     """How far probabilities are from frequencies on test images, and the fit that made them."""
 
@@ -54,6 +73,8 @@ class Calibration(_Frozen):
     prior: tuple[float, ...]
     brier: Interval
     calibration_error: Interval
+    interval: FitInterval | None = None
+    observed: tuple[ObservedShare, ...] = ()
 
 
 class Scope(_Frozen):
@@ -94,6 +115,7 @@ class Card(_Frozen):
     operating_point: OperatingPoint
     calibration: Calibration
     scope: Scope | None
+    selection: Selection | None = None  # None: its defaults
     exactness: Exactness | None
     largest_condition_number: float | None
     limits: tuple[str, ...]
@@ -112,6 +134,13 @@ class Card(_Frozen):
     seconds: float
     versions: dict[str, str]
     disclaimer: str = DISCLAIMER
+
+    @property
+    def rules(self) -> Rules:
+        """Which images of a study the model is shown: modalities and body parts stand in `scope`, the rest in `selection`."""
+        scope = self.scope
+        headers = {"modalities": scope.modalities, "body_parts": scope.body_parts} if scope else {}
+        return Rules(**headers, selection=self.selection or Selection())
 
 
 def shipped() -> tuple[str, ...]:

@@ -1,0 +1,168 @@
+"""Images that belong together: by series, kind, size, spacing, orientation, echo, b-value, acquisition, in the order of the body."""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medinv.data.dicom.geometry import Geometry
+from medinv.data.dicom.records import Instance
+
+# Differences below these are rounding in the header, not another group.
+_SAME_SPACING = 1e-3  # mm
+_SAME_COSINE = 1e-3
+_SAME_ECHO = 1e-2  # ms
+_SAME_B_VALUE = 1.0  # s/mm2
+_SAME_PLACE = 1e-3  # mm
+_UPRIGHT = 0.8  # cosine between a normal and the body's axis from which a plane has that axis's name
+_PLANES = ("sagittal", "coronal", "axial")  # by the axis (L, P, S) that the normal runs along
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images alike in all that selection looks at. `label`: place of the series in its study, then of the group in its series, such as 2.1."""
+
+    label: str
+    instances: tuple[Instance, ...]
+
+    @property
+    def first(self) -> Instance:
+        return self.instances[0]
+
+    @property
+    def slices(self) -> int:
+        """Images, frames counted one by one."""
+        return sum(instance.frames for instance in self.instances)
+
+    @property
+    def plane(self) -> str | None:
+        """axial, coronal, sagittal or oblique; None where the header places no image, or frames face several ways."""
+        planes = {_plane(geometry) for instance in self.instances for geometry in _geometries(instance)}
+        return planes.pop() if len(planes) == 1 else None
+
+    @property
+    def thickness(self) -> tuple[float, float] | None:
+        """Of the thinnest and the thickest slice, mm; None if any does not state it."""
+        found = {geometry.thickness for instance in self.instances for geometry in _geometries(instance)}
+        return None if None in found else (min(found), max(found))
+
+    @property
+    def repeated(self) -> tuple[Instance, ...]:
+        """Images that lie where the one before lies."""
+        depths = [instance.geometry.depth for instance in self.instances]
+        pairs = zip(depths, depths[1:], self.instances[1:], strict=False)
+        return tuple(image for before, depth, image in pairs if None not in (before, depth) and abs(depth - before) < _SAME_PLACE)
+
+    def __str__(self) -> str:
+        """What it holds, in words that identify nobody."""
+        image, thickness = self.first, self.thickness
+        spacing = image.geometry.spacing
+        facts = (
+            image.modality or ("NIfTI" if image.format == "nifti" else "modality not stated"),
+            f"{image.rows} x {image.columns}",
+            spacing and f"{spacing[0]:.3g} mm",
+            image.view,
+            self.plane,
+            self.slices > 1 and f"{self.slices} images" or "1 image",
+            thickness and (f"{thickness[0]:g} mm thick" if thickness[0] == thickness[1] else f"{thickness[0]:g} to {thickness[1]:g} mm thick"),
+            image.echo is not None and f"echo {image.echo:g} ms",
+            image.b_value is not None and f"b {image.b_value:g}",
+        )
+        return ", ".join(fact for fact in facts if fact)
+
+
+def group(instances: Iterable[Instance]) -> tuple[Group, ...]:
+    """Groups of one study, by series and InstanceNumber, each along its normal (or by InstanceNumber where it has none).
+
+    Acquisitions, and image types that differ from the fourth value on, divide a series only where they show the same place twice: phases
+    do, the steps of a sequential scan do not.
+    """
+    series: dict[str, dict[Hashable, list[Instance]]] = defaultdict(lambda: defaultdict(list))
+    for instance in sorted(instances, key=_by_number):
+        series[instance.series_uid or ""][_kind(instance)].append(instance)
+    found = []
+    for number, (_, kinds) in enumerate(sorted(series.items()), 1):
+        parts = sorted((part for kind in kinds.values() for part in _divided(kind)), key=lambda part: _by_number(part[0]))
+        found += [Group(f"{number}.{k}", tuple(_in_order(part))) for k, part in enumerate(parts, 1)]
+    return tuple(found)
+
+
+def _by_number(instance: Instance) -> tuple[float, str]:
+    return float("inf") if instance.number is None else instance.number, instance.sop_uid
+
+
+def _kind(image: Instance) -> Hashable:
+    """What must be equal to the letter. `ImageType`: pixels, examination, flavour (PS3.3 C.7.6.1.1.2)."""
+    return (
+        image.format, image.sop_class, image.modality, image.body_part, image.view, image.laterality, image.image_type[:3], image.rows, image.columns,
+        image.samples, image.frames > 1 and image.sop_uid, image.study_description, image.series_description,
+    )  # fmt: skip
+
+
+def _divided(images: list[Instance]) -> list[list[Instance]]:
+    """Images of one kind, divided by the numbers of their headers."""
+    measures = (
+        (lambda image: image.geometry.spacing, _SAME_SPACING),
+        (lambda image: image.geometry.orientation, _SAME_COSINE),
+        (lambda image: _number(image.echo), _SAME_ECHO),
+        (lambda image: _number(image.b_value), _SAME_B_VALUE),
+    )
+    parts = [images]
+    for value, tolerance in measures:
+        parts = [part for whole in parts for part in _alike(whole, value, tolerance)]
+    for label in (lambda image: image.image_type[3:], lambda image: image.acquisition):
+        parts = [part for whole in parts for part in _overlapping(whole, label)]
+    return parts
+
+
+def _number(value: float | None) -> tuple[float] | None:
+    return None if value is None else (value,)
+
+
+def _alike(images: list[Instance], value: Callable[[Instance], tuple[float, ...] | None], tolerance: float) -> list[list[Instance]]:
+    """Divided so that values of a group differ from its smallest by no more than `tolerance`; those without a value apart."""
+    distinct = defaultdict(list)
+    for image in images:
+        distinct[value(image)].append(image)
+    absent = distinct.pop(None, [])
+    parts: list[list[Instance]] = []
+    centres = np.empty((len(distinct), len(next(iter(distinct), ()))))
+    for key in sorted(distinct):
+        near = np.flatnonzero((np.abs(centres[: len(parts)] - key) <= tolerance).all(1))
+        if near.size:
+            parts[near[0]] += distinct[key]
+        else:
+            centres[len(parts)] = key
+            parts.append(distinct[key])
+    return [sorted(part, key=_by_number) for part in (*parts, absent) if part]
+
+
+def _overlapping(images: list[Instance], label: Callable[[Instance], Hashable]) -> list[list[Instance]]:
+    """Divided by `label` if two labels overlap along the normal, else whole."""
+    labelled = defaultdict(list)
+    for image in images:
+        labelled[label(image)].append(image)
+    if len(labelled) == 1 or any(image.geometry.depth is None for image in images):
+        return [images]
+    spans = sorted((min(depths), max(depths)) for depths in ([i.geometry.depth for i in part] for part in labelled.values()))
+    apart = all(previous[1] + _SAME_PLACE < following[0] for previous, following in zip(spans, spans[1:], strict=False))
+    return [images] if apart else list(labelled.values())
+
+
+def _in_order(images: Sequence[Instance]) -> list[Instance]:
+    depths = {image.sop_uid: image.geometry.depth for image in images}
+    if None in depths.values():
+        return sorted(images, key=_by_number)
+    return sorted(images, key=lambda image: (depths[image.sop_uid], *_by_number(image)))
+
+
+def _geometries(image: Instance) -> tuple[Geometry, ...]:
+    return image.frame_geometry or (image.geometry,)
+
+
+def _plane(geometry: Geometry) -> str | None:
+    if geometry.orientation is None:
+        return None
+    along = np.abs(np.cross(geometry.orientation[:3], geometry.orientation[3:]))
+    return _PLANES[int(along.argmax())] if along.max() >= _UPRIGHT else "oblique"

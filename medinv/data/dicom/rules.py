@@ -1,0 +1,158 @@
+"""Which images of a study a model is shown, by the rules of its card: every group judged, every image left out with its reason."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from medinv.config import Rules, Selection
+from medinv.data.dicom.grouping import Group, group
+from medinv.data.dicom.records import Instance, Skipped, Study
+
+# Objects with pixels that are no images of a patient.
+_RESULTS = {
+    "1.2.840.10008.5.1.4.1.1.66.4": "segmentation", "1.2.840.10008.5.1.4.1.1.66.7": "segmentation",
+    "1.2.840.10008.5.1.4.1.1.66.8": "segmentation", "1.2.840.10008.5.1.4.1.1.30": "parametric-map", "1.2.840.10008.5.1.4.1.1.481.2": "dose",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One rule on one group."""
+
+    rule: str  # also the code of what it leaves out
+    passed: bool
+    says: str
+    stated: bool = True  # False: the header says nothing on it
+    text: str | None = field(default=None, repr=False)  # the description that was searched: may identify the patient
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A group and what every rule says of it."""
+
+    group: Group
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def objections(self) -> tuple[Verdict, ...]:
+        return tuple(verdict for verdict in self.verdicts if not verdict.passed)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of a study a model is shown. `study` holds it: its instances are the chosen ones, all others stand in its `skipped`."""
+
+    study: Study
+    judged: tuple[Judged, ...]
+    warnings: tuple[str, ...]  # what was not stated or is ambiguous; identifies nobody
+
+
+def choose(study: Study, rules: Rules) -> Choice:
+    """Apply a card's rules. Every file of the study is in the result once; nothing is chosen where a rule of one volume fits several."""
+    judged = tuple(Judged(found, _verdicts(found, rules)) for found in group(study.instances))
+    eligible = [one for one in judged if not one.objections]
+    if rules.selection.takes == "volume" and len(eligible) > 1:
+        ambiguous = _ambiguous(eligible)
+        judged = tuple(Judged(one.group, (*one.verdicts, ambiguous)) if one in eligible else one for one in judged)
+        eligible = []
+    chosen = tuple(instance for one in eligible for instance in one.group.instances)
+    left_out = [_left_out(instance, one.objections) for one in judged if one.objections for instance in one.group.instances]
+    skipped = tuple(sorted((*study.skipped, *left_out), key=lambda record: record.source))
+    return Choice(Study(study.uid, chosen, skipped, study.broken), judged, _warnings(eligible))
+
+
+def _left_out(instance: Instance, objections: tuple[Verdict, ...]) -> Skipped:
+    says = "; ".join(verdict.says for verdict in objections)
+    return Skipped(instance.source, instance.study_uid, instance.sop_uid, objections[0].rule, says)
+
+
+def _ambiguous(eligible: list[Judged]) -> Verdict:
+    labels = ", ".join(one.group.label for one in eligible)
+    return Verdict("ambiguous", False, f"{len(eligible)} volumes of the study fit the rules ({labels}) and the model takes one: hand in one of them")
+
+
+def _warnings(eligible: list[Judged]) -> tuple[str, ...]:
+    found = [f"{verdict.says}: taken as eligible" for one in eligible for verdict in one.verdicts if not verdict.stated]
+    views = sorted({one.group.first.view for one in eligible if one.group.first.view})
+    if len(views) > 1:
+        found.append(f"images of {len(views)} views ({', '.join(views)}) are classified each by itself")
+    return tuple(dict.fromkeys(found))
+
+
+def _verdicts(found: Group, rules: Rules) -> tuple[Verdict, ...]:
+    first, chosen = found.first, rules.selection
+    verdicts = (
+        _object(found),
+        _listed("modality", first.modality, rules.modalities, lambda have, want: have in want),
+        _listed("body-part", first.body_part, rules.body_parts, lambda have, want: any(word in have.upper() for word in want)),
+        _extent(found, chosen),
+        _listed("view", first.view, chosen.views, lambda have, want: have.upper() in want),
+        _image_type(found, chosen),
+        _listed("plane", found.plane, chosen.planes, lambda have, want: have in want, strict=True),
+        _within("slices", float(found.slices), float(found.slices), chosen.slices, "images"),
+        _within("thickness", *(found.thickness or (None, None)), chosen.thickness, "mm"),
+        _described("series-description", first.series_description, chosen.series_description, chosen.not_series_description),
+        _described("study-description", first.study_description, chosen.study_description, chosen.not_study_description),
+    )
+    return tuple(verdict for verdict in verdicts if verdict is not None)
+
+
+def _object(found: Group) -> Verdict | None:
+    kind = _RESULTS.get(found.first.sop_class or "")
+    return kind and Verdict(kind, False, f"a {kind.replace('-', ' ')}, made from images, not an image of a patient")
+
+
+def _extent(found: Group, chosen: Selection) -> Verdict | None:
+    """A model of single images reads no volumes; one of volumes needs slices that have a place."""
+    first = found.first
+    if chosen.takes == "images":
+        if first.format == "nifti":
+            return Verdict("nifti", False, "a NIfTI volume; this model reads single DICOM images")
+        return Verdict("multi-frame", False, f"{first.frames} frames in one file; this model reads single images") if first.frames > 1 else None
+    if found.plane is None:
+        return Verdict("no-geometry", False, "the header does not place every image in the body; this model reads volumes")
+    repeated = len(found.repeated)
+    return Verdict("same-place", False, f"{repeated} images lie where another lies, and no header value tells them apart") if repeated else None
+
+
+def _listed(rule: str, have: str | None, want: tuple[str, ...], fits: Callable[[str, tuple[str, ...]], bool], strict: bool = False) -> Verdict | None:
+    if not want:
+        return None
+    name = rule.replace("-", " ")
+    if have is None:
+        return Verdict(rule, not strict, f"{name} not stated", stated=False)
+    return Verdict(rule, fits(have, want), f"{name} {have}; this model reads {', '.join(want)}")
+
+
+def _image_type(found: Group, chosen: Selection) -> Verdict | None:
+    """Values are compared with every value of ImageType, in whatever place it stands."""
+    have = {value.upper() for image in found.instances for value in image.image_type if value}
+    everywhere = set.intersection(*({value.upper() for value in image.image_type} for image in found.instances))
+    missing = [value for value in chosen.image_type if value not in everywhere]
+    unwanted = [value for value in chosen.not_image_type if value in have]
+    if unwanted:
+        return Verdict("image-type", False, f"image type {' and '.join(unwanted)}; this model does not read it")
+    if missing:
+        return Verdict("image-type", False, f"image type without {' and '.join(missing)}", stated=bool(have))
+    return Verdict("image-type", True, f"image type {', '.join(sorted(have)) or 'not stated'}") if chosen.image_type or chosen.not_image_type else None
+
+
+def _within(rule: str, low: float | None, high: float | None, bounds: tuple[float, float] | None, unit: str) -> Verdict | None:
+    if bounds is None:
+        return None
+    if low is None or high is None:
+        return Verdict(rule, True, f"{rule} not stated", stated=False)
+    have = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    return Verdict(rule, bounds[0] <= low and high <= bounds[1], f"{rule}: {have} {unit}; this model reads {bounds[0]:g} to {bounds[1]:g}")
+
+
+def _described(rule: str, text: str | None, wanted: str | None, unwanted: str | None) -> Verdict | None:
+    """The description itself is kept out of what is said: it may name the patient."""
+    if wanted is None and unwanted is None:
+        return None
+    name, text = rule.replace("-", " "), text or ""
+    if wanted is not None and not re.search(wanted, text, re.IGNORECASE):
+        return Verdict(rule, False, f"{name} does not match {wanted!r}", bool(text), text)
+    if unwanted is not None and re.search(unwanted, text, re.IGNORECASE):
+        return Verdict(rule, False, f"{name} matches {unwanted!r}, which this model does not read", bool(text), text)
+    return Verdict(rule, True, f"{name} as required", bool(text) or wanted is None, text)
