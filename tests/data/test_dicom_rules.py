@@ -89,7 +89,7 @@ def real() -> Index:
     return index([PYDICOM_FILES])
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=20)
 @given(data=st.data())
 def test_groups_do_not_depend_on_the_order_of_the_files(real: Index, data: st.DataObject) -> None:
     images = list(real.instances)

@@ -107,10 +107,10 @@ def _extent(found: Group, chosen: Selection) -> Verdict | None:
     first = found.first
     if chosen.takes == "images":
         if first.format == "nifti":
-            return Verdict("nifti", False, "a NIfTI volume; this model reads single DICOM images")
-        return Verdict("multi-frame", False, f"{first.frames} frames in one file; this model reads single images") if first.frames > 1 else None
+            return Verdict("nifti", False, "a NIfTI volume (this model reads single DICOM images)")
+        return Verdict("multi-frame", False, f"{first.frames} frames in one file (this model reads single images)") if first.frames > 1 else None
     if found.plane is None:
-        return Verdict("no-geometry", False, "the header does not place every image in the body; this model reads volumes")
+        return Verdict("no-geometry", False, "the header does not place every image in the body (this model reads volumes)")
     repeated = len(found.repeated)
     return Verdict("same-place", False, f"{repeated} images lie where another lies, and no header value tells them apart") if repeated else None
 
@@ -121,7 +121,7 @@ def _listed(rule: str, have: str | None, want: tuple[str, ...], fits: Callable[[
     name = rule.replace("-", " ")
     if have is None:
         return Verdict(rule, not strict, f"{name} not stated", stated=False)
-    return Verdict(rule, fits(have, want), f"{name} {have}; this model reads {', '.join(want)}")
+    return Verdict(rule, fits(have, want), f"{name} {have} (this model reads {', '.join(want)})")
 
 
 def _image_type(found: Group, chosen: Selection) -> Verdict | None:
@@ -131,7 +131,7 @@ def _image_type(found: Group, chosen: Selection) -> Verdict | None:
     missing = [value for value in chosen.image_type if value not in everywhere]
     unwanted = [value for value in chosen.not_image_type if value in have]
     if unwanted:
-        return Verdict("image-type", False, f"image type {' and '.join(unwanted)}; this model does not read it")
+        return Verdict("image-type", False, f"image type {' and '.join(unwanted)}, which this model does not read")
     if missing:
         return Verdict("image-type", False, f"image type without {' and '.join(missing)}", stated=bool(have))
     return Verdict("image-type", True, f"image type {', '.join(sorted(have)) or 'not stated'}") if chosen.image_type or chosen.not_image_type else None
@@ -143,7 +143,7 @@ def _within(rule: str, low: float | None, high: float | None, bounds: tuple[floa
     if low is None or high is None:
         return Verdict(rule, True, f"{rule} not stated", stated=False)
     have = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-    return Verdict(rule, bounds[0] <= low and high <= bounds[1], f"{rule}: {have} {unit}; this model reads {bounds[0]:g} to {bounds[1]:g}")
+    return Verdict(rule, bounds[0] <= low and high <= bounds[1], f"{rule} {have} {unit} (this model reads {bounds[0]:g} to {bounds[1]:g})")
 
 
 def _described(rule: str, text: str | None, wanted: str | None, unwanted: str | None) -> Verdict | None:
