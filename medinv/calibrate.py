@@ -7,12 +7,13 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from medinv.data.labelled import LabelledImages
+from medinv.data.labelled import LabelledImages, Part
 from medinv.evaluate import youden_threshold
 from medinv.models.calibrated import Calibrated
 from medinv.models.classifier import Classifier
 
 SCOPE_QUANTILE = 0.99
+LOG_ODDS = tuple(float(value) for value in range(-15, 16))  # where the interval of the calibration is kept; between them it is interpolated
 
 
 @torch.no_grad()
@@ -31,10 +32,7 @@ def calibrate(model: Calibrated, data: LabelledImages) -> None:
     likely than any radiograph count as foreign too (typicality, Nalisnick et al. 2019, 1906.02994); its bound is the 99th percentile of validation images.
     """
     odds, terms = _read(model, data.validation.images)
-    scale = odds.std().item()
-    # The ridge is weak; without it, validation labels that separate would make every probability 0 or 1.
-    fit = LogisticRegression(C=10.0, tol=1e-8, max_iter=1000).fit(odds.numpy()[:, None] / scale, data.validation.labels)
-    slope, intercept = float(fit.coef_[0, 0]) / scale, float(fit.intercept_[0])
+    slope, intercept = _fit(odds.numpy(), data.validation.labels)
     model.temperature_inverse.fill_(slope)
     model.prior.copy_(torch.tensor([0.0, intercept]))
     threshold = youden_threshold(data.validation.labels, torch.sigmoid(slope * odds + intercept).numpy())
@@ -44,6 +42,32 @@ def calibrate(model: Calibrated, data: LabelledImages) -> None:
         labels = torch.from_numpy(data.train.labels)
         model.typical_odds.copy_(torch.stack([training_odds[labels == k].median() for k in (0, 1)]))
         _fit_scope(model, training_terms, terms)
+
+
+def _fit(odds: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    scale = odds.std(ddof=1).item()
+    # The ridge is weak; without it, validation labels that separate would make every probability 0 or 1.
+    fit = LogisticRegression(C=10.0, tol=1e-8, max_iter=1000).fit(odds[:, None] / scale, labels)
+    return float(fit.coef_[0, 0]) / scale, float(fit.intercept_[0])
+
+
+def fit_interval(model: Calibrated, part: Part, *, resamples: int = 1000, seed: int = 0) -> dict[str, tuple[float, ...]]:
+    """How far calibrated log-odds move when the fit is repeated: 95 % bounds at LOG_ODDS, from `resamples` draws of whole patients of `part`, the
+    images that `model` was calibrated on. It covers the fit alone: not what a logistic curve cannot follow, and not images of another kind.
+    """
+    odds, slope = _read(model, part.images)[0].numpy(), model.temperature_inverse.item()
+    intercept = (model.prior[1] - model.prior[0]).item()
+    raw = (np.array(LOG_ODDS) - intercept) / slope
+    generator, patients = np.random.default_rng(seed), np.unique(part.patients)
+    members = [np.flatnonzero(part.patients == patient) for patient in patients]
+    refitted = []
+    while len(refitted) < resamples:
+        rows = np.concatenate([members[i] for i in generator.integers(len(members), size=len(members))])
+        if 0 < part.labels[rows].mean() < 1:
+            again = _fit(odds[rows], part.labels[rows])
+            refitted.append(again[0] * raw + again[1])
+    low, high = np.percentile(refitted, [2.5, 97.5], axis=0)
+    return {"log_odds": LOG_ODDS, "low": tuple(low.tolist()), "high": tuple(high.tolist())}
 
 
 def _read(model: Calibrated, images: np.ndarray) -> tuple[Tensor, Tensor | None]:

@@ -1,5 +1,6 @@
 """Metrics with 95 % intervals, calibration and operating points, for two-class models. Probabilities are of the positive class."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
 Metric = Callable[[NDArray, NDArray], float]
+EDGES = (0.0, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 1.0)  # probabilities between which observed shares are counted
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,31 @@ def proportion(hits: NDArray) -> Estimate:
     """A share of independent cases with its Wilson interval (1927)."""
     test = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
     return Estimate(float(hits.mean()), float(test.low), float(test.high), len(hits))
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Of the images with a probability from `low` to below `high`, the share that is positive."""
+
+    low: float
+    high: float
+    patients: int
+    share: Estimate
+
+
+def observed(labels: NDArray, probabilities: NDArray, patients: NDArray, edges: tuple[float, ...] = EDGES) -> tuple[Observed, ...]:
+    """Shares of positives by probability, empty bins left out. Their Wilson intervals (1927) count patients, since images of one patient are alike."""
+    found, bins = [], np.clip(np.searchsorted(edges, probabilities, side="right") - 1, 0, len(edges) - 2)
+    for k in np.unique(bins):
+        inside = bins == k
+        share, count = float(labels[inside].mean()), len(np.unique(patients[inside]))
+        found.append(Observed(edges[k], edges[k + 1], count, Estimate(share, *_wilson(share, count), int(inside.sum()))))
+    return tuple(found)
+
+
+def _wilson(share: float, count: int, z: float = 1.959964) -> tuple[float, float]:
+    centre, half = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max((centre - half) / (1 + z * z / count), 0.0), min((centre + half) / (1 + z * z / count), 1.0)
 
 
 def expected_calibration_error(labels: NDArray, probabilities: NDArray, bins: int = 10) -> float:

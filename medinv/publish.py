@@ -12,12 +12,12 @@ import torch
 
 from medinv.config import Config
 from medinv.data.labelled import LabelledImages, Part
-from medinv.evaluate import Estimate, metrics, proportion
+from medinv.evaluate import Estimate, metrics, observed, proportion
 from medinv.layers import Haar, InvertibleConv2d
-from medinv.calibrate import SCOPE_QUANTILE, calibrate, in_batches
+from medinv.calibrate import SCOPE_QUANTILE, calibrate, fit_interval, in_batches
 from medinv.models.calibrated import Calibrated
 from medinv.models.classifier import Classifier
-from medinv.models.store import Calibration, Card, Exactness, Interval, OperatingPoint, Scope, save, serialise
+from medinv.models.store import Calibration, Card, Exactness, FitInterval, Interval, ObservedShare, OperatingPoint, Scope, save, serialise
 from medinv.train import Trained
 
 CHOSEN_ON = "validation images"
@@ -57,6 +57,16 @@ def exactness(model: Classifier, images: np.ndarray) -> Exactness:
     )
 
 
+def calibration_uncertainty(model: Calibrated, data: LabelledImages) -> dict:
+    """What the card says of how sure a probability is: the interval of the fit, from validation images, and observed shares among test images."""
+    fitted, probabilities = data.validation, in_batches(model.probabilities, model, data.test.images)[:, 1].numpy()
+    shares = observed(data.test.labels, probabilities, data.test.patients)
+    return {
+        "interval": FitInterval(**fit_interval(model, fitted), images=len(fitted), patients=len(np.unique(fitted.patients))),
+        "observed": tuple(ObservedShare(low=one.low, high=one.high, patients=one.patients, share=_interval(one.share)) for one in shares),
+    }
+
+
 def condition_numbers(model: Classifier) -> list[float]:
     """The condition number of every inverted convolution at the resolution where it works, in order."""
     numbers, size = [], model.image_shape[1]
@@ -94,6 +104,7 @@ def _card(model: Calibrated, trained: Trained, config: Config, data: LabelledIma
             prior=tuple(model.prior.tolist()),
             brier=measured["brier"],
             calibration_error=measured["calibration_error"],
+            **calibration_uncertainty(model, data),
         ),
         scope=_scope(model, config, data, foreign) if invertible else None,
         exactness=exactness(model, data.test.images) if invertible else None,

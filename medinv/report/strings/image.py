@@ -1,0 +1,129 @@
+"""Sentences about one image: as stored, its evidence, its counterfactual."""
+
+from medinv.report.strings.labels import BANDS, COLUMNS, COUNTERFACTUAL, INPUT
+from medinv.report.strings.numbers import counted, fixed, number, percent, signed
+
+
+def evidence_check(residual: float) -> str:
+    return f"Evidence and constant sum to the model's logit to within {number(residual, 2)}."
+
+
+def evidence_unit(size: int) -> str:
+    return f"log-odds per {_block(size)}"
+
+
+def evidence_reading(size: int, positive: str, negative: str) -> str:
+    block = _block(size)
+    return f"Orange {block}s push the answer towards {positive}, blue {block}s towards {negative}; no colour is no contribution."
+
+
+def evidence_place(size: int, place: tuple[int, int], largest: float, positive: str, negative: str) -> str:
+    side = positive if largest > 0 else negative
+    where = f"{BANDS[place[0]]} {COLUMNS[place[1]]}"
+    return f"The {_block(size)} that weighs most lies in the {where} of the image as displayed: {signed(largest)}, towards {side}."
+
+
+def evidence_sums(size: int, towards: float, against: float, bias: float, logit: float) -> str:
+    block = _block(size)
+    return (
+        f"Orange {block}s ({fixed(towards)}), blue {block}s ({fixed(against)}) and a constant ({fixed(bias)}) "
+        f"sum to the logit, {fixed(logit)}: the log-odds behind the probability."
+    )
+
+
+def evidence_scale(size: int, scale: float, clipped: int) -> str:
+    beyond = f" {counted(clipped, ('pixel lies', 'pixels lie'))} beyond it, drawn in full colour." if clipped else ""
+    return f"Full colour is \u00b1{number(scale)} {evidence_unit(size)}, the same on both sides of zero.{beyond}"
+
+
+def evidence_resolution(size: int, height: int, width: int) -> str:
+    given = f"{height} \u00d7 {width} pixels that the network was given"
+    block = f"sums {size} \u00d7 {size} of the {given}" if size > 1 else f"is one of the {given}"
+    return f"Each block {block}, stretched to the image's shape, not smoothed. {EVIDENCE_CAVEAT}"
+
+
+EVIDENCE_CAVEAT = "The map explains one decision of one model; it does not outline disease."
+
+
+def evidence_alt(size: int, height: int, width: int, sums: tuple[float, float, float]) -> str:
+    towards, against, largest = sums
+    return (
+        f"Evidence map of {height // size} by {width // size} {_block(size)}s over the image. Contributions above zero sum to {fixed(towards)} "
+        f"log-odds, those below to {fixed(against)}; the largest is {signed(largest)} in one {_block(size)}."
+    )
+
+
+def _block(size: int) -> str:
+    return "region" if size > 1 else "pixel"
+
+
+def native_alt(number_: int, shape: tuple[int, int], letters: tuple[str, str] | None, label: str | None) -> str:
+    sides = f", {letters[0]} at the left edge and {letters[1]} at the right edge" if letters else ""
+    called = f"the model calls it {label}" if label else "no label given"
+    return f"Image {number_} as stored, {shape[0]} rows by {shape[1]} columns{sides}; {called}."
+
+
+def native_note(shown: tuple[int, int], full: tuple[int, int]) -> str:
+    size = f"{full[0]} \u00d7 {full[1]} pixels (height \u00d7 width)"
+    return f"{size}, drawn at {shown[0]} \u00d7 {shown[1]}." if shown != full else f"{size}, drawn in full."
+
+
+def scale_note(spacing: tuple[float, float] | None, length: float | None) -> str:
+    if spacing is None or length is None:
+        return "No scale: the header gives no pixel spacing."
+    stated = f"{number(spacing[0])} \u00d7 {number(spacing[1])} mm"
+    return f"Scale bar {number(length, 2)} mm by the header's spacing ({stated}); not corrected for magnification."
+
+
+def letters_note(letters: tuple[str, str] | None) -> str:
+    return "Letters from the header's patient orientation." if letters else "No L/R letters: the header gives no patient orientation."
+
+
+def counterfactual_heading(target: str, valid: bool) -> str:
+    return f"What would have made the answer \u201c{target}\u201d" if valid else f"No counterfactual for \u201c{target}\u201d"
+
+
+def counterfactual_reading(target: str, flipped: bool, in_scope: bool) -> str:
+    if flipped and in_scope:
+        return f"What this model would need to see to answer {target}, decoded from its own features; not what {target} looks like."
+    edited = f"The model's features were edited towards {target} and decoded, but the decoded image is not "
+    failed = ([] if flipped else [f"classified as {target}"]) + ([] if in_scope else ["an image of the model's kind by its likelihood"])
+    return edited + ", and not ".join(failed) + ". It is therefore not shown."
+
+
+def counterfactual_recheck(target: str, flipped: bool, in_scope: bool) -> str:
+    called = f"The counterfactual, stored and classified anew, is {'now' if flipped else 'not'} called {target}"
+    return called + f", and its likelihood is {'in' if in_scope else 'out of'} scope."
+
+
+def counterfactual_check(target: str, flipped: bool, logit: float) -> str:
+    outcome = f"the answer is now {target}" if flipped else f"the answer does not become {target}"
+    return f"Stored as 8\u2011bit grey levels and classified anew, it has log-odds {signed(logit)}: {outcome}."
+
+
+def counterfactual_size(rms: float, share: float) -> str:
+    return f"It differs from the input by {number(rms)} grey levels RMS; {percent(share)} of its pixels left the range 0 to 255 and were clipped."
+
+
+def counterfactual_alt(target: str, rms: float) -> str:
+    return f"Counterfactual for {target}, {number(rms)} grey levels RMS from the input; the re-check confirms the new answer."
+
+
+def difference_alt(low: float, high: float, rms: float) -> str:
+    return f"Counterfactual minus input: from {signed(low)} to {signed(high)} grey levels, RMS {number(rms)}. Green is brighter, purple darker."
+
+
+DIFFERENCE_READING = "Counterfactual minus input. Green is brighter (denser), purple darker; no colour is no change."
+
+
+def difference_scale(scale: float, clipped: int) -> str:
+    beyond = f"; {counted(clipped, ('pixel lies', 'pixels lie'))} beyond" if clipped else ""
+    return f"Full colour is \u00b1{number(scale)} grey levels{beyond}."
+
+
+def frame_name(index: int, count: int) -> str:
+    return INPUT if index == 0 else COUNTERFACTUAL if index == count - 1 else f"Step {index} of {count - 1}"
+
+
+def input_alt(height: int, width: int) -> str:
+    return f"What the network was given: {height} by {width} grey levels."

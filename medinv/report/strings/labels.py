@@ -1,0 +1,64 @@
+"""Headings, names and units: words without a sentence."""
+
+LANG = "en"
+
+# What every result says
+RESEARCH_USE = "Research use, not for diagnosis"
+DISCLAIMER_LABEL = "The label is the output of a research model. It is not a finding, and it is not a substitute for a reading by a radiologist."
+DISCLAIMER_COUNTERFACTUAL = (
+    "A counterfactual shows what this model would need to see to answer otherwise. "
+    "It does not show what a healthy patient, or this patient, looks like."
+)
+
+# Headings and labels
+TITLE = "medinv report"
+INDEX_TITLE = "medinv results"
+STUDY, IMAGE, MODEL, NO_STUDY = "Study", "Image", "Model", "no study UID"
+AT_A_GLANCE = "Checks of this result"
+OUT_OF_SCOPE = "Out of scope"
+NO_LABEL = "No label is given"
+FAILED, SKIPPED = "Not classified: the study failed", "Not classified: the study was skipped"
+WARNINGS, WARNING = "Warnings", "Warning"
+NATIVE_HEADING = "The image"
+EVIDENCE_BY_REGION, EVIDENCE_BY_PIXEL = "Evidence, region by region", "Evidence, pixel by pixel"
+EVIDENCE_SLIDER = "Strength of the evidence overlay"
+STEP_SLIDER = "Step from the input to the counterfactual"
+COUNTERFACTUAL, INPUT, DIFFERENCE = "Counterfactual", "Network input", "Difference"
+GIVEN, DECODED, ERROR = "Input", "Decoded", "Error"
+STRIP_HEADING = "On the way"
+DIFFERENCE_UNIT = "grey levels (of 255)"
+DARKER, BRIGHTER = "darker", "brighter"
+PROOF_HEADING = "The proof"
+CERTIFICATE_HEADING = "Reconstruction certificate"
+IDENTITY_HEADING = "Evidence identity"
+MODEL_HEADING = "The model"
+EXCLUDED_HEADING = "What was left out"
+OTHER_HEADING = "All images of this study"
+DISCLAIMERS_HEADING = "How to read this page"
+LIMITS, NOT_TESTED, METRICS, CALIBRATION, INTAKE, SPLITS = "Limits", "Not tested on", "Measured", "Calibration", "Intake", "Split"
+INTENDED_USE, TRAINED_ON, DATA_LICENCE, TASK, CLASSES = "Intended use", "Trained on", "Licence of the data", "Task", "Classes"
+SCOPE, EXACTNESS = "Scope", "Reconstruction of test images"
+ORIGIN = "How the weights came to be"
+OPERATING_POINT = "operating point"
+MEASURE, VALUE, INTERVAL, CASES = "Measure", "Value", "95 % interval", "Cases"
+LABEL, PROBABILITY, FLAGS, REPORT = "Label", "Probability", "Flags", "Report"
+STATUS, REASON, UID, STAGE = "Status", "Reason", "UID", "stage"
+OPEN, NONE = "Open", "none"
+FILTER_TEXT, FILTER_LABEL, ALL = "Find", "Show", "All"
+FLAG_OUT_OF_SCOPE, FLAG_NOT_EXACT = "out of scope", "reconstruction not exact"
+FLAG_OUTSIDE = ("image out of scope", "images out of scope")
+FLAG_BROKEN = ("file could not be read", "files could not be read")
+FLAG_SKIPPED = ("file skipped", "files skipped")
+FLAG_WARNING = ("warning", "warnings")
+IMAGES = ("image", "images")
+YES, NO = "yes", "no"
+EXCLUDED_NOTE = "File names are left out, since they may name a patient; the study's row in results.jsonl has them."
+KINDS = {"broken": "could not be read", "skipped": "skipped"}
+
+METRIC_NAMES = {"auc": "AUC", "accuracy": "Accuracy", "sensitivity": "Sensitivity", "specificity": "Specificity", "ece": "Calibration error (ECE)",
+                "calibration_error": "Calibration error", "brier": "Brier score", "nll": "Negative log-likelihood"}  # fmt: skip
+HASH_NAMES = {"weights_sha256": "Weights, SHA-256", "config_sha256": "Configuration, SHA-256", "data_sha256": "Training data, SHA-256"}
+ORIGIN_NAMES = {"parameters": "Parameters", "convolutions": "Inverted convolutions",
+                "largest_condition_number": "Largest condition number", "command": "Command", "commit": "Commit", "seed": "Seed",
+                "device": "Device", "seconds": "Seconds of training"}  # fmt: skip
+BANDS, COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
