@@ -15,7 +15,7 @@ ALLOWED = {
     "layers": set(),
     "evaluate": set(),
     "models": {"config", "layers"},
-    "data": {"config"},
+    "data": {"config", "layers"},
     "train": {"config", "data", "models"},
     "calibrate": {"data", "evaluate", "models"},
     "publish": {"calibrate", "config", "data", "models", "layers", "evaluate", "train"},

@@ -26,6 +26,7 @@ from medinv.layers import (
     Inverse,
     Invertible,
     InvertibleBatchNorm,
+    IntegerHaar,
     InvertibleConv2d,
     InvertibleConv3d,
     LeakyReLU,
@@ -87,6 +88,7 @@ MAKERS = {
     "soft-leaky": lambda c: SoftLeakyReLU(0.3),
     "asinh": lambda c: AsinhActivation(0.3),
     "legall": lambda c: LeGall53(),
+    "integer-haar": lambda c: IntegerHaar(),
     "integer-coupling": lambda c: IntegerCoupling(c, 4),
     "inverse": lambda c: Inverse(Chain(InvertibleConv2d(c), ActNorm(c))),
     "reversible": lambda c: Reversible(ActNorm(c), InvertibleConv2d(c), LeakyReLU(0.8), AffineCoupling(c, 4)),
@@ -99,7 +101,7 @@ WIDENING = {
     "injective-conv1": lambda c: InjectiveConv2d(c, 3, kernel_size=1),
 }
 ACTIVATIONS = (LeakyReLU, SmoothLeakyReLU, SoftLeakyReLU, AsinhActivation)
-ROUNDING = ("legall", "integer-coupling")  # their gradients are those of the same layer without its roundings
+ROUNDING = ("legall", "integer-haar", "integer-coupling")  # their gradients are those of the same layer without its roundings
 SHAPE = (3, 2, 8, 4)
 SHAPES = {"conv3d": (3, 2, 4, 3, 2)}  # where the input is not images of SHAPE
 

@@ -8,7 +8,7 @@ from medinv.layers.coupling import AdditiveCoupling, AffineCoupling
 from medinv.layers.from_conv import from_conv
 from medinv.layers.injective import InjectiveConv2d
 from medinv.layers.integer import IntegerCoupling
-from medinv.layers.lifting import LeGall53
+from medinv.layers.lifting import IntegerHaar, LeGall53
 from medinv.layers.multiscale import Multiscale
 from medinv.layers.normalisation import ActNorm, FrozenNorm, InvertibleBatchNorm
 from medinv.layers.parametrize import bound_condition
@@ -29,6 +29,7 @@ __all__ = [
     "Haar",
     "InjectiveConv2d",
     "IntegerCoupling",
+    "IntegerHaar",
     "Inverse",
     "Invertible",
     "InvertibleBatchNorm",

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from medinv.errors import ConfigError, ShapeError
-from medinv.layers import Chain, ChannelFlip, IntegerCoupling, LeGall53
+from medinv.layers import Chain, ChannelFlip, IntegerCoupling, IntegerHaar, LeGall53
 
 
 def _trained(channels: int, hidden: int, bits: int) -> IntegerCoupling:
@@ -65,9 +65,9 @@ def test_images_of_too_many_bits_are_refused() -> None:
 
 
 @pytest.mark.parametrize("dtype, bits", [(torch.float32, 16), (torch.float64, 24), (torch.int32, 16), (torch.int16, 12), (torch.int64, 16)])
-def test_five_levels_of_the_wavelet_give_back_every_bit(dtype, bits) -> None:
+@pytest.mark.parametrize("wavelet", [LeGall53(), IntegerHaar()], ids=["legall", "haar"])
+def test_five_levels_of_the_wavelet_give_back_every_bit(wavelet, dtype, bits) -> None:
     x = torch.randint(0, 2**bits, (2, 3, 64, 32), generator=torch.Generator().manual_seed(0)).to(dtype)
-    wavelet = LeGall53()
     levels = [x]
     for _ in range(5):
         levels.append(wavelet(levels[-1]))
@@ -91,7 +91,18 @@ def test_details_of_a_ramp_and_of_a_constant_vanish() -> None:
     assert not details[:, :-1, :-1].any() and not LeGall53()(torch.full((1, 2, 8, 8), 77.0))[:, 2:].any()
 
 
+def test_averages_of_the_s_transform_are_means_of_blocks_to_within_rounding() -> None:
+    x = torch.randint(0, 4096, (1, 1, 64, 64), generator=torch.Generator().manual_seed(0))
+    y = x
+    for _ in range(3):
+        y = IntegerHaar()(y[:, :1])
+    error = y[:, :1].double() - torch.nn.functional.avg_pool2d(x.double(), 8)
+    assert error.abs().max() < 2 and error.mean().abs() < 0.2  # in units of 1: roundings down and up cancel
+    assert IntegerHaar()(torch.tensor([[[[1, 4], [2, 2]]]])).flatten().tolist() == [2, -2, 1, -3]
+
+
+@pytest.mark.parametrize("wavelet", [LeGall53(), IntegerHaar()], ids=["legall", "haar"])
 @pytest.mark.parametrize("x", [torch.zeros(1, 1, 3, 4), torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.zeros(4, 4)])
-def test_the_wavelet_refuses_what_it_would_lose(x) -> None:
+def test_the_wavelet_refuses_what_it_would_lose(wavelet, x) -> None:
     with pytest.raises(ShapeError, match="expects"):
-        LeGall53()(x)
+        wavelet(x)

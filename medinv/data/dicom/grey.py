@@ -122,8 +122,10 @@ def _windowed(fields: Fields) -> Scale | None:
     if not width > 0 or function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID") or slope[0] == 0:
         return None
     factor = slope[0] * 255 / width
+    if not 1e-12 < abs(factor) < 1e12:
+        return None
     tangent = ", tangent" if function == "SIGMOID" else ""
-    policy = f"slope {slope[0]:g} intercept {intercept[0]:g}, window {centres[0]:g}/{widths[0]:g} {function}{tangent}, not clipped"
+    policy = f"slope {slope[0]:g} intercept {intercept[0]:g}, window {centres[0]:g}/{widths[0]:g} {function}{tangent}"
     return Scale(factor, ((intercept[0] - centre) / width + 0.5) * 255, policy)
 
 

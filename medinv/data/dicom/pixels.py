@@ -29,7 +29,8 @@ class Pixels:
     words: np.ndarray  # unsigned, as in native Pixel Data: with the unused bits of a native file, else as `stored`; do not write
     grey: np.ndarray  # the integers that `levels` are of: `stored`, or the luma of colours
     levels: Levels
-    scale: Scale  # the affine map that the header gives from `grey` to grey levels, for the lossless intake
+    scale: Scale | None  # the affine map from `stored` to grey levels that the header gives, for the lossless intake; None for colour
+    bits_allocated: int
     policy: str  # what was applied, in order
     aspect: float  # height of a pixel / its width
     spacing: tuple[float, float] | None  # mm between rows, between columns
@@ -89,6 +90,7 @@ def _frame(dataset: pydicom.Dataset, headers: FrameHeaders, instance: Instance, 
         grey=grey,
         levels=levels,
         scale=scale,
+        bits_allocated=instance.bits_allocated,
         policy="; ".join([f"{instance.bits_stored} bits {sign}, {decoded.how}{' (lossy)' if instance.lossy else ''}", *policy]),
         aspect=geometry.aspect,
         spacing=geometry.spacing,
@@ -98,7 +100,7 @@ def _frame(dataset: pydicom.Dataset, headers: FrameHeaders, instance: Instance, 
     )
 
 
-def _shown(decoded: Decoded, dataset: pydicom.Dataset, fields: Fields, instance: Instance) -> tuple[np.ndarray, Levels, Scale, list[str]]:
+def _shown(decoded: Decoded, dataset: pydicom.Dataset, fields: Fields, instance: Instance) -> tuple[np.ndarray, Levels, Scale | None, list[str]]:
     """Integers to show, their levels, their affine scale, and what was done."""
     if instance.photometric == "PALETTE COLOR":
         values = np.arange(int(decoded.stored.max()) + 1, dtype=decoded.stored.dtype)
@@ -108,7 +110,7 @@ def _shown(decoded: Decoded, dataset: pydicom.Dataset, fields: Fields, instance:
             raise ValueError("palette") from error
         top = (1 << bits) - 1
         levels = Levels(values, table.astype(np.float64), np.rint(table * (255 / top)).astype(np.uint8))
-        return decoded.stored, levels, Scale.full(instance.bits_stored, signed=False), [f"palette of {bits} bits, {POLICY}"]
+        return decoded.stored, levels, None, [f"palette of {bits} bits, {POLICY}"]
     if instance.samples == 1:
         levels, policy = grey_levels(decoded.stored, fields, instance)
         return decoded.stored, levels, header_scale(fields, instance), policy
@@ -116,4 +118,4 @@ def _shown(decoded: Decoded, dataset: pydicom.Dataset, fields: Fields, instance:
     values = np.arange(int(grey.max()) + 1, dtype=grey.dtype) if grey.dtype.itemsize < 4 else np.unique(grey)
     shown = np.clip(np.rint(values * (255 / top)), 0, 255).astype(np.uint8)
     policy = [f"{decoded.photometric} to grey: {POLICY}"]
-    return grey, Levels(values, values.astype(np.float64), shown), Scale.full(instance.bits_stored, signed=False), policy
+    return grey, Levels(values, values.astype(np.float64), shown), None, policy
