@@ -1,36 +1,78 @@
 """`medinv verify`: the round-trip certificate of a model."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from medinv.models.classifier import Classifier
 
 
 def verify(
     inputs: Annotated[list[Path] | None, typer.Argument(metavar="[INPUT...]", help="DICOM files, folders or zips. Default: the model's test images.")] = None,
     model: Annotated[str, typer.Option("--model", "-m", help="Shipped model or model folder.")] = "chest-xray",
+    lossless: Annotated[bool, typer.Option("--lossless", help="Certify the lossless intake: features decode to every byte of the Pixel Data.")] = False,
 ) -> None:
     """Certify that the features of every image decode back to every pixel. Exit code 0 if all do, 1 if not."""
-    import numpy as np
-
-    from medinv.cli.inputs import network_inputs
-    from medinv.data.load import load_images
     from medinv.errors import ConfigError
     from medinv.models.store import load
-    from medinv.publish import condition_numbers, exactness
 
     loaded = load(model)
     if loaded.card.scope is None:
         raise ConfigError(f"{loaded.card.name} is an ordinary network: it cannot run backwards; choose an invertible model")
+    if lossless and not inputs:
+        raise ConfigError("--lossless certifies DICOM files: name files, folders or zips (the model's test images are 8-bit thumbnails)")
+    typer.echo(f"model             {loaded.card.name}, weights SHA-256 {loaded.card.weights_sha256}")
+    verdict = _bytes_return(loaded, inputs) if lossless else _pixels_return(loaded, inputs)
+    typer.echo("Research use, not for diagnosis.")
+    raise typer.Exit(0 if verdict else 1)
+
+
+def _pixels_return(loaded: "Classifier", inputs: Sequence[Path] | None) -> bool:
+    """The certificate on network inputs, of 8 bits."""
+    import numpy as np
+
+    from medinv.cli.inputs import network_inputs
+    from medinv.data.load import load_images
+    from medinv.publish import condition_numbers, exactness
+
     size = loaded.image_shape[1]
     images = np.stack([x for _, x in network_inputs(inputs, size)]) if inputs else load_images(loaded.card.config.data).test.images
     found, numbers = exactness(loaded, images), condition_numbers(loaded)
-    typer.echo(f"model             {loaded.card.name}, weights SHA-256 {loaded.card.weights_sha256}")
     typer.echo(f"images            {found.images}, {found.bits} bits, {size} x {size}: {'given' if inputs else 'test set'}")
     typer.echo(f"exact, float64    {found.share_float64:.2%}, largest error {found.max_abs_error_float64:.2e} grey levels")
     typer.echo(f"exact, float32    {found.share_float32:.2%}, largest error {found.max_abs_error_float32:.2e} grey levels")
     typer.echo(f"condition numbers {min(numbers):.2f} to {max(numbers):.2f} over {len(numbers)} inverted convolutions")
     verdict = found.share_float64 == 1
     typer.echo(f"{'CERTIFIED' if verdict else 'NOT CERTIFIED'}: {round(found.share_float64 * found.images)} of {found.images} images come back in every pixel (float64)")
-    typer.echo("Research use, not for diagnosis.")
-    raise typer.Exit(0 if verdict else 1)
+    return verdict
+
+
+def _bytes_return(loaded: "Classifier", inputs: Sequence[Path]) -> bool:
+    """The certificate on whole files, frame by frame. What cannot be read or is in colour is named and certified by no one."""
+    from medinv.cli.inputs import frames
+    from medinv.data.lossless import certify_lossless
+    from medinv.errors import MedinvError
+
+    exact = total = left_out = 0
+    for instance, pixels in frames(inputs):
+        try:
+            found = certify_lossless(loaded.double(), pixels)
+        except MedinvError as error:
+            left_out += 1
+            if pixels.frame == 0:
+                typer.echo(f"left out: {instance.source}: {error.message}", err=True)
+            continue
+        total, exact = total + 1, exact + found.exact
+        which = f", frame {pixels.frame + 1} of {instance.frames}" if instance.frames > 1 else ""
+        typer.echo(f"{instance.source}{which}")
+        typer.echo(f"  pixels          {instance.rows} x {instance.columns}, {instance.bits_stored} bits, {found.bytes} bytes")
+        typer.echo(f"  stored          SHA-256 {found.stored_sha256}")
+        typer.echo(f"  recovered       SHA-256 {found.recovered_sha256}")
+        typer.echo(f"  {'exact' if found.exact else 'NOT EXACT'}: {found.levels} wavelet levels; averages decode to within {found.error:.1e} of integers, 0.5 is allowed")
+    verdict = exact == total > 0
+    also = f"; {left_out} left out" if left_out else ""
+    typer.echo(f"{'CERTIFIED' if verdict else 'NOT CERTIFIED'}: {exact} of {total} frames come back in every byte of their Pixel Data{also}")
+    return verdict

@@ -88,3 +88,22 @@ def test_train_writes_a_model_that_classifies(tmp_path, configs, film) -> None:
     assert "epoch 1/1" in done.stderr and "decoded exactly    1.0000 in float64" in done.stdout
     assert medinv("verify", film, "--model", tmp_path / "m").returncode == 0
     assert medinv("evaluate", "--model", tmp_path / "m").returncode == 0
+
+
+def test_verify_lossless_prints_both_hashes_of_the_pixel_data(tmp_path, samples) -> None:
+    import hashlib
+
+    import pydicom
+
+    film = pydicom.dcmread(samples / "studies" / "study-01" / "radiograph.dcm")
+    film.decompress()
+    film.save_as(tmp_path / "film.dcm")
+    done = medinv("verify", tmp_path / "film.dcm", "--model", "chest-xray", "--lossless")
+    assert done.returncode == 0 and "CERTIFIED: 1 of 1 frames come back in every byte" in done.stdout
+    assert done.stdout.count(hashlib.sha256(film.PixelData).hexdigest()) == 2
+    assert medinv("verify", "--lossless").returncode == 2
+    film.PhotometricInterpretation, film.SamplesPerPixel, film.PlanarConfiguration = "RGB", 3, 0
+    film.PixelData *= 3
+    film.save_as(tmp_path / "film.dcm")
+    done = medinv("verify", tmp_path / "film.dcm", "--lossless")
+    assert done.returncode == 1 and "NOT CERTIFIED: 0 of 0 frames" in done.stdout and "1 left out" in done.stdout
