@@ -3,6 +3,7 @@
     MedinvError
     ├── ConfigError              a configuration file or override that cannot be used
     ├── ShapeError               a tensor of the wrong shape, dtype or range
+    ├── NetworkError             a forward pass that failed
     ├── SingularError            a layer that has no (stable) inverse
     ├── ConvergenceError         an iteration that did not reach its stated residual within its stated bound
     ├── ModelError               a model that cannot be used
@@ -13,7 +14,13 @@
     │   ├── NotDicomError            a file that is not DICOM
     │   ├── HeaderError              a DICOM header that cannot be trusted
     │   ├── PixelDataError           pixel data that are absent, truncated or cannot be decoded
-    │   └── ArchiveError             a zip that is damaged, unsafe or too large
+    │   ├── ArchiveError             a zip that is damaged, unsafe or too large
+    │   ├── CrashedError             a file on which the process that read it died
+    │   ├── TimedOutError            a study that was not read in the time allowed
+    │   └── MemoryBudgetError        an image that needs more memory than allowed
+    ├── PeerError                a DICOM node that could not be worked with
+    │   ├── UnreachableError         nobody answered, or the node was busy: to be tried again
+    │   └── RefusedError             the node answered and said no: trying again changes nothing
     └── OutputError              a result that cannot be written
 
 Each carries a `code` (stable, for machines), the `stage` at which it was met, and, where one file is to blame, its `path`.
@@ -44,6 +51,10 @@ class ConfigError(MedinvError):
 
 class ShapeError(MedinvError):
     code, stage = "shape", "network"
+
+
+class NetworkError(MedinvError):
+    code, stage = "network", "network"
 
 
 class SingularError(MedinvError):
@@ -88,6 +99,30 @@ class PixelDataError(DataError):
 
 class ArchiveError(DataError):
     code, stage = "archive", "archive"
+
+
+class CrashedError(DataError):
+    code = "crashed"
+
+
+class TimedOutError(DataError):
+    code = "timeout"
+
+
+class MemoryBudgetError(DataError):
+    code = "memory"
+
+
+class PeerError(MedinvError):
+    code, stage = "peer", "dicom network"
+
+
+class UnreachableError(PeerError):
+    code = "unreachable"
+
+
+class RefusedError(PeerError):
+    code = "refused"
 
 
 class OutputError(MedinvError):

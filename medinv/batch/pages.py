@@ -3,27 +3,66 @@
 from pathlib import Path
 
 from medinv.batch.pseudonym import pseudonym
-from medinv.batch.study import Outcome, Shown
+from medinv.batch.reader import Film
+from medinv.batch.study import Outcome, Shown, image_key
+from medinv.batch.workers import Reader, Request
+from medinv.errors import DataError
 from medinv.explain.image import explain_image
 from medinv.models.classifier import Classifier
-from medinv.report.content import ImageArrays, edge_letters, study_content
+from medinv.report.content import ImageArrays, StudyContent, edge_letters, study_content
 from medinv.report.html import write_report
 
 EXPLAINED = 6  # images a study, those of highest probability first; the others are listed
 DRAWN_FOREIGN = 2
 
 
-def write_study_report(outcome: Outcome, model: Classifier, out: Path) -> str:
+def outcome_of(row: dict, films: list[Film], model: Classifier, reader: Reader, timeout: float) -> Outcome:
+    """The row with the images that its report draws, read once more at full size, so that a long study does not fill the memory.
+
+    `films` are in the order of the row's instances. Raises the error of an image that can no longer be read.
+    """
+    positive = model.classes[1]
+    ranked = sorted(zip(row["instances"], films), key=lambda item: (not item[0]["scope"]["in_scope"], -item[0]["probabilities"][positive]))
+    drawn = [item for item in ranked if item[0]["scope"]["in_scope"]][:EXPLAINED] or ranked[:DRAWN_FOREIGN]
+    wanted = {(film.instance.source, (film.frame or 1) - 1) for _, film in drawn}
+    instances = {film.instance.source: film.instance for _, film in drawn}
+    size = model.image_shape[1]
+    read = reader.read(Request(0, tuple(instances.values()), (size,), display=True, only=frozenset(wanted)), timeout)
+    if read.broken:
+        raise read.broken[0].error
+    again = {(film.instance.source, film.frame): film for film in read.films}
+    shown = {}
+    for entry, film in drawn:
+        pixels = again[film.instance.source, film.frame]
+        if pixels.sha256 != film.sha256:
+            raise DataError("the image changed while the study was classified", path=film.instance.source)
+        shown[image_key(entry)] = Shown(film.instance, pixels, pixels.inputs[size], entry["scope"]["in_scope"], entry["probabilities"][positive])
+    return Outcome(row, shown)
+
+
+def content_of(outcome: Outcome, model: Classifier) -> StudyContent:
+    """What every renderer says of the study."""
+    return study_content(outcome.row, {key: _arrays(shown, model) for key, shown in outcome.shown.items()}, model.card)
+
+
+def write_study_report(content: StudyContent, out: Path) -> str:
     """Write `reports/STUDY/MODEL/report.html` under `out`; returns its path from there."""
-    ranked = sorted(outcome.shown.items(), key=lambda item: (not item[1].in_scope, -item[1].positive))
-    inside = [item for item in ranked if item[1].in_scope][:EXPLAINED]
-    drawn = inside or ranked[:DRAWN_FOREIGN]
-    content = study_content(outcome.row, {uid: _arrays(shown, model) for uid, shown in drawn}, model.card)
-    study = outcome.row["study_uid"]
-    folder = study if study.startswith("study-") else pseudonym(study, "study")
-    path = Path("reports") / folder / model.card.name / "report.html"
+    path = _folder(content) / "report.html"
     write_report(content, out / path)
     return path.as_posix()
+
+
+def write_study_dicom(content: StudyContent, films: list[Film], out: Path) -> list[str]:
+    """Write the DICOM results beside the report; returns their paths from `out`. `films` are in the order of the content's images."""
+    from medinv.batch.dicom import write_dicom_results
+
+    instances = {image.sop_uid: film.instance for image, film in zip(content.images, films, strict=True)}
+    return [path.relative_to(out).as_posix() for path in write_dicom_results(content, instances, out / _folder(content))]
+
+
+def _folder(content: StudyContent) -> Path:
+    study = content.study_uid or ""
+    return Path("reports") / (study if study.startswith("study-") else pseudonym(study, "study")) / content.model.name
 
 
 def _arrays(shown: Shown, model: Classifier) -> ImageArrays:

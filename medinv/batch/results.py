@@ -1,19 +1,19 @@
-"""Results on disk: one JSON line a study and model as soon as it is done, then tables and a record of the run."""
+"""Results on disk: one JSON line a study and model, tables of the same, and a record of the run."""
 
-import csv
-import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from medinv.batch.ledger import FILE, Ledger, remove_ledger
+from medinv.batch.tables import CsvTable, JsonLines, ParquetTable, Table
 from medinv.errors import ConfigError, OutputError
 
-COLUMNS = (
-    "study_uid", "model", "status", "label", "probability", "images", "in_scope", "exact", "bits", "max_abs_error", "error_stage", "error_code",
-    "error_message", "skipped", "broken", "warnings", "seconds", "disclaimer",
-)  # fmt: skip
+
+PlacedRows = Iterator[tuple[int, dict[str, Any]]]  # each with the position of its study
+Record = Callable[[PlacedRows], dict[str, Any]]
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -26,72 +26,61 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise OutputError(f"cannot write: {error.strerror}", path=path) from error
 
 
-class Results:
-    """The folder of one run. Rows are kept in `results.jsonl.partial` while it goes on; `finish` turns them into the final files."""
+class Rows(Sequence[dict[str, Any]]):
+    """The rows of a results.jsonl, read anew each time, so that a long run does not fill the memory."""
 
-    def __init__(self, folder: Path, *, overwrite: bool = False):
-        self.folder, self.rows = folder, []
+    def __init__(self, path: Path):
+        self._path = path
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        with self._path.open(encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
+
+    def __getitem__(self, place: int | slice) -> Any:
+        return list(self)[place]
+
+
+class Results:
+    """The folder of one run. Rows lie in its ledger; `finish` writes them out as tables, each file whole or not at all.
+
+    Raises ConfigError where results stand that nobody said should be continued or replaced, OutputError where nothing can be written.
+    """
+
+    def __init__(self, folder: Path, *, overwrite: bool = False, resume: bool = False):
+        self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if (folder / "results.jsonl").exists() and not overwrite:
-                raise ConfigError("results stand here already; name another folder or pass --overwrite", path=folder)
-            self._partial = (folder / "results.jsonl.partial").open("w", encoding="utf-8")
+            stands = [name for name in ("results.jsonl", FILE) if (folder / name).exists()]
+            if stands and not overwrite and not resume:
+                raise ConfigError("results stand here already: name another folder, or pass --resume to continue or --overwrite to replace", path=folder)
+            if overwrite and not resume:
+                remove_ledger(folder)
         except OSError as error:
             raise OutputError(f"cannot write here: {error.strerror}; choose a folder you may write to", path=folder) from error
+        self.ledger = Ledger(folder)
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Keep one row; it is on disk when this returns."""
-        self.rows.append(row)
-        self._write(lambda: (self._partial.write(json.dumps(row, allow_nan=False) + "\n"), self._partial.flush()))
-
-    def finish(self, run: dict[str, Any]) -> None:
-        """Write results.jsonl, results.csv, results.parquet and, last, run.json."""
-        self._write(self._partial.close)
-        flat = [_flat(row) for row in self.rows]
-        write_atomically(self.folder / "results.csv", _csv(flat))
-        write_atomically(self.folder / "results.parquet", _parquet(flat))
-        self._write(lambda: os.replace(self.folder / "results.jsonl.partial", self.folder / "results.jsonl"))
-        write_atomically(self.folder / "run.json", json.dumps(run, indent=1).encode())
-
-    def _write(self, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except OSError as error:
-            raise OutputError(f"cannot write the results: {error.strerror}", path=self.folder) from error
+    def finish(self, record: Record) -> dict[str, Any]:
+        """Write the rows of the ledger out. Raises as `write_tables` does."""
+        return write_tables(self.folder, ((position, json.loads(text)) for position, text in self.ledger.rows()), record)
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    probabilities, error, certificate = row["probabilities"], row["error"] or {}, row["reconstruction"] or {}
-    values = (
-        row["study_uid"], row["model"]["name"], row["status"], row["label"], list(probabilities.values())[1] if probabilities else None,
-        len(row["instances"]), sum(i["scope"]["in_scope"] for i in row["instances"]), certificate.get("exact"), certificate.get("bits"),
-        certificate.get("max_abs_error"), error.get("stage"), error.get("code"), error.get("message"), len(row["skipped"]), len(row["broken"]),
-        "; ".join(row["warnings"]), row["seconds"], row["disclaimer"],
-    )  # fmt: skip
-    return dict(zip(COLUMNS, values, strict=True))
+def write_tables(folder: Path, rows: PlacedRows, record: Record) -> dict[str, Any]:
+    """Write results.jsonl, results.csv, results.parquet and, last, run.json, which `record` makes of the rows as they pass. Raises OutputError."""
+    try:
+        with ExitStack() as stack:
+            tables = [stack.enter_context(table(folder)) for table in (JsonLines, CsvTable, ParquetTable)]
+            run = record(_passing(rows, tables))
+    except OSError as error:
+        raise OutputError(f"cannot write the results: {error.strerror}; make room, then run again with --resume", path=folder) from error
+    write_atomically(folder / "run.json", json.dumps(run, indent=1).encode())
+    return run
 
 
-def _csv(rows: list[dict[str, Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS)
-    writer.writeheader()
-    writer.writerows({key: _harmless(value) for key, value in row.items()} for row in rows)
-    return text.getvalue().encode()
-
-
-def _harmless(value: Any) -> Any:
-    """A text that a spreadsheet would run as a formula, defused."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
-
-
-def _parquet(rows: list[dict[str, Any]]) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    text, real, count = pa.string(), pa.float64(), pa.int64()
-    types = {"probability": real, "max_abs_error": real, "seconds": real, "exact": pa.bool_()}
-    types |= dict.fromkeys(("images", "in_scope", "bits", "skipped", "broken"), count)
-    schema = pa.schema([(name, types.get(name, text)) for name in COLUMNS])
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
-    return sink.getvalue()
+def _passing(rows: PlacedRows, tables: list[Table]) -> PlacedRows:
+    for position, row in rows:
+        for table in tables:
+            table.add(row)
+        yield position, row

@@ -2,118 +2,103 @@
 
 import platform
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from medinv.batch.results import Results
-from medinv.batch.study import OUT_OF_SCOPE, Outcome, classify_study
-from medinv.data.dicom.index import Index, Study
-from medinv.errors import MedinvError, OutputError
+from medinv.batch.counts import count
+from medinv.batch.join import join_shards
+from medinv.batch.log import LOG, log_row, log_to
+from medinv.batch.options import Options
+from medinv.batch.plan import Plan, make_plan
+from medinv.batch.results import Results, Rows
+from medinv.batch.work import INTERRUPTED, classify
+from medinv.data.dicom.index import Index
 from medinv.models.classifier import Classifier
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run."""
-
-    out: Path
-    report: bool = False
-    phi: bool = False
-    overwrite: bool = False
-
 
 @dataclass(frozen=True)
 class Summary:
     """What a run came to. `rows` are those of results.jsonl."""
 
-    rows: tuple[dict, ...]
+    rows: Sequence[dict]
     counts: dict[str, int]
-    interrupted: bool
+    stopped: str | None  # why before the end
+    joined: bool  # all shards are done, and their results stand together
+
+    @property
+    def interrupted(self) -> bool:
+        return self.stopped == INTERRUPTED
 
     @property
     def exit_code(self) -> int:
         """0 all classified, 1 some failed, 3 nothing eligible, 130 interrupted."""
         if self.interrupted:
             return 130
-        if self.counts["failed"] or self.counts["broken_files"]:
+        if self.counts["failed"] or self.counts["broken_files"] or self.stopped:
             return 1
         return 0 if self.counts["classified"] else 3
 
 
-def run(found: Index, models: Sequence[Classifier], options: Options, *, on_study: Callable[[dict], None] = lambda row: None) -> Summary:
-    """Classify every study of `found` with every model and write the results folder. Ctrl-C keeps all that is done."""
-    results = Results(options.out, overwrite=options.overwrite)
-    start, began, interrupted = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds"), False
-    try:
-        for study in found.studies:
-            for model in models:
-                row = _one(study, model, options)
-                results.add(row)
-                on_study(row)
-    except KeyboardInterrupt:
-        interrupted = True
-    counts = _counts(results.rows, found)
-    record = {
-        "began": began,
-        "seconds": round(time.monotonic() - start, 2),
-        "interrupted": interrupted,
-        "counts": counts,
+def run(
+    found: Index,
+    models: Sequence[Classifier],
+    options: Options,
+    *,
+    on_plan: Callable[[int, int], None] = lambda rows, done: None,
+    on_study: Callable[[dict], None] = lambda row: None,
+) -> Summary:
+    """Classify every study of `found` with every model and write the results folder. Ctrl-C keeps all that is done.
+
+    `on_plan` is told how many rows there will be and how many of them stand already, `on_study` is given each new row.
+    """
+    start, began, stopped = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds"), None
+    results = Results(options.folder, overwrite=options.overwrite, resume=options.resume or options.retry_failed)
+    with closing(results.ledger), log_to(options.log or options.folder / "run.log"):
+        plan = make_plan(found, models, options.shard, options.of_rows())
+        kept = results.ledger.keep([job.slot for job in plan.jobs], failed=not options.retry_failed)
+        LOG.info("began: %d rows to make, %d stand already, %d readers", len(plan.jobs) - len(kept), len(kept), options.readers)
+        on_plan(len(plan.jobs), len(kept))
+        try:
+            stopped = classify([job for job in plan.jobs if job.slot not in kept], models, options, results.ledger, on_study)
+        except KeyboardInterrupt:
+            stopped = INTERRUPTED
+        LOG.info("ended: %s", stopped or "all done")
+
+        def record(rows: Iterable[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
+            counts = count(rows, found, plan.positions, len(models))
+            ended = {"seconds": round(time.monotonic() - start, 2), "stopped": stopped, "interrupted": stopped == INTERRUPTED}
+            return {"began": began, **ended, "counts": counts, **_record(models, options, plan)}
+
+        written = results.finish(record)
+    rows = Rows(options.folder / "results.jsonl")
+    if options.report:
+        _write_index(rows, options.folder)
+    joined = options.shard.of > 1 and join_shards(options.out, options.shard.of)
+    return Summary(rows, written["counts"], stopped, joined)
+
+
+def _record(models: Sequence[Classifier], options: Options, plan: Plan) -> dict[str, Any]:
+    return {
+        "shard": [options.shard.number, options.shard.of],
+        "plan_sha256": plan.sha256,
         "models": [{"name": m.card.name, "sha256": m.card.weights_sha256, "config_sha256": m.card.config_sha256, "data_sha256": m.card.data_sha256} for m in models],
         "device": "CPU, float64",
         "seed": None,
         "phi": options.phi,
+        "rule": options.rule,
+        "timeout_seconds": options.timeout,
+        "memory_bytes": options.memory,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in ("medinv", "torch", "monai", "pydicom", "numpy")}},
         "disclaimer": "Research use, not for diagnosis.",
     }
-    results.finish(record)
-    if options.report:
-        _write_index(results.rows, options.out)
-    return Summary(tuple(results.rows), counts, interrupted)
 
 
-def _one(study: Study, model: Classifier, options: Options) -> dict:
-    outcome = classify_study(study, model, phi=options.phi, keep_images=options.report)
-    if options.report:
-        _write_report(outcome, model, options.out)
-    return outcome.row
-
-
-def _write_report(outcome: Outcome, model: Classifier, out: Path) -> None:
-    """A report that cannot be made is a warning in the row; one that cannot be written ends the run, as no other could be either."""
-    from medinv.batch.pages import write_study_report
-
-    try:
-        outcome.row["report"] = write_study_report(outcome, model, out)
-    except OutputError:
-        raise
-    except MedinvError as error:
-        outcome.row["warnings"].append(f"no report: {error.code}: {error.message}")
-
-
-def _write_index(rows: list[dict], out: Path) -> None:
+def _write_index(rows: Rows, out: Path) -> None:
     from medinv.report.entries import index_entry
     from medinv.report.html import write_index
 
     write_index([index_entry(row, row.get("report")) for row in rows], out / "index.html")
-
-
-def _counts(rows: Sequence[dict], found: Index) -> dict[str, int]:
-    statuses = Counter(row["status"] for row in rows)
-    classified = sum(row["status"] == "ok" and row["label"] != OUT_OF_SCOPE for row in rows)
-    files = found.counts()
-    return {
-        "rows": len(rows),
-        "classified": classified,
-        "out_of_scope": statuses["ok"] - classified,
-        "failed": statuses["failed"],
-        "skipped": statuses["skipped"],
-        "files": files["files"],
-        "images": files["instances"],
-        "skipped_files": files["skipped"],
-        "broken_files": len({b["source"] for row in rows for b in row["broken"]}),
-        "studies": len(found.studies),
-    }

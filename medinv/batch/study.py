@@ -1,24 +1,18 @@
 """One study through one model: what came out, or why nothing did."""
 
-import time
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
+from medinv.batch.aggregate import OUT_OF_SCOPE, SENTENCES, Rule
+from medinv.batch.plan import Job
+from medinv.batch.network import BITS, Figures
 from medinv.batch.pseudonym import pseudonym
-from medinv.data.dicom.index import Broken, Instance, Skipped, Study
-from medinv.data.dicom.pixels import Pixels, read_pixels
-from medinv.data.transforms import as_metatensor, network_intake
+from medinv.batch.reader import Film
+from medinv.batch.workers import ReadStudy
+from medinv.data.dicom.index import Broken, Instance, Skipped
 from medinv.errors import MedinvError
-from medinv.layers import round_trip
-from medinv.models.classifier import Classifier, Reading
-
-OUT_OF_SCOPE = "out of scope"
-AGGREGATION = "the image in scope with the highest probability of the positive class decides"
-BITS = 8
-BATCH = 32
+from medinv.models.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -26,7 +20,7 @@ class Shown:
     """An image that went through the network, kept for the report."""
 
     instance: Instance
-    pixels: Pixels
+    pixels: Film
     network_input: np.ndarray  # (H, W) uint8
     in_scope: bool
     positive: float  # probability of the positive class
@@ -34,59 +28,64 @@ class Shown:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A results row, and the images behind it by the row's `sop_uid`."""
+    """A results row, and images behind it by `image_key`."""
 
     row: dict
     shown: dict[str, Shown]
 
 
-def classify_study(study: Study, model: Classifier, *, phi: bool, keep_images: bool) -> Outcome:
-    """Classify every image of a study. Never raises on bad input: what goes wrong stands in the row."""
-    start = time.monotonic()
-    with warnings.catch_warnings(record=True) as caught:  # decoders quote header values in their warnings: only how many there were is kept
-        warnings.simplefilter("always")
-        read, broken = _read(study, model.image_shape[1])
-    row = _row(study, model, broken, phi)
-    if caught:
-        row["warnings"].append(f"decoders gave {len(caught)} warnings")
-    shown: dict[str, Shown] = {}
-    if read:
-        try:
-            shown = _run(read, model, row, phi, keep_images)
-        except (MedinvError, RuntimeError, MemoryError) as error:
-            row |= {"status": "failed", "error": {"stage": "network", "code": getattr(error, "code", "network"), "message": str(error).splitlines()[0]}}
-    row["seconds"] = round(time.monotonic() - start, 3)
-    return Outcome(row, shown)
+def image_key(entry: dict) -> str:
+    """The name of an image within its row: its UID, with the number of the frame if it is one of several."""
+    return entry["sop_uid"] if entry["frame"] is None else f"{entry['sop_uid']} frame {entry['frame']}"
 
 
-def _read(study: Study, size: int) -> tuple[list[tuple[Instance, Pixels, torch.Tensor]], list[Broken]]:
-    intake, read, broken = network_intake(size), [], list(study.broken)
-    for instance in study.instances:
-        try:
-            pixels = read_pixels(instance)
-            read.append((instance, pixels, torch.as_tensor(intake(as_metatensor(pixels, instance)))))
-        except MedinvError as error:
-            broken.append(Broken(instance.source, study.uid, error))
-    return read, broken
+def films_of(job: Job, read: ReadStudy) -> list[Film]:
+    """Those of the films read that the job's model is shown, in the study's order."""
+    order = {instance.source: place for place, instance in enumerate(job.study.instances)}
+    return sorted((film for film in read.films if film.instance.source in order), key=lambda film: (order[film.instance.source], film.frame or 0))
 
 
-def _row(study: Study, model: Classifier, broken: list[Broken], phi: bool) -> dict:
+def study_row(job: Job, read: ReadStudy, figures: list[Figures] | MedinvError, model: Classifier, rule: str, phi: bool) -> dict:
+    """The results row. `figures` are those of `films_of`, or why there are none."""
+    films = films_of(job, read)
+    wanted = {instance.source for instance in job.study.instances}
+    broken = [*job.study.broken, *(one for one in read.broken if one.source in wanted)]
+    if isinstance(figures, MedinvError):
+        broken += [Broken(source, job.study.uid, figures) for source in dict.fromkeys(film.instance.source for film in films)]
+        films, figures = [], []
+    row = _row(job, model, broken, rule, phi)
+    if read.decoder_warnings and wanted:
+        row["warnings"].append(f"decoders gave {read.decoder_warnings} warnings")
+    if films:
+        ruling = Rule(rule, model.classes, model.threshold)
+        entries = [_entry(film, found, model, ruling, phi) for film, found in zip(films, figures, strict=True)]
+        row |= {"status": "ok", "error": None, "instances": entries, "reconstruction": _reconstruction(figures, model), **ruling.study(entries)}
+        if broken:
+            row["warnings"].append(f"{len(broken)} of the study's files could not be read")
+    row["seconds"] = round(read.seconds + sum(found.seconds for found in figures), 3)
+    return row
+
+
+def _row(job: Job, model: Classifier, broken: list[Broken], rule: str, phi: bool) -> dict:
     """The row of a study before the network has seen it; what cannot be read alone decides its status."""
-    first = (study.instances or study.skipped or broken)[0].source if (study.instances or study.skipped or broken) else ""
-    problems = [{"source": b.source, "sop_uid": None, "stage": b.error.stage, "code": b.error.code, "message": b.error.message} for b in broken]
-    left_out = [_left_out(skipped, phi) for skipped in study.skipped]
-    reason = problems[0] if problems else left_out[0] if left_out else {"stage": "index", "code": "empty", "message": "the study holds no files"}
+    problems = [
+        {"source": b.source, "sop_uid": None, "stage": b.error.stage, "code": b.error.code, "message": b.error.message} for b in broken
+    ]
+    left_out = [_left_out(skipped, phi) for skipped in job.study.skipped]
+    reason = next(iter(problems + left_out), None)
     return {
-        "study_uid": _name(study.uid or first, "study", phi and study.uid is not None),
+        "study_uid": job.study.uid if phi and job.study.uid else job.slot.study,
         "status": "failed" if problems else "skipped",
-        "error": {key: reason[key] for key in ("stage", "code", "message")},
+        "error": reason and {key: reason[key] for key in ("stage", "code", "message")},
         "label": None,
         "probabilities": None,
-        "aggregation": AGGREGATION,
-        "deciding": None,
+        "rule": rule,
+        "aggregation": SENTENCES[rule],
+        "deciding": [],
+        "series": [],
         "instances": [],
         "reconstruction": None,
-        "warnings": [],
+        "warnings": list(job.warnings),
         "skipped": left_out,
         "broken": problems,
         "model": {"name": model.card.name, "sha256": model.card.weights_sha256},
@@ -103,48 +102,30 @@ def _name(uid: str, kind: str, phi: bool) -> str:
     return uid if phi else pseudonym(uid, kind)
 
 
-@torch.no_grad()
-def _run(read: list, model: Classifier, row: dict, phi: bool, keep_images: bool) -> dict[str, Shown]:
-    """Run the network forwards and backwards on all images, fill the row, and return what the report will draw."""
-    dtype = next(model.parameters()).dtype
-    inputs = torch.stack([image for *_, image in read]).to(dtype)
-    readings, trips = [], []
-    for i in range(0, len(inputs), BATCH):
-        readings.append(model.read(inputs[i : i + BATCH]))
-        trips.append(round_trip(model.trunk, inputs[i : i + BATCH], bits=BITS))
-    exact = torch.cat([trip.exact for trip in trips])
-    entries, shown = [], {}
-    for k, (instance, pixels, image) in enumerate(read):
-        entry = _entry(instance, pixels, readings[k // BATCH], k % BATCH, model, phi)
-        entry["reconstruction_exact"] = bool(exact[k])
-        entries.append(entry)
-        if keep_images:
-            positive = entry["probabilities"][model.classes[1]]
-            shown[entry["sop_uid"]] = Shown(instance, pixels, image[0].numpy().astype(np.uint8), entry["scope"]["in_scope"], positive)
-    reconstruction = {
-        "exact": bool(exact.all()), "bits": BITS, "max_abs_error": max(trip.max_abs_error for trip in trips), "dtype": trips[0].dtype, "intake": model.card.intake
+def _reconstruction(figures: list[Figures], model: Classifier) -> dict:
+    return {
+        "exact": all(found.exact for found in figures), "bits": BITS, "max_abs_error": max(found.max_abs_error for found in figures),
+        "dtype": figures[0].dtype, "intake": model.card.intake, "intake_lossy": True,
     }  # fmt: skip
-    row |= {"status": "ok", "error": None, "instances": entries, "reconstruction": reconstruction, **_verdict(entries, model)}
-    if row["broken"]:
-        row["warnings"].append(f"{len(row['broken'])} of the study's files could not be read")
-    return shown
 
 
-def _entry(instance: Instance, pixels: Pixels, reading: Reading, k: int, model: Classifier, phi: bool) -> dict:
-    probabilities = dict(zip(model.classes, reading.probabilities[k].tolist()))
-    scope = _scope(instance, reading.scope[k].item(), model)
-    called = model.classes[int(probabilities[model.classes[1]] >= model.threshold)]
+def _entry(film: Film, figures: Figures, model: Classifier, ruling: Rule, phi: bool) -> dict:
+    instance, scope = film.instance, _scope(film.instance, figures.score, model)
+    probabilities = dict(zip(model.classes, figures.probabilities, strict=True))
     return {
         "sop_uid": _name(instance.sop_uid, "image", phi),
+        "frame": film.frame,
+        "series_uid": _name(instance.series_uid, "series", phi) if instance.series_uid else None,
         "path": instance.source,
-        "label": called if scope["in_scope"] else OUT_OF_SCOPE,
+        "label": ruling.label(probabilities) if scope["in_scope"] else OUT_OF_SCOPE,
         "probabilities": probabilities,
         "scope": scope,
         "modality": instance.modality,
-        "intake": f"{pixels.policy}; {model.card.intake}",
-        "stored_sha256": pixels.sha256,
-        "lossy": pixels.lossy,
-        "warnings": list(pixels.warnings),
+        "intake": f"{film.policy}; {model.card.intake}",
+        "stored_sha256": film.sha256,
+        "lossy": film.lossy,
+        "warnings": list(film.warnings),
+        "reconstruction_exact": figures.exact,
     }
 
 
@@ -158,12 +139,3 @@ def _scope(instance: Instance, score: float, model: Classifier) -> dict:
     if not score <= limits.threshold:
         reasons.append(f"likelihood: score {score:.1f}; images in scope reach {limits.threshold:.1f}")
     return {"in_scope": not reasons, "score": score, "threshold": limits.threshold, "reasons": reasons}
-
-
-def _verdict(entries: list[dict], model: Classifier) -> dict:
-    """The study's label: its most suspicious image in scope."""
-    inside = [entry for entry in entries if entry["scope"]["in_scope"]]
-    if not inside:
-        return {"label": OUT_OF_SCOPE}
-    deciding = max(inside, key=lambda entry: entry["probabilities"][model.classes[1]])
-    return {key: deciding[key] for key in ("label", "probabilities")} | {"deciding": deciding["sop_uid"]}

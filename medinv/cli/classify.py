@@ -1,18 +1,36 @@
 """`medinv classify`: studies in, results out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from medinv.batch.options import Options, Shard
+    from medinv.batch.run import Summary
+
 
 def classify(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="DICOM files, folders or zips.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="DICOM files, folders, zips, a DICOMDIR, or CSV lists with a column `path`.")],
     model: Annotated[list[str], typer.Option("--model", "-m", help="Shipped model or model folder; may be repeated.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the results; needed unless --dry-run is given.", show_default=False)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show which images would be classified and why not the rest; write nothing.")] = False,
+    explain_selection: Annotated[bool, typer.Option("--explain-selection", help="Show the verdict of each of the model's rules on each group of images.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Write an HTML report a study and an index page.")] = False,
+    dicom: Annotated[bool, typer.Option("--dicom", help="Write DICOM results too. They join the study, so they carry the patient's name as its images do.")] = False,
     phi: Annotated[bool, typer.Option("--phi", help="Keep study and image UIDs instead of pseudonyms.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out: only what is missing or has changed is done.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="As --resume, and studies with a broken file are done again.")] = False,
+    shard: Annotated[str, typer.Option("--shard", metavar="I/N", help="Do part I of N; the part that ends last joins all results.")] = "1/1",
+    rule: Annotated[str, typer.Option("--rule", help="How images decide for their study: maximum, mean-of-top-3 or mean.")] = "maximum",
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Longest time for reading a study.")] = 300,
+    memory: Annotated[float, typer.Option("--memory", min=0.01, metavar="GB", help="What reading may take; an image that needs more is refused by name.")] = 4,
+    readers: Annotated[int, typer.Option("--readers", min=0, help="Processes that read files; 0: one less than the machine has cores.")] = 0,
+    max_failures: Annotated[int | None, typer.Option("--max-failures", min=0, metavar="N", help="Stop when more than N studies have failed.")] = None,
+    log: Annotated[Path | None, typer.Option("--log", metavar="FILE", help="Log, without identifiers. Default: run.log beside the results.")] = None,
 ) -> None:
     """Classify every study, certify that the features decode back to the pixels, and say why.
 
@@ -20,30 +38,72 @@ def classify(
     """
     from rich.console import Console
 
-    from medinv.batch.run import Options, run
-    from medinv.cli.show import print_rows, progress
+    from medinv.batch.options import READERS, Options
+    from medinv.batch.run import run
+    from medinv.cli.selection import print_selection
+    from medinv.cli.show import print_rows, progress, until_terminated
     from medinv.data.dicom.index import index
     from medinv.errors import ConfigError
-    from medinv.models.store import load
+    from medinv.models.store import load, read_card
+
+    part = _shard(shard)
+    _check(inputs, rule)
+    if out is None and not dry_run:
+        raise ConfigError("name a folder for the results with --out, or pass --dry-run to see which images would be classified")
+    cards = [read_card(name) for name in dict.fromkeys(model)]
+    for card in cards:
+        if card.scope is None:
+            raise ConfigError(f"{card.name} is an ordinary network: it cannot run backwards; choose an invertible model")
+    found = index(inputs)
+    if dry_run or explain_selection:
+        code = print_selection(found, cards, Console(), every_rule=explain_selection, phi=phi)
+        if dry_run:
+            raise typer.Exit(code)
+    loaded = [load(name) for name in dict.fromkeys(model)]
+    options = Options(
+        out, report=report, dicom=dicom, phi=phi, overwrite=overwrite, resume=resume, retry_failed=retry_failed, max_failures=max_failures, shard=part, rule=rule,
+        timeout=timeout, memory=int(memory * 1e9), readers=readers or READERS, log=log,
+    )  # fmt: skip
+    with until_terminated(), progress("classifying") as bar:
+        summary = run(found, loaded, options, on_plan=bar.begin, on_study=bar.advance)
+    console = Console()
+    print_rows(summary.rows, console)
+    _print_summary(summary, options, console)
+    raise typer.Exit(summary.exit_code)
+
+
+def _check(inputs: list[Path], rule: str) -> None:
+    from medinv.batch.aggregate import RULES
+    from medinv.errors import ConfigError
 
     for path in inputs:
         if not path.exists():
             raise ConfigError("no such file or folder", path=path)
-    loaded = [load(name) for name in dict.fromkeys(model)]
-    for one in loaded:
-        if one.card.scope is None:
-            raise ConfigError(f"{one.card.name} is an ordinary network: it cannot run backwards; choose an invertible model")
-    found = index(inputs)
-    with progress("classifying", len(found.studies) * len(loaded)) as advance:
-        summary = run(found, loaded, Options(out, report, phi, overwrite), on_study=lambda row: advance())
-    console = Console()
-    print_rows(summary.rows, console)
+    if rule not in RULES:
+        raise ConfigError(f"expected --rule {', '.join(RULES)}; got {rule!r}")
+
+
+def _shard(text: str) -> "Shard":
+    from medinv.batch.options import Shard
+    from medinv.errors import ConfigError
+
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise ConfigError(f"expected --shard as I/N with I from 1 to N, such as 2/4; got {text!r}")
+    return Shard(int(number), int(of))
+
+
+def _print_summary(summary: "Summary", options: "Options", console: "Console") -> None:
     counts = summary.counts
     console.print(
         f"{counts['files']} files, {counts['studies']} studies: {counts['classified']} classified, {counts['out_of_scope']} out of scope, "
-        f"{counts['failed']} failed, {counts['skipped']} skipped" + ("; interrupted" if summary.interrupted else ""),
+        f"{counts['failed']} failed, {counts['skipped']} skipped" + (f", {counts['unreached_studies']} not reached" if counts["unreached_studies"] else ""),
         highlight=False,
     )
-    console.print(f"results: {out / 'results.jsonl'}" + (f"\nreports: {out / 'index.html'}" if report else ""), highlight=False, soft_wrap=True)
+    if summary.stopped:
+        console.print(f"stopped: {summary.stopped}; all that is done is kept, the same command with --resume does the rest", highlight=False)
+    if summary.joined:
+        console.print(f"all {options.shard.of} shards are done and joined: {options.out / 'results.jsonl'}", highlight=False, soft_wrap=True)
+    folder = options.folder
+    console.print(f"results: {folder / 'results.jsonl'}" + (f"\nreports: {folder / 'index.html'}" if options.report else ""), highlight=False, soft_wrap=True)
     console.print("Research use, not for diagnosis.", style="bold")
-    raise typer.Exit(summary.exit_code)

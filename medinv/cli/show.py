@@ -1,33 +1,72 @@
 """What commands print: progress to stderr, tables to stdout."""
 
+import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+LISTED = 100  # rows a model; the results hold all
+
+
+class Bar:
+    """A progress bar whose length is known once the plan is made."""
+
+    def __init__(self, bar: Progress, what: str):
+        self._bar, self._task = bar, bar.add_task(what, total=None)
+
+    def begin(self, total: int, done: int) -> None:
+        self._bar.update(self._task, total=total, completed=done)
+
+    def advance(self, row: dict) -> None:
+        self._bar.advance(self._task)
+
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr; the function given advances it by one."""
+def progress(what: str) -> Iterator[Bar]:
+    """A progress bar on stderr."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
+        yield Bar(bar, what)
 
 
-def print_rows(rows: Sequence[dict], console: Console) -> None:
-    """Results rows, one line each, under a heading a model; skipped ones are counted by their reason (all reasons stand in the results)."""
-    for model in dict.fromkeys(row["model"]["name"] for row in rows):
-        mine = [row for row in rows if row["model"]["name"] == model]
-        done = [row for row in mine if row["status"] != "skipped"]
+@contextmanager
+def until_terminated() -> Iterator[None]:
+    """What ends batch jobs (SIGTERM) ends this as Ctrl-C does: with all that is done kept."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def print_rows(rows: Iterable[dict], console: Console) -> None:
+    """Results rows, one line each for the first of them, under a heading a model; skipped ones are counted by their reason (all stand in the results)."""
+    listed: dict[str, list[dict]] = {}
+    more, reasons = Counter(), Counter()
+    for row in rows:
+        model = row["model"]["name"]
+        mine = listed.setdefault(model, [])
+        if row["status"] == "skipped":
+            reasons[model, row["error"]["code"]] += 1
+        elif len(mine) < LISTED:
+            mine.append(row)
+        else:
+            more[model] += 1
+    for model, done in listed.items():
         if done:
             console.print(_table(model, done))
-        reasons = Counter(row["error"]["code"] for row in mine if row["status"] == "skipped")
-        if reasons:
-            console.print("skipped: " + ", ".join(f"{count} {code}" for code, count in reasons.most_common()), highlight=False)
+        if more[model]:
+            console.print(f"and {more[model]} more", highlight=False)
+        if counted := [f"{count} {code}" for (name, code), count in reasons.most_common() if name == model]:
+            console.print("skipped: " + ", ".join(counted), highlight=False)
 
 
 def _table(model: str, rows: Sequence[dict]) -> Table:

@@ -1,0 +1,103 @@
+"""The ledger of a run: one SQLite file that holds every finished row, so that nothing done is ever lost, done again or listed twice.
+
+A row is known by its study and model, and valid for one `key`: the hash of the study's files, the model's card and the options. Each `put` is one
+transaction; a process killed at any moment leaves the transactions before it.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medinv.errors import ConfigError, OutputError
+
+FILE = "ledger.sqlite"
+_TABLE = """CREATE TABLE IF NOT EXISTS rows (
+    study TEXT, model TEXT, key TEXT NOT NULL, position INTEGER NOT NULL, place INTEGER NOT NULL, failed INTEGER NOT NULL, row TEXT NOT NULL,
+    PRIMARY KEY (study, model)) WITHOUT ROWID"""
+
+
+def remove_ledger(folder: Path) -> None:
+    """Forget all rows. Raises OSError."""
+    for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):
+        (folder / name).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a row belongs."""
+
+    study: str  # pseudonym
+    model: str  # name
+    key: str
+    position: int  # of the study in the index
+    place: int  # of the model among those asked for
+
+
+class Ledger:
+    """Open for one run at a time. Raises ConfigError if another run has it, OutputError if it cannot be written."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        with self._errors():
+            self._database = sqlite3.connect(folder / FILE, timeout=1, isolation_level=None)
+            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.execute("BEGIN EXCLUSIVE")
+            self._database.execute(_TABLE)
+            self._database.execute("COMMIT")
+
+    def keep(self, slots: Sequence[Slot], *, failed: bool) -> set[Slot]:
+        """Drop every row that fits none of `slots`, those that failed too unless `failed`; returns the slots that have their row."""
+        with self._errors(), self._transaction():
+            known = {(study, model): (key, bad) for study, model, key, bad in self._database.execute("SELECT study, model, key, failed FROM rows")}
+            kept = {slot for slot in slots if (found := known.get((slot.study, slot.model))) and found[0] == slot.key and (failed or not found[1])}
+            stale = known.keys() - {(slot.study, slot.model) for slot in kept}
+            self._database.executemany("DELETE FROM rows WHERE study = ? AND model = ?", stale)
+            places = [(slot.position, slot.place, slot.study, slot.model) for slot in kept]
+            self._database.executemany("UPDATE rows SET position = ?, place = ? WHERE study = ? AND model = ?", places)
+        return kept
+
+    def put(self, rows: Sequence[tuple[Slot, dict[str, Any]]]) -> None:
+        """Keep rows; they outlive the process when this returns."""
+        values = [
+            (slot.study, slot.model, slot.key, slot.position, slot.place, bool(row["status"] == "failed" or row["broken"]), json.dumps(row, allow_nan=False))
+            for slot, row in rows
+        ]
+        with self._errors(), self._transaction():
+            self._database.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def rows(self) -> Iterator[tuple[int, str]]:
+        """Position and JSON text of every row, by study, then model: the order does not depend on what was done when."""
+        with self._errors():
+            yield from self._database.execute("SELECT position, row FROM rows ORDER BY position, place, study, model")
+
+    def close(self) -> None:
+        with self._errors():
+            self._database.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._database.execute("COMMIT")
+        except BaseException:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise ConfigError("another run is writing here: wait for it or name another folder", path=self._folder) from error
+            raise OutputError(f"the ledger cannot be written ({error}); what is done is kept: make room, then run again with --resume", path=self._folder) from error
+        except sqlite3.DatabaseError as error:
+            raise OutputError(f"{FILE} is no ledger or damaged ({error}): pass --overwrite to start anew", path=self._folder) from error

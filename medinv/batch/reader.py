@@ -1,0 +1,116 @@
+"""The process that reads files, `python -m medinv.batch.reader FD`: what crashes or hangs here takes no batch with it.
+
+It knows neither torch nor MONAI, so that it starts in half a second. It is sent a Task, answers with a Film a frame and a Done a file, and ends
+when the other end of its socket closes.
+"""
+
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from medinv.data.dicom.pixels import Pixels, read_frames, read_pixels
+from medinv.data.dicom.records import Instance
+from medinv.data.squash import squash
+from medinv.errors import MedinvError, PixelDataError
+
+READY = "ready"
+
+
+@dataclass(frozen=True)
+class Task:
+    """Images to read, and what is wanted of each."""
+
+    instances: tuple[Instance, ...]
+    sizes: tuple[int, ...]  # sides of the network inputs
+    display: bool  # whether the grey levels at full size are wanted too
+    only: frozenset[tuple[str, int]] | None  # source and frame, from 0, of the frames wanted; None: all
+    alarm: int  # seconds after which a file that hangs ends the process even if nobody is left to end it
+
+
+@dataclass(frozen=True)
+class Film:
+    """One frame as a network is shown it."""
+
+    instance: Instance
+    frame: int | None  # from 1; None for an image of one frame
+    inputs: dict[int, np.ndarray]  # by side, (side, side) uint8
+    display: np.ndarray | None  # (rows, columns) uint8
+    policy: str
+    sha256: str
+    lossy: bool
+    aspect: float
+    spacing: tuple[float, float] | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A file has been read, or why not."""
+
+    error: MedinvError | None
+    decoder_warnings: int
+
+
+def serve(connection: Connection) -> None:
+    """Say that all is loaded, then answer tasks until the other end closes."""
+    connection.send(READY)
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            return
+        for instance in task.instances:
+            signal.alarm(task.alarm)
+            connection.send(_read(instance, task, connection))
+        signal.alarm(0)
+
+
+def _read(instance: Instance, task: Task, connection: Connection) -> Done:
+    error: MedinvError | None = None
+    with warnings.catch_warnings(record=True) as caught:  # decoders quote header values in their warnings: only how many there were is kept
+        warnings.simplefilter("always")
+        try:
+            for pixels in _frames(instance, task):
+                connection.send(_film(instance, pixels, task))
+        except MedinvError as found:
+            error = found
+        except MemoryError:
+            error = PixelDataError("the memory does not suffice for the image", path=instance.source)
+        except ConnectionError:
+            raise
+        except Exception as found:  # an error of ours that no study should pay for
+            error = PixelDataError(f"the image cannot be read ({type(found).__name__})", path=instance.source)
+    return Done(error, len(caught))
+
+
+def _frames(instance: Instance, task: Task) -> Iterator[Pixels]:
+    if task.only is None:
+        return read_frames(instance)
+    return (read_pixels(instance, frame) for frame in range(instance.frames) if (instance.source, frame) in task.only)
+
+
+def _film(instance: Instance, pixels: Pixels, task: Task) -> Film:
+    return Film(
+        instance=instance,
+        frame=pixels.frame + 1 if instance.frames > 1 else None,
+        inputs={size: squash(pixels.display, size) for size in task.sizes},
+        display=pixels.display if task.display else None,
+        policy=pixels.policy,
+        sha256=pixels.sha256,
+        lossy=pixels.lossy,
+        aspect=pixels.aspect,
+        spacing=pixels.spacing,
+        warnings=pixels.warnings,
+    )
+
+
+if __name__ == "__main__":
+    from medinv.batch import reader  # the module under its own name, so that both ends unpickle the same classes
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process when it is done with it
+    reader.serve(Connection(int(sys.argv[1])))

@@ -1,0 +1,79 @@
+"""The work of a run: studies are read ahead in other processes, the network takes what is ready, each study's rows are filed at once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+from medinv.batch.ledger import Ledger
+from medinv.batch.log import log_row
+from medinv.batch.network import figures_of_studies
+from medinv.batch.options import Options
+from medinv.batch.plan import Job
+from medinv.batch.pool import Pool
+from medinv.batch.reader import Film
+from medinv.batch.study import films_of, study_row
+from medinv.batch.workers import Reader, ReadStudy, Request
+from medinv.errors import MedinvError, OutputError
+from medinv.models.classifier import Classifier
+
+INTERRUPTED, TOO_MANY = "interrupted", "too many failures"
+Made = tuple[Job, dict, list[Film]]
+
+
+def classify(jobs: Sequence[Job], models: Sequence[Classifier], options: Options, ledger: Ledger, on_study: Callable[[dict], None]) -> str | None:
+    """Make and file the rows of all jobs. Returns why not all were made, or None."""
+    by_position = {position: list(group) for position, group in groupby(jobs, key=lambda job: job.slot.position)}
+    requests = (_request(position, of_study, models) for position, of_study in by_position.items())
+    failures, drawer = 0, Reader()
+    try:
+        with Pool(requests, readers=min(options.readers, max(len(by_position), 1)), timeout=options.timeout, memory=options.memory) as pool:
+            for studies in pool:
+                for made in _rows([(read, by_position[read.position]) for read in studies], models, options):
+                    if options.report or options.dicom:
+                        _add_reports(made, models, options, drawer)
+                    ledger.put([(job.slot, row) for job, row, _ in made])
+                    for job, row, _ in made:
+                        log_row(job.slot, row)
+                        on_study(row)
+                    failures += any(row["status"] == "failed" for _, row, _ in made)
+                    if options.max_failures is not None and failures > options.max_failures:
+                        return TOO_MANY
+    finally:
+        drawer.stop()
+    return None
+
+
+def _request(position: int, jobs: Sequence[Job], models: Sequence[Classifier]) -> Request:
+    """All that the models of a study want, read once."""
+    instances = {instance.source: instance for job in jobs for instance in job.study.instances}
+    sizes = {models[job.slot.place].image_shape[1] for job in jobs}
+    return Request(position, tuple(instances.values()), tuple(sorted(sizes)))
+
+
+def _rows(studies: Sequence[tuple[ReadStudy, list[Job]]], models: Sequence[Classifier], options: Options) -> Iterator[list[Made]]:
+    """The rows of each study. A model takes the images of all studies in one pass."""
+    made: list[list[Made]] = [[] for _ in studies]
+    for place, model in enumerate(models):
+        mine = [(k, read, job) for k, (read, jobs) in enumerate(studies) for job in jobs if job.slot.place == place]
+        films = [films_of(job, read) for _, read, job in mine]
+        size = model.image_shape[1]
+        for (k, read, job), shown, figures in zip(mine, films, figures_of_studies(model, [[film.inputs[size] for film in shown] for shown in films]), strict=True):
+            made[k].append((job, study_row(job, read, figures, model, options.rule, options.phi), shown))
+    yield from made
+
+
+def _add_reports(made: list[Made], models: Sequence[Classifier], options: Options, drawer: Reader) -> None:
+    """A report that cannot be made is a warning in the row; one that cannot be written ends the run, as no other could be either."""
+    from medinv.batch.pages import content_of, outcome_of, write_study_dicom, write_study_report
+
+    for job, row, films in made:
+        model = models[job.slot.place]
+        try:
+            content = content_of(outcome_of(row, films, model, drawer, options.timeout), model)
+            if options.report:
+                row["report"] = write_study_report(content, options.folder)
+            if options.dicom:
+                row["dicom"] = write_study_dicom(content, films, options.folder)
+        except OutputError:
+            raise
+        except MedinvError as error:
+            row["warnings"].append(f"no report: {error.code}: {error.message}")
