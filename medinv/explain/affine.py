@@ -10,22 +10,29 @@ from functools import singledispatch
 import torch
 from torch import Tensor, nn
 
-from medinv.layers import ActNorm, AdditiveCoupling, AffineCoupling, Chain, FrozenNorm, Haar, InvertibleConv2d, LeakyReLU, Multiscale, Squeeze
+from medinv.layers import (
+    ActNorm, AdditiveCoupling, AffineCoupling, AsinhActivation, Chain, ChannelFlip, FrozenNorm, Haar, InvertibleConv2d, InvertibleConv3d, LeakyReLU,
+    Multiscale, SmoothLeakyReLU, SoftLeakyReLU, Squeeze,
+)  # fmt: skip
 
 Map = Callable[[Tensor], Tensor]
+SMALL = 1e-9  # below it, a quotient of two values has fewer digits than the derivative
 
 
 @singledispatch
 def freeze(layer: nn.Module, x: Tensor) -> Map:
-    """The affine map u -> A u + b of `layer` with its gates frozen at `x` (1, C, H, W)."""
+    """The affine map u -> A u + b of `layer` with its gates frozen at `x` (1, C, *size)."""
     raise TypeError(f"no frozen form is known for {type(layer).__name__}")
 
 
 @freeze.register(nn.Conv2d)
+@freeze.register(nn.Conv3d)
 @freeze.register(ActNorm)
+@freeze.register(ChannelFlip)
 @freeze.register(FrozenNorm)
 @freeze.register(Haar)
 @freeze.register(InvertibleConv2d)
+@freeze.register(InvertibleConv3d)
 @freeze.register(Squeeze)
 def _affine_already(layer: nn.Module, x: Tensor) -> Map:
     return layer
@@ -33,7 +40,16 @@ def _affine_already(layer: nn.Module, x: Tensor) -> Map:
 
 @freeze.register
 def _leaky(layer: LeakyReLU, x: Tensor) -> Map:
-    gate = torch.where(x < 0, layer.slope, 1.0).to(x.dtype)
+    gate = torch.where(x < 0, x.new_tensor(layer.slope), x.new_tensor(1.0))
+    return lambda u: u * gate
+
+
+@freeze.register(AsinhActivation)
+@freeze.register(SmoothLeakyReLU)
+@freeze.register(SoftLeakyReLU)
+def _smooth(layer: AsinhActivation | SmoothLeakyReLU | SoftLeakyReLU, x: Tensor) -> Map:
+    """Through the origin, where these are zero too: the slope of the secant, not of the tangent."""
+    gate = torch.where(x.abs() > SMALL, layer(x) / torch.where(x.abs() > SMALL, x, 1.0), layer.derivative(x))
     return lambda u: u * gate
 
 
