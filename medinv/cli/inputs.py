@@ -25,6 +25,9 @@ def frames(inputs: Sequence[Path]) -> Iterator[tuple[Instance, Pixels]]:
     for broken in found.broken:
         typer.echo(f"left out: {broken.error}", err=True)
     for instance in found.instances:
+        if instance.format == "nifti":
+            typer.echo(f"left out: {instance.source}: a NIfTI volume; this command reads DICOM images", err=True)
+            continue
         try:
             for pixels in read_frames(instance):
                 any_image = True

@@ -26,7 +26,7 @@ def print_selection(found: Index, cards: Sequence[Card], console: Console, *, ev
                 chosen += _print_study(study, card, console, every_rule, phi)
         loose = [study for study in found.studies if not (study.uid or study.instances)]
         if loose:
-            _print(console, f"\n  {len(loose)} files of no study")
+            _print(console, f"\n  files of no study: {len(loose)}")
             _print_files([record for study in loose for record in (*study.skipped, *study.broken)], console, every_rule)
     counts = found.counts()
     _print(console, f"\n{counts['files']} files: {counts['instances']} images, {counts['skipped']} skipped, {counts['broken']} broken")

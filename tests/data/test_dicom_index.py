@@ -40,9 +40,8 @@ def test_every_file_that_pydicom_ships_is_counted_once() -> None:
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("test-SR.dcm", "no-pixel-data"),
-        ("rtstruct.dcm", "no-pixel-data"),
-        ("dicomdirtests/DICOMDIR", "dicomdir"),
+        ("test-SR.dcm", "structured-report"),
+        ("rtstruct.dcm", "radiotherapy"),
     ],
 )
 def test_what_is_no_image_is_skipped_with_a_reason(name: str, code: str) -> None:

@@ -1,7 +1,7 @@
-"""Which images a set of files, folders and zips holds, from their headers alone."""
+"""Which images a set of files, folders, zips and lists holds, from their headers alone."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pydicom
@@ -9,10 +9,12 @@ from pydicom.config import disable_value_validation
 
 from medinv.data.dicom import archive
 from medinv.data.dicom.fields import Fields
+from medinv.data.dicom.grouping import group
 from medinv.data.dicom.header import read_header
 from medinv.data.dicom.records import Broken, Index, Instance, Skipped, Study
 from medinv.data.dicom.selection import select, uid_of
 from medinv.data.dicom.walk import Candidate, walk
+from medinv.data.nifti import is_nifti, read_nifti_header
 from medinv.errors import DataError, MedinvError, PixelDataError
 
 __all__ = ["Broken", "Index", "Instance", "Skipped", "Study", "index", "open_dataset"]
@@ -23,32 +25,37 @@ Record = Instance | Skipped | Broken
 def index(
     inputs: Sequence[Path], *, limits: archive.Limits = archive.LIMITS, on_file: Callable[[str], None] | None = None
 ) -> Index:
-    """Index files, folders (recursively, whatever the names) and zips (read in memory).
+    """Index files, folders (recursively, whatever the names), zips (read in memory), DICOMDIRs, NIfTI volumes and CSV lists of these.
 
     Every file handed in becomes exactly one Instance, Skipped or Broken; no single file makes this raise. Headers only. The order
-    depends on the files alone: by study, series, then position along the slice normal (or InstanceNumber), then SOP Instance UID. Of
-    files with one SOP Instance UID the first by source is kept. `on_file` is called with each source, for a progress bar.
+    depends on the files alone: by study, then the groups of `grouping.group`, each along its normal. Of files with one SOP Instance UID
+    the first by source is kept. `on_file` is called with each source, for a progress bar.
     """
     studies: dict[str, list[Record]] = defaultdict(list)
     loose: list[Record] = []
-    for found in sorted(_records(inputs, limits, on_file), key=lambda record: record.source):
-        (studies[found.study_uid] if found.study_uid else loose).append(found)
+    for study, found in sorted(_records(inputs, limits, on_file), key=lambda pair: pair[1].source):
+        (studies[study] if study else loose).append(found)
     _mark_duplicates([*studies.values(), loose])
     named = [_study(uid, records) for uid, records in sorted(studies.items())]
     return Index(tuple(named + [_study(None, [record]) for record in loose]))
 
 
-def _records(inputs: Sequence[Path], limits: archive.Limits, on_file: Callable[[str], None] | None) -> Iterable[Record]:
+def _records(
+    inputs: Sequence[Path], limits: archive.Limits, on_file: Callable[[str], None] | None
+) -> Iterator[tuple[str | None, Record]]:
+    """Each file with the study that a list puts it in, or that its header names."""
     for found in walk(inputs, limits):
         record = _record(found) if isinstance(found, Candidate) else found
         if on_file:
             on_file(record.source)
-        yield record
+        yield found.study if isinstance(found, Candidate) and found.study else record.study_uid, record
 
 
 def _record(candidate: Candidate) -> Record:
     location, study_uid = candidate.location, None
     try:
+        if is_nifti(location):
+            return read_nifti_header(location)
         header = read_header(location, named=candidate.named)
         if header is None:
             return Skipped(location.source, None, None, "not-dicom", "not DICOM")
@@ -74,32 +81,10 @@ def _study(uid: str | None, records: list[Record]) -> Study:
     instances = [record for record in records if isinstance(record, Instance)]
     return Study(
         uid,
-        instances=tuple(_ordered(instances)),
+        instances=tuple(instance for found in group(instances) for instance in found.instances),
         skipped=tuple(record for record in records if isinstance(record, Skipped)),
         broken=tuple(record for record in records if isinstance(record, Broken)),
     )
-
-
-def _ordered(instances: list[Instance]) -> list[Instance]:
-    series: dict[str, list[Instance]] = defaultdict(list)
-    for instance in instances:
-        series[instance.series_uid or ""].append(instance)
-    return [instance for _, members in sorted(series.items()) for instance in _slices(members)]
-
-
-def _slices(series: list[Instance]) -> list[Instance]:
-    """Along the normal if all slices of a series face one way, else by InstanceNumber (those without one last)."""
-    depths = [instance.geometry.depth for instance in series]
-    reference = series[0].geometry.orientation
-    parallel = None not in depths and all(_close(instance.geometry.orientation, reference) for instance in series)
-    keys = depths if parallel else [0.0] * len(series)
-    number = [float("inf") if instance.number is None else instance.number for instance in series]
-    order = sorted(range(len(series)), key=lambda i: (keys[i], number[i], series[i].sop_uid))
-    return [series[i] for i in order]
-
-
-def _close(a: tuple[float, ...] | None, b: tuple[float, ...] | None) -> bool:
-    return a is not None and b is not None and max(abs(x - y) for x, y in zip(a, b, strict=True)) < 1e-3
 
 
 def open_dataset(instance: Instance) -> pydicom.Dataset:

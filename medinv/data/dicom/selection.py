@@ -4,6 +4,7 @@ import re
 
 from pydicom.uid import UID, UID_dictionary
 
+from medinv.data.dicom import objects
 from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.frames import geometries
 from medinv.data.dicom.header import Header
@@ -77,7 +78,7 @@ def _without_pixels(header: Header, sop_class: str | None, location: Location) -
         raise PixelDataError(f"{name}: rows and columns are announced, but the pixel data are absent: truncated?", path=location.source)
     if "Image Storage" in name:
         return "no-pixel-data", f"{name}: a header alone, without rows, columns or pixel data"
-    return "no-pixel-data", f"{name}: holds no image"
+    return objects.code(name), f"{name}: holds no image"
 
 
 def _instance(header: Header, location: Location, study_uid: str | None, sop_uid: str) -> Instance:

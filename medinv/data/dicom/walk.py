@@ -2,38 +2,122 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
-from medinv.data.dicom import archive
+from medinv.data.dicom import archive, dicomdir
 from medinv.data.dicom.location import Location
+from medinv.data.dicom.manifest import Row, is_manifest, read_manifest
 from medinv.data.dicom.records import Broken, Skipped
 from medinv.errors import DataError, MedinvError, MissingDataError
+
+_DICOMDIR = "DICOMDIR"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file to look into. `named`: the user named it or its name ends in .dcm, so that it is expected to be DICOM."""
+    """A file to look into. `named`: the user or a DICOMDIR named it or its name ends in .dcm, so that it is expected to be DICOM."""
 
     location: Location
     named: bool
+    study: str | None = None  # that a manifest puts it in
 
 
-def walk(inputs: Sequence[Path], limits: archive.Limits = archive.LIMITS) -> Iterator[Candidate | Skipped | Broken]:
-    """Every file under the inputs (files, folders, zips), once each. Never raises for a single file."""
-    named = {_absolute(path): Path(path) for path in inputs}
-    seen: set[Path] = set()
-    for given in sorted(named.values()):
-        for path in _files_below(given) if os.path.isdir(given) else [given]:
-            if isinstance(path, (Skipped, Broken)):
-                yield path
-            elif (absolute := _absolute(path)) not in seen:
-                seen.add(absolute)
-                yield from _entries(path, absolute in named, limits)
+Found = Candidate | Skipped | Broken
+
+
+def walk(inputs: Sequence[Path], limits: archive.Limits = archive.LIMITS) -> Iterator[Found]:
+    """Every file under the inputs (files, folders, zips, DICOMDIRs, CSV lists of these), once each. Never raises for a single file.
+
+    A list and a zip stand for what they hold and are not counted themselves, unless they hold nothing or cannot be read.
+    """
+    given = {_absolute(path): Path(path) for path in inputs}
+    visit = _Visit(set(given), limits)
+    lists = {path for path in given.values() if is_manifest(path) and os.path.isfile(path)}
+    for path in sorted(given.values(), key=lambda path: (path not in lists, path)):  # lists first: they may say which study a file belongs to
+        yield from visit.manifest(path) if path in lists else visit.tree(path)
 
 
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """One walk, which remembers where it was. `seen`: the study that each file was taken for."""
+
+    named: set[Path]
+    limits: archive.Limits
+    seen: dict[Path, str | None] = field(default_factory=dict)
+
+    def manifest(self, path: Path) -> Iterator[Found]:
+        empty = True
+        for row in read_manifest(path):
+            empty = False
+            if isinstance(row, Broken):
+                yield row
+            elif os.path.exists(row.path):
+                self.named.add(_absolute(row.path))
+                yield from self.tree(row.path, row)
+            elif self._claim(row.path, row):
+                source = Location(row.path).source
+                yield Broken(source, row.study, MissingDataError(f"{row.source}: no such file or folder, or no right to see it", path=source))
+        if empty:
+            yield Skipped(Location(path).source, None, None, "empty-list", "the list names no files")
+
+    def tree(self, given: Path, row: Row | None = None) -> Iterator[Found]:
+        """A file, or all files below a folder."""
+        study, empty = row and row.study, True
+        for path in _files_below(given) if os.path.isdir(given) else [given]:
+            empty = False
+            if isinstance(path, (Skipped, Broken)):
+                yield path
+            elif self._claim(path, row):
+                yield from self._file(path, study)
+            elif study != self.seen[_absolute(path)] and row is not None:
+                source = f"{row.source}: {Location(path).source}"
+                yield Broken(source, None, DataError("this file was listed before, for another study: the first is taken", path=source))
+        if empty:
+            yield Skipped(Location(given).source, study, None, "empty-folder", "the folder holds no files")
+
+    def _claim(self, path: Path, row: Row | None = None) -> bool:
+        """True the first time."""
+        absolute = _absolute(path)
+        if absolute in self.seen:
+            return False
+        self.seen[absolute] = row and row.study
+        return True
+
+    def _file(self, path: Path, study: str | None) -> Iterator[Found]:
+        """What one file on disk stands for: itself, the members of a zip, or what a DICOMDIR lists."""
+        location, named = Location(path), _absolute(path) in self.named
+        if not os.path.exists(path):
+            yield Broken(location.source, study, MissingDataError("no such file or folder, or no right to see it", path=location.source))
+        elif not os.path.isfile(path):
+            yield Skipped(location.source, study, None, "not-a-file", "a device, pipe or socket, not a file")
+        elif path.suffix.lower() == ".zip" or (named and archive.looks_like_zip(path)):
+            yield from _members(path, study, self.limits)
+        elif (named or path.name.upper() == _DICOMDIR) and dicomdir.is_dicomdir(location):
+            yield from self._listed(location, study)
+        else:
+            yield Candidate(location, named or _expected(path.name), study)
+
+    def _listed(self, location: Location, study: str | None) -> Iterator[Found]:
+        """A DICOMDIR and the files that it lists."""
+        try:
+            listed = dicomdir.references(location)
+        except MedinvError as error:
+            yield Broken(location.source, study, error)
+            return
+        yield Candidate(location, True, study)
+        names = cache(dicomdir.capitals)
+        for parts in dict.fromkeys(listed):
+            path = dicomdir.on_disk(location, parts, names)
+            if isinstance(path, Broken):
+                yield path
+            elif self._claim(path):
+                yield Candidate(Location(path), True, study) if os.path.isfile(path) else dicomdir.missing(location, path)
 
 
 def _files_below(folder: Path) -> Iterator[Path | Skipped | Broken]:
@@ -42,7 +126,7 @@ def _files_below(folder: Path) -> Iterator[Path | Skipped | Broken]:
     while folders:
         folder = folders.pop()
         try:
-            paths = sorted(Path(entry.path) for entry in os.scandir(folder))
+            paths = sorted((Path(entry.path) for entry in os.scandir(folder)), key=lambda path: (path.name.upper() != _DICOMDIR, path))
         except OSError as error:
             source = Location(folder).source
             yield Broken(source, None, DataError(f"the folder cannot be listed: {error.strerror}", path=source))
@@ -57,33 +141,37 @@ def _files_below(folder: Path) -> Iterator[Path | Skipped | Broken]:
                 folders.append(path)
 
 
-def _entries(path: Path, named: bool, limits: archive.Limits) -> Iterator[Candidate | Skipped | Broken]:
-    """What one file on disk stands for: itself, or the members of a zip."""
-    location = Location(path)
-    if not os.path.exists(path):
-        yield Broken(location.source, None, MissingDataError("no such file or folder, or no right to see it", path=location.source))
-    elif not os.path.isfile(path):
-        yield Skipped(location.source, None, None, "not-a-file", "a device, pipe or socket, not a file")
-    elif path.suffix.lower() == ".zip" or (named and archive.looks_like_zip(path)):
-        yield from _members(path, limits)
-    else:
-        yield Candidate(location, named or _expected(path.name))
-
-
-def _members(path: Path, limits: archive.Limits) -> Iterator[Candidate | Skipped | Broken]:
+def _members(path: Path, study: str | None, limits: archive.Limits) -> Iterator[Found]:
     try:
         members = archive.members(path, limits)
     except MedinvError as error:
-        yield Broken(Location(path).source, None, error)
+        yield Broken(Location(path).source, study, error)
         return
+    if not members:
+        yield Skipped(Location(path).source, study, None, "empty-archive", "the zip holds no files")
+    names = frozenset(name.upper() for name, _ in members)
     for name, error in members:
         location = Location(path, name)
         if error is not None:
-            yield Broken(location.source, None, error)
+            yield Broken(location.source, study, error)
         elif name.lower().endswith(".zip"):
-            yield Skipped(location.source, None, None, "nested-archive", "a zip within a zip is not opened: unpack the outer one")
+            yield Skipped(location.source, study, None, "nested-archive", "a zip within a zip is not opened: unpack the outer one")
+        elif name.rpartition("/")[2].upper() == _DICOMDIR and dicomdir.is_dicomdir(location):
+            yield from _listed_in_zip(location, study, names)
         else:
-            yield Candidate(location, _expected(name.rpartition("/")[2]))
+            yield Candidate(location, _expected(name.rpartition("/")[2]), study)
+
+
+def _listed_in_zip(location: Location, study: str | None, names: frozenset[str]) -> Iterator[Found]:
+    """A DICOMDIR within a zip, and what it lists and the zip does not hold; what the zip holds is met anyway."""
+    try:
+        listed = dicomdir.references(location)
+    except MedinvError as error:
+        yield Broken(location.source, study, error)
+        return
+    yield Candidate(location, True, study)
+    missing = (dicomdir.missing_member(location, parts, names) for parts in dict.fromkeys(listed))
+    yield from (broken for broken in missing if broken)
 
 
 def _expected(name: str) -> bool:
