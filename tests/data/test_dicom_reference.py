@@ -6,13 +6,17 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_samples import PYDICOM_FILES, write
 from PIL import Image
+from pydicom.pixels import pixel_array
 
+from medinv.data.dicom.colour import luma
 from medinv.data.dicom.index import index
-from medinv.data.dicom.pixels import Pixels, read_pixels
-from medinv.errors import PixelDataError
+from medinv.data.dicom.pixels import Pixels, read_frames, read_pixels
+from medinv.data.dicom.records import Instance
+from medinv.errors import MedinvError, PixelDataError
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +119,111 @@ def test_grey_scale_elements_work_as_in_dcmtk(tmp_path: Path, elements: dict) ->
     ramp = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
     path = write(tmp_path / "x.dcm", ramp, **{"WindowCenter": 2000, "WindowWidth": 1000, **elements})
     assert np.abs(dcmtk_display(path, tmp_path, ["+Wi", "1"]) - pixels_of(path).display).max() <= 1
+
+
+# What of dcmtk turns a transfer syntax into plain little endian words, without converting colours.
+DCMTK = {
+    "1.2": ["dcmconv", "+te"], "1.2.1": ["dcmconv", "+te"], "1.2.2": ["dcmconv", "+te"], "1.2.1.99": ["dcmconv", "+te"], "1.2.5": ["dcmdrle"],
+    "1.2.4.50": ["dcmdjpeg", "+cn"], "1.2.4.51": ["dcmdjpeg", "+cn"], "1.2.4.57": ["dcmdjpeg", "+cn"], "1.2.4.70": ["dcmdjpeg", "+cn"],
+    "1.2.4.80": ["dcmdjpls"], "1.2.4.81": ["dcmdjpls"],
+}  # fmt: skip
+JPEG_2000 = ("1.2.4.90", "1.2.4.91")
+# No words to compare with: dcmtk refuses the first (premature end), keeps the chroma of the second subsampled, and swaps 32-bit words by halves.
+NOT_IN_DCMTK = {"SC_rgb_jpeg.dcm", "SC_ybr_full_422_uncompressed.dcm", "rtdose_expb.dcm", "rtdose_expb_1frame.dcm"}
+
+
+def syntax_of(instance: Instance) -> str:
+    return instance.transfer_syntax.removeprefix("1.2.840.10008.")
+
+
+def readable(paths: list[Path]) -> list[tuple[Path, Instance, list[Pixels]]]:
+    """Each image with all its frames; what cannot be read is another test's."""
+    out = []
+    for path in sorted(path for path in paths if path.is_file() and "DICOMDIR" not in path.name):
+        for instance in index([path]).instances:
+            try:
+                out.append((path, instance, list(read_frames(instance))))
+            except MedinvError:
+                pass
+    return out
+
+
+@pytest.fixture(scope="module")
+def real() -> list[tuple[Path, Instance, list[Pixels]]]:
+    """The images that pydicom ships."""
+    return readable(list(PYDICOM_FILES.rglob("*")))
+
+
+def dcmtk_words(path: Path, instance: Instance, out: Path) -> np.ndarray:
+    """(frames, rows, columns[, 3]) as dcmtk decodes them; skips without dcmtk."""
+    if shutil.which("dcmdjpeg") is None:
+        pytest.skip("dcmtk is not installed: its decoders are the reference for stored pixels")
+    subprocess.run([*DCMTK[syntax_of(instance)], str(path), str(out)], check=True, capture_output=True)
+    dataset = pydicom.dcmread(out)
+    shape = (instance.frames, instance.rows, instance.columns)
+    if instance.bits_allocated == 1:
+        return np.unpackbits(np.frombuffer(dataset.PixelData, "u1"), bitorder="little")[: np.prod(shape)].reshape(shape)
+    words = np.frombuffer(dataset.PixelData, f"<u{instance.bits_allocated // 8}")
+    if instance.samples == 1:
+        return words[: np.prod(shape)].reshape(shape)
+    words = words[: 3 * np.prod(shape)]
+    if dataset.PlanarConfiguration == 1:
+        return words.reshape(instance.frames, 3, instance.rows, instance.columns).transpose(0, 2, 3, 1)
+    return words.reshape(*shape, 3)
+
+
+def _check_words(images: list[tuple[Path, Instance, list[Pixels]]], tmp_path: Path) -> set[str]:
+    """Compare every word of every frame; the transfer syntaxes that were met."""
+    met = set()
+    for path, instance, frames in images:
+        if syntax_of(instance) in DCMTK and path.name not in NOT_IN_DCMTK:
+            reference = dcmtk_words(path, instance, tmp_path / "reference.dcm")
+            assert np.array_equal(np.stack([pixels.words for pixels in frames]), reference), path.name
+            met.add(syntax_of(instance))
+    return met
+
+
+def test_every_word_of_pydicoms_images_is_what_dcmtk_decodes(real: list, tmp_path: Path) -> None:
+    assert len(_check_words(real, tmp_path)) >= 8
+
+
+def test_every_word_of_all_transfer_syntaxes_is_what_dcmtk_decodes(syntaxes: dict[str, Path], tmp_path: Path) -> None:
+    assert len(_check_words(readable(list(syntaxes.values())), tmp_path)) >= 10
+
+
+def test_every_word_of_real_slices_is_what_dcmtk_decodes(data_dir: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(data_dir / "dicom" / "ct_contrast100.zip") as archive:
+        for name in [name for name in archive.namelist() if name.endswith(".dcm")][::20]:
+            archive.extract(name, tmp_path / "in")
+    assert _check_words(readable(list((tmp_path / "in").rglob("*.dcm"))), tmp_path)
+
+
+@pytest.mark.parametrize("reference", ["gdcm", "pillow"])
+def test_jpeg_2000_decodes_as_two_other_decoders_do(real: list, reference: str) -> None:
+    compared = 0
+    for path, instance, frames in real:
+        if syntax_of(instance) in JPEG_2000 and not (reference == "pillow" and path.name == "GDCMJ2K_TextGBR.dcm"):
+            assert np.array_equal(frames[0].stored, pixel_array(path, raw=True, decoding_plugin=reference)), path.name
+            compared += 1
+    assert compared >= 6
+
+
+def test_colours_have_the_luma_of_what_dcmtk_shows(real: list, tmp_path: Path) -> None:
+    """Up to 8 levels where dcmtk cuts colours that RGB cannot hold; their Y is kept here."""
+    compared = 0
+    for path, instance, frames in real:
+        if instance.samples == 3 and syntax_of(instance) in DCMTK and path.name not in NOT_IN_DCMTK and "jls" not in path.name:
+            reference = luma(dcmtk_colours(path, tmp_path, len(frames))).astype(int)
+            difference = np.abs(reference - frames[-1].display)
+            assert difference.max() <= (0 if instance.photometric == "RGB" else 8) and difference.mean() < 0.4, path.name
+            compared += 1
+    palette = PYDICOM_FILES / "examples_palette.dcm"
+    assert np.abs(luma(dcmtk_colours(palette, tmp_path, 1)).astype(int) - pixels_of(palette).display).max() <= 1
+    assert compared >= 20
+
+
+def dcmtk_colours(path: Path, tmp_path: Path, frame: int) -> np.ndarray:
+    if shutil.which("dcmj2pnm") is None:
+        pytest.skip("dcmtk is not installed: its dcmj2pnm is the reference for colours")
+    subprocess.run(["dcmj2pnm", "-O", "+op", "+F", str(frame), str(path), str(tmp_path / "out.ppm")], check=True, capture_output=True)
+    return np.asarray(Image.open(tmp_path / "out.ppm").convert("RGB"))

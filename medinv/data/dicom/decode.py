@@ -52,8 +52,7 @@ def decode(dataset: pydicom.Dataset, instance: Instance, frame: int = 0) -> Deco
             _check_frame(data, dataset, instance, frame)
         else:
             data = _checked_native(data, instance)
-        options = _options(dataset, instance)
-        pixels, found = get_decoder(syntax).as_array(data, index=frame, raw=True, decoding_plugin=plugin, **options)
+        pixels, photometric = _array(data, dataset, instance, frame)
     except PixelDataError:
         raise
     except NotImplementedError as error:
@@ -69,8 +68,25 @@ def decode(dataset: pydicom.Dataset, instance: Instance, frame: int = 0) -> Deco
     stored = _stored_bits(pixels, instance, native=not plugin)
     dropped = "" if stored is pixels else ", unused bits dropped"
     words = (stored if plugin else pixels).view(f"u{pixels.dtype.itemsize}")
-    photometric = instance.photometric if instance.photometric == "YBR_PARTIAL_422" else str(found["photometric_interpretation"])
     return Decoded(stored, words, photometric, (plugin or "uncompressed") + dropped)
+
+
+def _array(data: bytes, dataset: pydicom.Dataset, instance: Instance, frame: int) -> tuple[np.ndarray, str]:
+    """One frame as pydicom decodes it, and its photometric interpretation."""
+    if instance.bits_allocated == 1 and instance.frames > 1 and instance.transfer_syntax not in _PLUGINS:
+        return _single_bits(data, instance, frame), instance.photometric
+    decoder, plugin = get_decoder(UID(instance.transfer_syntax)), _PLUGINS.get(instance.transfer_syntax, "")
+    pixels, found = decoder.as_array(data, index=frame, raw=True, decoding_plugin=plugin, **_options(dataset, instance))
+    partial = instance.photometric == "YBR_PARTIAL_422"  # pydicom was told another name
+    return pixels, instance.photometric if partial else str(found["photometric_interpretation"])
+
+
+def _single_bits(data: bytes, instance: Instance, frame: int) -> np.ndarray:
+    """Bits of a frame that may start within a byte: pydicom drops the byte in which such a frame ends."""
+    pixels = instance.rows * instance.columns
+    start, inside = divmod(frame * pixels, 8)
+    bits = np.unpackbits(np.frombuffer(data, "u1")[start : start + -(-(inside + pixels) // 8)], bitorder="little")
+    return bits[inside : inside + pixels].reshape(instance.rows, instance.columns)
 
 
 def _pixel_bytes(dataset: pydicom.Dataset, instance: Instance) -> bytes:
