@@ -72,6 +72,7 @@ class Explained:
     difference: SignedPicture
     decoded: Picture
     error: SignedPicture
+    stages: tuple[Picture, ...]  # decoded from each stage of the trace alone; empty without one
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,7 @@ def panel(image: ImageContent) -> Panel:
         difference=signed(counterfactual.difference, CHANGE),
         decoded=grey(decoded),
         error=signed(decoded - given.astype(float), CHANGE, share=1.0),
+        stages=tuple(grey(stage.image) for stage in arrays.background.trace.stages) if arrays.background.trace else (),
     )
     return Panel(image, drawn, bar, grey(given), explained)
 
@@ -179,5 +181,5 @@ def _enlarged(image: Image.Image) -> Picture:
 
 def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
+    image.save(buffer, format="PNG", compress_level=6)
     return buffer.getvalue()

@@ -4,21 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from medinv.report.measured import Interval, measured
+from medinv.report.uncertainty import Observed, observed_shares
+
 
 class CardLike(Protocol):
     """The model card (`medinv.models.store.Card`): any pydantic model with the card's fields."""
 
     def model_dump(self) -> dict[str, Any]: ...
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A measured value with its 95 % interval and the number of cases behind it, where the card gives them."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    n: int | None = None
 
 
 @dataclass(frozen=True)
@@ -46,12 +39,19 @@ class ModelFacts:
     limits: tuple[str, ...]
     not_tested: tuple[str, ...]
     calibration: Mapping[str, Any]
+    observed: tuple[Observed, ...]  # shares of positives among test images, by their probability
     intake: str | Mapping[str, Any]
     scope: Mapping[str, Any] | None
     exactness: Mapping[str, Any] | None  # of the round trip, over the test images
     splits: Mapping[str, Any]
+    subgroups: Mapping[str, Any] | None  # performance by subgroup; None where none is known
     hashes: tuple[tuple[str, str], ...]
     origin: tuple[tuple[str, Any], ...]  # how the weights came to be: seed, command, ...
+
+    @property
+    def calibration_fit(self) -> Mapping[str, Any]:
+        """The calibration without its tables, which are told by themselves."""
+        return {key: value for key, value in self.calibration.items() if key not in ("interval", "observed")}
 
 
 def model_facts(model_card: CardLike, used_sha256: str | None) -> ModelFacts:
@@ -69,23 +69,19 @@ def model_facts(model_card: CardLike, used_sha256: str | None) -> ModelFacts:
         intended_use=card["intended_use"],
         training_data=card["training_data"],
         data_licence=card["data_licence"],
-        metrics=tuple((name, _interval(value)) for name, value in card["metrics"].items() if value is not None),
+        metrics=tuple((name, measured(value)) for name, value in card["metrics"].items() if value is not None),
         operating_point=point and OperatingPoint(
-            point["threshold"], str(point["chosen_on"]), _interval(point.get("sensitivity")), _interval(point.get("specificity"))
+            point["threshold"], str(point["chosen_on"]), measured(point.get("sensitivity")), measured(point.get("specificity"))
         ),
         limits=tuple(card["limits"]),
         not_tested=tuple(card["not_tested"]),
         calibration=card["calibration"],
+        observed=observed_shares(card["calibration"]),
         intake=card["intake"],
         scope=card.get("scope"),
         exactness=card.get("exactness"),
         splits=card["splits"],
+        subgroups=card.get("subgroups"),
         hashes=tuple((key, str(value)) for key, value in hashes.items() if value),
         origin=tuple((key, card[key]) for key in origin if card.get(key) is not None),
     )
-
-
-def _interval(given: Mapping[str, Any] | float | None) -> Interval | None:
-    if given is None:
-        return None
-    return Interval(given["value"], given.get("low"), given.get("high"), given.get("n")) if isinstance(given, Mapping) else Interval(float(given))

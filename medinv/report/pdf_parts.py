@@ -8,7 +8,9 @@ from xml.sax.saxutils import escape
 
 from PIL import Image
 from reportlab.lib.colors import HexColor, white
+from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
@@ -17,6 +19,8 @@ from reportlab.platypus import Flowable, Paragraph, Table, TableStyle
 from medinv.report import strings
 from medinv.report.figures import Picture, ScaleBar, SignedPicture
 
+MARGIN = 14 * mm
+WIDTH = A4[0] - 2 * MARGIN
 REGULAR, BOLD, MONO = "DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono"
 INK, QUIET, LINE, TRACK, FILL = (HexColor(code) for code in ("#14191e", "#4c5761", "#c9d1d7", "#dfe5e9", "#0b6f86"))
 GOOD, BAD, WARN_PAPER, WARN_LINE, BAD_PAPER = (HexColor(code) for code in ("#17603a", "#8a1a14", "#fff6e0", "#b57b0e", "#fdeeec"))
@@ -44,6 +48,8 @@ STYLES = {
     "lead": _style("lead", 9, after=4),
     "quiet": _style("quiet", 7, colour=QUIET, after=2),
     "cell": _style("cell", 7.4, after=0),
+    "value": _style("value", 9.4, bold=True, after=1),
+    "small": _style("small", 6.4, colour=QUIET, after=0, leading=1.25),
     "good": _style("good", 8.2, colour=GOOD),
     "bad": _style("bad", 8.2, colour=BAD),
     "mono": ParagraphStyle("mono", fontName=MONO, fontSize=6.6, leading=8.6, textColor=INK, splitLongWords=1),
@@ -68,6 +74,14 @@ def columns(cells: Sequence[Sequence[Flowable]], width: float, *, gap: float = 1
     table = Table([[list(cell) for cell in cells]], colWidths=[each + gap] * (len(cells) - 1) + [each], hAlign="LEFT")
     flush = [_FONT, ("LEFTPADDING", (0, 0), (-1, -1), 0), ("TOPPADDING", (0, 0), (-1, -1), 0), ("BOTTOMPADDING", (0, 0), (-1, -1), 0)]
     table.setStyle(TableStyle([*flush, ("RIGHTPADDING", (0, 0), (-2, -1), gap), ("RIGHTPADDING", (-1, 0), (-1, -1), 0), ("VALIGN", (0, 0), (-1, -1), "TOP")]))
+    return table
+
+
+def boxes(cells: Sequence[Sequence[Flowable]], width: float) -> Table:
+    """Flowables side by side in a frame, one step after the other."""
+    table = Table([[list(cell) for cell in cells]], colWidths=[width / len(cells)] * len(cells), hAlign="LEFT")
+    inside = [("LEFTPADDING", (0, 0), (-1, -1), 4), ("RIGHTPADDING", (0, 0), (-1, -1), 4), ("VALIGN", (0, 0), (-1, -1), "TOP")]
+    table.setStyle(TableStyle([_FONT, *inside, ("BOX", (0, 0), (-1, -1), 0.5, LINE), ("INNERGRID", (0, 0), (-1, -1), 0.5, LINE)]))
     return table
 
 
@@ -182,11 +196,11 @@ class Ruler(Flowable):
 
 
 class ProbabilityBar(Flowable):
-    """From 0 to 100 %: the probability and the operating point."""
+    """From 0 to 100 %: the probability, its interval and the operating point."""
 
-    def __init__(self, value: float, threshold: float | None, width: float):
+    def __init__(self, value: float, threshold: float | None, between: tuple[float, float] | None, width: float):
         super().__init__()
-        self.value, self.threshold, self.width = value, threshold, width
+        self.value, self.threshold, self.between, self.width = value, threshold, between, width
 
     def wrap(self, *_: float) -> tuple[float, float]:
         return self.width, 25
@@ -197,6 +211,12 @@ class ProbabilityBar(Flowable):
         canvas.rect(0, 13, self.width, 8, stroke=0, fill=1)
         canvas.setFillColor(FILL)
         canvas.rect(0, 13, self.width * self.value, 8, stroke=0, fill=1)
+        if self.between:
+            low, high = (self.width * end for end in self.between)
+            canvas.setFillColor(INK)
+            canvas.setFillAlpha(0.62)
+            canvas.rect(low, 15.5, max(high - low, 1), 3, stroke=0, fill=1)
+            canvas.setFillAlpha(1)
         if self.threshold is None:
             return
         at, words = self.width * self.threshold, f"{strings.OPERATING_POINT} {strings.percent(self.threshold)}"

@@ -1,5 +1,6 @@
 """A card, an explanation and rows with made-up but possible values, for the report's tests."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -52,10 +53,10 @@ def explanation(size: int = 64, exact: bool = True, flipped: bool = True) -> Exp
     contributions = rng.normal(0.001, 0.01, (size, size))
     difference = np.round(rng.normal(0, 8, (size, size)))
     difference = np.clip(given + difference, 0, 255) - given
-    logit = float(contributions.sum()) - 0.73
+    logit = math.log(0.973 / 0.027)
     return Explanation(
         Reconstruction(given + 1e-12, exact, 8, 3.1e-12 if exact else 0.8, "float64"),
-        Evidence(contributions, -0.73, logit, 3.2e-14),
+        Evidence(contributions, logit - float(contributions.sum()), logit, 3.2e-14),
         Counterfactual((given + difference).astype(np.uint8), difference, "normal", -2.1, -2.08, flipped, True, 7.93, 0.013, (given + difference / 2,)),
     )
 

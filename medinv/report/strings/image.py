@@ -23,11 +23,20 @@ def evidence_place(size: int, place: tuple[int, int], largest: float, positive: 
     return f"The {_block(size)} that weighs most lies in the {where} of the image as displayed: {signed(largest)}, towards {side}."
 
 
-def evidence_sums(size: int, towards: float, against: float, bias: float, logit: float) -> str:
-    block = _block(size)
+def decision_steps(
+    classes: tuple[str, str], size: int, terms: tuple[float, float, float, float], probability: float, threshold: float | None, label: str
+) -> tuple[tuple[str, str], ...]:
+    """Values with what they are, in the order in which one follows from the other. classes: negative, positive; terms: constant, towards, against, logit."""
+    negative, positive = classes
+    constant, towards, against, logit = (fixed(term) for term in terms)
+    side = "" if threshold is None else f", since {'at or above' if probability >= threshold else 'below'} the operating point of {percent(threshold)}"
     return (
-        f"Orange {block}s ({fixed(towards)}), blue {block}s ({fixed(against)}) and a constant ({fixed(bias)}) "
-        f"sum to the logit, {fixed(logit)}: the log-odds behind the probability."
+        (constant, "the constant, which no pixel carries"),
+        (towards, f"{_block(size)}s that speak for {positive} (orange)"),
+        (against, f"{_block(size)}s that speak for {negative} (blue)"),
+        (logit, f"their sum: the log-odds of {positive}"),
+        (percent(probability), "the calibrated probability, 1 / (1 + e to minus the log-odds)"),
+        (label, f"the label{side}"),
     )
 
 

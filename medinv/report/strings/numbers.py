@@ -37,6 +37,15 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}\u00a0%"
 
 
+def edge(share: float) -> str:
+    """The edge of a range of probabilities, without decimals that it does not have."""
+    return f"{100 * share:g}\u00a0%"
+
+
+def edges(low: float, high: float) -> str:
+    return f"{edge(low)} to {edge(high)}"
+
+
 def counted(count: int, words: tuple[str, str]) -> str:
     """The count with its noun in singular or plural; empty for none."""
     return f"{count:,} {words[count != 1]}" if count else ""

@@ -1,6 +1,8 @@
 """Sentences of the proof: what was checked, and what came out."""
 
-from medinv.report.strings.numbers import number, signed
+from collections import Counter
+
+from medinv.report.strings.numbers import counted, number, percent, signed
 
 
 def certificate(exact: bool, pixels: int, bits: int, error: float, dtype: str) -> str:
@@ -46,3 +48,60 @@ def error_alt(scale: float) -> str:
 def error_note(scale: float) -> str:
     size = f"full colour is \u00b1{number(scale, 2)} grey levels" if scale else "zero everywhere"
     return f"Decoded minus input: {size}."
+
+
+def trace_check(depths: int, exact: bool, error: float) -> str:
+    outcome = "gives every stored value of the input" if exact else "does not give every stored value of the input"
+    return f"Decoding from each of {depths} depths of the network {outcome}; the largest error before rounding is {number(error, 2)} grey levels."
+
+
+def trace_condition(name: str, condition: float) -> str:
+    return f"The layer with the largest condition number at this image is {name}: {number(condition)}."
+
+
+STAGES_READING = "What each stage holds, decoded alone with all others at zero: the coarsest decides, the finer ones keep what the answer does not use."
+
+
+def stage_note(values: int, total: int, energy: float, explained: float, decides: bool) -> str:
+    head = "What decides: " if decides else ""
+    with_coarser = "" if decides else "with all coarser ones "
+    what = f"{with_coarser}it accounts for {percent(explained)} of the image's contrast"
+    return f"{head}{values:,} of {total:,} numbers, {percent(energy)} of the features' squared length; {what}."
+
+
+def stage_alt(name: str) -> str:
+    return f"The image decoded from {name} alone."
+
+
+TRACE_NONE = "The decoding from every depth was not made for this image."
+
+
+def nearest_sentence(labels: tuple[str, ...], called: str, chance: float) -> str:
+    listed = ", ".join(f"{count} {name}" for name, count in Counter(labels).most_common())
+    return f"The {len(labels)} training cases nearest by what decides are labelled: {listed}. Drawn by chance, {percent(chance)} would be {called}."
+
+
+def nearest_distance(nearest: float, typical: tuple[float, float], valid: bool) -> str:
+    found = f"The nearest lies at {number(nearest)} standard deviations; for validation images this is {number(typical[0])} in the median"
+    if valid:
+        return f"{found} and up to {number(typical[1])} for 95\u00a0% of them."
+    return f"{found} and above {number(typical[1])} for only 5\u00a0% of them: no training case is near enough to be called similar."
+
+
+def nearest_note(recovered: float) -> str:
+    return f"No image of a patient is kept: from the numbers kept of each case, at most {percent(recovered)} of the pixels' variance can be recovered."
+
+
+NEAREST_NONE = "No similar cases are named: the model comes without an index of its training cases."
+
+
+def controls_reading(target: str, flipping: tuple[str, ...], count: int) -> str:
+    if not flipping:
+        return f"None of {counted(count, ('other change', 'other changes'))} of the same size makes the answer {target}."
+    listed = ", ".join(flipping)
+    return f"Of {counted(count, ('other change', 'other changes'))} of the same size, {listed} also make the answer {target}: that much any such change can do."
+
+
+LIKENESS_READING = "The same maps by networks that cannot know the answer. Near 1, a map does not depend on what it claims to explain."
+CONTROLS_NONE = "No controls were run for this image."
+SUBGROUPS_UNKNOWN = "The model card gives no performance by subgroup (sex, age, device, site); none is known."

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from medinv.report.strings.labels import FAILED, IMAGES, OUT_OF_SCOPE, SKIPPED
-from medinv.report.strings.numbers import counted, number, percent
+from medinv.report.strings.labels import FAILED, IMAGES, OUT_OF_SCOPE, SKIPPED, TEST_IMAGES
+from medinv.report.strings.numbers import counted, edges, number, percent, signed
 
 
 def headline(status: str, label: str | None) -> str:
@@ -29,6 +29,42 @@ def verdict(label: str, positive_class: str, positive: float, threshold: float |
     return f"The model calls {what} {label}. The calibrated probability of {positive_class} is {percent(positive)}{side}."
 
 
+def uncertain(low: float, high: float) -> str:
+    return f"95\u00a0% interval {percent(low)} to {percent(high)}"
+
+
+def uncertain_reading(images: int, patients: int) -> str:
+    return (
+        "The interval says how far the probability moves when the calibration is fitted again on other patients "
+        f"(from {counted(images, IMAGES)} of {patients:,} patients); it does not cover images of another kind."
+    )
+
+
+UNCERTAINTY_UNKNOWN = "The model card gives no interval for this probability."
+UNCERTAINTY_SEVERAL = "No interval is given: several images decided, and calibration was measured on single images."
+
+
+def observed_share(name: str, between: tuple[float, float], share: tuple[float, float, float], images: int) -> str:
+    """share: its value and its bounds."""
+    value, low, high = share
+    return (
+        f"Of {counted(images, TEST_IMAGES)} with a probability from {edges(*between)}, {round(value * images):,} "
+        f"({percent(value)}; 95\u00a0% interval {percent(low)} to {percent(high)}) had the label {name}."
+    )
+
+
+OBSERVED_NONE = "No test image had a probability like this one."
+OBSERVED_DIFFERS = "That is not what the probability says: read it with caution."
+
+
+def highest_of(images: int) -> str:
+    return f"The probability is that of one of {counted(images, IMAGES)} in scope; calibration was measured image by image, not for the highest of several."
+
+
+def aggregation(rule: str) -> str:
+    return f"How images decide: {rule}."
+
+
 def operating_point(positive_class: str, threshold: float, chosen_on: str) -> str:
     return f"It answers {positive_class} from {percent(threshold)} up. This threshold was chosen on {chosen_on}."
 
@@ -38,9 +74,10 @@ def operating_figures(sensitivity: str | None, specificity: str | None) -> str:
     return f"At this threshold the model card gives {' and '.join(parts)}, with 95 % intervals." if parts else ""
 
 
-def bar_alt(positive_class: str, positive: float, threshold: float | None) -> str:
+def bar_alt(positive_class: str, positive: float, threshold: float | None, bounds: tuple[float, float] | None) -> str:
+    between = f", {uncertain(*bounds)}" if bounds else ""
     point = "" if threshold is None else f"; the operating point is drawn at {percent(threshold)}"
-    return f"Bar from 0 to 100 %: calibrated probability of {positive_class} {percent(positive)}{point}."
+    return f"Bar from 0 to 100 %: calibrated probability of {positive_class} {percent(positive)}{between}{point}."
 
 
 def scope_sentence(in_scope: bool, score: float | None, threshold: float | None) -> str:
@@ -71,6 +108,10 @@ def images_shown(shown: int, total: int, in_scope: bool) -> str:
 
 def label_contradicts(label: str | None, positive: float, threshold: float) -> str:
     return f"The label ({label}) and the operating point disagree: probability {percent(positive)}, threshold {percent(threshold)}."
+
+
+def logit_contradicts(number_: int, logit: float, positive: float) -> str:
+    return f"Image {number_}: the log-odds explained ({signed(logit)}) are not those of the probability reported ({percent(positive)})."
 
 
 def hash_contradicts(used: str, carded: str) -> str:
