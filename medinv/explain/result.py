@@ -123,6 +123,17 @@ class LayerEvidence:
 
 
 @dataclass(frozen=True)
+class LocalEvidence:
+    """Where the decision comes from, against what is usual in images of the negative class: locations.sum() + bias = logit, exactly."""
+
+    locations: np.ndarray  # (*size) log-odds of the positive class, a pixel; no finer than the depths that it was taken at
+    depths: tuple[str, ...]  # whose mean it is
+    bias: float  # log-odds of what is usual there, through this image's gates
+    logit: float  # log-odds that the network computes
+    residual: float  # |locations.sum() + bias - logit|
+
+
+@dataclass(frozen=True)
 class HeadView:
     """What the head looks at: the features without their part along its direction, decoded.
 

@@ -1,4 +1,4 @@
-"""An index of training cases beside a model: a few numbers a case, from which no image can be decoded, and a label.
+"""What a model keeps of its training images for explanations: a few numbers a case, from which no image can be decoded, its label, and averages over many.
 
 The features of an invertible network *are* the image, so that an index of features would ship every patient. This one holds a projection to a few
 axes; how much of the image they give away is measured and stands in the file. `cases.safetensors` holds the tensors, `cases.json` what binds them to the weights.
@@ -21,6 +21,7 @@ from medinv.errors import IntegrityError, ModelNotFoundError, OutputError
 from medinv.models.store import locate
 
 CASES, FACTS = "cases.safetensors", "cases.json"
+USUAL = "usual: "  # before the name of a depth
 
 
 class CaseFacts(BaseModel):
@@ -46,13 +47,19 @@ class CaseFacts(BaseModel):
 
 @dataclass(frozen=True)
 class CaseIndex:
-    """axes (K, values of the coarse features), scale (K,), offset (K,), points (n, K), labels (n,): a point is (axes . c - offset) / scale."""
+    """axes (K, values of the coarse features), scale (K,), offset (K,), points (n, K), labels (n,): a point is (axes . c - offset) / scale.
+
+    class_means (classes, C, *size): the mean training image of each class, grey levels. usual: by the name of a depth of the trunk, the mean of what stands
+    there over training images of the negative class, (C_d, *size_d).
+    """
 
     axes: Tensor
     offset: Tensor
     scale: Tensor
     points: Tensor
     labels: Tensor
+    class_means: Tensor
+    usual: dict[str, Tensor]
     facts: CaseFacts
 
     def project(self, coarse: Tensor) -> Tensor:
@@ -74,7 +81,9 @@ def load_cases(name_or_path: str | Path) -> CaseIndex:
         raise IntegrityError(f"this index of cases cannot be read: {str(error).splitlines()[0]}; make it anew", path=folder) from error
     if hashlib.sha256(data).hexdigest() != facts.cases_sha256 or card["weights_sha256"] != facts.weights_sha256:
         raise IntegrityError("the index of cases, its facts and the weights do not belong together; make it anew with pipelines/case_index.py", path=folder)
-    return CaseIndex(**{name: t.float() if t.is_floating_point() else t.long() for name, t in tensors.items()}, facts=facts)
+    tensors = {name: t.float() if t.is_floating_point() else t.long() for name, t in tensors.items()}
+    usual = {name.removeprefix(USUAL): tensors.pop(name) for name in sorted(tensors) if name.startswith(USUAL)}
+    return CaseIndex(**tensors, usual=usual, facts=facts)
 
 
 def save_cases(folder: Path, tensors: dict[str, Tensor], facts: CaseFacts) -> None:

@@ -1,0 +1,88 @@
+"""Where the evidence lies: the same exact sum, against what is usual at that place and at a depth where little cancels.
+
+At the pixels nearly all of the evidence cancels, and a constant grey image is a poor ground to compare with. Half-way up the trunk, against the mean of what
+stands there over training images of the negative class, what remains is what is unusual about this image and counts.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from medinv.errors import ConfigError
+from medinv.explain.affine import freeze
+from medinv.explain.result import LocalEvidence
+from medinv.explain.walk import Explainable, decision, run, steps
+
+
+def local_evidence(model: Explainable, x: Tensor, usual: Mapping[str, Tensor]) -> LocalEvidence:
+    """The calibrated log-odds of one image `x` (1, C, *size) as an exact sum over places.
+
+    usual: by the name of a depth (see `walk.steps`), the mean state (C_d, *size_d) there. With u_d the state of the image, m_d the usual one and A_d, b_d the
+    affine map from there to the log-odds with gates frozen at the image, logit = sum A_d (u_d - m_d) + b_d for each d, and so for their mean over d. Terms of a
+    depth are summed over channels and spread over the pixels around their place, by the adjoint of averaging, which keeps the sum.
+    Raises ConfigError for a depth that the trunk does not have.
+    """
+    maps, bias, logit = local_terms(model, x, usual)
+    residual = abs(maps.sum().item() + bias.item() - logit.item())
+    return LocalEvidence(maps[0].cpu().numpy(), tuple(usual), bias.item(), logit.item(), residual)
+
+
+def local_terms(model: Explainable, x: Tensor, usual: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """The maps (N, *size), biases (N,) and logits (N,) of images x (N, C, *size)."""
+    path = steps(model.trunk)
+    missing = set(usual) - {step.name for step in path}
+    if missing or not usual:
+        raise ConfigError(f"local evidence: expected names of depths of this trunk, got {', '.join(sorted(missing)) or 'none'}; take them from medinv.explain.walk.steps")
+    with torch.no_grad():
+        states = [state.here for state in run(path, x)]
+        grounds: dict[str, Tensor] = {}
+    nodes: dict[str, Tensor] = {}
+    main: Tensor | None = None  # the path from the first depth, whose gradient gives the slope at every later one
+    for step, before, here in zip(path, [x, *states], states):
+        if main is not None:
+            with torch.no_grad():
+                frozen = freeze(step.layer, before)
+                grounds = {name: _kept(frozen(ground), step.kept) for name, ground in grounds.items()}
+            main = _kept(frozen(main), step.kept)
+        if step.name in usual:
+            ground = usual[step.name].to(x).expand_as(here)
+            grounds[step.name] = ground
+            main = ground.clone().requires_grad_() if main is None else main
+            nodes[step.name] = main
+    slopes = torch.autograd.grad(decision(model, main).sum(), list(nodes.values()))
+    by_name = {step.name: state for step, state in zip(path, states)}
+    maps = [_spread((slope * (by_name[name] - usual[name].to(x))).sum(1), x.shape[2:]) for name, slope in zip(nodes, slopes)]
+    with torch.no_grad():
+        bias = torch.stack([decision(model, ground) for ground in grounds.values()]).mean(0)
+        return torch.stack(maps).mean(0), bias, decision(model, states[-1])
+
+
+@torch.no_grad()
+def usual_states(model: Explainable, batches: Iterable[Tensor], names: tuple[str, ...]) -> dict[str, Tensor]:
+    """The mean of what stands at the depths `names` over batches of images (N, C, *size)."""
+    path, sums, count = steps(model.trunk), dict.fromkeys(names, 0.0), 0
+    for x in batches:
+        count += len(x)
+        for step, state in zip(path, run(path, x)):
+            if step.name in sums:
+                sums[step.name] = sums[step.name] + state.here.sum(0)
+    return {name: total / count for name, total in sums.items()}
+
+
+def _kept(x: Tensor, kept: int | None) -> Tensor:
+    return x if kept is None else x[:, :kept]
+
+
+def _spread(terms: Tensor, size: torch.Size) -> Tensor:
+    """(N, *coarse) to (N, *size) with the sum kept: the adjoint of averages over overlapping regions."""
+    factor = size[-1] // terms.shape[-1]
+    if factor == 1:
+        return terms
+    flat = len(size) == 2
+    average, adaptive = (F.avg_pool2d, F.adaptive_avg_pool2d) if flat else (F.avg_pool3d, F.adaptive_avg_pool3d)
+    image = terms.new_zeros(len(terms), 1, *size, requires_grad=True)
+    width = 2 * (factor // 2) + 1
+    pooled = adaptive(average(image, width, 1, factor // 2, count_include_pad=False), terms.shape[1:])
+    return torch.autograd.grad(pooled, image, terms[:, None])[0][:, 0]
