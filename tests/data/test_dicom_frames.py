@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -167,3 +168,9 @@ def test_what_has_no_grey_conversion_is_left_out_by_name(tmp_path: Path) -> None
         assert skipped.code == "colour" and photometric in skipped.message
     (skipped,) = index([write(tmp_path / "x.dcm", PhotometricInterpretation="MONOCHROME2", SamplesPerPixel=3)]).skipped
     assert "3 samples" in skipped.message
+
+
+def test_a_nifti_volume_is_not_taken_for_frames(tmp_path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6), np.int16), np.eye(4)), tmp_path / "x.nii")
+    with pytest.raises(PixelDataError, match="NIfTI"):
+        read_pixels(one(tmp_path / "x.nii"))

@@ -61,6 +61,7 @@ def read_pixels(instance: Instance, frame: int = 0) -> Pixels:
     padding, inversion for MONOCHROME1 or an inverse presentation LUT, padding darkest. Functional groups of the frame go before those that
     all frames share. Raises PixelDataError (truncated or undecodable data, no such frame) and what `open_dataset` raises.
     """
+    _check_dicom(instance)
     if not 0 <= frame < instance.frames:
         raise PixelDataError(f"frame {frame} was asked for, the image has {instance.frames}, from 0", path=instance.source)
     dataset = open_dataset(instance)
@@ -69,10 +70,16 @@ def read_pixels(instance: Instance, frame: int = 0) -> Pixels:
 
 def read_frames(instance: Instance) -> Iterator[Pixels]:
     """Every frame of an image in order, as `read_pixels` gives them; the file is read once, each frame is decoded when its turn comes."""
+    _check_dicom(instance)
     dataset = open_dataset(instance)
     headers = FrameHeaders(Fields(dataset))
     for frame in range(instance.frames):
         yield _frame(dataset, headers, instance, frame)
+
+
+def _check_dicom(instance: Instance) -> None:
+    if instance.format != "dicom":
+        raise PixelDataError("a NIfTI volume has no frames: read it whole, with medinv.data.nifti.read_nifti", path=instance.source)
 
 
 def _frame(dataset: pydicom.Dataset, headers: FrameHeaders, instance: Instance, frame: int) -> Pixels:
