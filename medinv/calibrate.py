@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
@@ -18,19 +19,24 @@ LOG_ODDS = tuple(float(value) for value in range(-15, 16))  # where the interval
 
 @torch.no_grad()
 def in_batches(function, model: nn.Module, images: np.ndarray, *, batch: int = 16) -> Tensor:
-    """`function(x)` for stored images (N, 1, H, W) uint8 in the model's own arithmetic, joined over batches."""
+    """`function(x)` for stored images (N, C, *size) uint8 in the model's own arithmetic, joined over batches."""
     dtype = next(model.parameters()).dtype
     return torch.cat([function(torch.from_numpy(images[i : i + batch]).to(dtype)) for i in range(0, len(images), batch)])
 
 
 @torch.no_grad()
 def calibrate(model: Calibrated, data: LabelledImages) -> None:
-    """Fit the buffers of a two-class network; test images serve for nothing.
+    """Fit the buffers of a network; test images serve for nothing.
+
+    More than two classes: one temperature, by the likelihood of validation images (Guo et al. 2017, 1706.04599), and no operating point. Two classes:
 
     Probability: logistic regression of the validation labels on the log-odds (Platt 1999). Operating point: Youden's, on validation images. Typical
     log-odds: medians of training images. Scope: the Mahalanobis distance of the likelihood's terms from their mean on training images, so that images *more*
     likely than any radiograph count as foreign too (typicality, Nalisnick et al. 2019, 1906.02994); its bound is the 99th percentile of validation images.
     """
+    if len(model.classes) > 2:
+        model.temperature_inverse.fill_(_inverse_temperature(in_batches(model.logits, model, data.validation.images), data.validation.labels))
+        return
     odds, terms = _read(model, data.validation.images)
     slope, intercept = _fit(odds.numpy(), data.validation.labels)
     model.temperature_inverse.fill_(slope)
@@ -42,6 +48,16 @@ def calibrate(model: Calibrated, data: LabelledImages) -> None:
         labels = torch.from_numpy(data.train.labels)
         model.typical_odds.copy_(torch.stack([training_odds[labels == k].median() for k in (0, 1)]))
         _fit_scope(model, training_terms, terms)
+
+
+def _inverse_temperature(logits: Tensor, labels: np.ndarray) -> float:
+    """The factor on logits (N, K) that makes the labels likeliest."""
+    scores, targets = logits.double(), torch.from_numpy(labels)
+
+    def loss(log_factor: float) -> float:
+        return torch.nn.functional.cross_entropy(math.exp(log_factor) * scores, targets).item()
+
+    return math.exp(minimize_scalar(loss, bounds=(-7.0, 7.0), method="bounded").x)
 
 
 def _fit(odds: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

@@ -9,19 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from medinv.config import Config
 from medinv.data.labelled import LabelledImages, Part
-from medinv.evaluate import Estimate, metrics, observed, proportion
-from medinv.layers import Haar, InvertibleConv2d
+from medinv.evaluate import Estimate, class_metrics, metrics, observed, proportion
+from medinv.layers import InvertibleConv2d, InvertibleConv3d
 from medinv.calibrate import SCOPE_QUANTILE, calibrate, fit_interval, in_batches
 from medinv.models.calibrated import Calibrated
 from medinv.models.classifier import Classifier
+from medinv.models.pooled import PooledClassifier
 from medinv.models.store import Calibration, Card, Exactness, FitInterval, Interval, ObservedShare, OperatingPoint, Scope, save, serialise
 from medinv.train import Trained
 
 CHOSEN_ON = "validation images"
 INTAKE = "lossy: display grey levels, squashed to a square by area averages, rounded to 8 bits"
+AS_STORED = "images of the data set as they are stored, 8 bits"
 
 
 def publish(folder: Path, trained: Trained, config: Config, data: LabelledImages, *, command: str, foreign: Mapping[str, np.ndarray]) -> Card:
@@ -38,18 +41,23 @@ def publish(folder: Path, trained: Trained, config: Config, data: LabelledImages
 
 
 def measure(model: Calibrated, part: Part) -> dict[str, Estimate]:
-    """AUC, accuracy, sensitivity, specificity, Brier score and calibration error of a part, with 95 % intervals over patients."""
-    probabilities = in_batches(model.probabilities, model, part.images)[:, 1].numpy()
-    return metrics(part.labels, probabilities, part.patients, model.threshold)
+    """AUC, accuracy, sensitivity, specificity, Brier score and calibration error of a part, with 95 % intervals over patients.
+
+    More than two classes: accuracy, macro AUC, Brier score and calibration error, with intervals over images.
+    """
+    probabilities = in_batches(model.probabilities, model, part.images).numpy()
+    if len(model.classes) > 2:
+        return class_metrics(part.labels, probabilities)
+    return metrics(part.labels, probabilities[:, 1], part.patients, model.threshold)
 
 
 @torch.no_grad()
-def exactness(model: Classifier, images: np.ndarray) -> Exactness:
-    """Round trip of stored images (N, 1, H, W) uint8 through the features in float64 and in float32. Leaves the model in float64."""
+def exactness(model: Classifier | PooledClassifier, images: np.ndarray) -> Exactness:
+    """Round trip of stored images (N, C, *size) uint8 through the features in float64 and in float32. Leaves the model in float64."""
     found = {}
     for dtype in (torch.float32, torch.float64):
         model.to(dtype)
-        error = in_batches(lambda x: (model.invert(model.features(x)) - x).abs().flatten(1).max(1).values, model, images)
+        error = in_batches(lambda x: (model.invert(model.features(x)) - x).abs().flatten(1).max(1).values, model, images, batch=64)
         found[dtype] = ((error < 0.5).double().mean().item(), error.max().item())
     double, single = found[torch.float64], found[torch.float32]
     return Exactness(
@@ -67,15 +75,16 @@ def calibration_uncertainty(model: Calibrated, data: LabelledImages) -> dict:
     }
 
 
-def condition_numbers(model: Classifier) -> list[float]:
+@torch.no_grad()
+def condition_numbers(model: Classifier | PooledClassifier) -> list[float]:
     """The condition number of every inverted convolution at the resolution where it works, in order."""
-    numbers, size = [], model.image_shape[1]
-    for layer in (layer for level in model.levels.levels for layer in level):
-        if isinstance(layer, Haar):
-            size //= 2
-        elif isinstance(layer, InvertibleConv2d):
-            numbers.append(layer.condition_number(torch.zeros(1, layer.channels, size, size)).item())
-    return numbers
+    met: list[tuple[InvertibleConv2d | InvertibleConv3d, Tensor]] = []
+    convolutions = [layer for layer in model.trunk.modules() if isinstance(layer, InvertibleConv2d | InvertibleConv3d)]
+    hooks = [layer.register_forward_pre_hook(lambda layer, given: met.append((layer, given[0]))) for layer in convolutions]
+    model.features(next(model.parameters()).new_zeros(1, *model.image_shape))
+    for hook in hooks:
+        hook.remove()
+    return [layer.condition_number(x).item() for layer, x in met]
 
 
 def flagged(model: Classifier, images: np.ndarray) -> Estimate:
@@ -86,7 +95,7 @@ def flagged(model: Classifier, images: np.ndarray) -> Estimate:
 
 def _card(model: Calibrated, trained: Trained, config: Config, data: LabelledImages, foreign: Mapping[str, np.ndarray], facts: dict) -> Card:
     measured = {name: _interval(estimate) for name, estimate in measure(model, data.test).items()}
-    invertible = isinstance(model, Classifier)
+    two, invertible = len(model.classes) == 2, isinstance(model, Classifier | PooledClassifier)
     texts = config.card.model_dump(exclude={"modalities", "body_parts"})
     return Card(
         name=config.name,
@@ -95,21 +104,19 @@ def _card(model: Calibrated, trained: Trained, config: Config, data: LabelledIma
         **texts,
         splits={"training": len(data.train), "validation": len(data.validation), "test": len(data.test)},
         metrics=measured,
-        operating_point=OperatingPoint(
-            threshold=model.threshold, chosen_on=f"{CHOSEN_ON} (Youden)", sensitivity=measured["sensitivity"], specificity=measured["specificity"]
-        ),
+        operating_point=_operating_point(model, measured) if two else None,
         calibration=Calibration(
             fitted_on=CHOSEN_ON,
             temperature_inverse=model.temperature_inverse.item(),
             prior=tuple(model.prior.tolist()),
             brier=measured["brier"],
             calibration_error=measured["calibration_error"],
-            **calibration_uncertainty(model, data),
+            **(calibration_uncertainty(model, data) if two else {}),
         ),
-        scope=_scope(model, config, data, foreign) if invertible else None,
+        scope=_scope(model, config, data, foreign) if isinstance(model, Classifier) else None,
         exactness=exactness(model, data.test.images) if invertible else None,
         largest_condition_number=max(condition_numbers(model)) if invertible else None,
-        intake=INTAKE,
+        intake=INTAKE if config.data.set in ("chest-xray", "phantoms") else AS_STORED,
         config=config,
         config_sha256=config.sha256(),
         data_sha256=data.sha256(),
@@ -122,6 +129,11 @@ def _card(model: Calibrated, trained: Trained, config: Config, data: LabelledIma
         versions={"python": platform.python_version(), **{name: version(name) for name in ("torch", "monai", "numpy")}},
         **facts,
     )
+
+
+def _operating_point(model: Calibrated, measured: Mapping[str, Interval]) -> OperatingPoint:
+    chosen = f"{CHOSEN_ON} (Youden)"
+    return OperatingPoint(threshold=model.threshold, chosen_on=chosen, sensitivity=measured["sensitivity"], specificity=measured["specificity"])
 
 
 def _scope(model: Classifier, config: Config, data: LabelledImages, foreign: Mapping[str, np.ndarray]) -> Scope:

@@ -19,6 +19,9 @@ from medinv.data.labelled import LabelledImages, Part
 from medinv.errors import ModelError
 from medinv.models.build import build
 from medinv.models.classifier import Classifier
+from medinv.models.penalty import towards_isometry
+from medinv.models.pooled import PooledClassifier
+from medinv.muon import Muon
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,15 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
         first = np.random.default_rng(config.seed).permutation(len(data.train))[: 4 * recipe.batch]
         with torch.no_grad():
             model.trunk.initialise(_dequantised(torch.from_numpy(data.train.images[first]).float().to(device)))
+    elif isinstance(model, PooledClassifier):
+        with torch.no_grad():
+            model.trunk.initialise(torch.from_numpy(data.train.images[: recipe.batch]).float().to(device))
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
-    optimiser = torch.optim.AdamW(_groups(model, recipe.weight_decay), lr=recipe.learning_rate, betas=(0.9, 0.99))
+    optimisers = make_optimisers(model, recipe)
     steps = len(data.train) // recipe.batch
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_cosine(recipe.warmup * steps, recipe.epochs * steps))
-    parts = {"model": model, "average": average, "optimiser": optimiser, "schedule": schedule}
+    factor = _warm(recipe, steps)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimiser, factor) for optimiser in optimisers]
+    parts = {"model": model, "average": average, **_named("optimiser", optimisers), **_named("schedule", schedules)}
     epochs = _resume(checkpoint, parts, config)
 
     for number in range(len(epochs), recipe.epochs):
@@ -78,14 +85,18 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
             labels = torch.from_numpy(data.train.labels[batch]).to(device)
             if recipe.noise:
                 images = images + recipe.noise * torch.randn_like(images)
-            loss, cross_entropy, bits = _objective(model, images, labels, weight)
-            optimiser.zero_grad(set_to_none=True)
+            with torch.autocast(device.partition(":")[0], dtype=torch.bfloat16, enabled=recipe.bfloat16):
+                loss, cross_entropy, bits = _objective(model, images, labels, weight, recipe.label_smoothing)
+            model.zero_grad(set_to_none=True)
             loss.backward()
             norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             if not torch.isfinite(norm):
                 raise ModelError(f"the loss of epoch {number + 1} is not finite; lower train.learning_rate or model.clamp", stage="train")
-            optimiser.step()
-            schedule.step()
+            for optimiser, schedule in zip(optimisers, schedules):
+                optimiser.step()
+                schedule.step()
+            if recipe.orthogonality:
+                towards_isometry(model, recipe.orthogonality * max(0.1, factor(number * steps + step)))
             average.update_parameters(model)
             losses.append((cross_entropy, bits))
         mean_ce, mean_bits = np.mean(losses, axis=0)
@@ -112,10 +123,10 @@ def _order(part: Part, generator: np.random.Generator, whole_patients: bool) -> 
     return np.argsort(generator.permutation(len(patients))[member_of], kind="stable")
 
 
-def _objective(model: nn.Module, images: Tensor, labels: Tensor, weight: float) -> tuple[Tensor, float, float]:
+def _objective(model: nn.Module, images: Tensor, labels: Tensor, weight: float, smoothing: float) -> tuple[Tensor, float, float]:
     """The loss, and for the record the cross-entropy and the bits a pixel."""
     if not isinstance(model, Classifier):
-        cross_entropy = F.cross_entropy(model.logits(images), labels)
+        cross_entropy = F.cross_entropy(model.logits(images).float(), labels, label_smoothing=smoothing)
         return cross_entropy, cross_entropy.item(), 0.0
     reading = model.read(_dequantised(images))
     nll = -reading.log_likelihoods.gather(1, labels[:, None]).mean() / images[0].numel()
@@ -128,19 +139,39 @@ def _dequantised(images: Tensor) -> Tensor:
     return images + torch.rand_like(images) - 0.5
 
 
+def make_optimisers(model: nn.Module, recipe: TrainConfig) -> list[torch.optim.Optimizer]:
+    """AdamW for all; or Muon for the kernels, and SGD for the head and the rest at rates that served every network tried."""
+    if recipe.optimiser == "adamw":
+        return [torch.optim.AdamW(_groups(model, recipe.weight_decay), lr=recipe.learning_rate, betas=(0.9, 0.99))]
+    kernels = [parameter for parameter in model.parameters() if parameter.ndim > 2]
+    head = list(model.head.parameters())
+    taken = {id(parameter) for parameter in (*kernels, *head)}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in taken]
+    groups = [{"params": rest, "lr": 0.05}, {"params": head, "lr": 0.3}]
+    return [Muon(kernels, recipe.learning_rate, rescale=not recipe.orthogonality), torch.optim.SGD(groups, momentum=0.85, nesterov=True)]
+
+
 def _groups(model: nn.Module, weight_decay: float) -> list[dict]:
     """Decay the kernels of ordinary networks only: inverted kernels, class means, scales and biases keep their size."""
     free, decayed = [], []
     for name, parameter in model.named_parameters():
-        ordinary = not isinstance(model, Classifier) or ".net." in name
+        ordinary = not isinstance(model, Classifier | PooledClassifier) or ".net." in name
         (decayed if ordinary and parameter.ndim > 1 else free).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 
-def _warm_cosine(warmup: int, total: int) -> Callable[[int], float]:
+def _named(name: str, parts: list) -> dict:
+    return {f"{name}{i or ''}": part for i, part in enumerate(parts)}
+
+
+def _warm(recipe: TrainConfig, steps: int) -> Callable[[int], float]:
+    """The factor on the learning rate at a step: a linear warm-up, then half a cosine or a straight line down."""
+    warmup, total = recipe.warmup * steps, recipe.epochs * steps
+
     def factor(step: int) -> float:
-        cosine = (1 + math.cos(math.pi * max(0, step - warmup) / max(1, total - warmup))) / 2
-        return min(1.0, (step + 1) / max(1, warmup)) * (cosine + 0.005)
+        gone = max(0, step - warmup) / max(1, total - warmup)
+        fall = 1 - gone if recipe.schedule == "linear" else (1 + math.cos(math.pi * gone)) / 2
+        return min(1.0, (step + 1) / max(1, warmup)) * (fall + 0.005)
 
     return factor
 

@@ -13,16 +13,18 @@ ALLOWED = {
     "errors": set(),
     "config": set(),
     "layers": set(),
+    "muon": set(),
     "evaluate": set(),
     "models": {"config", "layers"},
     "data": {"config", "layers"},
-    "train": {"config", "data", "models"},
+    "train": {"config", "data", "models", "muon"},
     "calibrate": {"data", "evaluate", "models"},
     "publish": {"calibrate", "config", "data", "models", "layers", "evaluate", "train"},
     "explain": {"layers", "models"},
     "report": {"explain"},
     "batch": {"data", "models", "layers", "explain", "report"},
-    "cli": {"config", "data", "models", "layers", "evaluate", "train", "publish", "explain", "report", "batch"},
+    "net": {"batch", "data", "models"},
+    "cli": {"config", "data", "models", "layers", "evaluate", "train", "publish", "explain", "report", "batch", "net"},
 }
 
 

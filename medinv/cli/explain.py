@@ -25,6 +25,7 @@ def explain(
     from medinv.models.store import load
 
     loaded = load(model)
+    loaded.card.check_takes_studies()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -14,6 +14,7 @@ def models(name: Annotated[str | None, typer.Argument(help="Print this model's c
         return
     for each in shipped():
         card = read_card(each)
-        auc = card.metrics["auc"]
-        typer.echo(f"{each:18} {card.title}; test AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})")
+        name, measure = ("AUC", "auc") if len(card.classes) == 2 else ("accuracy", "accuracy")
+        found = card.metrics[measure]
+        typer.echo(f"{each:18} {card.title}; test {name} {found.value:.3f} ({found.low:.3f} to {found.high:.3f})")
     typer.echo("Research use, not for diagnosis.")

@@ -39,7 +39,8 @@ def train(
 
     trained = run(recipe, data, device=device, checkpoint=folder / "checkpoint.pt", report=report)
     command = " ".join(["medinv train", config.as_posix(), *(f"--set {override}" for override in overrides)])
-    card = publish(folder, trained, recipe, data, command=command, foreign=foreign_images(data.test, recipe.data.path_variable))
+    foreign = foreign_images(data.test, recipe.data.path_variable) if recipe.model.kind == "invertible" else {}
+    card = publish(folder, trained, recipe, data, command=command, foreign=foreign)
     for name, interval in card.metrics.items():
         typer.echo(f"{name:18} {interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})")
     if card.exactness:

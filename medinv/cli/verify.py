@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from medinv.models.classifier import Classifier
+    from medinv.models.pooled import PooledClassifier
 
 
 def verify(
@@ -20,8 +21,8 @@ def verify(
     from medinv.models.store import load
 
     loaded = load(model)
-    if loaded.card.scope is None:
-        raise ConfigError(f"{loaded.card.name} is an ordinary network: it cannot run backwards; choose an invertible model")
+    if inputs or not loaded.card.invertible:
+        loaded.card.check_takes_studies()
     if lossless and not inputs:
         raise ConfigError("--lossless certifies DICOM files: name files, folders or zips (the model's test images are 8-bit thumbnails)")
     typer.echo(f"model             {loaded.card.name}, weights SHA-256 {loaded.card.weights_sha256}")
@@ -30,7 +31,7 @@ def verify(
     raise typer.Exit(0 if verdict else 1)
 
 
-def _pixels_return(loaded: "Classifier", inputs: Sequence[Path] | None) -> bool:
+def _pixels_return(loaded: "Classifier | PooledClassifier", inputs: Sequence[Path] | None) -> bool:
     """The certificate on network inputs, of 8 bits."""
     import numpy as np
 
@@ -41,7 +42,8 @@ def _pixels_return(loaded: "Classifier", inputs: Sequence[Path] | None) -> bool:
     size = loaded.image_shape[1]
     images = np.stack([x for _, x in network_inputs(inputs, size)]) if inputs else load_images(loaded.card.config.data).test.images
     found, numbers = exactness(loaded, images), condition_numbers(loaded)
-    typer.echo(f"images            {found.images}, {found.bits} bits, {size} x {size}: {'given' if inputs else 'test set'}")
+    sides = " x ".join(map(str, loaded.image_shape[1:]))
+    typer.echo(f"images            {found.images}, {found.bits} bits, {sides}: {'given' if inputs else 'test set'}")
     typer.echo(f"exact, float64    {found.share_float64:.2%}, largest error {found.max_abs_error_float64:.2e} grey levels")
     typer.echo(f"exact, float32    {found.share_float32:.2%}, largest error {found.max_abs_error_float32:.2e} grey levels")
     typer.echo(f"condition numbers {min(numbers):.2f} to {max(numbers):.2f} over {len(numbers)} inverted convolutions")

@@ -6,14 +6,21 @@ from torch import nn
 from medinv.config import Config, ModelConfig
 from medinv.layers import ActNorm, AffineCoupling, Chain, FrozenNorm, Haar, Invertible, InvertibleConv2d, Multiscale
 from medinv.models.classifier import Classifier
-from medinv.models.twins import Twin
+from medinv.models.calibrated import Calibrated
+from medinv.models.pooled import PooledClassifier
+from medinv.models.trunk import image_trunk
+from medinv.models.twins import PooledTwin, Twin
 
 
-def build(config: Config) -> Classifier | Twin:
+def build(config: Config) -> Calibrated:
     """The untrained network of a configuration; weights drawn from torch's global generator."""
-    model = config.model
+    model, size = config.model, config.data.size
     if model.kind == "twin":
         return Twin(model.mean, model.std, model.depths, model.hidden, model.classes)
+    if model.kind == "pooled":
+        return PooledClassifier(image_trunk(model), (model.channels, size, size), model.hidden[-1], model.classes)
+    if model.kind == "pooled-twin":
+        return PooledTwin(model)
     return _classifier(config)
 
 

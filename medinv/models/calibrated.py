@@ -1,4 +1,4 @@
-"""What every two-class network here shares: logits, and the calibration that turns them into probabilities."""
+"""What every network here shares: logits, and the calibration that turns them into probabilities."""
 
 import math
 from abc import ABC, abstractmethod
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class Calibrated(nn.Module, ABC):
     """Class probabilities are softmax(temperature_inverse * logits + prior).
 
-    The buffers are fitted on validation images (see `calibrate`): temperature, prior, and `decision_logit`, the calibrated log-odds of the positive class
-    (the second) from which it is called.
+    The buffers are fitted on validation images (see `calibrate`): temperature, prior, and, of two classes, `decision_logit`, the calibrated log-odds of the
+    positive class (the second) from which it is called.
     """
 
     def __init__(self, classes: tuple[str, ...]):

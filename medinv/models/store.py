@@ -16,7 +16,7 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from medinv.config import Config, Rules, Selection
-from medinv.errors import IntegrityError, ModelNotFoundError, OutputError
+from medinv.errors import ConfigError, IntegrityError, ModelNotFoundError, OutputError
 from medinv.models.build import build
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -112,7 +112,7 @@ class Card(_Frozen):
     data_licence: str
     splits: dict[str, int]
     metrics: dict[str, Interval]
-    operating_point: OperatingPoint
+    operating_point: OperatingPoint | None  # of two-class models
     calibration: Calibration
     scope: Scope | None
     selection: Selection | None = None  # None: its defaults
@@ -134,6 +134,18 @@ class Card(_Frozen):
     seconds: float
     versions: dict[str, str]
     disclaimer: str = DISCLAIMER
+
+    @property
+    def invertible(self) -> bool:
+        return self.exactness is not None
+
+    def check_takes_studies(self) -> None:
+        """Raise ConfigError unless the model is one for DICOM studies: invertible, and with a scope that its likelihood judges."""
+        if not self.invertible:
+            raise ConfigError(f"{self.name} is an ordinary network: it cannot run backwards; choose an invertible model")
+        if self.scope is None:
+            wanted = "it has no scope to judge DICOM studies by; `medinv verify` and `medinv evaluate` measure it on its own test images"
+            raise ConfigError(f"{self.name} was trained on {self.config.data.set} images alone: {wanted}")
 
     @property
     def rules(self) -> Rules:

@@ -1,0 +1,48 @@
+"""Muon (Jordan et al. 2024): momentum whose update is made orthogonal, for the kernels of a network; it learns images in a few epochs.
+
+The update of a kernel seen as a matrix (C_out, C_in k^2) is replaced by about the nearest matrix with orthonormal rows, by a quintic Newton-Schulz iteration.
+All directions of a kernel move equally far, which suits kernels that have to stay well conditioned.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # take singular values from 0.05 to 1 into 0.7 to 1.2 in five steps
+
+
+class Muon(torch.optim.Optimizer):
+    """`buffer = momentum buffer + gradient`, `weight -= lr orthogonal(gradient + momentum buffer)`; for parameters of two or more axes.
+
+    `rescale` keeps the rows of each kernel at unit norm in the mean, for kernels that a normalisation follows and nothing else bounds.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, *, momentum: float = 0.6, rescale: bool = False):
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "rescale": rescale})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                if group["rescale"]:
+                    weight.mul_(len(weight) ** 0.5 / torch.linalg.vector_norm(weight))
+                buffer = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
+                buffer.mul_(group["momentum"]).add_(weight.grad)
+                update = weight.grad.add(buffer, alpha=group["momentum"])
+                weight.sub_(orthogonal(update.flatten(1)).reshape(weight.shape), alpha=group["lr"])
+
+
+def orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
+    """About the nearest matrix of the same shape with orthonormal rows or columns; iterated in 16 bits, which suffices for a direction."""
+    a, b, c = COEFFICIENTS
+    x = matrix.bfloat16()
+    x = x / (torch.linalg.vector_norm(x) + 1e-7)
+    tall = x.shape[0] > x.shape[1]
+    x = x.mT if tall else x
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.mT if tall else x).to(matrix.dtype)

@@ -1,0 +1,96 @@
+"""Classifiers without a density: every value comes back through narrowing and widening, and the twin is their equal in size."""
+
+import numpy as np
+import pytest
+import torch
+
+from medinv.config import Config, load_config
+from medinv.data.labelled import LabelledImages, Part
+from medinv.errors import ConfigError
+from medinv.layers import Chain, InvertibleConv2d
+from medinv.layers.spectral import orthogonality_penalty
+from medinv.models.build import build
+from medinv.models.penalty import _gradient
+from medinv.models.pooled import PooledClassifier
+from medinv.models.store import load
+from medinv.models.trunk import Bypass
+from medinv.publish import condition_numbers, exactness, publish
+from medinv.train import train
+
+SMALL = ("model.depths=[1,1,1]", "model.hidden=[24,32,48]", "train.epochs=2", "train.batch=20", "train.average=0.5", "train.bfloat16=false", "train.warmup=0")
+
+
+@pytest.fixture(scope="module")
+def config(configs) -> Config:
+    return load_config(configs / "cifar10.yaml", SMALL)
+
+
+@pytest.fixture(scope="module")
+def data() -> LabelledImages:
+    """Ten kinds of flat colour patches, 16 levels of noise."""
+    generator = np.random.default_rng(0)
+    colours = generator.integers(40, 216, (10, 3, 1, 1))
+
+    def part(n: int, first: int) -> Part:
+        labels = np.arange(n) % 10
+        images = colours[labels] + generator.integers(-16, 17, (n, 3, 32, 32))
+        return Part(images.astype(np.uint8), labels, first + np.arange(n))
+
+    return LabelledImages(part(60, 0), part(40, 100), part(40, 200))
+
+
+@pytest.fixture(scope="module")
+def trained(config, data) -> PooledClassifier:
+    return train(config, data).model.double()
+
+
+def test_features_hold_every_value_though_the_trunk_narrows(trained, data) -> None:
+    x = torch.from_numpy(data.test.images[:8]).double()
+    with torch.no_grad():
+        assert torch.equal(trained.invert(trained.features(x)).round(), x)
+        assert torch.allclose(trained.logits_of(trained.features(x)), trained.logits(x))
+
+
+def test_what_is_published_is_loaded_with_the_figures_of_more_than_two_classes(config, data, tmp_path) -> None:
+    card = publish(tmp_path, train(config, data), config, data, command="test", foreign={})
+    assert set(card.metrics) == {"accuracy", "auc", "brier", "calibration_error"} and card.metrics["accuracy"].value > 0.5
+    assert card.operating_point is None and card.scope is None and card.exactness.share_float64 == 1.0
+    assert card.largest_condition_number == pytest.approx(max(condition_numbers(load(tmp_path))), rel=1e-3)
+    with pytest.raises(ConfigError, match="cifar10 images alone"):
+        card.check_takes_studies()
+
+
+@pytest.mark.parametrize("widening", ["convolution", "zeros"])
+@pytest.mark.parametrize("padding", ["circular", "zeros", "reflect"])
+def test_design_choices_keep_the_inverse(config, data, widening, padding) -> None:
+    changed = config.model.model_copy(update={"widening": widening, "padding": padding, "norm": "act"})
+    model = build(config.model_copy(update={"model": changed})).double().eval()
+    model.trunk.initialise(torch.from_numpy(data.train.images[:20]).double())
+    assert exactness(model, data.test.images[:4]).share_float64 == 1.0
+
+
+def test_the_twin_has_as_many_parameters(config) -> None:
+    twin = build(config.model_copy(update={"model": config.model.model_copy(update={"kind": "pooled-twin"})}))
+    count = lambda model: sum(p.numel() for p in model.parameters())  # noqa: E731
+    assert count(twin) == count(build(config))
+
+
+def test_widths_that_do_not_fit_are_named(config) -> None:
+    for hidden, message in (((25, 32, 48), "multiple of 12"), ((12, 64, 48), "fourfold")):
+        with pytest.raises(ConfigError, match=message):
+            build(config.model_copy(update={"model": config.model.model_copy(update={"hidden": hidden})}))
+
+
+def test_the_volume_of_a_bypass_is_that_of_what_it_holds() -> None:
+    inner = Chain(InvertibleConv2d(3).double())
+    layer, x = Bypass(4, 3, inner, 0), torch.randn(2, 4, 4, 4, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(lambda v: layer(v[None])[0].flatten(), x[0]).reshape(64, 64)
+    assert layer.log_det(x)[0].item() == pytest.approx(torch.linalg.slogdet(jacobian).logabsdet.item(), abs=1e-9)
+
+
+def test_the_sampled_pull_is_that_of_the_exact_penalty_in_the_mean() -> None:
+    torch.manual_seed(0)
+    weight = (0.2 * torch.randn(5, 5, 3, 3, dtype=torch.float64)).requires_grad_()
+    exact = torch.autograd.grad(orthogonality_penalty(weight), weight)[0]
+    mean = sum(_gradient(weight.detach()) for _ in range(4000)) / 4000
+    assert (mean - exact).norm() < 0.05 * exact.norm()
