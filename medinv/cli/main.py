@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from medinv.cli import classify, data, evaluate, explain, models, train, verify
+from medinv.cli import classify, data, evaluate, explain, models, receive, retrieve, send, train, verify
 from medinv.errors import ConfigError, MedinvError, ModelError, OutputError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_MODEL, EXIT_INTERRUPTED = 1, 2, 4, 130
@@ -19,6 +19,9 @@ app = typer.Typer(
 )
 app.command()(classify.classify)
 app.command()(explain.explain)
+app.command()(send.send)
+app.command()(receive.receive)
+app.command()(retrieve.retrieve)
 app.command()(verify.verify)
 app.command()(train.train)
 app.command()(evaluate.evaluate)

@@ -1,0 +1,36 @@
+"""`medinv receive`: a DICOM node that classifies what it is sent."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def receive(
+    network: Annotated[Path, typer.Option("--network", metavar="FILE", help="Network file such as configs/network.yaml: who may call, who is answered.")],
+    model: Annotated[list[str], typer.Option("--model", "-m", help="Shipped model or model folder; may be repeated.")],
+    folder: Annotated[Path, typer.Option("--folder", help="Where received images and results lie. They name their patients.")],
+) -> None:
+    """Take studies by C-STORE, classify each when it is complete, and send the results into it.
+
+    Answers are DICOM objects of the study, which carry the patient's name as the study does. Ctrl-C ends it; the same command goes on.
+    """
+    import signal
+    import threading
+
+    from medinv.errors import ConfigError
+    from medinv.models.store import load
+    from medinv.net.receive import Service
+    from medinv.net.settings import load_network
+
+    settings = load_network(network)
+    if not settings.callers:
+        raise ConfigError("name at least one node under callers: nobody else may open an association", path=network)
+    loaded = [load(name) for name in dict.fromkeys(model)]
+    for one in loaded:
+        one.card.check_takes_studies()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    typer.echo("Research use, not for diagnosis.")
+    Service(settings, loaded, folder, say=typer.echo).run(stop)

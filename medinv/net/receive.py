@@ -1,0 +1,71 @@
+"""The service: takes images, classifies each study when it is complete, and sends the results to the archive that the network file names."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from medinv.batch.options import Options
+from medinv.batch.run import run
+from medinv.data.dicom.index import index
+from medinv.errors import MedinvError
+from medinv.models.classifier import Classifier
+from medinv.net.inbox import Inbox, Waiting
+from medinv.net.listener import listening
+from medinv.net.send import dicom_files, send
+from medinv.net.settings import Network
+
+LOG = logging.getLogger("medinv.net")
+LOOK = 0.5  # s between looks at the disk
+FIRST, LONGEST = 30.0, 900.0  # s that a study is put off after a failure, doubled each time
+
+
+class Service:
+    """What one `medinv receive` does. Received images stay on the disk until they are classified and answered."""
+
+    def __init__(self, network: Network, models: Sequence[Classifier], folder: Path, say: Callable[[str], object] = lambda text: None):
+        self.network, self.models, self.say = network, models, say
+        self.inbox = Inbox(folder)
+        self._put_off: dict[str, tuple[float, float]] = {}  # study: when to try again (monotonic), how long it was put off
+
+    def run(self, stop: threading.Event) -> None:
+        """Serve until `stop` is set. A study that is being classified then is finished first. Raises ConfigError when the port cannot be had."""
+        with listening(self.network, self.network.callers, self.inbox.keep):
+            self.say(f"{self.network.ae_title} listens at {self.network.address}:{self.network.port}")
+            while not stop.wait(LOOK):
+                for study in self.inbox.due(self.network.quiet_seconds):
+                    if not stop.is_set() and time.monotonic() >= self._put_off.get(study.name, (0.0, 0.0))[0]:
+                        self._attend(study)
+                self.inbox.forget(self.network.keep_hours)
+
+    def _attend(self, study: Waiting) -> None:
+        try:
+            if study.stage == "received":
+                self._classify(study)
+                self.inbox.note(study, "classified")
+            self._answer(study)
+            self.inbox.note(study, "answered")
+            self._put_off.pop(study.name, None)
+        except MedinvError as error:
+            delay = min(2 * self._put_off.get(study.name, (0.0, FIRST / 2))[1], LONGEST)
+            self._put_off[study.name] = time.monotonic() + delay, delay
+            self.say(f"{study.name}: {error.stage} [{error.code}]: {error.message}; tried again in {delay:.0f} s")
+
+    def _classify(self, study: Waiting) -> None:
+        found = index([study.folder / "images"])
+        summary = run(found, self.models, Options(self.inbox.results(study.name), dicom=True, overwrite=True))
+        for row in summary.rows:
+            said = row["label"] or f"{row['status']} ({row['error']['code']})"
+            self.say(f"{study.name}: {row['model']['name']}: {said}" + "".join(f"; {warning}" for warning in row["warnings"]))
+
+    def _answer(self, study: Waiting) -> None:
+        """Send the results there are. Raises the first error, so that the study is answered again as a whole: what has arrived is not doubled."""
+        reports = self.inbox.results(study.name) / "reports"
+        files = dicom_files([reports]) if any(reports.rglob("*.dcm")) else []
+        if self.network.answer_to is None or not files:
+            return
+        for sent in send(files, self.network.peer(self.network.answer_to), self.network):
+            if sent.error:
+                raise sent.error
+        self.say(f"{study.name}: {len(files)} objects sent to {self.network.answer_to}")
