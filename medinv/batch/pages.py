@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from medinv.batch.background import background
 from medinv.batch.pseudonym import pseudonym
 from medinv.batch.reader import Film
 from medinv.batch.study import Outcome, Shown, image_key
@@ -9,8 +10,11 @@ from medinv.batch.workers import Reader, Request
 from medinv.errors import DataError
 from medinv.explain.image import explain_image
 from medinv.models.classifier import Classifier
+from medinv.report.background import Background
 from medinv.report.content import ImageArrays, StudyContent, edge_letters, study_content
+from medinv.report.facts import write_json
 from medinv.report.html import write_report
+from medinv.report.pdf import write_pdf
 
 EXPLAINED = 6  # images a study, those of highest probability first; the others are listed
 DRAWN_FOREIGN = 2
@@ -41,14 +45,17 @@ def outcome_of(row: dict, films: list[Film], model: Classifier, reader: Reader, 
 
 
 def content_of(outcome: Outcome, model: Classifier) -> StudyContent:
-    """What every renderer says of the study."""
-    return study_content(outcome.row, {key: _arrays(shown, model) for key, shown in outcome.shown.items()}, model.card)
+    """What every renderer says of the study. The first image in scope, which has the highest probability, is shown with all its background."""
+    first = next((key for key, shown in outcome.shown.items() if shown.in_scope), None)
+    return study_content(outcome.row, {key: _arrays(shown, model, full=key == first) for key, shown in outcome.shown.items()}, model.card)
 
 
 def write_study_report(content: StudyContent, out: Path) -> str:
-    """Write `reports/STUDY/MODEL/report.html` under `out`; returns its path from there."""
+    """Write report.html, report.pdf and report.json to `reports/STUDY/MODEL` under `out`; returns the path of the first from there."""
     path = _folder(content) / "report.html"
-    write_report(content, out / path)
+    write_report(content, out / path, beside=("report.pdf", "report.json"))
+    write_pdf(content, out / path.with_suffix(".pdf"))
+    write_json(content, out / path.with_suffix(".json"))
     return path.as_posix()
 
 
@@ -65,14 +72,16 @@ def _folder(content: StudyContent) -> Path:
     return Path("reports") / (study if study.startswith("study-") else pseudonym(study, "study")) / content.model.name
 
 
-def _arrays(shown: Shown, model: Classifier) -> ImageArrays:
-    pixels = shown.pixels
+def _arrays(shown: Shown, model: Classifier, *, full: bool) -> ImageArrays:
+    pixels, image = shown.pixels, shown.network_input[None]
+    explanation = explain_image(model, image)[0] if shown.in_scope else None
     return ImageArrays(
         display=pixels.display,
         aspect=pixels.aspect,
         spacing=pixels.spacing,
         laterality=edge_letters(shown.instance.patient_orientation),
         network_input=shown.network_input,
-        explanation=explain_image(model, shown.network_input[None])[0] if shown.in_scope else None,
+        explanation=explanation,
         intake=f"{pixels.policy}; {model.card.intake}",
+        background=background(model, image, explanation.counterfactual) if full and explanation else Background(),
     )

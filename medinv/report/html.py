@@ -26,8 +26,8 @@ THUMBNAILS = 48
 THUMBNAIL = 128  # px
 
 
-def write_report(content: StudyContent, path: Path) -> Path:
-    """Write one study's page; raises OutputError when it cannot be written."""
+def write_report(content: StudyContent, path: Path, *, beside: Sequence[str] = ()) -> Path:
+    """Write one study's page, with links to the files `beside` it; raises OutputError when it cannot be written."""
     ranked = content.ranked()
     panels = tuple(figures.panel(image) for image in ranked[: SHOWN_IN_FULL if content.in_scope else 1])
     many = len(content.images) > 1
@@ -37,6 +37,7 @@ def write_report(content: StudyContent, path: Path) -> Path:
         "report.html",
         sheet=content.study_uid or "",
         c=content,
+        beside=beside,
         panels=panels,
         thumbnails=thumbnails,
         evidence_bar=figures.colour_bar(figures.EVIDENCE),

@@ -51,7 +51,7 @@ def uncertainty(calibration: Mapping[str, Any], probability: float) -> Uncertain
     odds = math.log(certain / (1 - certain))
     inside = min(max(odds, kept["log_odds"][0]), kept["log_odds"][-1])
     low, high = (_sigmoid(float(np.interp(inside, kept["log_odds"], kept[end])) + odds - inside) for end in ("low", "high"))
-    return Uncertainty(low, high, kept["images"], kept["patients"], next((one for one in observed_shares(calibration) if one.holds(probability)), None))
+    return Uncertainty(min(low, probability), max(high, probability), kept["images"], kept["patients"], next((one for one in observed_shares(calibration) if one.holds(probability)), None))
 
 
 def observed_shares(calibration: Mapping[str, Any]) -> tuple[Observed, ...]:

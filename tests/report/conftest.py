@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from medinv.explain.result import Counterfactual, Evidence, Explanation, Reconstruction
+from medinv.explain.result import (
+    Control, Controls, Counterfactual, Depth, Evidence, Explanation, Likeness, Nearest, Reconstruction, Stage, Trace,
+)  # fmt: skip
+from medinv.report.background import Background
 from medinv.report.content import ImageArrays
 
 MEASURED = {"value": 0.991, "low": 0.984, "high": 0.996, "n": 464}
@@ -83,6 +86,22 @@ def make_arrays() -> Callable[..., ImageArrays]:
 @pytest.fixture
 def make_explanation() -> Callable[..., Explanation]:
     return explanation
+
+
+@pytest.fixture
+def make_background() -> Callable[..., Background]:
+    def make(distance: float = 0.6) -> Background:
+        picture = _input(64).astype(float)
+        depths = [("layer 1: FrozenNorm", 1.5), ("level 1, layer 1: Haar", 1.0), ("level 1, layer 2: ActNorm", 26.7)]
+        stages = (Stage("level 2", 1024, 0.25, picture, 0.7), Stage("level 1", 3072, 0.75, picture, 1.0))
+        edits = (Control("blur", _input(64), 7.9, -1.0, True, 0.4), Control("noise", _input(64), 7.9, 3.0, False, 0.01))
+        return Background(
+            Trace(tuple(Depth(name, (4, 32, 32), picture, 1e-13, True, number, 1.0) for name, number in depths), stages),
+            Nearest((12, 40), ("pneumonia", "normal"), (distance, distance + 0.1), (0.8, 1.9), 0.74, 0.5, 0.11),
+            Controls(edits, (Likeness("untrained weights", "evidence", 0.02, 0.4),)),
+        )
+
+    return make
 
 
 @pytest.fixture

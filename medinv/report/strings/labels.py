@@ -58,6 +58,7 @@ COSINE_ALONE = "Cosine"
 OTHER_NETWORK, OF, RANKS = "The same by", "Map", "Rank correlation of sizes"
 STATUS, REASON, UID, STAGE = "Status", "Reason", "UID", "stage"
 OPEN, NONE = "Open", "none"
+BESIDE = "The same as files"
 FILTER_TEXT, FILTER_LABEL, ALL = "Find", "Show", "All"
 FLAG_OUT_OF_SCOPE, FLAG_NOT_EXACT = "out of scope", "reconstruction not exact"
 FLAG_OUTSIDE = ("image out of scope", "images out of scope")
