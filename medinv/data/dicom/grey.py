@@ -10,6 +10,7 @@ from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.records import Instance
 
 _WIDEST_TABLE = 1 << 17  # values; images of 32 bits get a table of the values they hold
+_BLOCK = 1 << 15  # pixels
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,11 @@ class Levels:
             return np.take(table, np.searchsorted(self.values, stored))
         whole = np.zeros(1 << 8 * size, table.dtype)  # by the bits of a value, so that nothing is subtracted
         whole[self.values.view(f"u{size}")] = table
-        return np.take(whole, stored.view(f"u{size}"))
+        index, out = stored.view(f"u{size}"), np.empty(stored.shape, table.dtype)
+        rows = max(1, _BLOCK // stored.shape[1])
+        for start in range(0, len(stored), rows):  # numpy widens indices to 64 bits: by blocks, within the cache
+            np.take(whole, index[start : start + rows], out=out[start : start + rows], mode="clip")
+        return out
 
 
 @dataclass(frozen=True)
