@@ -107,16 +107,20 @@ def test_a_damaged_archive_is_broken_as_a_whole_or_by_member(tmp_path: Path, ima
     assert [type(b.error) for b in found.broken] == [ArchiveError]
 
 
-def test_a_wrong_checksum_is_noticed_when_the_pixels_are_read(tmp_path: Path, image: bytes) -> None:
+@pytest.mark.parametrize("side", [8, 512])
+def test_a_wrong_checksum_is_noticed_at_the_latest_when_the_pixels_are_read(tmp_path: Path, side: int) -> None:
+    image = write(tmp_path / "a.dcm", np.ones((side, side), np.uint16)).read_bytes()
     path = tmp_path / "z.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("a.dcm", image)
     content = bytearray(path.read_bytes())
     content[content.index(image) + len(image) - 10] ^= 1
     path.write_bytes(content)
-    (instance,) = index([path]).instances
-    with pytest.raises(ArchiveError, match="damaged"):
-        read_pixels(instance)
+    found = index([path])
+    assert [broken.error.code for broken in found.broken] == ["archive"] * (side == 8)
+    for instance in found.instances:
+        with pytest.raises(ArchiveError, match="damaged"):
+            read_pixels(instance)
 
 
 def test_flipped_bytes_anywhere_in_a_zip_raise_nothing_else(tmp_path: Path, image: bytes) -> None:

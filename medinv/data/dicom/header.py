@@ -1,5 +1,6 @@
 """Reads the header of one file, and nothing of its pixels."""
 
+import io
 import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -27,6 +28,7 @@ KEYWORDS = (
 _TAGS = [*(Tag(keyword) for keyword in KEYWORDS), *PRIVATE_TAGS]
 _PIXEL_ELEMENTS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
+_FIRST = 1 << 14  # bytes that hold most headers whole
 _MOST_INFLATED = 4 << 30  # bytes
 
 
@@ -50,16 +52,15 @@ def read_header(location: Location, *, named: bool) -> Header | None:
     prefixed = False
     with location.open() as stream:
         try:
-            start = stream.read(1024)
+            start = stream.read(_FIRST)
             prefixed = start[128:132] == b"DICM"
             if not prefixed and not named:
                 return None
             if not prefixed and len(start) < 16:
                 raise NotDicomError("expected a DICOM file, found an empty or tiny one", path=location.source)
-            if _DEFLATED in start:
+            if _DEFLATED in start[:1024]:
                 _check_inflated(stream, start, location)
-            stream.seek(0)
-            return _parse(stream, location, prefixed)
+            return _parse_start(start, location, prefixed) or _parse(stream, location, prefixed)
         except MedinvError:
             raise
         except Exception as error:  # pydicom's parser raises whatever it met: struct.error, KeyError, TypeError, RecursionError, ...
@@ -74,8 +75,20 @@ def _unreadable(location: Location, prefixed: bool, error: Exception) -> DataErr
     return NotDicomError("expected a DICOM file (prefix DICM, or at least a header), found none", path=location.source)
 
 
+def _parse_start(start: bytes, location: Location, prefixed: bool) -> Header | None:
+    """The header out of the file's first bytes, in memory, where pydicom is quicker; None if it is longer than they are."""
+    if len(start) < _FIRST:
+        return _parse(io.BytesIO(start), location, prefixed)
+    try:
+        header = _parse(io.BytesIO(start), location, prefixed)
+    except Exception:  # of an element that they cut; whatever is wrong beside that is met again in the whole file
+        return None
+    return header if header.pixels is not None else None
+
+
 def _parse(stream: BinaryIO, location: Location, prefixed: bool) -> Header:
     stopped: list[int] = []
+    stream.seek(0)
 
     def at_pixels(tag: int, vr: str | None, length: int) -> bool:
         if int(tag) >= 0x7FE00008:  # pydicom's own comparison of tags costs a tenth of the scan

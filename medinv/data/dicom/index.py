@@ -19,6 +19,10 @@ from medinv.errors import DataError, MedinvError, PixelDataError
 
 __all__ = ["Broken", "Index", "Instance", "Skipped", "Study", "index", "open_dataset"]
 
+_REPEATED = (
+    "study_uid", "series_uid", "sop_class", "modality", "body_part", "view", "laterality", "patient_orientation", "image_type", "photometric",
+    "transfer_syntax", "series_description", "study_description", "echo", "b_value", "warnings",
+)  # fmt: skip
 Record = Instance | Skipped | Broken
 
 
@@ -44,11 +48,22 @@ def _records(
     inputs: Sequence[Path], limits: archive.Limits, on_file: Callable[[str], None] | None
 ) -> Iterator[tuple[str | None, Record]]:
     """Each file with the study that a list puts it in, or that its header names."""
+    known: dict = {}
     for found in walk(inputs, limits):
         record = _record(found) if isinstance(found, Candidate) else found
+        if isinstance(record, Instance):
+            _share(record, known)
         if on_file:
             on_file(record.source)
         yield found.study if isinstance(found, Candidate) and found.study else record.study_uid, record
+
+
+def _share(instance: Instance, known: dict) -> None:
+    """Let equal values of many images be one object: a series repeats most of its header, and memory is what a large index costs."""
+    for record, names in ((instance, _REPEATED), (instance.geometry, ("spacing", "orientation"))):
+        for name in names:
+            value = getattr(record, name)
+            object.__setattr__(record, name, known.setdefault(value, value))
 
 
 def _record(candidate: Candidate) -> Record:

@@ -10,7 +10,7 @@ from medinv.data.dicom import archive
 from medinv.errors import DataError, MissingDataError
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Location:
     """A file, or the member of a zip."""
 

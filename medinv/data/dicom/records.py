@@ -9,7 +9,7 @@ from medinv.data.dicom.location import Location
 from medinv.errors import MedinvError
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Instance:
     """An image that the network can be shown, known from its header. No patient identifiers are kept."""
 

@@ -32,24 +32,20 @@ def walk(inputs: Sequence[Path], limits: archive.Limits = archive.LIMITS) -> Ite
 
     A list and a zip stand for what they hold and are not counted themselves, unless they hold nothing or cannot be read.
     """
-    given = {_absolute(path): Path(path) for path in inputs}
+    given = {os.path.abspath(path): Path(path) for path in inputs}
     visit = _Visit(set(given), limits)
     lists = {path for path in given.values() if is_manifest(path) and os.path.isfile(path)}
     for path in sorted(given.values(), key=lambda path: (path not in lists, path)):  # lists first: they may say which study a file belongs to
         yield from visit.manifest(path) if path in lists else visit.tree(path)
 
 
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))
-
-
 @dataclass(frozen=True)
 class _Visit:
-    """One walk, which remembers where it was. `seen`: the study that each file was taken for."""
+    """One walk, which remembers where it was. `seen`: by absolute path, the study that each file was taken for."""
 
-    named: set[Path]
+    named: set[str]
     limits: archive.Limits
-    seen: dict[Path, str | None] = field(default_factory=dict)
+    seen: dict[str, str | None] = field(default_factory=dict)
 
     def manifest(self, path: Path) -> Iterator[Found]:
         empty = True
@@ -58,7 +54,7 @@ class _Visit:
             if isinstance(row, Broken):
                 yield row
             elif os.path.exists(row.path):
-                self.named.add(_absolute(row.path))
+                self.named.add(os.path.abspath(row.path))
                 yield from self.tree(row.path, row)
             elif self._claim(row.path, row):
                 source = Location(row.path).source
@@ -75,7 +71,7 @@ class _Visit:
                 yield path
             elif self._claim(path, row):
                 yield from self._file(path, study)
-            elif study != self.seen[_absolute(path)] and row is not None:
+            elif study != self.seen[os.path.abspath(path)] and row is not None:
                 source = f"{row.source}: {Location(path).source}"
                 yield Broken(source, None, DataError("this file was listed before, for another study: the first is taken", path=source))
         if empty:
@@ -83,7 +79,7 @@ class _Visit:
 
     def _claim(self, path: Path, row: Row | None = None) -> bool:
         """True the first time."""
-        absolute = _absolute(path)
+        absolute = os.path.abspath(path)
         if absolute in self.seen:
             return False
         self.seen[absolute] = row and row.study
@@ -91,7 +87,7 @@ class _Visit:
 
     def _file(self, path: Path, study: str | None) -> Iterator[Found]:
         """What one file on disk stands for: itself, the members of a zip, or what a DICOMDIR lists."""
-        location, named = Location(path), _absolute(path) in self.named
+        location, named = Location(path), os.path.abspath(path) in self.named
         if not os.path.exists(path):
             yield Broken(location.source, study, MissingDataError("no such file or folder, or no right to see it", path=location.source))
         elif not os.path.isfile(path):
