@@ -34,6 +34,7 @@ class ModelConfig(_Frozen):
 
     kind: Literal["invertible", "twin", "pooled", "pooled-twin", "resnet18", "mobilenetv2", "lenet", "scattering"] = "invertible"
     channels: int = Field(default=1, ge=1)  # of the images
+    axes: Literal[2, 3] = 2  # of the images; pooled: 3 for volumes
     classes: tuple[str, ...] = Field(min_length=2)
     mean: float  # grey levels
     std: float = Field(gt=0)
@@ -72,6 +73,7 @@ class TrainConfig(_Frozen):
     schedule: Literal["cosine", "linear"] = "cosine"  # of the learning rate after the warm-up
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     orthogonality: float = Field(default=0.0, ge=0)  # pooled: step, relative to the learning rate's schedule, down the mean over frequencies of |S^H S - I|^2
+    keep: Literal["last", "best"] = "last"  # which epoch's averaged weights are the model: the last, or the best by AUC on validation images
     bfloat16: bool = False  # activations and products in 16 bits while training; the weights stay in 32
     flip: bool = False  # augmentation: left and right at random
     cutout: int = Field(default=0, ge=0)  # augmentation: side of a square that is blanked, pixels

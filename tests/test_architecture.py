@@ -17,7 +17,7 @@ ALLOWED = {
     "evaluate": set(),
     "models": {"config", "layers"},
     "data": {"config", "layers"},
-    "train": {"config", "data", "models", "muon"},
+    "train": {"config", "data", "evaluate", "models", "muon"},
     "calibrate": {"data", "evaluate", "models"},
     "publish": {"calibrate", "config", "data", "models", "layers", "evaluate", "train"},
     "explain": {"layers", "models"},

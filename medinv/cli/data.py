@@ -1,16 +1,37 @@
-"""`medinv data`: data sets that the project makes itself."""
+"""`medinv data`: data sets that the project makes itself, and how to get the others."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Make data sets with known truth.", no_args_is_help=True)
+app = typer.Typer(help="Make data sets with known truth; say how to get the public ones.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
-    """Make data sets with known truth."""
+    """Make data sets with known truth; say how to get the public ones."""
+
+
+@app.command()
+def benchmarks() -> None:
+    """Say where the public benchmark sets come from, where to put them, and which are there."""
+    import os
+
+    from medinv.data.medmnist import FILES
+    from medinv.data.natural import FOLDER, NPZ
+
+    folder = os.environ.get("MEDINV_DATA")
+    places = [Path(folder), Path(folder) / "medmnist"] if folder else []
+    typer.echo("Nothing is fetched by medinv: download what you need, put it in one folder and name that in MEDINV_DATA.\n")
+    sets = {
+        "cifar10": (f"cifar-10-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html, unpacked to {FOLDER}/; or {NPZ} (x_train, y_train, ...)", (FOLDER, NPZ)),
+        **{name: (f"{files[0]} from https://medmnist.com (28 pixels a side; CC BY 4.0)", files) for name, files in FILES.items()},
+    }
+    for name, (how, files) in sets.items():
+        there = next((place / file for place in places for file in files if (place / file).exists()), None)
+        typer.echo(f"{name:15} {how}\n{'':15} {'there: ' + str(there) if there else 'not there'}")
+    typer.echo(f"\nMEDINV_DATA is {folder or 'not set'}. Research use, not for diagnosis.")
 
 
 @app.command()

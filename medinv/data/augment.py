@@ -18,7 +18,7 @@ def augmentation(recipe: TrainConfig, size: int, seed: int) -> Callable[[np.ndar
     """A function from stored images (N, C, size, size) uint8 to augmented float32 grey levels of the same shape, kept in 0..255."""
     if recipe.flip or recipe.cutout:
         generator = torch.Generator().manual_seed(seed)
-        return lambda images: natural(torch.from_numpy(images), recipe, generator)
+        return lambda images: (natural if images.ndim == 4 else volumes)(torch.from_numpy(images), recipe, generator)
     steps: list = []
     if recipe.shift:
         steps += [BorderPad(recipe.shift, mode="edge"), RandSpatialCrop((size, size), random_size=False)]
@@ -43,6 +43,21 @@ def natural(images: Tensor, recipe: TrainConfig, generator: torch.Generator) -> 
     top, left = (torch.randint(side, (n, 1), generator=generator) - recipe.cutout // 2 for side in (height, width))
     inside = _within(torch.arange(height), top, recipe.cutout)[:, :, None] & _within(torch.arange(width), left, recipe.cutout)[:, None, :]
     return moved.masked_fill(inside[:, None], GREY)
+
+
+def volumes(images: Tensor, recipe: TrainConfig, generator: torch.Generator) -> Tensor:
+    """Shifts with mirrored edges, and flips in each direction, of a whole batch of volumes (N, C, D, H, W) uint8, float32."""
+    moved = images.float()
+    for axis in range(2, moved.ndim):
+        side = moved.shape[axis]
+        place = torch.arange(side) + torch.randint(-recipe.shift, recipe.shift + 1, (len(moved), 1), generator=generator)
+        place = (side - 1) - ((side - 1) - place.abs()).abs()  # mirrored at both ends
+        if recipe.flip:
+            place = torch.where(torch.rand(len(moved), 1, generator=generator) < 0.5, place, place.flip(1))
+        shape = [len(moved), *[1] * (moved.ndim - 1)]
+        shape[axis] = side
+        moved = moved.gather(axis, place.reshape(shape).expand_as(moved))
+    return moved
 
 
 def _within(position: Tensor, start: Tensor, length: int) -> Tensor:

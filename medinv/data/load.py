@@ -7,6 +7,7 @@ import numpy as np
 from medinv.config import DataConfig
 from medinv.data.chest_xray import load_chest_xray
 from medinv.data.labelled import LabelledImages, Part
+from medinv.data.medmnist import FILES, load_medmnist
 from medinv.data.natural import load_cifar10
 from medinv.data.phantoms import TEST_SEED, TRAIN_SEED, VALIDATION_SEED, Recipe, draw, radiographs
 from medinv.data.phantoms.sets import thumbnails
@@ -21,6 +22,8 @@ def load_images(config: DataConfig, *, progress: Callable[[str], None] = lambda 
         return load_chest_xray(config.path_variable, config.size)
     if config.set == "cifar10":
         return load_cifar10(config.path_variable or "MEDINV_DATA")
+    if config.set in FILES:
+        return load_medmnist(config.set, config.path_variable or "MEDINV_DATA")
     if config.counts is None:
         raise ConfigError("data.counts must give the numbers of training, validation and test phantoms")
     training, validation, test = config.counts

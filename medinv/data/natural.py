@@ -32,7 +32,7 @@ def load_cifar10(path_variable: str) -> LabelledImages:
     """
     value = os.environ.get(path_variable)
     if not value:
-        raise MissingDataError(f"the environment variable {path_variable} must name the folder that holds {FOLDER}/ or {NPZ}; see `medinv data natural`")
+        raise MissingDataError(f"the environment variable {path_variable} must name the folder that holds {FOLDER}/ or {NPZ}; see `medinv data benchmarks`")
     folder = Path(value)
     if (folder / FOLDER).is_dir():
         x_train, y_train, x_test, y_test = _batches(folder / FOLDER)
@@ -41,7 +41,7 @@ def load_cifar10(path_variable: str) -> LabelledImages:
             x_train, y_train, x_test, y_test = (archive[key] for key in ("x_train", "y_train", "x_test", "y_test"))
         x_train, x_test = (np.ascontiguousarray(x.transpose(0, 3, 1, 2)) for x in (x_train, x_test))
     else:
-        raise MissingDataError(f"neither {FOLDER}/ nor {NPZ} is here; see `medinv data natural`", path=folder)
+        raise MissingDataError(f"neither {FOLDER}/ nor {NPZ} is here; see `medinv data benchmarks`", path=folder)
     order = np.random.default_rng(0).permutation(len(x_train))
     kept, held = np.sort(order[:-VALIDATION]), np.sort(order[-VALIDATION:])
     train, validation = (Part(x_train[rows], y_train[rows].astype(np.int64), rows) for rows in (kept, held))
@@ -59,7 +59,7 @@ def _batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise MissingDataError(f"cannot be read: {error.strerror}; see `medinv data natural`", path=path) from error
+        raise MissingDataError(f"cannot be read: {error.strerror}; see `medinv data benchmarks`", path=path) from error
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != MD5[path.name]:
         raise DataError(f"expected the published file with MD5 {MD5[path.name]}, got {found}; fetch the archive again", path=path)

@@ -10,6 +10,7 @@ from medinv.models.calibrated import Calibrated
 from medinv.models.pooled import PooledClassifier
 from medinv.models.trunk import image_trunk
 from medinv.models.twins import PooledTwin, Twin
+from medinv.models.volume import volume_trunk
 
 
 def build(config: Config) -> Calibrated:
@@ -18,7 +19,8 @@ def build(config: Config) -> Calibrated:
     if model.kind == "twin":
         return Twin(model.mean, model.std, model.depths, model.hidden, model.classes)
     if model.kind == "pooled":
-        return PooledClassifier(image_trunk(model), (model.channels, size, size), model.hidden[-1], model.classes)
+        trunk = image_trunk(model) if model.axes == 2 else volume_trunk(model)
+        return PooledClassifier(trunk, (model.channels, *[size] * model.axes), model.hidden[-1], model.classes)
     if model.kind == "pooled-twin":
         return PooledTwin(model)
     return _classifier(config)

@@ -14,8 +14,9 @@ from medinv.models.penalty import _gradient
 from medinv.models.pooled import PooledClassifier
 from medinv.models.store import load
 from medinv.models.trunk import Bypass
+from medinv.models.volume import HaarVolume
 from medinv.publish import condition_numbers, exactness, publish
-from medinv.train import train
+from medinv.train import train, validation_auc
 
 SMALL = ("model.depths=[1,1,1]", "model.hidden=[24,32,48]", "train.epochs=2", "train.batch=20", "train.average=0.5", "train.bfloat16=false", "train.warmup=0")
 
@@ -94,3 +95,21 @@ def test_the_sampled_pull_is_that_of_the_exact_penalty_in_the_mean() -> None:
     exact = torch.autograd.grad(orthogonality_penalty(weight), weight)[0]
     mean = sum(_gradient(weight.detach()) for _ in range(4000)) / 4000
     assert (mean - exact).norm() < 0.05 * exact.norm()
+
+
+def test_volumes_come_back_and_their_haar_keeps_lengths(configs) -> None:
+    small = load_config(configs / "adrenalmnist3d.yaml", ("data.size=16", "model.depths=[1,1]"))
+    model = build(small).double().eval()
+    x = torch.randint(0, 256, (2, 1, 16, 16, 16), generator=torch.Generator().manual_seed(0)).double()
+    with torch.no_grad():
+        assert torch.equal(model.invert(model.features(x)).round(), x) and model.logits(x).shape == (2, 2)
+        y = HaarVolume().double()(x)
+        assert torch.allclose(y.square().sum(), x.square().sum()) and torch.allclose(y[:, 0].sum() * 8**0.5, x.sum())
+    assert len(condition_numbers(model)) == 2
+
+
+def test_the_best_epoch_is_kept(configs, data) -> None:
+    two = LabelledImages(*(Part(part.images[:, :1, 2:30, 2:30], part.labels % 2, part.patients) for part in (data.train, data.validation, data.test)))
+    overrides = ("model.depths=[1,1]", "model.hidden=[8,16]", "train.epochs=4", "train.batch=20", "train.average=0.0", "train.learning_rate=0.3")
+    trained = train(load_config(configs / "breastmnist.yaml", overrides), two)
+    assert validation_auc(trained.model, two.validation) == pytest.approx(max(epoch.validation for epoch in trained.epochs))
