@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from medinv.data.lossless import LosslessCertificate
 from medinv.errors import MedinvError, NetworkError
 from medinv.models.classifier import Classifier
 
@@ -22,12 +23,14 @@ class Figures:
     score: float  # of the scope
     exact: bool
     max_abs_error: float  # grey levels
+    decoded: np.ndarray  # (H, W) what the features gave back, unrounded
     dtype: str
     seconds: float
+    certificate: LosslessCertificate | None = None  # of the stored pixels, by the lossless intake
 
 
 def figures_of_studies(model: Classifier, studies: Sequence[Sequence[np.ndarray]]) -> list[list[Figures] | MedinvError]:
-    """Figures of the images (H, W) uint8 of each study, several studies in one pass; one that the network cannot take fails by itself."""
+    """Figures of the images (H, W) in grey levels of each study, several studies in one pass; one that the network cannot take fails by itself."""
     images = [image for study in studies for image in study]
     try:
         found = iter(_figures(model, images))
@@ -49,7 +52,7 @@ def _figures(model: Classifier, images: list[np.ndarray]) -> list[Figures]:
         restored = model.invert(reading.features)
         errors = (restored - x).abs().flatten(1).amax(1).tolist()
         exact = (restored.round() == x).flatten(1).all(1).tolist()
-        said = zip(reading.probabilities.tolist(), reading.scope.tolist(), exact, errors, strict=True)
+        said = zip(reading.probabilities.tolist(), reading.scope.tolist(), exact, errors, restored[:, 0].numpy(), strict=True)
         seconds = (time.monotonic() - start) / len(x)
         found += [Figures(*one, dtype=str(dtype).removeprefix("torch."), seconds=seconds) for one in said]
     return found

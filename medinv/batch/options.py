@@ -45,6 +45,7 @@ class Options:
     max_failures: int | None = None  # studies that may fail before the run stops
     shard: Shard = Shard()
     rule: str = "maximum"
+    lossless: bool = False  # the lossless intake instead of the resizing one
     timeout: float = 300.0  # seconds for reading a study
     memory: int = 4 << 30  # bytes that reading may take
     readers: int = READERS  # processes
@@ -57,4 +58,4 @@ class Options:
 
     def of_rows(self) -> dict[str, object]:
         """Those that change what stands in a row."""
-        return {"report": self.report, "dicom": self.dicom, "phi": self.phi, "rule": self.rule}
+        return {"report": self.report, "dicom": self.dicom, "phi": self.phi, "rule": self.rule, "lossless": self.lossless}

@@ -1,6 +1,6 @@
 """The process that reads files, `python -m medinv.batch.reader FD`: what crashes or hangs here takes no batch with it.
 
-It knows neither torch nor MONAI, so that it starts in half a second. It is sent a Task, answers with a Film a frame and a Done a file, and ends
+It brings torch for the lossless intake only, and MONAI never, so that it starts in half a second. It is sent a Task, answers with a Film a frame and a Done a file, and ends
 when the other end of its socket closes.
 """
 
@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from medinv.data.dicom.pixels import Pixels, read_frames, read_pixels
 from medinv.data.dicom.records import Instance
 from medinv.data.squash import squash
 from medinv.errors import MedinvError, PixelDataError
+
+if TYPE_CHECKING:
+    from medinv.data.lossless import LosslessCertificate
 
 READY = "ready"
 
@@ -27,8 +31,10 @@ class Task:
 
     instances: tuple[Instance, ...]
     sizes: tuple[int, ...]  # sides of the network inputs
+    lossless: bool  # inputs by the lossless intake instead of the resizing one
     display: bool  # whether the grey levels at full size are wanted too
     only: frozenset[tuple[str, int]] | None  # source and frame, from 0, of the frames wanted; None: all
+    decoded: dict[tuple[str, int], np.ndarray]  # network inputs (size, size) float64 that came back, to be certified against the file
     alarm: int  # seconds after which a file that hangs ends the process even if nobody is left to end it
 
 
@@ -38,7 +44,9 @@ class Film:
 
     instance: Instance
     frame: int | None  # from 1; None for an image of one frame
-    inputs: dict[int, np.ndarray]  # by side, (side, side) uint8
+    inputs: dict[int, np.ndarray]  # by side: (side, side) uint8, or float64 of the lossless intake
+    intake: str | None  # what the lossless intake did; None: resized
+    certificate: "LosslessCertificate | None"
     display: np.ndarray | None  # (rows, columns) uint8
     policy: str
     sha256: str
@@ -95,10 +103,13 @@ def _frames(instance: Instance, task: Task) -> Iterator[Pixels]:
 
 
 def _film(instance: Instance, pixels: Pixels, task: Task) -> Film:
+    inputs, intake = _inputs(pixels, task)
     return Film(
         instance=instance,
         frame=pixels.frame + 1 if instance.frames > 1 else None,
-        inputs={size: squash(pixels.display, size) for size in task.sizes},
+        inputs=inputs,
+        intake=intake,
+        certificate=_certificate(pixels, task.decoded.get((instance.source, pixels.frame))),
         display=pixels.display if task.display else None,
         policy=pixels.policy,
         sha256=pixels.sha256,
@@ -107,6 +118,25 @@ def _film(instance: Instance, pixels: Pixels, task: Task) -> Film:
         spacing=pixels.spacing,
         warnings=pixels.warnings,
     )
+
+
+def _inputs(pixels: Pixels, task: Task) -> tuple[dict[int, np.ndarray], str | None]:
+    if not task.lossless or not task.sizes:
+        return {size: squash(pixels.display, size) for size in task.sizes}, None
+    from medinv.data.lossless import LosslessIntake  # brings torch
+
+    taken = {size: LosslessIntake(size).forward(pixels) for size in task.sizes}
+    return {size: one.image[0].numpy() for size, one in taken.items()}, next(iter(taken.values())).policy
+
+
+def _certificate(pixels: Pixels, decoded: np.ndarray | None) -> "LosslessCertificate | None":
+    if decoded is None:
+        return None
+    import torch
+
+    from medinv.data.lossless import LosslessIntake, certificate
+
+    return certificate(pixels, LosslessIntake(len(decoded)).forward(pixels), torch.from_numpy(decoded)[None])
 
 
 if __name__ == "__main__":

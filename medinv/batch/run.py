@@ -90,6 +90,7 @@ def _record(models: Sequence[Classifier], options: Options, plan: Plan) -> dict[
         "seed": None,
         "phi": options.phi,
         "rule": options.rule,
+        "intake": "lossless" if options.lossless else "resize",
         "timeout_seconds": options.timeout,
         "memory_bytes": options.memory,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in ("medinv", "torch", "monai", "pydicom", "numpy")}},

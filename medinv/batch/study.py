@@ -1,6 +1,6 @@
 """One study through one model: what came out, or why nothing did."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def study_row(job: Job, read: ReadStudy, figures: list[Figures] | MedinvError, m
     if films:
         ruling = Rule(rule, model.classes, model.threshold)
         entries = [_entry(film, found, model, ruling, phi) for film, found in zip(films, figures, strict=True)]
-        row |= {"status": "ok", "error": None, "instances": entries, "reconstruction": _reconstruction(figures, model), **ruling.study(entries)}
+        row |= {"status": "ok", "error": None, "instances": entries, "reconstruction": _reconstruction(figures, films, model), **ruling.study(entries)}
         if broken:
             row["warnings"].append(f"{len(broken)} of the study's files could not be read")
     row["seconds"] = round(read.seconds + sum(found.seconds for found in figures), 3)
@@ -102,11 +102,17 @@ def _name(uid: str, kind: str, phi: bool) -> str:
     return uid if phi else pseudonym(uid, kind)
 
 
-def _reconstruction(figures: list[Figures], model: Classifier) -> dict:
+def _reconstruction(figures: list[Figures], films: list[Film], model: Classifier) -> dict:
+    """What came back of all images. After the lossless intake that is every byte of their Pixel Data, else what the network was given."""
+    lossless = films[0].intake is not None
     return {
-        "exact": all(found.exact for found in figures), "bits": BITS, "max_abs_error": max(found.max_abs_error for found in figures),
-        "dtype": figures[0].dtype, "intake": model.card.intake, "intake_lossy": True,
-    }  # fmt: skip
+        "exact": all(found.exact for found in figures),
+        "bits": max(film.instance.bits_stored for film in films) if lossless else BITS,
+        "max_abs_error": max(found.max_abs_error for found in figures),
+        "dtype": figures[0].dtype,
+        "intake": films[0].intake or model.card.intake,
+        "intake_lossy": not lossless,
+    }
 
 
 def _entry(film: Film, figures: Figures, model: Classifier, ruling: Rule, phi: bool) -> dict:
@@ -121,11 +127,13 @@ def _entry(film: Film, figures: Figures, model: Classifier, ruling: Rule, phi: b
         "probabilities": probabilities,
         "scope": scope,
         "modality": instance.modality,
-        "intake": f"{film.policy}; {model.card.intake}",
+        "intake": f"{film.policy}; {film.intake or model.card.intake}",
+        "intake_lossy": film.intake is None,
         "stored_sha256": film.sha256,
         "lossy": film.lossy,
         "warnings": list(film.warnings),
         "reconstruction_exact": figures.exact,
+        "certificate": asdict(figures.certificate) if figures.certificate else None,
     }
 
 

@@ -1,11 +1,12 @@
 """The work of a run: studies are read ahead in other processes, the network takes what is ready, each study's rows are filed at once."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from medinv.batch.ledger import Ledger
 from medinv.batch.log import log_row
-from medinv.batch.network import figures_of_studies
+from medinv.batch.network import Figures, figures_of_studies
 from medinv.batch.options import Options
 from medinv.batch.plan import Job
 from medinv.batch.pool import Pool
@@ -22,12 +23,12 @@ Made = tuple[Job, dict, list[Film]]
 def classify(jobs: Sequence[Job], models: Sequence[Classifier], options: Options, ledger: Ledger, on_study: Callable[[dict], None]) -> str | None:
     """Make and file the rows of all jobs. Returns why not all were made, or None."""
     by_position = {position: list(group) for position, group in groupby(jobs, key=lambda job: job.slot.position)}
-    requests = (_request(position, of_study, models) for position, of_study in by_position.items())
+    requests = (_request(position, of_study, models, options.lossless) for position, of_study in by_position.items())
     failures, drawer = 0, Reader()
     try:
         with Pool(requests, readers=min(options.readers, max(len(by_position), 1)), timeout=options.timeout, memory=options.memory) as pool:
             for studies in pool:
-                for made in _rows([(read, by_position[read.position]) for read in studies], models, options):
+                for made in _rows([(read, by_position[read.position]) for read in studies], models, options, drawer):
                     if options.report or options.dicom:
                         _add_reports(made, models, options, drawer)
                     ledger.put([(job.slot, row) for job, row, _ in made])
@@ -42,14 +43,14 @@ def classify(jobs: Sequence[Job], models: Sequence[Classifier], options: Options
     return None
 
 
-def _request(position: int, jobs: Sequence[Job], models: Sequence[Classifier]) -> Request:
+def _request(position: int, jobs: Sequence[Job], models: Sequence[Classifier], lossless: bool) -> Request:
     """All that the models of a study want, read once."""
     instances = {instance.source: instance for job in jobs for instance in job.study.instances}
     sizes = {models[job.slot.place].image_shape[1] for job in jobs}
-    return Request(position, tuple(instances.values()), tuple(sorted(sizes)))
+    return Request(position, tuple(instances.values()), tuple(sorted(sizes)), lossless=lossless)
 
 
-def _rows(studies: Sequence[tuple[ReadStudy, list[Job]]], models: Sequence[Classifier], options: Options) -> Iterator[list[Made]]:
+def _rows(studies: Sequence[tuple[ReadStudy, list[Job]]], models: Sequence[Classifier], options: Options, second: Reader) -> Iterator[list[Made]]:
     """The rows of each study. A model takes the images of all studies in one pass."""
     made: list[list[Made]] = [[] for _ in studies]
     for place, model in enumerate(models):
@@ -57,8 +58,22 @@ def _rows(studies: Sequence[tuple[ReadStudy, list[Job]]], models: Sequence[Class
         films = [films_of(job, read) for _, read, job in mine]
         size = model.image_shape[1]
         for (k, read, job), shown, figures in zip(mine, films, figures_of_studies(model, [[film.inputs[size] for film in shown] for shown in films]), strict=True):
+            if options.lossless and not isinstance(figures, MedinvError):
+                figures = _certified(shown, figures, second, options.timeout)
             made[k].append((job, study_row(job, read, figures, model, options.rule, options.phi), shown))
     yield from made
+
+
+def _certified(films: list[Film], figures: list[Figures], reader: Reader, timeout: float) -> list[Figures] | MedinvError:
+    """Figures with the certificates of what came back, for which the files are read once more, so that a long study does not fill the memory."""
+    keys = [(film.instance.source, (film.frame or 1) - 1) for film in films]
+    instances = {film.instance.source: film.instance for film in films}
+    decoded = {key: found.decoded for key, found in zip(keys, figures, strict=True)}
+    read = reader.read(Request(0, tuple(instances.values()), (), lossless=True, only=frozenset(keys), decoded=decoded), timeout)
+    if read.broken:
+        return read.broken[0].error
+    found = {(film.instance.source, (film.frame or 1) - 1): film.certificate for film in read.films}
+    return [replace(one, exact=found[key].exact, certificate=found[key]) for key, one in zip(keys, figures, strict=True)]
 
 
 def _add_reports(made: list[Made], models: Sequence[Classifier], options: Options, drawer: Reader) -> None:

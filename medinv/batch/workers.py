@@ -5,9 +5,12 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+import numpy as np
 
 import medinv
 from medinv.batch.reader import Done, Film, Task
@@ -25,7 +28,9 @@ class Request:
     instances: tuple[Instance, ...]
     sizes: tuple[int, ...]
     display: bool = False
+    lossless: bool = False
     only: frozenset[tuple[str, int]] | None = None  # source and frame, from 0, of the frames wanted; None: all
+    decoded: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)  # network inputs that came back, to be certified
 
 
 @dataclass
@@ -56,7 +61,7 @@ class Reader:
         study, began = ReadStudy(request.position), time.monotonic()
         rest, left = list(request.instances), timeout
         while rest:
-            left = self._read(study, rest, Task(tuple(rest), request.sizes, request.display, request.only, int(timeout) + GRACE), left)
+            left = self._read(study, rest, _task(request, rest, timeout), left)
             if left <= 0:
                 study.films, study.broken, rest = [], [_timed_out(instance, timeout) for instance in request.instances], []
         study.seconds = time.monotonic() - began
@@ -67,6 +72,8 @@ class Reader:
         self._stopped = True
         if self._process is not None:
             self._process.kill()
+            with suppress(subprocess.TimeoutExpired):  # stuck in the kernel
+                self._process.wait(1)
 
     def _read(self, study: ReadStudy, rest: list[Instance], task: Task, left: float) -> float:
         """Take what comes back off `rest` until all has, or the process is dead. Returns the seconds left; 0 if there are none."""
@@ -126,6 +133,10 @@ class Reader:
         self._connection.close()
         self._connection = None
         return code
+
+
+def _task(request: Request, rest: list[Instance], timeout: float) -> Task:
+    return Task(tuple(rest), request.sizes, request.lossless, request.display, request.only, request.decoded, int(timeout) + GRACE)
 
 
 def _settle(study: ReadStudy, instance: Instance, films: list[Film], done: Done) -> None:

@@ -26,6 +26,7 @@ def classify(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="As --resume, and studies with a broken file are done again.")] = False,
     shard: Annotated[str, typer.Option("--shard", metavar="I/N", help="Do part I of N; the part that ends last joins all results.")] = "1/1",
     rule: Annotated[str, typer.Option("--rule", help="How images decide for their study: maximum, mean-of-top-3 or mean.")] = "maximum",
+    intake: Annotated[str, typer.Option("--intake", help="resize (lossy, as the models were trained) or lossless (every stored byte comes back).")] = "resize",
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Longest time for reading a study.")] = 300,
     memory: Annotated[float, typer.Option("--memory", min=0.01, metavar="GB", help="What reading may take; an image that needs more is refused by name.")] = 4,
     readers: Annotated[int, typer.Option("--readers", min=0, help="Processes that read files; 0: one less than the machine has cores.")] = 0,
@@ -47,13 +48,12 @@ def classify(
     from medinv.models.store import load, read_card
 
     part = _shard(shard)
-    _check(inputs, rule)
+    _check(inputs, rule, intake, report)
     if out is None and not dry_run:
         raise ConfigError("name a folder for the results with --out, or pass --dry-run to see which images would be classified")
     cards = [read_card(name) for name in dict.fromkeys(model)]
     for card in cards:
-        if card.scope is None:
-            raise ConfigError(f"{card.name} is an ordinary network: it cannot run backwards; choose an invertible model")
+        card.check_takes_studies()
     found = index(inputs)
     if dry_run or explain_selection:
         code = print_selection(found, cards, Console(), every_rule=explain_selection, phi=phi)
@@ -61,8 +61,8 @@ def classify(
             raise typer.Exit(code)
     loaded = [load(name) for name in dict.fromkeys(model)]
     options = Options(
-        out, report=report, dicom=dicom, phi=phi, overwrite=overwrite, resume=resume, retry_failed=retry_failed, max_failures=max_failures, shard=part, rule=rule,
-        timeout=timeout, memory=int(memory * 1e9), readers=readers or READERS, log=log,
+        out, report=report, dicom=dicom, phi=phi, overwrite=overwrite, resume=resume, retry_failed=retry_failed, max_failures=max_failures, shard=part,
+        rule=rule, lossless=intake == "lossless", timeout=timeout, memory=int(memory * 1e9), readers=readers or READERS, log=log,
     )  # fmt: skip
     with until_terminated(), progress("classifying") as bar:
         summary = run(found, loaded, options, on_plan=bar.begin, on_study=bar.advance)
@@ -72,7 +72,7 @@ def classify(
     raise typer.Exit(summary.exit_code)
 
 
-def _check(inputs: list[Path], rule: str) -> None:
+def _check(inputs: list[Path], rule: str, intake: str, report: bool) -> None:
     from medinv.batch.aggregate import RULES
     from medinv.errors import ConfigError
 
@@ -81,6 +81,10 @@ def _check(inputs: list[Path], rule: str) -> None:
             raise ConfigError("no such file or folder", path=path)
     if rule not in RULES:
         raise ConfigError(f"expected --rule {', '.join(RULES)}; got {rule!r}")
+    if intake not in ("resize", "lossless"):
+        raise ConfigError(f"expected --intake resize or lossless; got {intake!r}")
+    if intake == "lossless" and report:
+        raise ConfigError("reports are drawn of the resized intake: pass --report or --intake lossless, not both")
 
 
 def _shard(text: str) -> "Shard":

@@ -1,0 +1,125 @@
+"""Decoders that crash or hang, files that vanish, full disks, too little memory: one file or study is lost, never the batch."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from medinv.batch.options import Options
+from medinv.batch.run import Summary, run
+from medinv.data.dicom.index import index
+from medinv.errors import OutputError
+
+# What the reading processes load when they start: files are named after what befalls them.
+FAULTY = """
+import os, signal, time
+import medinv.data.dicom.pixels as pixels
+
+def faulty(instance, read=pixels.read_frames):
+    name = os.path.basename(instance.source)
+    if name == "crash.dcm":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if name == "hang.dcm":
+        time.sleep(3600)
+    if name == "vanish.dcm":
+        os.remove(instance.location.path)
+    if name == "bug.dcm":
+        raise KeyError("unforeseen")
+    return read(instance)
+
+pixels.read_frames = faulty
+"""
+
+
+@pytest.fixture
+def faulty(tmp_path, monkeypatch) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(FAULTY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+
+
+def _run(folder: Path, model, out: Path, **options) -> Summary:
+    return run(index([folder]), [model], Options(out, **options))
+
+
+def test_crashes_hangs_and_vanished_files_cost_only_themselves(faulty, write_film, phantom, tmp_path) -> None:
+    folder = tmp_path / "in"
+    for study, name in enumerate(("a", "crash", "b", "hang", "c", "vanish", "d", "bug", "e"), start=1):
+        write_film(folder / f"{name}.dcm", study)
+    summary = _run(folder, phantom, tmp_path / "out", timeout=3, readers=2)
+    codes = {row["broken"][0]["source"].split("/")[-1]: row["error"]["code"] for row in summary.rows if row["status"] == "failed"}
+    assert codes == {"crash.dcm": "crashed", "hang.dcm": "timeout", "vanish.dcm": "missing", "bug.dcm": "pixel-data"}
+    assert summary.counts["classified"] + summary.counts["out_of_scope"] == 5 and summary.counts["broken_files"] == 4 and summary.exit_code == 1
+
+
+def test_a_crash_within_a_study_costs_one_film(faulty, write_film, phantom, tmp_path) -> None:
+    for image, name in enumerate(("first", "crash", "last"), start=1):
+        write_film(tmp_path / "in" / f"{name}.dcm", 1, image)
+    (row,) = _run(tmp_path / "in", phantom, tmp_path / "out").rows
+    assert row["status"] == "ok" and len(row["instances"]) == 2 and [b["code"] for b in row["broken"]] == ["crashed"]
+
+
+def test_a_study_that_hangs_is_all_of_it_timed_out(faulty, write_film, phantom, tmp_path) -> None:
+    for image, name in enumerate(("first", "hang", "last"), start=1):
+        write_film(tmp_path / "in" / f"{name}.dcm", 1, image)
+    (row,) = _run(tmp_path / "in", phantom, tmp_path / "out", timeout=2).rows
+    assert row["status"] == "failed" and not row["instances"] and [b["code"] for b in row["broken"]] == ["timeout"] * 3
+
+
+def test_what_needs_more_memory_than_allowed_is_refused_by_name(write_film, phantom, tmp_path) -> None:
+    write_film(tmp_path / "in" / "film.dcm", 1)
+    (row,) = _run(tmp_path / "in", phantom, tmp_path / "out", memory=1000).rows
+    assert row["status"] == "failed" and row["error"]["code"] == "memory" and "--memory" in row["error"]["message"]
+    (row,) = _run(tmp_path / "in", phantom, tmp_path / "out", retry_failed=True).rows
+    assert row["status"] == "ok"
+
+
+class _Full:
+    """A database on a disk that is full after some writes."""
+
+    def __init__(self, database: sqlite3.Connection, writes: int):
+        self._database, self._left = database, writes
+
+    def __getattr__(self, name: str):
+        return getattr(self._database, name)
+
+    def executemany(self, *words):
+        self._left -= 1
+        if self._left < 0:
+            raise sqlite3.OperationalError("database or disk is full")
+        return self._database.executemany(*words)
+
+
+def test_a_full_disk_keeps_what_is_done_and_a_resumed_run_does_the_rest(twenty, phantom, tmp_path, monkeypatch) -> None:
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: _Full(connect(*a, **k), writes=10))
+    with pytest.raises(OutputError, match="--resume"):
+        _run(twenty, phantom, tmp_path)
+    monkeypatch.undo()
+    made = []
+    summary = run(index([twenty]), [phantom], Options(tmp_path, resume=True), on_study=made.append)
+    assert 0 < len(made) < 20 and len(summary.rows) == 20 and summary.exit_code == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_tables_on_a_full_disk_are_not_left_half_written(twenty, phantom, tmp_path) -> None:
+    (tmp_path / "results.csv.tmp").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="--resume"):
+        _run(twenty, phantom, tmp_path)
+    assert not (tmp_path / "run.json").exists() and not list(tmp_path.glob("*.tmp"))
+    assert _run(twenty, phantom, tmp_path, resume=True).counts["rows"] == 20
+
+
+def test_two_runs_do_not_write_into_one_folder(twenty, phantom, tmp_path) -> None:
+    from medinv.batch.ledger import Ledger
+    from medinv.errors import ConfigError
+
+    ledger = Ledger(tmp_path)
+    with pytest.raises(ConfigError, match="another run"):
+        _run(twenty, phantom, tmp_path, resume=True)
+    ledger.close()
+    (tmp_path / "ledger.sqlite").write_bytes(b"no database" * 1000)
+    with pytest.raises(OutputError, match="--overwrite"):
+        _run(twenty, phantom, tmp_path, resume=True)
+    assert _run(twenty, phantom, tmp_path, overwrite=True).counts["rows"] == 20
