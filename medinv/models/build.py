@@ -5,8 +5,9 @@ from torch import nn
 
 from medinv.config import Config, ModelConfig
 from medinv.layers import ActNorm, AffineCoupling, Chain, FrozenNorm, Haar, Invertible, InvertibleConv2d, Multiscale
-from medinv.models.classifier import Classifier
+from medinv.models.baselines import baseline
 from medinv.models.calibrated import Calibrated
+from medinv.models.classifier import Classifier
 from medinv.models.pooled import PooledClassifier
 from medinv.models.trunk import image_trunk
 from medinv.models.twins import PooledTwin, Twin
@@ -23,7 +24,7 @@ def build(config: Config) -> Calibrated:
         return PooledClassifier(trunk, (model.channels, *[size] * model.axes), model.hidden[-1], model.classes)
     if model.kind == "pooled-twin":
         return PooledTwin(model)
-    return _classifier(config)
+    return _classifier(config) if model.kind == "invertible" else baseline(model, size)
 
 
 def _classifier(config: Config) -> Classifier:
