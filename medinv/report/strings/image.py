@@ -35,7 +35,7 @@ def decision_steps(
         (towards, f"{_block(size)}s that speak for {positive} (orange)"),
         (against, f"{_block(size)}s that speak for {negative} (blue)"),
         (logit, f"their sum: the log-odds of {positive}"),
-        (percent(probability), "the calibrated probability, 1 / (1 + e to minus the log-odds)"),
+        (percent(probability), "the same as a calibrated probability (sigmoid)"),
         (label, f"the label{side}"),
     )
 
