@@ -1,5 +1,6 @@
 """What a study's images are grouped into, and which of them the rules of a model's card let through."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -176,11 +177,24 @@ def every(found: Index) -> list[str]:
     return sorted(record.source for kind in (found.instances, found.skipped, found.broken) for record in kind)
 
 
-@pytest.mark.parametrize("takes", ["images", "volume"])
-def test_choosing_loses_no_file(real: Index, takes: str) -> None:
-    rules = Rules(modalities=("CT", "MR"), selection=Selection(takes=takes, not_image_type=("DERIVED",)))
+WORDS = st.none() | st.sampled_from(["", "a", "^t1", "ct|mr"])
+BOUNDS = st.none() | st.tuples(st.integers(0, 9), st.integers(9, 99))
+TYPES = st.lists(st.sampled_from(["DERIVED", "PRIMARY", "AXIAL", "LOCALIZER"]), max_size=2)
+SELECTIONS = st.builds(
+    Selection, takes=st.sampled_from(["images", "volume"]), views=st.lists(st.sampled_from(["AP", "PA"])), image_type=TYPES, not_image_type=TYPES,
+    planes=st.lists(st.sampled_from(["axial", "oblique"])), slices=BOUNDS, thickness=BOUNDS, series_description=WORDS, not_study_description=WORDS,
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=30)
+@given(modalities=st.lists(st.sampled_from(["CT", "MR", "CR"])), selection=SELECTIONS)
+def test_no_rules_lose_or_double_a_file_or_leave_it_without_a_reason(real: Index, modalities: list[str], selection: Selection) -> None:
+    rules = Rules(modalities=modalities, selection=selection)
     after = Index(tuple(choose(study, rules).study for study in real.studies))
-    assert every(after) == every(real) and 0 < after.counts()["instances"] < real.counts()["instances"]
+    assert every(after) == every(real)
+    assert all(skipped.code and skipped.message for skipped in after.skipped)
+    if selection.takes == "volume":
+        assert all(len(group(study.instances)) <= 1 for study in after.studies)
 
 
 def test_the_shipped_radiograph_model_takes_frontal_films_alone(tmp_path: Path) -> None:
@@ -194,3 +208,19 @@ def test_the_shipped_radiograph_model_takes_frontal_films_alone(tmp_path: Path) 
     assert [instance.number for instance in out.study.instances] == [1, 6]
     assert [skipped.code for skipped in out.study.skipped] == ["view", "modality", "body-part", "image-type"]
     assert out.warnings
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"slices": (9, 1)}, {"thickness": (-1, 2)}, {"series_description": "("}, {"planes": ("upright",)}, {"takes": "all"}, {"view": ("AP",)}], ids=str
+)
+def test_rules_that_cannot_be_meant_are_refused(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Selection(**wrong)
+
+
+def test_frames_at_one_place_are_no_volume(tmp_path: Path) -> None:
+    (study,) = index([write(tmp_path / "a", ImagePositionPatient=[0, 0, 0], ImageOrientationPatient=AXIAL)]).studies
+    (image,) = study.instances
+    twice = dataclasses.replace(image, frames=2, frame_geometry=(image.geometry,) * 2)
+    out = choose(dataclasses.replace(study, instances=(twice,)), Rules(selection=Selection(takes="volume")))
+    assert codes(out) == ["same-place"]

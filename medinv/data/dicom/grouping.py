@@ -48,11 +48,11 @@ class Group:
         return None if None in found else (min(found), max(found))
 
     @property
-    def repeated(self) -> tuple[Instance, ...]:
-        """Images that lie where the one before lies."""
-        depths = [instance.geometry.depth for instance in self.instances]
-        pairs = zip(depths, depths[1:], self.instances[1:], strict=False)
-        return tuple(image for before, depth, image in pairs if None not in (before, depth) and abs(depth - before) < _SAME_PLACE)
+    def repeated(self) -> int:
+        """Images or frames that lie where another one lies."""
+        depths = [geometry.depth for instance in self.instances for geometry in _geometries(instance)]
+        places = sorted(depth for depth in depths if depth is not None)
+        return sum(after - before < _SAME_PLACE for before, after in zip(places, places[1:], strict=False))
 
     def __str__(self) -> str:
         """What it holds, in words that identify nobody."""

@@ -111,7 +111,7 @@ def _extent(found: Group, chosen: Selection) -> Verdict | None:
         return Verdict("multi-frame", False, f"{first.frames} frames in one file (this model reads single images)") if first.frames > 1 else None
     if found.plane is None:
         return Verdict("no-geometry", False, "the header does not place every image in the body (this model reads volumes)")
-    repeated = len(found.repeated)
+    repeated = found.repeated
     return Verdict("same-place", False, f"{repeated} images lie where another lies, and no header value tells them apart") if repeated else None
 
 
