@@ -48,6 +48,10 @@ class Inbox:
         except OSError as error:
             raise OutputError(f"cannot write here: {error.strerror}; choose a folder you may write to", path=folder) from error
 
+    def close(self) -> None:
+        """Let another service have the folder."""
+        self._lock.close()
+
     def results(self, name: str) -> Path:
         return self.folder / "results" / name
 

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from medinv.batch.options import Options
@@ -31,7 +32,7 @@ class Service:
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop` is set. A study that is being classified then is finished first. Raises ConfigError when the port cannot be had."""
-        with listening(self.network, self.network.callers, self.inbox.keep):
+        with closing(self.inbox), listening(self.network, self.network.callers, self.inbox.keep):
             self.say(f"{self.network.ae_title} listens at {self.network.address}:{self.network.port}")
             while not stop.wait(LOOK):
                 for study in self.inbox.due(self.network.quiet_seconds):

@@ -2,14 +2,15 @@
 
 Identifiers are UUIDs of the facts (RFC 9562 version 5, written as 2.25.N): the same result has the same SOP Instance UID wherever and however often
 it is made, so that storing it again adds nothing; another result has another UID in the same series. Two makings of one result differ in their time
-stamps alone. The content's `seconds` do not count as facts, and figures count to six decimals, so that rounding does not make a new result.
+stamps alone. The facts are the images, the model, the answers and the evidence by region, to a few decimals: what follows from them (a decoded
+counterfactual may amplify the rounding of the last bit), how long it took and what else lay in the study (earlier results, say) do not count.
 """
 
 import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -20,8 +21,10 @@ from highdicom.sr import CodedConcept
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from medinv.report.content import ImageContent, StudyContent
+from medinv.explain.evidence import regional
+from medinv.report.content import ImageArrays, ImageContent, StudyContent
 from medinv.report.dicom_header import is_slice
+from medinv.report.figures import REGION
 from medinv.report.strings import RESEARCH_USE
 
 Kind = Literal["sr", "seg", "map", "picture", "pdf", "state"]
@@ -85,9 +88,12 @@ class Analysis:
 
     @property
     def stacks(self) -> tuple[tuple[ImageContent, ...], ...]:
-        """The explained images that one object may hold: slices of a series facing one way, along their normal; a projection is alone."""
+        """The explained images that one object may hold: slices of a series facing one way, along their normal; a projection is alone.
+
+        Frames of a multi-frame image are not among them: they are reported, not drawn.
+        """
         groups: dict[tuple, list[ImageContent]] = {}
-        for image in self.explained:
+        for image in (image for image in self.explained if image.frame is None):
             head = self.headers[image.sop_uid]
             place = (head.FrameOfReferenceUID, *np.round(head.ImageOrientationPatient, 3)) if is_slice(head) else (image.sop_uid,)
             groups.setdefault((head.SeriesInstanceUID, head.Rows, head.Columns, *place), []).append(image)
@@ -121,9 +127,22 @@ class Analysis:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the facts."""
-        facts = (LAYOUT, self.sha256, self.first.StudyInstanceUID, [head.SOPInstanceUID for head in self.headers.values()], self.content)
-        return hashlib.sha256(json.dumps(_canonical(facts), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of the facts, by which two results are one."""
+        content = self.content
+        facts = {
+            "makers": [LAYOUT, content.medinv_version, self.sha256, content.model.version],
+            "study": [self.first.StudyInstanceUID, content.study_uid, content.label, _rounded(content.positive), content.aggregation],
+            "broken": [[problem.code, problem.uid] for problem in content.broken],
+            "exact": content.reconstruction and [content.reconstruction.exact, content.reconstruction.bits],
+            "images": [self._facts(image) for image in self.inside],
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def _facts(self, image: ImageContent) -> list[Any]:
+        head, arrays = self.headers[image.sop_uid], image.arrays
+        drawn = arrays and hashlib.sha256(arrays.network_input.tobytes() + np.ascontiguousarray(arrays.display).tobytes()).hexdigest()
+        evidence = arrays and arrays.explanation and (regional_sums(arrays).round(3) + 0.0).tolist()
+        return [head.SOPInstanceUID, image.sop_uid, image.frame, image.stored_sha256, image.label, _rounded(image.positive), drawn, evidence]
 
     def instance_uid(self, kind: Kind, number: int = 1) -> str:
         """SOP Instance UID of the number-th object of a kind."""
@@ -174,15 +193,11 @@ class Analysis:
         )
 
 
-def _canonical(value: Any) -> Any:
-    """Plain JSON of facts, the same wherever they were computed."""
-    if is_dataclass(value):
-        return {field.name: _canonical(getattr(value, field.name)) for field in fields(value) if field.name != "seconds"}
-    if isinstance(value, np.ndarray):
-        exact = value if value.dtype.kind in "bui" else np.round(value.astype(np.float64), 3) + 0.0
-        return [list(value.shape), hashlib.sha256(np.ascontiguousarray(exact).tobytes()).hexdigest()]
-    if isinstance(value, Mapping):
-        return {str(key): _canonical(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
-    return round(value, 6) if isinstance(value, float) else value if isinstance(value, int | bool | None) else str(value)
+def regional_sums(arrays: ImageArrays) -> np.ndarray:
+    """The evidence by region, as the report draws it; by pixel where the network's input does not divide into regions."""
+    pixels = arrays.explanation.evidence.contributions
+    return regional(pixels, 1 if any(side % REGION for side in pixels.shape) else REGION)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

@@ -14,12 +14,10 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
-from medinv.explain.evidence import regional
 from medinv.report import strings
 from medinv.report.content import ImageArrays, ImageContent
-from medinv.report.dicom_common import CODING_SCHEME, Analysis, private, uid
+from medinv.report.dicom_common import CODING_SCHEME, Analysis, private, regional_sums, uid
 from medinv.report.dicom_header import is_slice
-from medinv.report.figures import REGION
 
 SHARE = 0.5  # of the largest region's evidence, from which on a region is segmented
 _ORANGE = hd.color.CIELabColor(65.0, 35.0, 70.0)
@@ -40,8 +38,7 @@ def regions(arrays: ImageArrays, rows: int, columns: int) -> Regions | None:
     """The regions with at least SHARE of the largest region's evidence for the finding; None where no region speaks for it."""
     if arrays.explanation is None:
         return None
-    pixels = arrays.explanation.evidence.contributions
-    values = regional(pixels, 1 if any(side % REGION for side in pixels.shape) else REGION)
+    values = regional_sums(arrays)
     largest = float(values.max())
     if not largest > 0:
         return None

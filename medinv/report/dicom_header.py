@@ -27,6 +27,13 @@ def quoted(dataset: Dataset) -> Dataset:
     missing = [keyword for keyword in _REQUIRED if not dataset.get(keyword)]
     if missing:
         raise HeaderError(f"DICOM results refer to their images by {', '.join(_REQUIRED)}; the header lacks {', '.join(missing)}", stage="dicom results")
+    try:
+        return _kept(dataset)
+    except Exception as error:  # pydicom raises whatever a damaged value made it meet
+        raise HeaderError(f"the header cannot be quoted ({type(error).__name__}): a value is damaged", stage="dicom results") from error
+
+
+def _kept(dataset: Dataset) -> Dataset:
     kept = Dataset()
     for keyword in _REQUIRED + _IF_THERE:
         if dataset.get(keyword) is not None:

@@ -10,11 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from medinv.explain.evidence import regional
 from medinv.report import strings
 from medinv.report.content import ImageArrays, ImageContent, balance
-from medinv.report.dicom_common import Analysis, reference
-from medinv.report.figures import EVIDENCE, REGION, diverging
+from medinv.report.dicom_common import Analysis, reference, regional_sums
+from medinv.report.figures import EVIDENCE, diverging
 
 PANEL, GAP, HEAD, FOOT = 560, 28, 150, 190  # px
 _INK, _QUIET, _PAPER, _WARNING = (240, 240, 240), (170, 176, 186), (16, 18, 22), (255, 196, 60)
@@ -77,7 +76,7 @@ def _headline(draw: ImageDraw.ImageDraw, analysis: Analysis, image: ImageContent
 
 
 def _footing(draw: ImageDraw.ImageDraw, sheet: Image.Image, analysis: Analysis, arrays: ImageArrays) -> None:
-    values, _, scale = _values(arrays)
+    values, scale = _values(arrays)
     left, top = 2 * GAP + PANEL, HEAD + PANEL + 42
     bar = Image.fromarray(_blend(np.full((14, PANEL), 90, np.uint8), np.tile(np.linspace(-1, 1, PANEL), (14, 1)), 1.0))
     sheet.paste(bar, (left, top))
@@ -99,12 +98,10 @@ def _footing(draw: ImageDraw.ImageDraw, sheet: Image.Image, analysis: Analysis, 
     _fitted(draw, (GAP, top + 96), caveat, 16, sheet.width - 2 * GAP, _WARNING)
 
 
-def _values(arrays: ImageArrays) -> tuple[np.ndarray, int, float]:
-    """Evidence by region, the region's side in network pixels, and the value of full colour."""
-    pixels = arrays.explanation.evidence.contributions
-    side = 1 if any(n % REGION for n in pixels.shape) else REGION
-    values = regional(pixels, side)
-    return values, side, float(np.abs(values).max()) or 1.0
+def _values(arrays: ImageArrays) -> tuple[np.ndarray, float]:
+    """Evidence by region, and the value of full colour."""
+    values = regional_sums(arrays)
+    return values, float(np.abs(values).max()) or 1.0
 
 
 def _native(arrays: ImageArrays) -> Image.Image:
@@ -116,7 +113,7 @@ def _native(arrays: ImageArrays) -> Image.Image:
 
 
 def _overlaid(arrays: ImageArrays, shown: Image.Image) -> Image.Image:
-    values, _, scale = _values(arrays)
+    values, scale = _values(arrays)
     rows, columns = (np.arange(n) * side // n for n, side in zip((shown.height, shown.width), values.shape, strict=True))
     return Image.fromarray(_blend(np.asarray(shown.convert("L")), values[np.ix_(rows, columns)], scale))
 

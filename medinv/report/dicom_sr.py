@@ -75,7 +75,7 @@ def _study(analysis: Analysis) -> sr.MeasurementsAndQualitativeEvaluations:
 def _each(analysis: Analysis) -> list[sr.MeasurementsAndQualitativeEvaluations]:
     """Each image's own answer, where there are several."""
     images = analysis.inside if len(analysis.inside) > 1 else ()
-    return [_answer(analysis, [image], image.label, image.positive, analysis.tracking("image", image.sop_uid)) for image in images]
+    return [_answer(analysis, [image], image.label, image.positive, analysis.tracking("image", image.sop_uid, str(image.frame or 1))) for image in images]
 
 
 def _answer(
@@ -91,7 +91,7 @@ def _answer(
         algorithm_id=_algorithm(analysis),
         measurements=measured + limit,
         qualitative_evaluations=[sr.QualitativeEvaluation(_PRESENCE, presence)],
-        source_images=[_reference(analysis.headers[image.sop_uid]) for image in images],
+        source_images=[_reference(analysis.headers[image.sop_uid], image.frame) for image in images],
     )
 
 
@@ -99,8 +99,8 @@ def _percent(name: Code, share: float) -> sr.Measurement:
     return sr.Measurement(name, round(100 * share, 2), codes.UCUM.Percent)
 
 
-def _reference(header: Dataset) -> sr.SourceImageForMeasurementGroup:
-    return sr.SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)
+def _reference(header: Dataset, frame: int | None) -> sr.SourceImageForMeasurementGroup:
+    return sr.SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID, None if frame is None else [frame])
 
 
 def _regions(analysis: Analysis, part: Segmented) -> list[sr.PlanarROIMeasurementsAndQualitativeEvaluations]:

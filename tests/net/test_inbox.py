@@ -58,7 +58,7 @@ def test_another_process_sees_where_the_first_stood(tmp_path: Path) -> None:
     first.note(first.due(0)[0], "classified")
     with pytest.raises(ConfigError, match="another medinv receive"):
         Inbox(tmp_path)
-    first._lock.close()  # as the system does when a process is killed
+    first.close()
     assert [one.stage for one in Inbox(tmp_path).due(0)] == ["classified"]
 
 

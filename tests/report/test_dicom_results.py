@@ -13,7 +13,7 @@ import pytest
 from conftest import StandInCard, explanation
 from pydicom import Dataset
 
-from medinv.errors import HeaderError, OutputError
+from medinv.errors import HeaderError
 from medinv.report.content import ImageArrays, study_content
 from medinv.report.dicom import dicom_results
 from medinv.report.dicom_common import Analysis, device_uid
@@ -184,6 +184,12 @@ def test_the_same_result_made_again_has_the_same_identity(analyse) -> None:
         assert first[name] == again[name], name
 
 
+def test_what_else_lies_in_the_study_makes_no_other_result(analyse) -> None:
+    """Results that were stored come back with the study."""
+    left_out = {"skipped": [{"sop_uid": "image-9", "stage": "select", "code": "no-pixels", "message": "a report"}]}
+    assert made(analyse(**left_out))["SR"].SOPInstanceUID == made(analyse())["SR"].SOPInstanceUID
+
+
 def test_another_result_supersedes_in_the_same_series(analyse) -> None:
     old = made(analyse())
     new = made(analyse(probability=0.8), (old["SR"],))
@@ -208,6 +214,6 @@ def test_a_header_without_a_series_is_refused_in_words_that_quote_no_value() -> 
 
 
 def test_a_header_that_no_object_can_quote_is_a_typed_error(analyse) -> None:
-    with pytest.raises(OutputError) as caught:
+    with pytest.raises(HeaderError) as caught:
         made(analyse(headers=[header(StudyDate="Doe was here")]))
     assert not [secret for secret in SECRETS if secret in str(caught.value)]
