@@ -161,6 +161,14 @@ def test_slices_at_one_place_that_nothing_tells_apart_are_no_volume(tmp_path: Pa
     assert codes(chosen(tmp_path, takes="volume")) == ["same-place"]
 
 
+@pytest.mark.parametrize(
+    ("sop_class", "code"), [("66.4", "segmentation"), ("66.7", "segmentation"), ("30", "parametric-map"), ("481.2", "dose"), ("1.1.1", "for-processing")]
+)
+def test_objects_with_pixels_that_no_model_reads(tmp_path: Path, sop_class: str, code: str) -> None:
+    write(tmp_path / "a", SOPClassUID=f"1.2.840.10008.5.1.4.1.1.{sop_class}")
+    assert codes(chosen(tmp_path)) == [code]
+
+
 def test_images_without_a_place_are_no_volume(tmp_path: Path) -> None:
     write(tmp_path / "a", Modality="CT")
     assert codes(chosen(tmp_path, takes="volume")) == ["no-geometry"]

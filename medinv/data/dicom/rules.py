@@ -8,10 +8,14 @@ from medinv.config import Rules, Selection
 from medinv.data.dicom.grouping import Group, group
 from medinv.data.dicom.records import Instance, Skipped, Study
 
-# Objects with pixels that are no images of a patient.
-_RESULTS = {
-    "1.2.840.10008.5.1.4.1.1.66.4": "segmentation", "1.2.840.10008.5.1.4.1.1.66.7": "segmentation",
-    "1.2.840.10008.5.1.4.1.1.66.8": "segmentation", "1.2.840.10008.5.1.4.1.1.30": "parametric-map", "1.2.840.10008.5.1.4.1.1.481.2": "dose",
+_RESULT = "made from images, not an image of a patient"
+_RAW = "an image for processing, as the detector gave it; its twin for presentation is the one to read"
+# Objects with pixels that no model reads, by SOP class.
+_OBJECTS = {
+    "1.2.840.10008.5.1.4.1.1.66.4": ("segmentation", _RESULT), "1.2.840.10008.5.1.4.1.1.66.7": ("segmentation", _RESULT),
+    "1.2.840.10008.5.1.4.1.1.66.8": ("segmentation", _RESULT), "1.2.840.10008.5.1.4.1.1.30": ("parametric-map", _RESULT),
+    "1.2.840.10008.5.1.4.1.1.481.2": ("dose", _RESULT), "1.2.840.10008.5.1.4.1.1.1.1.1": ("for-processing", _RAW),
+    "1.2.840.10008.5.1.4.1.1.1.2.1": ("for-processing", _RAW), "1.2.840.10008.5.1.4.1.1.1.3.1": ("for-processing", _RAW),
 }  # fmt: skip
 
 
@@ -53,7 +57,7 @@ def choose(study: Study, rules: Rules) -> Choice:
     eligible = [one for one in judged if not one.objections]
     if rules.selection.takes == "volume" and len(eligible) > 1:
         ambiguous = _ambiguous(eligible)
-        judged = tuple(Judged(one.group, (*one.verdicts, ambiguous)) if one in eligible else one for one in judged)
+        judged = tuple(one if one.objections else Judged(one.group, (*one.verdicts, ambiguous)) for one in judged)
         eligible = []
     chosen = tuple(instance for one in eligible for instance in one.group.instances)
     left_out = [_left_out(instance, one.objections) for one in judged if one.objections for instance in one.group.instances]
@@ -98,8 +102,8 @@ def _verdicts(found: Group, rules: Rules) -> tuple[Verdict, ...]:
 
 
 def _object(found: Group) -> Verdict | None:
-    kind = _RESULTS.get(found.first.sop_class or "")
-    return kind and Verdict(kind, False, f"a {kind.replace('-', ' ')}, made from images, not an image of a patient")
+    kind, says = _OBJECTS.get(found.first.sop_class or "", (None, None))
+    return kind and Verdict(kind, False, f"{kind.replace('-', ' ')}: {says}")
 
 
 def _extent(found: Group, chosen: Selection) -> Verdict | None:
