@@ -81,8 +81,9 @@ def test_an_unwritable_folder_is_an_output_error(tiny_config, tiny_data, tiny_mo
 @pytest.mark.parametrize("name", shipped())
 def test_shipped_models_are_small_and_keep_their_promises(name) -> None:
     card = load(name).card
-    assert (locate(name) / WEIGHTS).stat().st_size <= 12_000_000
-    assert card.convolutions >= 20 and card.exactness.share_float64 == 1.0
+    takes_studies = card.scope is not None
+    assert (locate(name) / WEIGHTS).stat().st_size <= (12_000_000 if takes_studies else 20_000_000)
+    assert (card.convolutions >= 20 or not takes_studies) and card.exactness.share_float64 == 1.0
     assert card.name == name and card.training_data and card.data_licence
 
 

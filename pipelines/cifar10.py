@@ -1,0 +1,133 @@
+"""CIFAR-10: inverted convolutions against their ordinary twins, at depths from 4 to 100, and with each design choice undone.
+
+    MEDINV_DATA=... python pipelines/cifar10.py --out runs/cifar10 [--seeds 3] [--epochs 15] [--device cuda] [--only depth|choices|baselines]
+    MEDINV_DATA=... python pipelines/cifar10.py --out runs/cifar10-quick --quick      (minutes: thin, up to 20 deep, 4,000 images, 2 epochs)
+
+Every network is trained from configs/cifar10.yaml or configs/cifar10-twin.yaml with the overrides that stand in its row; each row is written to
+results.jsonl as soon as it is there, and rows that are there are not made again, so that an interrupted run goes on. `tables.md` and `depth.png` come from
+that file alone. The test images are looked at once a row; nothing is chosen by them. Networks that fail to train or to come back keep their row.
+"""
+
+import argparse
+import json
+import resource
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from medinv.config import load_config
+from medinv.data.labelled import LabelledImages, Part
+from medinv.data.load import load_images
+from medinv.errors import MedinvError
+from medinv.models.build import build
+from medinv.publish import condition_numbers, exactness
+from medinv.train import predict, train
+
+from cifar10_tables import write_tables  # beside this file
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+DEPTHS = {4: "[1,2,1]", 8: "[3,3,2]", 20: "[6,8,6]", 50: "[16,18,16]", 100: "[33,34,33]"}
+CHOICES = {  # what is undone, and how
+    "as shipped": (),
+    "circular padding": ("model.padding=circular",),
+    "reflect padding": ("model.padding=reflect",),
+    "slope 0.5": ("model.slope=0.5",),
+    "slope 0.3": ("model.slope=0.3",),
+    "slope 0.02": ("model.slope=0.02",),
+    "no penalty": ("train.orthogonality=0.0",),
+    "ActNorm": ("model.norm=act",),
+    "no normalisation": ("model.norm=none",),
+    "widened by zeros": ("model.widening=zeros",),
+    "not widened": ("model.hidden=[12,48,192]",),
+}
+BASELINES = ("resnet18", "mobilenetv2", "lenet", "scattering")
+ADAM = ("train.optimiser=adamw", "train.learning_rate=2e-3", "train.orthogonality=0.0", "train.schedule=cosine")
+
+
+def jobs(only: str | None, quick: bool) -> list[tuple[str, str, str, tuple[str, ...]]]:
+    """(table, row, configuration, overrides) of every network."""
+    depths = {d: o for d, o in DEPTHS.items() if not quick or d <= 20}
+    made = [("depth", f"{d} inverted", "cifar10", (f"model.depths={o}",)) for d, o in depths.items()]
+    made += [("depth", f"{d} twin", "cifar10-twin", (f"model.depths={o}",)) for d, o in depths.items()]
+    made += [("choices", name, "cifar10", overrides) for name, overrides in CHOICES.items()]
+    made += [("baselines", name, "cifar10", (f"model.kind={name}", *ADAM)) for name in (BASELINES[2:] if quick else BASELINES)]
+    return [job for job in made if only in (None, job[0])]
+
+
+def fewer(data: LabelledImages, train_images: int, test_images: int) -> LabelledImages:
+    """The first images of each part."""
+    first = lambda part, n: Part(part.images[:n], part.labels[:n], part.patients[:n])  # noqa: E731
+    return replace(data, train=first(data.train, train_images), validation=first(data.validation, 500), test=first(data.test, test_images))
+
+
+def run(job: tuple, seed: int, overrides: tuple[str, ...], data: LabelledImages, given: argparse.Namespace) -> dict:
+    """One row: train, read the test images once, and run them back."""
+    table, row, name, own = job
+    config = load_config(CONFIGS / f"{name}.yaml", (f"seed={seed}", *overrides, *own))
+    fixed = {"table": table, "row": row, "seed": seed, "config_sha256": config.sha256(), "kind": config.model.kind, "convolutions": sum(config.model.depths)}
+    fixed |= {"device": torch.cuda.get_device_name() if given.device == "cuda" else f"CPU, {torch.get_num_threads()} threads"}
+    path = given.out / f"{table}-{row}-{seed}.pt".replace(" ", "-")
+    try:
+        trained = train(config, data, device=given.device, checkpoint=path, report=lambda epoch: print(f"  {row} {seed}: {vars(epoch)}", flush=True))
+        model = trained.model.cpu()
+        logits = predict(model, data.test)
+        right = (logits.argmax(1).numpy() == data.test.labels).tolist()
+        found = {"right": "".join(map(str, map(int, right))), "seconds": trained.seconds, "parameters": sum(p.numel() for p in model.parameters())}
+        found["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        if config.model.kind == "pooled":
+            found |= backwards(model, data.test.images)
+    except (MedinvError, RuntimeError) as error:
+        return fixed | {"failed": str(error).splitlines()[0]}
+    path.unlink(missing_ok=True)
+    return fixed | found
+
+
+def backwards(model: torch.nn.Module, images: np.ndarray) -> dict:
+    """What the way back costs and gives."""
+    found = exactness(model, images).model_dump()
+    model.double()
+    x = torch.from_numpy(images[:64]).double()
+    with torch.no_grad():
+        z = model.features(x)
+        model.invert(z)  # factors are made once
+        start = time.monotonic()
+        model.features(x)
+        middle = time.monotonic()
+        model.invert(z)
+        ratio = (time.monotonic() - middle) / (middle - start)
+    return {"exact": found, "inverse_over_forward": ratio, "conditions": condition_numbers(model)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--only", choices=("depth", "choices", "baselines"))
+    parser.add_argument("--quick", action="store_true")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    data = load_images(load_config(CONFIGS / "cifar10.yaml").data)
+    overrides = (f"train.epochs={given.epochs}",)
+    if given.quick:
+        data, overrides, given.seeds = fewer(data, 4000, 500), ("train.epochs=2", "train.batch=100", "model.hidden=[24,32,48]", "train.average=0.9"), 1
+    path = given.out / "results.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    done = {(row["table"], row["row"], row["seed"]) for row in rows}
+    for job in jobs(given.only, given.quick):
+        for seed in range(given.seeds):
+            if (job[0], job[1], seed) not in done:
+                rows.append(run(job, seed, overrides, data, given))
+                with path.open("a") as stream:
+                    stream.write(json.dumps(rows[-1]) + "\n")
+                write_tables(rows, given.out)
+    write_tables(rows, given.out)
+    print((given.out / "tables.md").read_text())
+
+
+if __name__ == "__main__":
+    main()
