@@ -13,7 +13,7 @@ from pathlib import Path
 import pydicom
 import pytest
 import yaml
-from conftest import Archive, eventually, free_port
+from archives import Archive, archive, eventually, free_port, storescu  # noqa: F401 (fixtures)
 
 from medinv.errors import ConfigError, UnreachableError
 from medinv.net.receive import Service
