@@ -16,12 +16,19 @@ def counterfactual(model: Classifier, x: Tensor, target: int) -> Counterfactual:
     The coarse latent c goes to c + t (mu_1 - mu_0), where t brings the log-odds to the median that training images of `target` (0 or 1) have; all else in
     the features stays. The decoded image is rounded and clipped to what could be stored, and classified anew.
     """
-    z = model.features(x)
+    start = model.features(x)
     direction = model.means[1] - model.means[0]
-    odds = _odds(model, z)
-    wanted = model.typical_odds[target]
-    t = (wanted - odds) / direction.square().sum()
-    path = torch.cat([_moved(z, direction, t * step / (STRIP - 1)) for step in range(STRIP)])
+    logits = model.logits_of(start)
+    t = (model.typical_odds[target] - (logits[:, 1] - logits[:, 0])[0]) / direction.square().sum()
+    end = start.clone()
+    end[:, : direction.shape[0]] += t * direction
+    return judged(model, x, target, start, end)
+
+
+@torch.no_grad()
+def judged(model: Classifier, x: Tensor, target: int, start: Tensor, end: Tensor) -> Counterfactual:
+    """The counterfactual decoded from the features `end`, those of the image `x` being `start`, with its re-checks."""
+    path = torch.cat([torch.lerp(start, end, step / (STRIP - 1)) for step in range(STRIP)])
     decoded = model.invert(path)
     stored = decoded.clamp(0, 255).round()
     anew = model.read(stored[-1:])
@@ -31,7 +38,7 @@ def counterfactual(model: Classifier, x: Tensor, target: int) -> Counterfactual:
         image=stored[-1, 0].to(torch.uint8).cpu().numpy(),
         difference=difference.cpu().numpy(),
         target=model.classes[target],
-        target_logit=model.log_odds(_as_logits(wanted)).item(),
+        target_logit=model.log_odds(model.logits_of(end)).item(),
         logit=logit,
         flipped=(logit >= model.decision_logit.item()) == bool(target),
         in_scope=anew.scope.item() <= model.scope_threshold.item(),
@@ -39,18 +46,3 @@ def counterfactual(model: Classifier, x: Tensor, target: int) -> Counterfactual:
         out_of_range=((decoded[-1] < -0.5) | (decoded[-1] > 255.5)).double().mean().item(),
         strip=tuple(stored[:, 0].to(torch.uint8).cpu().numpy()),
     )
-
-
-def _moved(z: Tensor, direction: Tensor, t: Tensor) -> Tensor:
-    moved = z.clone()
-    moved[:, : direction.shape[0]] += t * direction
-    return moved
-
-
-def _odds(model: Classifier, z: Tensor) -> Tensor:
-    logits = model.logits_of(z)
-    return (logits[:, 1] - logits[:, 0])[0]
-
-
-def _as_logits(odds: Tensor) -> Tensor:
-    return torch.stack([torch.zeros_like(odds), odds])[None]
