@@ -90,6 +90,7 @@ class Selection(_Frozen):
     """
 
     takes: Literal["images", "volume"] = "images"  # every eligible image by itself, or the one eligible stack of slices of a study
+    colour: bool = False  # images in colour too
     views: tuple[str, ...] = ()  # ViewPosition, such as AP
     image_type: tuple[str, ...] = ()  # all of these must be values of ImageType
     not_image_type: tuple[str, ...] = ("LOCALIZER",)  # none of these may be

@@ -41,7 +41,8 @@ def is_nifti(location: Location) -> bool:
 def read_nifti_header(location: Location) -> Instance | Skipped:
     """The volume as an image of one study of its own (NIfTI names none), or why it is not one.
 
-    Raises HeaderError for a header that is damaged or contradicts itself, PixelDataError if an uncompressed file is too short, and what `Location.open` raises.
+    Raises HeaderError for a header that is damaged or contradicts itself, PixelDataError if an uncompressed file is too
+    short, and what `Location.open` raises.
     """
     header, shape, dtype = _header(location)
     if dtype.fields or dtype.kind not in "iuf":
@@ -125,7 +126,7 @@ def _read(location: Location, offset: int, length: int) -> bytes:
 
 
 def _affine(header: nibabel.Nifti1Header) -> tuple[np.ndarray, str | None, list[str]]:
-    """The affine in millimetres, the form that gave it (None: the file states none) and what is doubtful about it. Raises HeaderDataError or ValueError."""
+    """The affine in millimetres, the form that gave it (None: the file states none) and doubts. Raises HeaderDataError or ValueError."""
     warnings = []
     unit = int(header["xyzt_units"]) & 7
     if unit == 0:

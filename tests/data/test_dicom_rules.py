@@ -161,6 +161,14 @@ def test_slices_at_one_place_that_nothing_tells_apart_are_no_volume(tmp_path: Pa
     assert codes(chosen(tmp_path, takes="volume")) == ["same-place"]
 
 
+@pytest.mark.parametrize("name", ["SC_rgb_small_odd.dcm", "examples_palette.dcm", "examples_ybr_color.dcm"])
+def test_colour_is_read_only_by_models_that_say_so(name: str) -> None:
+    (study,) = index([PYDICOM_FILES / name]).studies
+    grey, colour = (choose(study, Rules(selection=Selection(colour=said))) for said in (False, True))
+    assert "colour" in {verdict.rule for judged in grey.judged for verdict in judged.objections}
+    assert "colour" not in {verdict.rule for judged in colour.judged for verdict in judged.verdicts}
+
+
 @pytest.mark.parametrize(
     ("sop_class", "code"), [("66.4", "segmentation"), ("66.7", "segmentation"), ("30", "parametric-map"), ("481.2", "dose"), ("1.1.1", "for-processing")]
 )

@@ -96,7 +96,7 @@ def _kind(image: Instance) -> Hashable:
     """What must be equal to the letter. `ImageType`: pixels, examination, flavour (PS3.3 C.7.6.1.1.2)."""
     return (
         image.format, image.sop_class, image.modality, image.body_part, image.view, image.laterality, image.image_type[:3], image.rows, image.columns,
-        image.samples, image.frames > 1 and image.sop_uid, image.study_description, image.series_description,
+        image.samples, image.photometric, image.frames > 1 and image.sop_uid, image.study_description, image.series_description,
     )  # fmt: skip
 
 

@@ -47,9 +47,9 @@ def b_value(fields: Fields) -> float | None:
 
 
 def _private_number(element: RawDataElement) -> float | None:
-    data = element.value or b""
+    data, order = element.value or b"", "<" if element.is_little_endian else ">"
     try:
-        number = struct.unpack(("<" if element.is_little_endian else ">") + "f", data)[0] if element.tag.group == 0x2001 else float(data.split(b"\\")[0])
+        number = struct.unpack(f"{order}f", data)[0] if element.tag.group == 0x2001 else float(data.split(b"\\")[0])
     except (struct.error, ValueError):
         return None
     number = number % _GE_OFFSET if element.tag.group == 0x0043 else number

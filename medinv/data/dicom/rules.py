@@ -90,6 +90,7 @@ def _verdicts(found: Group, rules: Rules) -> tuple[Verdict, ...]:
         _listed("modality", first.modality, rules.modalities, lambda have, want: have in want),
         _listed("body-part", first.body_part, rules.body_parts, lambda have, want: any(word in have.upper() for word in want)),
         _extent(found, chosen),
+        _colour(found.first, chosen),
         _listed("view", first.view, chosen.views, lambda have, want: have.upper() in want),
         _image_type(found, chosen),
         _listed("plane", found.plane, chosen.planes, lambda have, want: have in want, strict=True),
@@ -117,6 +118,11 @@ def _extent(found: Group, chosen: Selection) -> Verdict | None:
         return Verdict("no-geometry", False, "the header does not place every image in the body (this model reads volumes)")
     repeated = found.repeated
     return Verdict("same-place", False, f"{repeated} images lie where another lies, and no header value tells them apart") if repeated else None
+
+
+def _colour(first: Instance, chosen: Selection) -> Verdict | None:
+    grey = first.samples == 1 and first.photometric != "PALETTE COLOR"
+    return None if grey or chosen.colour else Verdict("colour", False, "an image in colour (this model reads grey levels)")
 
 
 def _listed(rule: str, have: str | None, want: tuple[str, ...], fits: Callable[[str, tuple[str, ...]], bool], strict: bool = False) -> Verdict | None:
