@@ -30,7 +30,9 @@ def verdict(label: str, positive_class: str, positive: float, threshold: float |
 
 
 def uncertain(low: float, high: float) -> str:
-    return f"95\u00a0% interval {percent(low)} to {percent(high)}"
+    """Both ends, unless they are written alike."""
+    ends = f"{percent(low)} to {percent(high)}" if percent(low) != percent(high) else f"wholly {percent(low)}"
+    return f"95\u00a0% interval {ends}"
 
 
 def uncertain_reading(images: int, patients: int) -> str:
