@@ -163,4 +163,8 @@ def _commit() -> str:
 
 
 def _device(device: str) -> str:
-    return torch.cuda.get_device_name() if device.startswith("cuda") else f"CPU, {torch.get_num_threads()} threads"
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name()
+    listed = Path("/proc/cpuinfo")  # Linux; elsewhere the standard library has to know
+    names = [line.partition(":")[2].strip() for line in listed.read_text().splitlines() if line.startswith("model name")] if listed.is_file() else []
+    return f"CPU {names[0] if names else platform.processor()}, {torch.get_num_threads()} threads"
