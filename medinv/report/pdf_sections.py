@@ -177,7 +177,8 @@ def _facts(pairs: Sequence[tuple[str, str | Sequence[str]]], style: str = "cell"
 def intake_words(panel: figures.Panel) -> str:
     """What was done with the image between the file, this page and the network."""
     arrays = panel.image.arrays
-    return f"{strings.native_note((panel.native.height, panel.native.width), arrays.display.shape)} {arrays.intake}."
+    warned = "".join(f" {strings.WARNING}: {warning}." for warning in panel.image.warnings)
+    return f"{strings.native_note((panel.native.height, panel.native.width), arrays.display.shape)} {arrays.intake}.{warned}"
 
 
 def measured_words(found: Interval | None) -> str | None:
