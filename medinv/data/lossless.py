@@ -1,6 +1,6 @@
 """The lossless intake: what the network is given, together with integers beside it, is a bijection of the stored pixels.
 
-    stored pixels -> rows and columns repeated to a square of size * 2^k -> k levels of the S-transform, the Haar wavelet on integers
+    stored pixels -> rows and columns repeated to a square of size * 2^k, k >= 3 -> k levels of the S-transform, the Haar wavelet on integers
                   -> the averages (size, size), split by the header's window: inside it, and by how much they lie beyond it
                   -> the part inside, scaled to 0..255 by the header's numbers: the network's input
                   -> the part beyond and three bands of details a level: integers carried along unchanged, features beside the network's latent
@@ -9,7 +9,8 @@ Every step can be undone: a repeated row is dropped, the wavelet is bit-exact on
 and the trunk, run backwards in float64, comes so near to the averages' integers that rounding restores them (the certificate says how near). What
 lies in the unused bits of a native file (overlays, rubbish) is carried along as well.
 
-Why repeat and not pad, why Haar and not LeGall 5/3, why split: so the network sees what it sees of the lossy intake (see pipelines/lossless_intake.py).
+Why repeat and not pad, why Haar and not LeGall 5/3, why split: so that the network sees nearly what it sees of the lossy intake; pipelines/lossless_intake.py
+measures each.
 
 The bytes that are certified are those of the frame in the native little endian transfer syntax: one word of BitsAllocated a pixel, row by row, padded to
 an even length. Of a native little endian file of one frame that is the value of its Pixel Data; of a compressed file the decoded values in
@@ -34,6 +35,7 @@ from medinv.layers import IntegerHaar
 POLICY = "lossless: stored integers, repeated to a square, averaged by integer wavelets, scaled by the header; details and what the window leaves out carried along"
 
 _TOLERANCE = 1e-6  # of a stored unit
+_FINEST = 8  # an average covers at least so many rows and columns of the square
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class LosslessIntake:
         return LosslessInput(low, band[0] - low, tuple(details), unused if unused.any() else None, layout)
 
     def _side(self, longest: int) -> int:
-        side = self.size
+        side = self.size * _FINEST  # an average of few repeated rows would weigh some of them twice
         while side < longest:
             side *= 2
         return side

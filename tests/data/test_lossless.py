@@ -92,7 +92,7 @@ def test_the_network_sees_the_averages_scaled_by_the_header_alone(tmp_path: Path
     pixels, _ = written(tmp_path / "x.dcm", ramp, 12, WindowCenter=1000.5, WindowWidth=1021, RescaleSlope=0.5, RescaleIntercept=-10)
     taken = LosslessIntake(64).forward(pixels)
     assert taken.image.dtype == torch.float64 and tuple(taken.image.shape) == (1, 64, 64)
-    assert [tuple(d.shape) for d in taken.details] == [(3, 128, 128), (3, 64, 64)] and not taken.low.is_floating_point()
+    assert [tuple(d.shape) for d in taken.details] == [(3, 256, 256), (3, 128, 128), (3, 64, 64)] and not taken.low.is_floating_point()
     # a window from 490 to 1510 in rescaled values, 1000 to 3040 in stored ones, is 0 to 255; what lies outside is carried beside
     means = torch.nn.functional.avg_pool2d(torch.from_numpy(ramp.astype(float))[None], 4)
     assert (taken.low + taken.beyond - means).abs().max() < 2
