@@ -36,16 +36,16 @@ class Plan:
 def make_plan(found: Index, models: Sequence[Classifier], shard: Shard, options: dict[str, object]) -> Plan:
     """A job for every study of the shard and every model, in the order of the index. `options` are those that the rows depend on."""
     cards = [hashlib.sha256(model.card.model_dump_json().encode()).hexdigest() for model in models]
-    jobs, keys = [], []
+    jobs, keys, ours = [], [], version("medinv")
     for position, study in enumerate(found.studies):
         inputs = _fingerprint(study)
         keys.append([identity(study), inputs])
         if shard.holds(study):
             for place, (model, card) in enumerate(zip(models, cards, strict=True)):
-                key = _hash([inputs, card, options, version("medinv")])
+                key = _hash([inputs, card, options, ours])
                 choice = choose(study, model.card.rules)
                 jobs.append(Job(Slot(pseudonym(identity(study), "study"), model.card.name, key, position, place), choice.study, choice.warnings))
-    return Plan(tuple(jobs), frozenset(job.slot.position for job in jobs), _hash([keys, cards, options, version("medinv")]))
+    return Plan(tuple(jobs), frozenset(job.slot.position for job in jobs), _hash([keys, cards, options, ours]))
 
 
 def _fingerprint(study: Study) -> str:

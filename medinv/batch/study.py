@@ -62,7 +62,7 @@ def study_row(job: Job, read: ReadStudy, figures: list[Figures] | MedinvError, m
         row |= {"status": "ok", "error": None, "instances": entries, "reconstruction": _reconstruction(figures, films, model), **ruling.study(entries)}
         if broken:
             row["warnings"].append(f"{len(broken)} of the study's files could not be read")
-    row["seconds"] = round(read.seconds + sum(found.seconds for found in figures), 3)
+    row["seconds"] = round((read.seconds if wanted else 0) + sum(found.seconds for found in figures), 3)
     return row
 
 

@@ -25,5 +25,5 @@ def _bounds(extent: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _window_sums(image: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Sums over rows low..high of each window."""
-    return np.stack([image[a:b].sum(0, dtype=np.int64) for a, b in zip(low, high, strict=True)])
+    """Sums over rows low..high of each window, exact for images of up to 2^24 pixels a window of rows and columns."""
+    return np.stack([image[a:b].sum(0, dtype=np.uint32) for a, b in zip(low, high, strict=True)])

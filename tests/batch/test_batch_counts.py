@@ -10,7 +10,7 @@ from medinv.batch.run import run
 from medinv.data.dicom.index import index
 
 KINDS = ("whole", "cut in its pixels", "cut in its header", "not DICOM", "named, but not DICOM", "twice", "of another modality")
-FILES = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 4), st.integers(1, 2)), max_size=7)
+FILES = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 4), st.integers(1, 2)), min_size=1, max_size=7)  # an empty folder counts as one that was skipped
 
 
 def _put(folder: Path, number: int, kind: str, study: int, series: int, write_film) -> None:

@@ -1,0 +1,34 @@
+"""`--intake lossless`: the row certifies every stored byte, and says that the resizing intake loses some."""
+
+import hashlib
+
+import pydicom
+import pytest
+
+from medinv.batch.options import Options
+from medinv.batch.run import run
+from medinv.data.dicom.index import index
+
+
+def test_every_stored_byte_comes_back_and_the_row_says_so(samples, write_film, phantom, tmp_path) -> None:
+    film = write_film(tmp_path / "in" / "film.dcm", 1)
+    (row,) = run(index([film.parent]), [phantom], Options(tmp_path / "out", lossless=True)).rows
+    (image,), certificate = row["instances"], row["instances"][0]["certificate"]
+    stored = hashlib.sha256(pydicom.dcmread(film).PixelData).hexdigest()
+    assert certificate["exact"] and certificate["stored_sha256"] == certificate["recovered_sha256"] == stored
+    assert row["reconstruction"]["exact"] and not row["reconstruction"]["intake_lossy"] and image["intake"].count("lossless")
+
+
+def test_the_resizing_intake_is_called_lossy(write_film, phantom, tmp_path) -> None:
+    film = write_film(tmp_path / "in" / "film.dcm", 1)
+    (row,) = run(index([film.parent]), [phantom], Options(tmp_path / "out")).rows
+    assert row["reconstruction"]["intake_lossy"] and row["instances"][0]["intake_lossy"] and row["instances"][0]["certificate"] is None
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_a_file_that_changes_under_the_run_is_broken_by_name(write_film, phantom, tmp_path, lossless) -> None:
+    film = write_film(tmp_path / "in" / "film.dcm", 1)
+    found = index([film.parent])
+    write_film(film, 2)  # another image under the same name
+    (row,) = run(found, [phantom], Options(tmp_path / "out", lossless=lossless)).rows
+    assert row["status"] == "failed" and row["error"]["code"] == "data" and "index it again" in row["error"]["message"]
