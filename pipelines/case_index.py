@@ -1,4 +1,4 @@
-"""What a model keeps of its training images for explanations: python pipelines/case_index.py --model chest-xray [--axes 16] [--bodies 800]
+"""What a model keeps of its training images for explanations: python pipelines/case_index.py --model chest-xray [--axes 8] [--bodies 800]
 
 Writes cases.safetensors and cases.json beside the model: training cases projected to a few axes with their labels (for nearest cases), the mean image of each
 class (for controls) and the usual state at the depths of local evidence. What the projection gives away of an image is measured on validation images:
@@ -19,7 +19,7 @@ from medinv.models.cases import USUAL, CaseFacts, principal_axes, save_cases
 from medinv.models.store import load, locate
 
 BATCH = 32
-DEPTHS = {  # chosen on validation images: where the evidence of planted opacities was localised best (see pipelines/faithfulness.py)
+DEPTHS = {  # for phantoms those of validation images where planted opacities were localised best (pipelines/faithfulness.py); for films the like, untested
     "phantom-opacity": ("level 2, layer 7: AffineCoupling", "level 2, layer 10: AffineCoupling", "level 3, layer 7: AffineCoupling"),
     "chest-xray": ("level 2, layer 10: AffineCoupling", "level 2, layer 13: AffineCoupling", "level 3, layer 7: AffineCoupling"),
 }
@@ -41,7 +41,7 @@ def affine_fit(points: Tensor, pixels: Tensor) -> Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="chest-xray")
-    parser.add_argument("--axes", type=int, default=16)
+    parser.add_argument("--axes", type=int, default=8)
     parser.add_argument("--bodies", type=int, default=800)
     options = parser.parse_args()
     model = load(options.model, dtype=torch.float32)

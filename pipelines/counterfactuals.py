@@ -1,11 +1,13 @@
-"""What a model's counterfactuals are worth: python pipelines/counterfactuals.py --model chest-xray [--judge TWIN_FOLDER] [--count 100] [--out DIR]
+"""What a model's counterfactuals are worth: python pipelines/counterfactuals.py --model chest-xray [--witness FOLDER] [--judge FOLDER] [--count 100] [--part test]
 
-For correctly classified test images of each class: how many edits flip the stored image's answer, stay in scope by likelihood, and convince an
-independently trained ordinary network (the judge, a folder made by `medinv train configs/chest-xray-twin.yaml`); how large they are; and how alike
-(mean cosine between the edits of different images: 1 is a template). Writes counterfactuals.md.
+For correctly classified images of each class, by design (along the class direction; sought by ascent in the features; the same with a witness, an ordinary
+network made by `medinv train configs/chest-xray-twin.yaml --set seed=1`): how many edits flip the stored image's answer, stay in scope by likelihood, and
+convince the judge, another ordinary network that no design has seen; how large they are; how alike (mean cosine between the edits of different images: 1 is a
+template). Beside them the controls of the same size as the last design's edits: the fixed class-mean difference, noise and blur. Writes counterfactuals.md.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +15,17 @@ import torch
 
 from medinv.batch.results import write_atomically
 from medinv.calibrate import in_batches
+from medinv.data.labelled import Part
 from medinv.data.load import load_images
-from medinv.explain.counterfactual import counterfactual
+from medinv.explain.ascent import Search, seek
+from medinv.explain.controls import equal_changes, mean_cosine
 from medinv.models.calibrated import Calibrated
 from medinv.models.classifier import Classifier
 from medinv.models.store import load
 
 SEED = 0
-HEADINGS = ("from", "to", "images", "flipped", "in scope", "judge agrees", "median RMS, grey levels", "pixels out of range", "mean cosine of edits")
+BATCH = 10
+HEADINGS = ("design", "from", "to", "images", "flipped", "in scope", "judge agrees", "median RMS, grey levels", "pixels out of range", "mean cosine of edits")
 
 
 def called(model: Calibrated, images: np.ndarray) -> np.ndarray:
@@ -28,35 +33,79 @@ def called(model: Calibrated, images: np.ndarray) -> np.ndarray:
     return (in_batches(model.probabilities, model, images)[:, 1] >= model.threshold).long().numpy()
 
 
-def row(model: Classifier, judge: Calibrated | None, images: np.ndarray, source: int) -> tuple[str, ...]:
-    """Measure the edits of images of one class."""
-    dtype = next(model.parameters()).dtype
-    edits = [counterfactual(model, torch.from_numpy(image)[None].to(dtype), 1 - source) for image in images]
-    flat = np.stack([edit.difference.ravel() for edit in edits])
-    unit = flat / np.linalg.norm(flat, axis=1, keepdims=True)
-    cosine = ((unit @ unit.T).sum() - len(unit)) / (len(unit) * (len(unit) - 1))
-    agrees = "-" if judge is None else f"{(called(judge, np.stack([edit.image for edit in edits])[:, None]) == 1 - source).mean():.2f}"
-    measured = (np.mean([e.flipped for e in edits]), np.mean([e.in_scope for e in edits]), agrees, np.median([e.rms for e in edits]))
-    flips, scoped, agrees, rms = measured
-    out = np.mean([e.out_of_range for e in edits])
-    return (model.classes[source], model.classes[1 - source], str(len(edits)), f"{flips:.2f}", f"{scoped:.2f}", agrees, f"{rms:.1f}", f"{out:.2%}", f"{cosine:.2f}")
+def along_direction(model: Classifier, x: torch.Tensor, target: int) -> torch.Tensor:
+    """The features moved along the class direction to the target's typical log-odds, as `medinv.explain.counterfactual` does."""
+    z = model.features(x)
+    direction, logits = model.means[1] - model.means[0], model.logits_of(z)
+    t = (model.typical_odds[target] - (logits[:, 1] - logits[:, 0])) / direction.square().sum()
+    z[:, : direction.shape[0]] += t[:, None, None, None] * direction
+    return z
+
+
+def witness_odds(witness: Calibrated, train: Part, share: float) -> dict[int, float]:
+    """For each target, `share` of the median calibrated log-odds that the witness gives training images of it."""
+    some = np.random.default_rng(SEED).permutation(len(train))[:400]
+    odds = in_batches(lambda x: witness.log_odds(witness.logits(x)), witness, train.images[some]).numpy()
+    return {k: share * float(np.median(odds[train.labels[some] == k])) for k in (0, 1)}
+
+
+def row(name: str, model: Classifier, judge: Calibrated | None, images: np.ndarray, decoded: np.ndarray, source: int) -> tuple[str, ...]:
+    """Measure edited images (N, 1, H, W), as decoded, of images of one class."""
+    stored = np.clip(np.rint(decoded), 0, 255).astype(np.uint8)
+    scope = in_batches(lambda x: model.read(x).scope, model, stored) <= model.scope_threshold
+    edits = stored[:, 0].astype(float) - images[:, 0]
+    agrees = "-" if judge is None else f"{(called(judge, stored) == 1 - source).mean():.2f}"
+    out = ((decoded < -0.5) | (decoded > 255.5)).mean()
+    figures = (f"{(called(model, stored) == 1 - source).mean():.2f}", f"{scope.double().mean().item():.2f}", agrees)
+    size = f"{np.median(np.sqrt(np.square(edits).mean((1, 2)))):.1f}"
+    return (name, model.classes[source], model.classes[1 - source], str(len(images)), *figures, size, f"{out:.2%}", f"{mean_cosine(edits):.2f}")
+
+
+def decode(model: Classifier, images: np.ndarray, edit: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+    with torch.enable_grad():
+        features = torch.cat([edit(torch.from_numpy(images[i : i + BATCH]).float()).detach() for i in range(0, len(images), BATCH)])
+    with torch.no_grad():
+        return torch.cat([model.invert(z) for z in features.split(BATCH)]).numpy()
+
+
+def controls(images: np.ndarray, edited: np.ndarray, step: np.ndarray) -> dict[str, np.ndarray]:
+    """Changes of the same size by name, (N, 1, H, W)."""
+    stored = np.clip(np.rint(edited), 0, 255).astype(np.uint8)
+    found = [equal_changes(x[0], y[0], lambda image: 0.0, lambda logit: False, class_step=step) for x, y in zip(images, stored)]
+    return {f"control: {each[0].name}": np.stack([c.image for c in each])[:, None].astype(float) for each in zip(*found)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="chest-xray")
+    parser.add_argument("--witness", type=Path)
     parser.add_argument("--judge", type=Path)
     parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--part", choices=("validation", "test"), default="test")
     parser.add_argument("--out", type=Path, default=Path("runs/counterfactuals"))
     options = parser.parse_args()
-    model, judge = load(options.model), load(options.judge) if options.judge else None
-    test = load_images(model.card.config.data).test
-    answers = called(model, test.images)
-    rows = []
+    model = load(options.model, dtype=torch.float32).requires_grad_(False)
+    witness, judge = (load(path, dtype=torch.float32).requires_grad_(False) if path else None for path in (options.witness, options.judge))
+    data = load_images(model.card.config.data)
+    part, search = getattr(data, options.part), Search()
+    means = [data.train.images[data.train.labels == k].mean((0, 1)) for k in (0, 1)]
+    odds = witness_odds(witness, data.train, search.share) if witness else {}
+    answers, rows = called(model, part.images), []
     for source in (0, 1):
-        right = np.flatnonzero((test.labels == source) & (answers == source))
-        chosen = np.random.default_rng(SEED).permutation(right)[: options.count]
-        rows.append(row(model, judge, test.images[chosen], source))
+        target, right = 1 - source, np.flatnonzero((part.labels == source) & (answers == source))
+        images = part.images[np.random.default_rng(SEED).permutation(right)[: options.count]]
+        designs: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+            "class direction": lambda x: along_direction(model, x, target),
+            "ascent": lambda x: seek(model, x, target),
+        }
+        if witness:
+            designs["ascent, witness"] = lambda x: seek(model, x, target, witness=witness, witness_odds=odds[target])
+        for name, edit in designs.items():
+            decoded = decode(model, images, edit)
+            rows.append(row(name, model, judge, images, decoded, source))
+            print(" | ".join(rows[-1]), flush=True)
+        for name, changed in controls(images, decoded, means[target] - means[source]).items():
+            rows.append(row(name, model, judge, images, changed, source))
     lines = ["| " + " | ".join(cells) + " |" for cells in (HEADINGS, ("---",) * len(HEADINGS), *rows)]
     options.out.mkdir(parents=True, exist_ok=True)
     write_atomically(options.out / "counterfactuals.md", ("\n".join(lines) + "\n").encode())

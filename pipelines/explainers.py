@@ -36,7 +36,7 @@ def methods(model: Classifier, kept: CaseIndex) -> dict[str, Method]:
     net = LogOdds(model).eval()
     ground = kept.class_means[0][None]
     cam = GradCAM(nn_module=net, target_layers=f"model.trunk.layers.1.levels.{GRADCAM_LEVEL}")
-    occlusion = OcclusionSensitivity(nn_module=net, mask_size=8, n_batch=64, overlap=0.25, mode="mean_img", verbose=False)
+    occlusion = OcclusionSensitivity(nn_module=net, mask_size=8, n_batch=64, overlap=0.25, mode="mean_patch", activate=False, verbose=False)
     gradients, deep, smooth = IntegratedGradients(net), DeepLift(net), NoiseTunnel(Saliency(net))
 
     def local(x: Tensor) -> tuple[Tensor, float]:

@@ -91,7 +91,7 @@ def main() -> None:
     rows = chosen(model, made)
     x, masks, contrasts = torch.from_numpy(made.images[rows][:, None]).float(), made.masks[rows], made.contrasts[rows]
     visible = contrasts >= VISIBLE
-    some = np.flatnonzero(visible)[:32]
+    some = np.flatnonzero(visible)[:16]  # for the curves and the correlations
     torch.manual_seed(1)
     control = untrained(build(model.card.config), model, x[:8])
     noisy = x + torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
