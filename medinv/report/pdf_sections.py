@@ -54,8 +54,9 @@ def nearest_cases(image: ImageContent) -> list[Flowable]:
     found = image.arrays.background.nearest
     if found is None:
         return [text(strings.NEAREST_NONE, "quiet")]
-    said = f"{strings.nearest_sentence(found.labels, image.label, found.chance)} {strings.nearest_distance(found.distances[0], found.typical, found.valid)}"
-    return [text(strings.NEAREST_HEADING, "h3"), text(said), text(strings.nearest_note(found.recovered), "quiet")]
+    said = [strings.nearest_sentence(found.labels, image.label, found.chance)] if found.valid else []
+    said.append(strings.nearest_distance(found.distances[0], found.typical, found.valid))
+    return [text(strings.NEAREST_HEADING, "h3"), text(" ".join(said)), text(strings.nearest_note(found.recovered), "quiet")]
 
 
 def _trace(panel: figures.Panel) -> list[Flowable]:
@@ -79,17 +80,17 @@ def _trace(panel: figures.Panel) -> list[Flowable]:
 
 
 def _controls(panel: figures.Panel) -> list[Flowable]:
-    background, target = panel.image.arrays.background, panel.image.arrays.explanation.counterfactual.target
+    background, edit = panel.image.arrays.background, panel.image.arrays.explanation.counterfactual
     found, parts = background.controls, [text(strings.CONTROLS_HEADING, "h3")]
     if found is None:
         return [*parts, text(strings.CONTROLS_NONE, "quiet")]
-    if found.changes:
+    if found.changes and edit.valid:  # beside an edit that is not shown they say nothing
         lines = [
             (one.name, strings.number(one.rms), strings.signed(one.logit), strings.YES if one.flipped else strings.NO, strings.number(one.cosine, 2))
             for one in found.changes
         ]
         head = (strings.CHANGE, strings.RMS, strings.LOG_ODDS, strings.FLIPS, strings.COSINE)
-        parts += [text(strings.controls_reading(target, background.flipping, len(lines))), _table(head, lines, (0.28, 0.18, 0.16, 0.18, 0.2))]
+        parts += [text(strings.controls_reading(edit.target, background.flipping, len(lines))), _table(head, lines, (0.28, 0.18, 0.16, 0.18, 0.2))]
     if found.likenesses:
         likened = [(one.name, one.of, strings.number(one.cosine, 2), strings.number(one.rank_correlation, 2)) for one in found.likenesses]
         head = (strings.OTHER_NETWORK, strings.OF, strings.COSINE_ALONE, strings.RANKS)

@@ -27,8 +27,8 @@ def test_what_is_given_is_said_with_its_numbers(words, make_background):
         "largest condition number at this image is level 1, layer 2: ActNorm: 26.7",
         "What decides: 1,024 of 4,096 numbers, 25.0 % of the features' squared length",
         "The 2 training cases nearest by what decides are labelled: 1 pneumonia, 1 normal. Drawn by chance, 74.0 % would be pneumonia.",
-        "at most 11.0 % of the pixels' variance can be recovered",
-        "Of 2 other changes of the same size, blur also make the answer normal",
+        "the best decoding tried recovers 11.0 % of the pixels' variance",
+        "Of 2 other changes of the same size, these make the answer normal too: blur.",
     ):
         assert said in page
     for missing in (strings.TRACE_NONE, strings.NEAREST_NONE, strings.CONTROLS_NONE):
@@ -44,7 +44,7 @@ def test_what_is_not_given_is_said_to_be_missing(words, make_background):
 
 def test_a_far_case_is_not_called_similar(words, make_background):
     page = words(make_background(distance=2.5))
-    assert "no training case is near enough to be called similar" in page and "Row of the training set" not in page
+    assert "no training case is near enough to be called similar" in page and "Row of the training set" not in page and "nearest by what decides" not in page
 
 
 def test_the_decision_is_told_step_by_step(words, make_background, explained):

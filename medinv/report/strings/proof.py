@@ -82,14 +82,15 @@ def nearest_sentence(labels: tuple[str, ...], called: str, chance: float) -> str
 
 
 def nearest_distance(nearest: float, typical: tuple[float, float], valid: bool) -> str:
-    found = f"The nearest lies at {number(nearest)} standard deviations; for validation images this is {number(typical[0])} in the median"
+    """The whole answer where no case is near."""
+    found = f"The nearest training case lies at {number(nearest)} standard deviations; for validation images this is {number(typical[0])} in the median"
     if valid:
         return f"{found} and up to {number(typical[1])} for 95\u00a0% of them."
     return f"{found} and above {number(typical[1])} for only 5\u00a0% of them: no training case is near enough to be called similar."
 
 
 def nearest_note(recovered: float) -> str:
-    return f"No image of a patient is kept: from the numbers kept of each case, at most {percent(recovered)} of the pixels' variance can be recovered."
+    return f"No image is kept: the best decoding tried recovers {percent(recovered)} of the pixels' variance from the numbers kept of each case."
 
 
 NEAREST_NONE = "No similar cases are named: the model comes without an index of its training cases."
@@ -99,7 +100,7 @@ def controls_reading(target: str, flipping: tuple[str, ...], count: int) -> str:
     if not flipping:
         return f"None of {counted(count, ('other change', 'other changes'))} of the same size makes the answer {target}."
     listed = ", ".join(flipping)
-    return f"Of {counted(count, ('other change', 'other changes'))} of the same size, {listed} also make the answer {target}: that much any such change can do."
+    return f"Of {counted(count, ('other change', 'other changes'))} of the same size, these make the answer {target} too: {listed}."
 
 
 LIKENESS_READING = "The same maps by networks that cannot know the answer. Near 1, a map does not depend on what it claims to explain."
