@@ -1,12 +1,14 @@
 """`--intake lossless`: the row certifies every stored byte, and says that the resizing intake loses some."""
 
 import hashlib
+from pathlib import Path
 
 import pydicom
 import pytest
 
 from medinv.batch.options import Options
 from medinv.batch.run import run
+from medinv.batch.workers import Reader, Request
 from medinv.data.dicom.index import index
 
 
@@ -32,3 +34,14 @@ def test_a_file_that_changes_under_the_run_is_broken_by_name(write_film, phantom
     write_film(film, 2)  # another image under the same name
     (row,) = run(found, [phantom], Options(tmp_path / "out", lossless=lossless)).rows
     assert row["status"] == "failed" and row["error"]["code"] == "data" and "index it again" in row["error"]["message"]
+
+
+def test_every_frame_of_a_file_is_an_image_of_its_own() -> None:
+    (instance,) = index([Path(pydicom.__file__).parent / "data" / "test_files" / "rtdose_rle.dcm"]).instances
+    reader = Reader()
+    read = reader.read(Request(0, (instance,), (16,)), 60)
+    again = reader.read(Request(0, (instance,), (16,), display=True, only=frozenset({(instance.source, 4)})), 60)
+    reader.stop()
+    assert [film.frame for film in read.films] == list(range(1, instance.frames + 1)) and instance.frames > 4
+    (film,) = again.films
+    assert film.frame == 5 and film.sha256 == read.films[4].sha256 and film.display.shape == (instance.rows, instance.columns)
