@@ -53,29 +53,24 @@ class Trained:
 def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoint: Path | None = None, report: Callable[[Epoch], None] = lambda epoch: None) -> Trained:
     """Train the network of `config` on `data.train`; resumes from `checkpoint` if that file stands.
 
-    Invertible classifiers minimise -log p(x, y) a dimension, on grey levels dequantised by U(-0.5, 0.5), plus `cross_entropy` times the
-    cross-entropy of the label; twins minimise the cross-entropy alone. Raises ModelError if a loss is no longer finite.
+    Invertible classifiers with a density minimise -log p(x, y) a dimension, on grey levels dequantised by U(-0.5, 0.5), plus `cross_entropy` times the
+    cross-entropy of the label; all others minimise the cross-entropy alone, and `orthogonality` keeps inverted kernels well conditioned.
+    Raises ModelError if a loss is no longer finite.
     """
     recipe = config.train
     torch.manual_seed(config.seed)
-    model = build(config).to(device)
     layout = torch.channels_last if config.model.axes == 2 else torch.contiguous_format  # a quarter faster at these few channels
-    model.to(memory_format=layout)
-    if isinstance(model, Classifier):
-        model.prior.copy_(torch.from_numpy(np.bincount(data.train.labels) / len(data.train)).log())
-        first = np.random.default_rng(config.seed).permutation(len(data.train))[: 4 * recipe.batch]
-        with torch.no_grad():
-            model.trunk.initialise(_dequantised(torch.from_numpy(data.train.images[first]).float().to(device)))
-    elif isinstance(model, PooledClassifier):
-        with torch.no_grad():
-            model.trunk.initialise(torch.from_numpy(data.train.images[: recipe.batch]).float().to(device))
+    model = build(config).to(device).to(memory_format=layout)
+    _begin(model, config, data.train, device)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
     optimisers = make_optimisers(model, recipe)
     steps = len(data.train) // recipe.batch
     factor = _warm(recipe, steps)
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimiser, factor) for optimiser in optimisers]
     best = copy.deepcopy(average.module) if recipe.keep == "best" else average.module
-    parts = {"model": model, "average": average, **({"best": best} if recipe.keep == "best" else {}), **_named("optimiser", optimisers), **_named("schedule", schedules)}
+    parts = {"model": model, "average": average, **_named("optimiser", optimisers), **_named("schedule", schedules)}
+    if recipe.keep == "best":
+        parts["best"] = best
     epochs = _resume(checkpoint, parts, config)
 
     for number in range(len(epochs), recipe.epochs):
@@ -113,6 +108,17 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
         report(epochs[-1])
         _save(checkpoint, parts, config, epochs)
     return Trained(best.eval(), tuple(epochs), device)
+
+
+@torch.no_grad()
+def _begin(model: nn.Module, config: Config, part: Part, device: str) -> None:
+    """What starts from data: the prior of a density, and norms, from some training images."""
+    if isinstance(model, Classifier):
+        model.prior.copy_(torch.from_numpy(np.bincount(part.labels) / len(part)).log())
+        first = np.random.default_rng(config.seed).permutation(len(part))[: 4 * config.train.batch]
+        model.trunk.initialise(_dequantised(torch.from_numpy(part.images[first]).float().to(device)))
+    elif isinstance(model, PooledClassifier):
+        model.trunk.initialise(torch.from_numpy(part.images[: config.train.batch]).float().to(device))
 
 
 def _cross_entropy_weight(recipe: TrainConfig, epoch: int) -> float:

@@ -29,7 +29,8 @@ from medinv.train import predict, train
 from cifar10_tables import write_tables  # beside this file
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-DEPTHS = {4: "[1,2,1]", 8: "[3,3,2]", 20: "[6,8,6]", 50: "[16,18,16]", 100: "[33,34,33]"}
+DEPTHS = {4: "[1,2,1]", 8: "[3,3,2]", 20: "[6,8,6]", 50: "[16,18,16]", 100: "[33,34,33]"}  # convolutions a level
+SLOPES = {4: 0.1, 8: 0.1, 20: 0.3, 50: 0.6, 100: 0.8}  # an error grows by about sqrt((1 + slope^-2) / 2) a layer, kept well below what float64 holds
 CHOICES = {  # what is undone, and how
     "as shipped": (),
     "circular padding": ("model.padding=circular",),
@@ -50,7 +51,8 @@ ADAM = ("train.optimiser=adamw", "train.learning_rate=2e-3", "train.orthogonalit
 def jobs(only: str | None, quick: bool) -> list[tuple[str, str, str, tuple[str, ...]]]:
     """(table, row, configuration, overrides) of every network."""
     depths = {d: o for d, o in DEPTHS.items() if not quick or d <= 20}
-    made = [("depth", f"{d} inverted", "cifar10", (f"model.depths={o}",)) for d, o in depths.items()]
+    made = [("depth", f"{d} inverted", "cifar10", (f"model.depths={o}", f"model.slope={SLOPES[d]}")) for d, o in depths.items()]
+    made.append(("depth", "20 inverted, slope 0.1", "cifar10", (f"model.depths={DEPTHS[20]}",)))
     made += [("depth", f"{d} twin", "cifar10-twin", (f"model.depths={o}",)) for d, o in depths.items()]
     made += [("choices", name, "cifar10", overrides) for name, overrides in CHOICES.items()]
     made += [("baselines", name, "cifar10", (f"model.kind={name}", *ADAM)) for name in (BASELINES[2:] if quick else BASELINES)]

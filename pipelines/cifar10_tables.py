@@ -37,7 +37,7 @@ def _line(name: str, runs: list[dict], lines: dict) -> str:
     right = _right(runs)
     half = 1.96 * right.mean(0).std() / right.shape[1] ** 0.5
     cells = [name, f"{len(runs)}" + (f" ({len(failed)} failed)" if failed else ""), f"{100 * right.mean():.2f} ± {100 * half:.2f}"]
-    cells.append(_difference(runs, lines.get(name.replace("inverted", "twin"), [])) if "inverted" in name else "")
+    cells.append(_difference(runs, lines.get(name.split(" ")[0] + " twin", [])) if "inverted" in name else "")
     if "exact" in runs[0]:
         found = [run["exact"] for run in runs]
         least = {bits: min(one[f"share_float{bits}"] for one in found) for bits in (64, 32)}
