@@ -48,7 +48,7 @@ def classify(
     from medinv.models.store import load, read_card
 
     part = _shard(shard)
-    _check(inputs, rule, intake, report)
+    _check(inputs, rule, intake, report or dicom)
     if out is None and not dry_run:
         raise ConfigError("name a folder for the results with --out, or pass --dry-run to see which images would be classified")
     cards = [read_card(name) for name in dict.fromkeys(model)]
@@ -84,7 +84,7 @@ def _check(inputs: list[Path], rule: str, intake: str, report: bool) -> None:
     if intake not in ("resize", "lossless"):
         raise ConfigError(f"expected --intake resize or lossless; got {intake!r}")
     if intake == "lossless" and report:
-        raise ConfigError("reports are drawn of the resized intake: pass --report or --intake lossless, not both")
+        raise ConfigError("reports are drawn of the resized intake: leave out --report and --dicom, or --intake lossless")
 
 
 def _shard(text: str) -> "Shard":
