@@ -20,7 +20,7 @@ from pydicom import Dataset
 from medinv.batch.pseudonym import pseudonym
 from medinv.errors import ConfigError, HeaderError, OutputError
 
-Stage = Literal["received", "classified", "answered"]
+Stage = Literal["received", "classified", "answered", "failed"]
 MAKER = "medinv"
 
 
@@ -61,10 +61,10 @@ class Inbox:
             write_image(self.folder / "studies", header, data, Path("images"))
 
     def due(self, quiet: float) -> list[Waiting]:
-        """Studies with images that are not answered and to which none was added for `quiet` seconds."""
+        """Studies with images that are not answered and to which none was added for `quiet` seconds. One that failed waits to be sent again."""
         now = time.time()
         found = [self._look(folder) for folder in sorted((self.folder / "studies").iterdir())]
-        return [one for one in found if one.images and one.stage != "answered" and now - max(one.images.values()) / 1e9 >= quiet]
+        return [one for one in found if one.images and one.stage not in ("answered", "failed") and now - max(one.images.values()) / 1e9 >= quiet]
 
     def note(self, study: Waiting, stage: Stage) -> None:
         """Write down how far these images have come; images that came meanwhile make the study due again."""
@@ -72,7 +72,7 @@ class Inbox:
         write_durably(study.folder / "state.json", state.encode())
 
     def forget(self, hours: float) -> None:
-        """Delete the images of studies that were answered so long ago."""
+        """Delete the images of studies that were answered so long ago; those of failed ones stay."""
         for folder in (self.folder / "studies").iterdir():
             study, state = self._look(folder), _state(folder)
             if study.images and study.stage == "answered" and time.time() - state["at"] >= hours * 3600:

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from medinv.batch.options import Options
+from medinv.batch.results import Rows
 from medinv.batch.run import run
 from medinv.data.dicom.index import index
 from medinv.errors import MedinvError
@@ -46,19 +47,26 @@ class Service:
                 self._classify(study)
                 self.inbox.note(study, "classified")
             self._answer(study)
-            self.inbox.note(study, "answered")
+            failed = any(row["status"] == "failed" for row in Rows(self.inbox.results(study.name) / "results.jsonl"))
+            self.inbox.note(study, "failed" if failed else "answered")
             self._put_off.pop(study.name, None)
         except MedinvError as error:
-            delay = min(2 * self._put_off.get(study.name, (0.0, FIRST / 2))[1], LONGEST)
-            self._put_off[study.name] = time.monotonic() + delay, delay
-            self.say(f"{study.name}: {error.stage} [{error.code}]: {error.message}; tried again in {delay:.0f} s")
+            self._put_it_off(study, f"{error.stage} [{error.code}]: {error.message}")
+        except Exception as error:  # one study must not end the service; what it was may name a patient, what kind it was does not
+            self._put_it_off(study, f"unexpected {type(error).__name__}")
+
+    def _put_it_off(self, study: Waiting, why: str) -> None:
+        delay = min(2 * self._put_off.get(study.name, (0.0, FIRST / 2))[1], LONGEST)
+        self._put_off[study.name] = time.monotonic() + delay, delay
+        self.say(f"{study.name}: {why}; tried again in {delay:.0f} s")
 
     def _classify(self, study: Waiting) -> None:
         found = index([study.folder / "images"])
         summary = run(found, self.models, Options(self.inbox.results(study.name), dicom=True, overwrite=True))
         for row in summary.rows:
             said = row["label"] or f"{row['status']} ({row['error']['code']})"
-            self.say(f"{study.name}: {row['model']['name']}: {said}" + "".join(f"; {warning}" for warning in row["warnings"]))
+            kept = "; its images are kept, send it again to have it tried again" if row["status"] == "failed" else ""
+            self.say(f"{study.name}: {row['model']['name']}: {said}{kept}" + "".join(f"; {warning}" for warning in row["warnings"]))
 
     def _answer(self, study: Waiting) -> None:
         """Send the results there are. Raises the first error, so that the study is answered again as a whole: what has arrived is not doubled."""

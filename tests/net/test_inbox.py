@@ -90,6 +90,16 @@ def test_images_are_forgotten_only_after_they_were_answered(tmp_path: Path) -> N
     assert not list(tmp_path.rglob("*.dcm"))
 
 
+def test_a_study_that_failed_is_kept_and_waits_to_be_sent_again(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path)
+    inbox.keep(image(1), b"one")
+    inbox.note(inbox.due(0)[0], "failed")
+    inbox.forget(0)
+    assert inbox.due(0) == [] and list(tmp_path.rglob("*.dcm"))
+    inbox.keep(image(1), b"one")
+    assert [one.stage for one in inbox.due(0)] == ["received"]
+
+
 def test_an_image_without_uids_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HeaderError, match="StudyInstanceUID"):
         Inbox(tmp_path).keep(Dataset(), b"")

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import yaml
 from archives import Archive, archive, eventually, free_port, storescu  # noqa: F401 (fixtures)
 
 from medinv.errors import ConfigError, UnreachableError
+from medinv.models.classifier import Classifier
 from medinv.net.receive import Service
 from medinv.net.send import send
 from medinv.net.settings import Caller, DicomPeer, Network, Tls
@@ -30,10 +31,10 @@ def study(samples: Path) -> Path:
 
 
 @contextmanager
-def serving(network: Network, folder: Path) -> Iterator[list[str]]:
-    """A service without a model; gives what it says."""
+def serving(network: Network, folder: Path, models: Sequence[Classifier] = ()) -> Iterator[list[str]]:
+    """A service, without a model unless one is given; gives what it says."""
     said, stop = [], threading.Event()
-    service = Service(network, [], folder, said.append)
+    service = Service(network, models, folder, said.append)
     thread = threading.Thread(target=service.run, args=(stop,))
     thread.start()
     try:
@@ -113,6 +114,21 @@ def test_an_answer_that_cannot_be_sent_is_kept_and_sent_later(archive: Archive, 
     assert archive.instances(pydicom.dcmread(image).StudyInstanceUID)
 
 
+def test_a_study_that_cannot_be_read_is_kept_and_said(study: Path, storescu: Storescu, tmp_path: Path) -> None:
+    from medinv.models.store import load
+
+    damaged = pydicom.dcmread(next(study.glob("*.dcm")))
+    damaged.PixelData = damaged.PixelData[:1000]
+    (tmp_path / "in").mkdir()
+    damaged.save_as(tmp_path / "in" / "damaged.dcm")
+    network = Network(port=free_port(), callers=(Caller(ae_title="SCANNER", address="127.0.0.1"),), quiet_seconds=0.5, keep_hours=0)
+    with serving(network, tmp_path / "work", [load("phantom-opacity")]) as said:
+        assert storescu(network.port, tmp_path / "in").returncode == 0
+        eventually(lambda: any("failed (pixel-data)" in line for line in said), 200)
+        eventually(lambda: any('"failed"' in path.read_text() for path in tmp_path.rglob("state.json")))
+    assert len(received(tmp_path / "work")) == 1
+
+
 @contextmanager
 def program(network: Path, folder: Path) -> Iterator[subprocess.Popen]:
     """`medinv receive` as a process of its own."""
@@ -120,7 +136,7 @@ def program(network: Path, folder: Path) -> Iterator[subprocess.Popen]:
     with (folder.parent / "said").open("w") as said:
         process = subprocess.Popen([str(word) for word in command], stdout=said, stderr=said, env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
-        eventually(lambda: "listens" in (folder.parent / "said").read_text() or process.poll() is not None, 300)
+        eventually(lambda: "listens" in (folder.parent / "said").read_text() or process.poll() is not None, 500)
         assert process.poll() is None, (folder.parent / "said").read_text()
         yield process
     finally:
@@ -138,11 +154,11 @@ def test_a_study_comes_in_is_classified_and_its_answer_stands_in_the_archive_onc
         os.kill(process.pid, signal.SIGKILL)  # before the study is quiet
     assert received(folder) and set(archive.instances(uid).values()) == {"DX"}
     with program(network, folder) as process:
-        eventually(lambda: "objects sent to pacs" in (tmp_path / "said").read_text(), 300)
+        eventually(lambda: "objects sent to pacs" in (tmp_path / "said").read_text(), 500)
         found = archive.instances(uid)
         assert {"DX", "SR", "OT", "DOC"} <= set(found.values()) and archive.studies() == [uid]
         archive.post("/modalities/medinv/store", archive.get("/studies"))  # all of it comes back, our results too
-        eventually(lambda: (tmp_path / "said").read_text().count("objects sent to pacs") == 2, 300)
+        eventually(lambda: (tmp_path / "said").read_text().count("objects sent to pacs") == 2, 500)
         assert archive.instances(uid) == found
         process.terminate()
         assert process.wait(60) == 0
