@@ -4,7 +4,7 @@ Radiographs of a simulated thorax with planted opacities of known mask, of a see
 AUROC, pointing game, IoU at the opacity's own area; deletion and insertion (share of the log-odds' fall when the pixels ranked highest are replaced by the mean
 clear image, against random order); rank correlation with the map of the untrained network (should be low) and of the image with a little noise (should be high);
 the residual of the sum that the method promises, and seconds an image. Ours need the model's cases.safetensors (pipelines/case_index.py).
-Needs the optional package captum. Writes faithfulness.md and faithfulness.json.
+Needs the extra `study` (captum). Writes faithfulness.md and faithfulness.json.
 """
 
 import argparse
