@@ -13,7 +13,7 @@ def count(rows: Iterable[tuple[int, dict[str, Any]]], found: Index, mine: frozen
     """Counts of rows, sorted by the position of their study, and of the files of the studies at the positions `mine`.
 
     rows = classified + out_of_scope + failed + skipped; files = images + skipped_files + broken_files + unreached_files. A file counts as broken
-    if it was so for any model, as skipped if it was so for all, as unreached if its study is not done (interrupted) and nothing else is known of it.
+    if it was so for any model, as skipped if it was so for all, as unreached if its study has no row or, as an image, not a row of every model.
     """
     counts, reached = Counter(), set()
     for position, group in groupby(rows, key=lambda item: item[0]):
@@ -22,7 +22,7 @@ def count(rows: Iterable[tuple[int, dict[str, Any]]], found: Index, mine: frozen
         counts.update(_row_counts(of_study))
         counts.update(_file_counts(found.studies[position], of_study, len(of_study) == models))
     for position in mine - reached:
-        counts.update(_file_counts(found.studies[position], [], False))
+        counts["unreached_files"] += _size(found.studies[position])
     files = sum(_size(study) for study in found.studies)
     of_mine = sum(_size(found.studies[position]) for position in mine)
     names = ("rows", "classified", "out_of_scope", "failed", "skipped", "images", "skipped_files", "broken_files", "unreached_files")
