@@ -116,7 +116,7 @@ def _reconstruction(figures: list[Figures], films: list[Film], model: Classifier
 
 
 def _entry(film: Film, figures: Figures, model: Classifier, ruling: Rule, phi: bool) -> dict:
-    instance, scope = film.instance, _scope(film.instance, figures.score, model)
+    instance, scope = film.instance, _scope(figures.score, model)
     probabilities = dict(zip(model.classes, figures.probabilities, strict=True))
     return {
         "sop_uid": _name(instance.sop_uid, "image", phi),
@@ -137,13 +137,8 @@ def _entry(film: Film, figures: Figures, model: Classifier, ruling: Rule, phi: b
     }
 
 
-def _scope(instance: Instance, score: float, model: Classifier) -> dict:
-    """Header and likelihood must both place the image among those that the model was made for."""
-    limits, reasons = model.card.scope, []
-    if instance.modality is not None and instance.modality not in limits.modalities:
-        reasons.append(f"header: modality {instance.modality}; this model reads {', '.join(limits.modalities)}")
-    if instance.body_part is not None and not any(part in instance.body_part.upper() for part in limits.body_parts):
-        reasons.append(f"header: body part {instance.body_part}; this model reads {', '.join(limits.body_parts)}")
-    if not score <= limits.threshold:
-        reasons.append(f"likelihood: score {score:.1f}; images in scope reach {limits.threshold:.1f}")
-    return {"in_scope": not reasons, "score": score, "threshold": limits.threshold, "reasons": reasons}
+def _scope(score: float, model: Classifier) -> dict:
+    """The likelihood must place the image among those that the model was made for; the header was looked at when images were chosen."""
+    limit = model.card.scope.threshold
+    reasons = [] if score <= limit else [f"likelihood: score {score:.1f}; images in scope reach {limit:.1f}"]
+    return {"in_scope": not reasons, "score": score, "threshold": limit, "reasons": reasons}

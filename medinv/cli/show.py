@@ -90,6 +90,6 @@ def _note(row: dict) -> str:
         return f"{row['error']['code']}: {row['error']['message']}"
     reasons = [reason for instance in row["instances"] for reason in instance["scope"]["reasons"]]
     if row["probabilities"] is None and reasons:
-        return reasons[0].split(";")[0].removeprefix("header: ").replace("likelihood: score", "likelihood")
+        return reasons[0].split(";")[0].replace("likelihood: score", "likelihood")
     outside = sum(not instance["scope"]["in_scope"] for instance in row["instances"])
     return "; ".join(([f"{outside} images out of scope"] if outside else []) + row["warnings"])

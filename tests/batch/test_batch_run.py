@@ -44,7 +44,7 @@ def test_every_real_file_is_classified_flagged_or_left_out_with_a_reason(real) -
     images = [instance for row in summary.rows for instance in row["instances"]]
     left_out = [item for row in summary.rows for item in row["skipped"] + row["broken"]]
     assert len({image["path"] for image in images}) + len(left_out) == summary.counts["files"]
-    assert len(images) >= 5 and len(left_out) > 40
+    assert images and len(left_out) > 40
     assert all(item["code"] and item["message"] for item in left_out)
     assert {row["status"] for row in summary.rows} == {"ok", "failed", "skipped"}
 
