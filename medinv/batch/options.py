@@ -7,7 +7,8 @@ from pathlib import Path
 
 from medinv.data.dicom.index import Study
 
-READERS = max(1, (os.cpu_count() or 2) - 1)  # the network keeps a core busy
+CORES = os.cpu_count() or 2
+READERS = max(1, CORES // 2)  # the network has the other cores
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Options:
     def folder(self) -> Path:
         """Where this run's results lie: `out`, or a shard's folder within."""
         return self.out if self.shard.of == 1 else self.out / "shards" / self.shard.folder
+
+    @property
+    def threads(self) -> int:
+        """Of the network: the cores that reading leaves. Threads that wait for a busy core stall all others, ten times and more."""
+        return max(1, CORES - self.readers)
 
     def of_rows(self) -> dict[str, object]:
         """Those that change what stands in a row."""

@@ -2,13 +2,15 @@
 
 import platform
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from medinv.batch.counts import count
 from medinv.batch.join import join_shards
@@ -19,6 +21,7 @@ from medinv.batch.results import Results, Rows
 from medinv.batch.work import INTERRUPTED, classify
 from medinv.data.dicom.index import Index
 from medinv.models.classifier import Classifier
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -57,7 +60,7 @@ def run(
     """
     start, began, stopped = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds"), None
     results = Results(options.folder, overwrite=options.overwrite, resume=options.resume or options.retry_failed)
-    with closing(results.ledger), log_to(options.log or options.folder / "run.log"):
+    with closing(results.ledger), _threads(options.threads), log_to(options.log or options.folder / "run.log"):
         plan = make_plan(found, models, options.shard, options.of_rows())
         kept = results.ledger.keep([job.slot for job in plan.jobs], failed=not options.retry_failed)
         LOG.info("began: %d rows to make, %d stand already, %d readers", len(plan.jobs) - len(kept), len(kept), options.readers)
@@ -79,6 +82,17 @@ def run(
         _write_index(rows, options.folder)
     joined = options.shard.of > 1 and join_shards(options.out, options.shard.of)
     return Summary(rows, written["counts"], stopped, joined)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads for the network while the run goes on."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _record(models: Sequence[Classifier], options: Options, plan: Plan) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def classify(
     intake: Annotated[str, typer.Option("--intake", help="resize (lossy, as the models were trained) or lossless (every stored byte comes back).")] = "resize",
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Longest time for reading a study.")] = 300,
     memory: Annotated[float, typer.Option("--memory", min=0.01, metavar="GB", help="What reading may take; an image that needs more is refused by name.")] = 4,
-    readers: Annotated[int, typer.Option("--readers", min=0, help="Processes that read files; 0: one less than the machine has cores.")] = 0,
+    readers: Annotated[int, typer.Option("--readers", min=0, help="Processes that read files; 0: half as many as the machine has cores.")] = 0,
     max_failures: Annotated[int | None, typer.Option("--max-failures", min=0, metavar="N", help="Stop when more than N studies have failed.")] = None,
     log: Annotated[Path | None, typer.Option("--log", metavar="FILE", help="Log, without identifiers. Default: run.log beside the results.")] = None,
 ) -> None:
