@@ -97,7 +97,7 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
                 optimiser.step()
                 schedule.step()
             if recipe.orthogonality:
-                towards_isometry(model, recipe.orthogonality * factor(number * steps + step))
+                towards_isometry(model, recipe.orthogonality * max(recipe.orthogonality_floor, factor(number * steps + step)))
             average.update_parameters(model)
             losses.append((cross_entropy, bits))
         mean_ce, mean_bits = np.mean(losses, axis=0)

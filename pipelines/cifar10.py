@@ -1,6 +1,6 @@
 """CIFAR-10: inverted convolutions against their ordinary twins, at depths from 4 to 100, and with each design choice undone.
 
-    MEDINV_DATA=... python pipelines/cifar10.py --out runs/cifar10 [--seeds 3] [--epochs 10] [--device cuda] [--only depth|choices|baselines]
+    MEDINV_DATA=... python pipelines/cifar10.py --out runs/cifar10 [--seeds 3] [--epochs 15] [--device cuda] [--only depth|choices|baselines]
     MEDINV_DATA=... python pipelines/cifar10.py --out runs/cifar10-quick --quick      (minutes: thin, up to 20 deep, 4,000 images, 2 epochs)
 
 Every network is trained from configs/cifar10.yaml or configs/cifar10-twin.yaml with the overrides that stand in its row; each row is written to
@@ -107,7 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--only", choices=("depth", "choices", "baselines"))
     parser.add_argument("--quick", action="store_true")
