@@ -1,7 +1,9 @@
-"""Fixtures that all rooms share."""
+"""Fixtures that all rooms share. One thread: figures do not depend on the cores, and the threaded LU of MKL stalls for minutes when another process has its core."""
 
 import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; commands that tests start inherit it
 
 import pytest
 import torch
