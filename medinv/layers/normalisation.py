@@ -112,7 +112,15 @@ class InvertibleBatchNorm(Invertible):
         return f"{self.channels}, eps={self.eps}, momentum={self.momentum}"
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._normalise(x, *self._observe(x))
+        check_images(x, self.channels, "InvertibleBatchNorm")
+        if not self.training:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
+        self._check_count(x)
+        # The framework's own kernel: several times faster, and it keeps the statistics of 16-bit activations in 32 bits.
+        y, mean, inverse_std = torch.native_batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, True, self.momentum, self.eps)
+        self.batch_mean, self.batch_var = mean.detach(), inverse_std.detach() ** -2 - self.eps
+        self.num_batches_tracked += 1
+        return y
 
     def inverse(self, y: Tensor) -> Tensor:
         check_images(y, self.channels, "InvertibleBatchNorm.inverse")
@@ -147,9 +155,12 @@ class InvertibleBatchNorm(Invertible):
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if not self.training:
             return self.running_mean, self.running_var
+        self._check_count(x)
+        return x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
+
+    def _check_count(self, x: Tensor) -> None:
         if x.numel() < 2 * self.channels:
             raise ShapeError(f"InvertibleBatchNorm expects at least two values a channel in training; got {tuple(x.shape)}")
-        return x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
 
     def _observe(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The statistics in force; in training they are kept for `inverse`, and the running ones move (the variance unbiased, as in torch)."""
