@@ -74,6 +74,7 @@ class TrainConfig(_Frozen):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     orthogonality: float = Field(default=0.0, ge=0)  # pooled: step, relative to the learning rate's schedule, down the mean over frequencies of |S^H S - I|^2
     orthogonality_floor: float = Field(default=0.0, ge=0, le=1)  # share of that step that stays when the learning rate has gone
+    accretive: float | None = Field(default=None, gt=0, lt=1)  # pooled: that step leads instead to kernels whose real part is at least this: see models.penalty
     keep: Literal["last", "best"] = "last"  # which epoch's averaged weights are the model: the last, or the best by AUC on validation images
     bfloat16: bool = False  # activations and products in 16 bits while training; the weights stay in 32
     flip: bool = False  # augmentation: left and right at random

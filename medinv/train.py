@@ -21,7 +21,7 @@ from medinv.errors import ModelError
 from medinv.evaluate import macro_auc
 from medinv.models.build import build
 from medinv.models.classifier import Classifier
-from medinv.models.penalty import towards_isometry
+from medinv.models.penalty import Accretive, towards_isometry
 from medinv.models.pooled import PooledClassifier
 from medinv.muon import Muon
 
@@ -72,6 +72,7 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
     if recipe.keep == "best":
         parts["best"] = best
     epochs = _resume(checkpoint, parts, config)
+    accretive = Accretive(model, recipe.accretive) if recipe.accretive else None
 
     for number in range(len(epochs), recipe.epochs):
         start, losses = time.monotonic(), []
@@ -97,7 +98,8 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
                 optimiser.step()
                 schedule.step()
             if recipe.orthogonality:
-                towards_isometry(model, recipe.orthogonality * max(recipe.orthogonality_floor, factor(number * steps + step)))
+                rate = recipe.orthogonality * max(recipe.orthogonality_floor, factor(number * steps + step))
+                towards_isometry(model, rate) if accretive is None else accretive.step(step, rate)
             average.update_parameters(model)
             losses.append((cross_entropy, bits))
         mean_ce, mean_bits = np.mean(losses, axis=0)
@@ -163,7 +165,7 @@ def make_optimisers(model: nn.Module, recipe: TrainConfig) -> list[torch.optim.O
     taken = {id(parameter) for parameter in (*kernels, *head)}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in taken]
     groups = [{"params": rest, "lr": 0.05}, {"params": head, "lr": 0.3}]
-    return [Muon(kernels, recipe.learning_rate, rescale=not recipe.orthogonality), torch.optim.SGD(groups, momentum=0.85, nesterov=True)]
+    return [Muon(kernels, recipe.learning_rate, rescale=not recipe.orthogonality or recipe.accretive is not None), torch.optim.SGD(groups, momentum=0.85, nesterov=True)]
 
 
 def _groups(model: nn.Module, weight_decay: float) -> list[dict]:

@@ -1,4 +1,4 @@
-"""The pull of inverted kernels towards an isometry, taken as a step of its own: it does not pass through the optimiser, as decoupled weight decay does not."""
+"""What keeps inverted kernels well conditioned, taken as a step of its own: it does not pass through the optimiser, as decoupled weight decay does not."""
 
 import math
 
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from medinv.layers import InvertibleConv2d, InvertibleConv3d
 
 FREQUENCIES = 4  # drawn a step
+ROTATE = 10  # steps between two looks at the kernels' centres
 
 
 @torch.no_grad()
@@ -23,16 +24,71 @@ def towards_isometry(model: nn.Module, rate: float) -> None:
             module.weight.sub_(_gradient(module.weight), alpha=rate * share)
 
 
-def _gradient(weight: Tensor) -> Tensor:
-    """The gradient of the estimate, shaped as the kernel (C_out, C_in, *k)."""
+class Accretive:
+    """Keeps the real part of every inverted kernel's symbol, turned by its centre, above `bound`; beyond that a kernel is free.
+
+    With Q the orthogonal factor of the centre tap and A(f) = Q^T S(f): if (A + A^H) / 2 >= bound at every frequency, then Re <v, Q^T T v> >= bound |v|^2 for
+    all images v, where T is the convolution with zero padding or on a torus of whatever size (extend v by zeros, and apply Parseval). So no
+    singular value of T is below `bound`, edges included, where kernels that are isometries of the torus may lose the edge. Such operators are
+    called accretive. A step goes down the sum of squares of what the eigenvalues lack, at one random frequency; half of the kernels take theirs at a time.
+    The gain of a kernel, on which a bound depends, is left to the optimiser (Muon with `rescale` holds its mean square at 1).
+    """
+
+    def __init__(self, model: nn.Module, bound: float):
+        self.bound = bound
+        self._kernels = [module.weight for module in model.modules() if isinstance(module, InvertibleConv2d | InvertibleConv3d)]
+        self._rotations: list[Tensor] = []
+
+    @torch.no_grad()
+    def step(self, number: int, rate: float) -> None:
+        """Step `number` of an epoch."""
+        if number % ROTATE == 0:
+            self._rotations = [rotation(kernel) for kernel in self._kernels]
+        for place, kernel in enumerate(self._kernels):
+            if (number + place) % 2:
+                kernel.sub_(self._slope(kernel, self._rotations[place]), alpha=2 * rate)
+
+    def _slope(self, kernel: Tensor, turn: Tensor) -> Tensor:
+        angles = _angles(kernel, 1)
+        part = turn.mT.to(kernel.dtype.to_complex()) @ torch.complex(*_symbols(kernel, angles))[0]
+        values, vectors = torch.linalg.eigh((part + part.mH) / 2)
+        lacking = torch.relu(self.bound - values)
+        slope = -2 * (vectors * lacking) @ vectors.mH
+        return _to_taps(turn @ slope.real[None], turn @ slope.imag[None], angles, kernel)
+
+
+def rotation(kernel: Tensor) -> Tensor:
+    """The orthogonal factor Q (C, C) of the centre tap's polar decomposition: the rotation nearest to it."""
+    left, _, right = torch.linalg.svd(kernel.flatten(2)[:, :, kernel[0, 0].numel() // 2])
+    return left @ right
+
+
+def _angles(weight: Tensor, count: int) -> Tensor:
+    """Phases (count, taps) of random frequencies."""
     sides = weight.ndim - 2
     taps = torch.cartesian_prod(*[torch.arange(side) - side // 2 for side in weight.shape[2:]]).reshape(-1, sides).to(weight)
-    angles = torch.rand(FREQUENCIES, sides, dtype=weight.dtype, device=weight.device) * (2 * math.pi) @ taps.T  # (F, taps)
+    return torch.rand(count, sides, dtype=weight.dtype, device=weight.device) * (2 * math.pi) @ taps.T
+
+
+def _symbols(weight: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
+    """Real and imaginary part of the symbol, each (F, C_out, C_in)."""
     kernel = weight.flatten(2).permute(2, 0, 1).flatten(1).contiguous()  # (taps, C_out C_in)
     real, imaginary = ((phase @ kernel).unflatten(1, weight.shape[:2]) for phase in (angles.cos(), angles.sin()))
+    return real, imaginary
+
+
+def _to_taps(real: Tensor, imaginary: Tensor, angles: Tensor, weight: Tensor) -> Tensor:
+    """Slopes in the symbol as slopes in the kernel (C_out, C_in, *k), summed over frequencies."""
+    gradient = angles.cos().T @ real.flatten(1) + angles.sin().T @ imaginary.flatten(1)
+    return gradient.unflatten(1, weight.shape[:2]).permute(1, 2, 0).reshape(weight.shape)
+
+
+def _gradient(weight: Tensor) -> Tensor:
+    """The gradient of the estimate of |S^H S - I|_F^2, shaped as the kernel (C_out, C_in, *k)."""
+    angles = _angles(weight, FREQUENCIES)
+    real, imaginary = _symbols(weight, angles)
     # products of real matrices: the framework's complex ones are several times slower
     gram_real = real.mT @ real + imaginary.mT @ imaginary - torch.eye(weight.shape[1], dtype=weight.dtype, device=weight.device)
     gram_imaginary = real.mT @ imaginary - imaginary.mT @ real
     slope_real, slope_imaginary = real @ gram_real - imaginary @ gram_imaginary, real @ gram_imaginary + imaginary @ gram_real
-    gradient = angles.cos().T @ slope_real.flatten(1) + angles.sin().T @ slope_imaginary.flatten(1)
-    return (4 / FREQUENCIES) * gradient.unflatten(1, weight.shape[:2]).permute(1, 2, 0).reshape(weight.shape)
+    return (4 / FREQUENCIES) * _to_taps(slope_real, slope_imaginary, angles, weight)
