@@ -16,9 +16,8 @@ from medinv.data.labelled import LabelledImages, Part
 from medinv.evaluate import Estimate, class_metrics, metrics, observed, proportion
 from medinv.layers import InvertibleConv2d, InvertibleConv3d
 from medinv.calibrate import SCOPE_QUANTILE, calibrate, fit_interval, in_batches
-from medinv.models.calibrated import Calibrated
+from medinv.models.calibrated import Calibrated, InvertibleNetwork
 from medinv.models.classifier import Classifier
-from medinv.models.pooled import PooledClassifier
 from medinv.models.store import Calibration, Card, Exactness, FitInterval, Interval, ObservedShare, OperatingPoint, Scope, save, serialise
 from medinv.train import Trained
 
@@ -52,7 +51,7 @@ def measure(model: Calibrated, part: Part) -> dict[str, Estimate]:
 
 
 @torch.no_grad()
-def exactness(model: Classifier | PooledClassifier, images: np.ndarray) -> Exactness:
+def exactness(model: InvertibleNetwork, images: np.ndarray) -> Exactness:
     """Round trip of stored images (N, C, *size) uint8 through the features in float64 and in float32. Leaves the model in float64."""
     found = {}
     for dtype in (torch.float32, torch.float64):
@@ -76,7 +75,7 @@ def calibration_uncertainty(model: Calibrated, data: LabelledImages) -> dict:
 
 
 @torch.no_grad()
-def condition_numbers(model: Classifier | PooledClassifier) -> list[float]:
+def condition_numbers(model: InvertibleNetwork) -> list[float]:
     """The condition number of every inverted convolution at the resolution where it works, in order."""
     met: list[tuple[InvertibleConv2d | InvertibleConv3d, Tensor]] = []
     convolutions = [layer for layer in model.trunk.modules() if isinstance(layer, InvertibleConv2d | InvertibleConv3d)]
@@ -95,7 +94,7 @@ def flagged(model: Classifier, images: np.ndarray) -> Estimate:
 
 def _card(model: Calibrated, trained: Trained, config: Config, data: LabelledImages, foreign: Mapping[str, np.ndarray], facts: dict) -> Card:
     measured = {name: _interval(estimate) for name, estimate in measure(model, data.test).items()}
-    two, invertible = len(model.classes) == 2, isinstance(model, Classifier | PooledClassifier)
+    two, invertible = len(model.classes) == 2, isinstance(model, InvertibleNetwork)
     texts = config.card.model_dump(exclude={"modalities", "body_parts"})
     return Card(
         name=config.name,

@@ -20,6 +20,7 @@ from medinv.data.labelled import LabelledImages, Part
 from medinv.errors import ModelError
 from medinv.evaluate import macro_auc
 from medinv.models.build import build
+from medinv.models.calibrated import InvertibleNetwork
 from medinv.models.classifier import Classifier
 from medinv.models.penalty import Accretive, towards_isometry
 from medinv.models.pooled import PooledClassifier
@@ -172,7 +173,7 @@ def _groups(model: nn.Module, weight_decay: float) -> list[dict]:
     """Decay the kernels of ordinary networks only: inverted kernels, class means, scales and biases keep their size."""
     free, decayed = [], []
     for name, parameter in model.named_parameters():
-        ordinary = not isinstance(model, Classifier | PooledClassifier) or ".net." in name
+        ordinary = not isinstance(model, InvertibleNetwork) or ".net." in name
         (decayed if ordinary and parameter.ndim > 1 else free).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from medinv.models.classifier import Classifier
-    from medinv.models.pooled import PooledClassifier
+    from medinv.models.calibrated import InvertibleNetwork
 
 
 def verify(
@@ -31,7 +30,7 @@ def verify(
     raise typer.Exit(0 if verdict else 1)
 
 
-def _pixels_return(loaded: "Classifier | PooledClassifier", inputs: Sequence[Path] | None) -> bool:
+def _pixels_return(loaded: "InvertibleNetwork", inputs: Sequence[Path] | None) -> bool:
     """The certificate on network inputs, of 8 bits."""
     import numpy as np
 

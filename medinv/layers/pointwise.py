@@ -51,7 +51,7 @@ class LeakyReLU(_Activation):
         return F.leaky_relu(y, 1 / self.slope)
 
     def derivative(self, x: Tensor) -> Tensor:
-        return torch.where(x >= 0, 1.0, self.slope).to(x.dtype)
+        return torch.where(x >= 0, x.new_ones(()), x.new_full((), self.slope))  # a plain number would be rounded to float32
 
     def log_det(self, x: Tensor) -> Tensor:
         return (x < 0).flatten(1).sum(1).to(x.dtype) * math.log(self.slope)

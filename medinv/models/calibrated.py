@@ -1,10 +1,13 @@
-"""What every network here shares: logits, and the calibration that turns them into probabilities."""
+"""What every network here shares: logits, and the calibration that turns them into probabilities; and what those that run backwards share."""
 
 import math
 from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
+
+from medinv.errors import ShapeError
+from medinv.layers import Chain
 
 
 class Calibrated(nn.Module, ABC):
@@ -42,3 +45,31 @@ class Calibrated(nn.Module, ABC):
     def threshold(self) -> float:
         """The probability of the positive class from which it is called."""
         return 1 / (1 + math.exp(-self.decision_logit.item()))
+
+
+class InvertibleNetwork(Calibrated):
+    """Images (N, C, *size) in grey levels -> features, from which the image comes back, and logits."""
+
+    def __init__(self, trunk: Chain, image_shape: tuple[int, ...], classes: tuple[str, ...]):
+        super().__init__(classes)
+        self.trunk, self.image_shape = trunk, image_shape
+
+    def features(self, x: Tensor) -> Tensor:
+        """The whole latent (N, C', *size'); its first channels decide. Raises ShapeError."""
+        self._check(x)
+        return self.trunk(x)
+
+    def invert(self, z: Tensor) -> Tensor:
+        """The image with features `z`, in grey levels, unrounded."""
+        return self.trunk.inverse(z)
+
+    def logits(self, x: Tensor) -> Tensor:
+        return self.logits_of(self.features(x))
+
+    @abstractmethod
+    def logits_of(self, z: Tensor) -> Tensor:
+        """Uncalibrated logits (N, K) of features."""
+
+    def _check(self, x: Tensor) -> None:
+        if tuple(x.shape[1:]) != self.image_shape:
+            raise ShapeError(f"this model expects images of shape (N, {', '.join(map(str, self.image_shape))}); got {tuple(x.shape)}")

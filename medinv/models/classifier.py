@@ -15,9 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from medinv.errors import ShapeError
 from medinv.layers import Chain, Multiscale
-from medinv.models.calibrated import Calibrated
+from medinv.models.calibrated import InvertibleNetwork
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Reading:
     scope: Tensor  # (N,) distance of the likelihood's terms from those of images in scope
 
 
-class Classifier(Calibrated):
+class Classifier(InvertibleNetwork):
     """Images (N, C, H, W) in grey levels -> features, class logits, likelihoods.
 
     `trunk` is a Chain of the fixed scaling and a Multiscale; `means` is (K, C_coarse, h, w). Buffers fitted after training (see `calibrate`):
@@ -39,9 +38,7 @@ class Classifier(Calibrated):
     """
 
     def __init__(self, trunk: Chain, image_shape: tuple[int, int, int], means: Tensor, classes: tuple[str, ...]):
-        super().__init__(classes)
-        self.trunk = trunk
-        self.image_shape = image_shape
+        super().__init__(trunk, image_shape, classes)
         self.means = nn.Parameter(means)
         with torch.no_grad():
             blank = trunk(torch.zeros(1, *image_shape))
@@ -55,19 +52,6 @@ class Classifier(Calibrated):
     @property
     def levels(self) -> Multiscale:
         return self.trunk.layers[-1]
-
-    def features(self, x: Tensor) -> Tensor:
-        """The whole latent (N, C 4^L, H / 2^L, W / 2^L); its first channels are the coarse part, which decides."""
-        self._check(x)
-        return self.trunk(x)
-
-    def invert(self, z: Tensor) -> Tensor:
-        """The image with features `z`, in grey levels, unrounded."""
-        return self.trunk.inverse(z)
-
-    def logits(self, x: Tensor) -> Tensor:
-        """log p(x | k) up to a constant that the classes share, (N, K)."""
-        return self.logits_of(self.features(x))
 
     def logits_of(self, z: Tensor) -> Tensor:
         """Logits of features: mu_k . c - |mu_k|^2 / 2, (N, K), with c the coarse part."""
@@ -94,10 +78,6 @@ class Classifier(Calibrated):
         parts, log_dets = self.levels.parts(scaling(x))
         log_dets[-1] = log_dets[-1] + scaling.log_det(x)
         return parts, log_dets
-
-    def _check(self, x: Tensor) -> None:
-        if tuple(x.shape[1:]) != self.image_shape:
-            raise ShapeError(f"this model expects images of shape (N, {', '.join(map(str, self.image_shape))}); got {tuple(x.shape)}")
 
 
 def _terms(parts: list[Tensor], log_dets: list[Tensor]) -> Tensor:
