@@ -30,8 +30,7 @@ class Accretive:
     With Q the orthogonal factor of the centre tap and A(f) = Q^T S(f): if (A + A^H) / 2 >= bound at every frequency, then Re <v, Q^T T v> >= bound |v|^2 for
     all images v, where T is the convolution with zero padding or on a torus of whatever size (extend v by zeros, and apply Parseval). So no
     singular value of T is below `bound`, edges included, where kernels that are isometries of the torus may lose the edge. Such operators are
-    called accretive. A step goes down the sum of squares of what the eigenvalues lack, at one random frequency; half of the kernels take theirs at a time.
-    The gain of a kernel, on which a bound depends, is left to the optimiser (Muon with `rescale` holds its mean square at 1).
+    called accretive. A step goes down an unbiased estimate of the mean over all frequencies of the sum of squares of what the eigenvalues lack. The gain of a kernel, on which a bound depends, is left to the optimiser (Muon with `rescale` holds its mean square at 1).
     """
 
     def __init__(self, model: nn.Module, bound: float):
@@ -44,17 +43,16 @@ class Accretive:
         """Step `number` of an epoch."""
         if number % ROTATE == 0:
             self._rotations = [rotation(kernel) for kernel in self._kernels]
-        for place, kernel in enumerate(self._kernels):
-            if (number + place) % 2:
-                kernel.sub_(self._slope(kernel, self._rotations[place]), alpha=2 * rate)
+        for kernel, turn in zip(self._kernels, self._rotations, strict=True):
+            kernel.sub_(self._slope(kernel, turn), alpha=rate)
 
     def _slope(self, kernel: Tensor, turn: Tensor) -> Tensor:
-        angles = _angles(kernel, 1)
-        part = turn.mT.to(kernel.dtype.to_complex()) @ torch.complex(*_symbols(kernel, angles))[0]
+        angles = _angles(kernel, FREQUENCIES)
+        part = turn.mT.to(kernel.dtype.to_complex()) @ torch.complex(*_symbols(kernel, angles))
         values, vectors = torch.linalg.eigh((part + part.mH) / 2)
         lacking = torch.relu(self.bound - values)
-        slope = -2 * (vectors * lacking) @ vectors.mH
-        return _to_taps(turn @ slope.real[None], turn @ slope.imag[None], angles, kernel)
+        slope = (vectors * lacking[:, None]) @ vectors.mH
+        return (-2 / FREQUENCIES) * _to_taps(turn @ slope.real, turn @ slope.imag, angles, kernel)
 
 
 def rotation(kernel: Tensor) -> Tensor:

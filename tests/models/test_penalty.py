@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from medinv.layers import InvertibleConv2d, InvertibleConv3d
-from medinv.models.penalty import Accretive, _angles, _symbols, rotation
+from medinv.models.penalty import FREQUENCIES, Accretive, _angles, _symbols, rotation
 
 BOUND = 0.4
 
@@ -43,12 +43,12 @@ def test_steps_lift_what_zero_padding_loses(conv) -> None:
 
 def test_the_slope_is_that_of_what_the_eigenvalues_lack(conv) -> None:
     def lack(weight: Tensor) -> Tensor:
-        part = turn.mT.to(torch.complex128) @ torch.complex(*_symbols(weight, angles))[0]
-        return torch.relu(BOUND - torch.linalg.eigvalsh((part + part.mH) / 2)).square().sum()
+        part = turn.mT.to(torch.complex128) @ torch.complex(*_symbols(weight, angles))
+        return torch.relu(BOUND - torch.linalg.eigvalsh((part + part.mH) / 2)).square().sum(1).mean()
 
     turn = rotation(conv.weight.detach())
     torch.manual_seed(7)
-    angles = _angles(conv.weight, 1)
+    angles = _angles(conv.weight, FREQUENCIES)
     (expected,) = torch.autograd.grad(lack(conv.weight), conv.weight)
     torch.manual_seed(7)
     found = Accretive(nn.Sequential(conv), BOUND)._slope(conv.weight.detach(), turn)
