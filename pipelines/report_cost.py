@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from medinv.batch.background import background
+from medinv.batch.background import background, kept_cases
 from medinv.data.dicom.index import index
 from medinv.data.dicom.pixels import read_pixels
 from medinv.data.transforms import as_metatensor, network_intake
@@ -41,10 +41,11 @@ def main(source: Path, name: str) -> None:
     """Print a table for the README."""
     torch.set_num_threads(1)
     model, instance = load(name), index([source]).studies[0].instances[0]
+    kept = kept_cases(model)
     pixels = read_pixels(instance)
     image = np.asarray(network_intake(model.image_shape[1])(as_metatensor(pixels, instance))).astype(np.uint8)
-    explaining, (explanation, said) = timed(lambda: explain_image(model, image))
-    behind, found = timed(lambda: background(model, image, explanation.counterfactual))
+    explaining, (explanation, said) = timed(lambda: explain_image(model, image, kept))
+    behind, found = timed(lambda: background(model, image, explanation, kept))
     arrays = ImageArrays(
         pixels.display, pixels.aspect, pixels.spacing, edge_letters(instance.patient_orientation), image[0], explanation, model.card.intake, found
     )
@@ -53,7 +54,7 @@ def main(source: Path, name: str) -> None:
     row = {"study_uid": "study", "status": "ok", "label": said["label"], "probabilities": probabilities, "instances": [entry], "model": {"name": name}}
     content = study_content(row, {"image": arrays}, model.card)
     print(f"{name}, an image of {pixels.display.shape[0]} x {pixels.display.shape[1]} pixels\n\n| step | processor seconds | kilobytes |\n|---|---|---|")
-    print(f"| reconstruction, evidence, counterfactual | {explaining:.2f} | - |\n| decoded depths, similar cases, controls | {behind:.2f} | - |")
+    print(f"| reconstruction, evidence, local evidence with its check, counterfactual | {explaining:.2f} | - |\n| decoded depths, similar cases, controls | {behind:.2f} | - |")
     with tempfile.TemporaryDirectory() as folder:
         for kind, write in (("html", write_report), ("pdf", write_pdf), ("json", write_json)):
             seconds, path = timed(lambda: write(content, Path(folder) / f"report.{kind}"))

@@ -4,38 +4,43 @@ import numpy as np
 import torch
 
 from medinv.errors import IntegrityError, ModelNotFoundError
-from medinv.explain.controls import equal_changes, likenesses, sham_head, untrained
+from medinv.explain.controls import equal_changes, likeness, likenesses, sham_head, untrained
 from medinv.explain.evidence import evidence
+from medinv.explain.local import local_evidence, usual_states
 from medinv.explain.nearest import nearest
-from medinv.explain.result import Controls, Counterfactual, Nearest
+from medinv.explain.result import Controls, Explanation
 from medinv.explain.trace import trace
 from medinv.models.build import build
-from medinv.models.cases import load_cases
+from medinv.models.cases import CaseIndex, load_cases
 from medinv.models.classifier import Classifier
 from medinv.report.background import Background
 
 ITERATIONS = 4  # of the power iteration for a layer's condition number
+UNTRAINED = "untrained weights"
 
 
-def background(model: Classifier, image: np.ndarray, counterfactual: Counterfactual) -> Background:
-    """All of it for one network input (1, H, W) uint8; no similar cases where the model has no index of its own."""
-    x = torch.from_numpy(image)[None].to(next(model.parameters()).dtype)
-    return Background(trace(model, x, iterations=ITERATIONS), _nearest(model, x), _controls(model, x, counterfactual))
-
-
-def _nearest(model: Classifier, x: torch.Tensor) -> Nearest | None:
+def kept_cases(model: Classifier) -> CaseIndex | None:
+    """What the model keeps of its training images; None where it keeps nothing of its own."""
     try:
         index = load_cases(model.card.name)
     except (ModelNotFoundError, IntegrityError):
         return None
-    return nearest(model, index, x) if index.facts.weights_sha256 == model.card.weights_sha256 else None
+    return index if index.facts.weights_sha256 == model.card.weights_sha256 else None
 
 
-def _controls(model: Classifier, x: torch.Tensor, edit: Counterfactual) -> Controls:
+def background(model: Classifier, image: np.ndarray, explanation: Explanation, kept: CaseIndex | None) -> Background:
+    """All of it for one network input (1, H, W) uint8; no similar cases where the model has no index of its own (`kept`)."""
+    x = torch.from_numpy(image)[None].to(next(model.parameters()).dtype)
+    found = nearest(model, kept, x) if kept else None
+    return Background(trace(model, x, iterations=ITERATIONS), found, _controls(model, x, explanation, kept))
+
+
+def _controls(model: Classifier, x: torch.Tensor, explanation: Explanation, kept: CaseIndex | None) -> Controls:
     """Noise and blur as large as the counterfactual, and the evidence by networks that know nothing.
 
-    The untrained one takes its statistics from this image and its edits, as no training image is at hand.
+    The untrained one takes its statistics from this image and its edits, and what is usual from the mean image, as no training image is at hand.
     """
+    edit, own = explanation.counterfactual, explanation.local
     stored, wanted = x[0, 0].cpu().numpy().astype(np.uint8), model.classes.index(edit.target)
 
     @torch.no_grad()
@@ -44,5 +49,11 @@ def _controls(model: Classifier, x: torch.Tensor, edit: Counterfactual) -> Contr
 
     changes = equal_changes(stored, edit.image, logit, lambda odds: (odds >= model.decision_logit.item()) == bool(wanted))
     around = torch.from_numpy(np.stack([stored, *edit.strip]))[:, None].to(x.dtype)
-    others = {"untrained weights": untrained(build(model.card.config), model, around), "a head of random direction": sham_head(model)}
-    return Controls(changes, likenesses("evidence", evidence(model, x).contributions, lambda other: evidence(other, x).contributions, others))
+    others = {UNTRAINED: untrained(build(model.card.config), model, around), "a head of random direction": sham_head(model)}
+    alike = likenesses("evidence", explanation.evidence.contributions, lambda other: evidence(other, x).contributions, others)
+    if own is None or kept is None:
+        return Controls(changes, alike)
+    blank = usual_states(others[UNTRAINED], [kept.class_means[:1].to(x)], own.depths)
+    grounds = {name: blank if name == UNTRAINED else kept.usual for name in others}
+    maps = {name: local_evidence(other, x, grounds[name]).locations for name, other in others.items()}
+    return Controls(changes, tuple(likeness(name, "local evidence", own.locations, map_) for name, map_ in maps.items()) + alike)

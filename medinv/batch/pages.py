@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from medinv.batch.background import background
+from medinv.batch.background import background, kept_cases
 from medinv.batch.pseudonym import pseudonym
 from medinv.batch.reader import Film
 from medinv.batch.study import Outcome, Shown, image_key
 from medinv.batch.workers import Reader, Request
 from medinv.errors import DataError
 from medinv.explain.image import explain_image
+from medinv.models.cases import CaseIndex
 from medinv.models.classifier import Classifier
 from medinv.report.background import Background
 from medinv.report.content import ImageArrays, StudyContent, edge_letters, study_content
@@ -46,8 +47,8 @@ def outcome_of(row: dict, films: list[Film], model: Classifier, reader: Reader, 
 
 def content_of(outcome: Outcome, model: Classifier) -> StudyContent:
     """What every renderer says of the study. The first image in scope, which has the highest probability, is shown with all its background."""
-    first = next((key for key, shown in outcome.shown.items() if shown.in_scope), None)
-    return study_content(outcome.row, {key: _arrays(shown, model, full=key == first) for key, shown in outcome.shown.items()}, model.card)
+    first, kept = next((key for key, shown in outcome.shown.items() if shown.in_scope), None), kept_cases(model)
+    return study_content(outcome.row, {key: _arrays(shown, model, kept, full=key == first) for key, shown in outcome.shown.items()}, model.card)
 
 
 def write_study_report(content: StudyContent, out: Path) -> str:
@@ -72,9 +73,9 @@ def _folder(content: StudyContent) -> Path:
     return Path("reports") / (study if study.startswith("study-") else pseudonym(study, "study")) / content.model.name
 
 
-def _arrays(shown: Shown, model: Classifier, *, full: bool) -> ImageArrays:
+def _arrays(shown: Shown, model: Classifier, kept: CaseIndex | None, *, full: bool) -> ImageArrays:
     pixels, image = shown.pixels, shown.network_input[None]
-    explanation = explain_image(model, image)[0] if shown.in_scope else None
+    explanation = explain_image(model, image, kept)[0] if shown.in_scope else None
     return ImageArrays(
         display=pixels.display,
         aspect=pixels.aspect,
@@ -83,5 +84,5 @@ def _arrays(shown: Shown, model: Classifier, *, full: bool) -> ImageArrays:
         network_input=shown.network_input,
         explanation=explanation,
         intake=f"{pixels.policy}; {model.card.intake}",
-        background=background(model, image, explanation.counterfactual) if full and explanation else Background(),
+        background=background(model, image, explanation, kept) if full and explanation else Background(),
     )

@@ -10,9 +10,9 @@ def explain(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="DICOM files, folders or zips.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for one .npz and one .json an image.")],
     model: Annotated[str, typer.Option("--model", "-m", help="Shipped model or model folder.")],
-    full: Annotated[bool, typer.Option("--full", help="Also trace, evidence by depth and place, nearest cases, robustness, controls: seconds an image.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Also trace, evidence by depth, nearest cases, robustness, controls: seconds an image.")] = False,
 ) -> None:
-    """Write reconstruction, evidence and counterfactual of every image, whether in scope or not, with their residuals."""
+    """Write reconstruction, evidence, local evidence and counterfactual of every image, whether in scope or not, with their residuals."""
     import io
     import json
 
@@ -22,30 +22,30 @@ def explain(
     from medinv.batch.pseudonym import pseudonym
     from medinv.batch.results import write_atomically
     from medinv.cli.inputs import network_inputs
-    from medinv.errors import ModelNotFoundError, OutputError
+    from medinv.errors import IntegrityError, ModelNotFoundError, OutputError
     from medinv.explain import behind
     from medinv.explain.image import explain_image, scalars
     from medinv.models.cases import load_cases
     from medinv.models.store import load
 
     loaded, kept = load(model), None
-    if full:
-        try:
-            kept = load_cases(model)
-        except ModelNotFoundError as error:
-            typer.echo(f"{error}: nearest cases and local evidence are left out", err=True)
+    try:
+        kept = load_cases(model)
+    except (IntegrityError, ModelNotFoundError) as error:
+        typer.echo(f"{error}: nearest cases and local evidence are left out", err=True)
     loaded.card.check_takes_studies()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write here: {error.strerror}", path=out) from error
     for instance, image in network_inputs(inputs, loaded.image_shape[1]):
-        explanation, reading = explain_image(loaded, image)
+        explanation, reading = explain_image(loaded, image, kept)
         name, arrays = pseudonym(instance.sop_uid, "image"), io.BytesIO()
         cf = explanation.counterfactual
         more = behind.behind(loaded, torch.from_numpy(image)[None].double(), cf, kept) if full else None
+        local = {"local_evidence": explanation.local.locations} if explanation.local else {}
         np.savez_compressed(
-            arrays, **(behind.arrays(more) if more else {}), input=image[0], reconstruction=explanation.reconstruction.image, evidence=explanation.evidence.contributions,
+            arrays, **local, **(behind.arrays(more) if more else {}), input=image[0], reconstruction=explanation.reconstruction.image, evidence=explanation.evidence.contributions,
             counterfactual=cf.image, difference=cf.difference, strip=np.stack(cf.strip),
         )  # fmt: skip
         write_atomically(out / f"{name}.npz", arrays.getvalue())

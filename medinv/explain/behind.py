@@ -1,4 +1,4 @@
-"""What stands behind the explanation of one image: where the evidence lies, the trace, nearest cases, robustness, controls."""
+"""What stands behind the explanation of one image: evidence at every depth, the trace, nearest cases, robustness, controls."""
 
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -9,9 +9,8 @@ from torch import Tensor
 
 from medinv.explain.controls import equal_changes, likenesses, sham_head, untrained
 from medinv.explain.evidence import evidence, head_view, layer_evidence, likelihood_ratio
-from medinv.explain.local import local_evidence
 from medinv.explain.nearest import nearest
-from medinv.explain.result import Controls, Counterfactual, HeadView, LayerEvidence, LocalEvidence, Nearest, Robustness, Trace
+from medinv.explain.result import Controls, Counterfactual, HeadView, LayerEvidence, Nearest, Robustness, Trace
 from medinv.explain.robustness import robustness
 from medinv.explain.trace import trace
 from medinv.models.build import build
@@ -31,7 +30,6 @@ class Behind:
     head: HeadView
     robustness: Robustness
     controls: Controls
-    local: LocalEvidence | None
     nearest: Nearest | None
 
 
@@ -44,7 +42,6 @@ def behind(model: Classifier, x: Tensor, counterfactual: Counterfactual, kept: C
         head=head_view(model, x),
         robustness=robustness(model, x),
         controls=controls(model, x, counterfactual, kept),
-        local=local_evidence(model, x, kept.usual) if kept else None,
         nearest=nearest(model, kept, x) if kept else None,
     )
 
@@ -72,8 +69,7 @@ def arrays(given: Behind) -> dict[str, np.ndarray]:
     found = {"likelihood_ratio": given.ratio.locations, "head_without": given.head.without, "head_seen": given.head.seen}
     found |= {f"stage_{stage.name.replace(' ', '_')}": stage.image for stage in given.trace.stages}
     found |= {f"evidence_depth_{number:03d}": part.locations for number, part in enumerate(given.depths)}
-    found |= {f"control_{control.name.replace(' ', '_')}": control.image for control in given.controls.changes}
-    return found | ({"local_evidence": given.local.locations} if given.local else {})
+    return found | {f"control_{control.name.replace(' ', '_')}": control.image for control in given.controls.changes}
 
 
 def scalars(given: Any) -> Any:

@@ -8,14 +8,17 @@ import torch
 
 from medinv.explain.counterfactual import counterfactual
 from medinv.explain.evidence import evidence
+from medinv.explain.local import checked, local_evidence
 from medinv.explain.reconstruction import reconstruct
 from medinv.explain.result import Explanation
+from medinv.models.cases import CaseIndex
 from medinv.models.classifier import Classifier
 
 
-def explain_image(model: Classifier, image: np.ndarray) -> tuple[Explanation, dict[str, Any]]:
+def explain_image(model: Classifier, image: np.ndarray, kept: CaseIndex | None = None) -> tuple[Explanation, dict[str, Any]]:
     """Reconstruction, evidence and the counterfactual of the class that is not called, for one network input (1, H, W) uint8.
 
+    Local evidence, with its check, only where the model keeps what is usual (`kept`).
     Also what the network says of it: calibrated probability of the positive class, and whether its likelihood is in scope.
     """
     x = torch.from_numpy(image)[None].to(next(model.parameters()).dtype)
@@ -27,10 +30,13 @@ def explain_image(model: Classifier, image: np.ndarray) -> tuple[Explanation, di
     said = {
         "label": model.classes[called], "probability": positive, "scope_score": score, "in_scope_by_likelihood": score <= model.scope_threshold.item()
     }  # fmt: skip
-    return Explanation(reconstruct(model, x), evidence(model, x), counterfactual(model, x, 1 - called)), said
+    local = checked(model, x, local_evidence(model, x, kept.usual), kept.class_means[0]) if kept and kept.usual else None
+    return Explanation(reconstruct(model, x), evidence(model, x), counterfactual(model, x, 1 - called), local), said
 
 
-def scalars(explanation: Explanation) -> dict[str, dict[str, Any]]:
-    """The figures of an explanation without its arrays, ready for JSON."""
+def scalars(explanation: Explanation) -> dict[str, dict[str, Any] | None]:
+    """The figures of an explanation without its arrays, ready for JSON; None for local evidence where there is none."""
     parts = {name: asdict(getattr(explanation, name)) for name in ("reconstruction", "evidence", "counterfactual")}
-    return {name: {key: value for key, value in part.items() if not isinstance(value, np.ndarray | tuple)} for name, part in parts.items()}
+    found = {name: {key: value for key, value in part.items() if not isinstance(value, np.ndarray | tuple)} for name, part in parts.items()}
+    local = explanation.local
+    return found | {"local": local and {key: value for key, value in asdict(local).items() if key != "locations"} | {"valid": local.valid}}

@@ -5,15 +5,22 @@ stands there over training images of the negative class, what remains is what is
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
 from medinv.errors import ConfigError
 from medinv.explain.affine import freeze
-from medinv.explain.result import LocalEvidence
+from medinv.explain.result import LocalCheck, LocalEvidence
 from medinv.explain.walk import Explainable, decision, run, steps
+
+CHECKED = 0.05  # share of the pixels that the check replaces
+FEATHER, SHARPENED = 1.5, 1.6  # standard deviation of the soft edge, pixels; what is less than 1 / SHARPENED inside is replaced in part
+QUARTERS = 4  # moves along each axis: 15 other places
 
 
 def local_evidence(model: Explainable, x: Tensor, usual: Mapping[str, Tensor]) -> LocalEvidence:
@@ -26,7 +33,28 @@ def local_evidence(model: Explainable, x: Tensor, usual: Mapping[str, Tensor]) -
     """
     maps, bias, logit = local_terms(model, x, usual)
     residual = abs(maps.sum().item() + bias.item() - logit.item())
-    return LocalEvidence(maps[0].cpu().numpy(), tuple(usual), bias.item(), logit.item(), residual)
+    grain = x.shape[-1] // max(state.shape[-1] for state in usual.values())
+    return LocalEvidence(maps[0].cpu().numpy(), tuple(usual), grain, bias.item(), logit.item(), residual)
+
+
+@torch.no_grad()
+def checked(model: Explainable, x: Tensor, found: LocalEvidence, ground: Tensor) -> LocalEvidence:
+    """`found`, of one image `x` (1, C, *size), with its check: the CHECKED share of the pixels that speaks most for the class called is replaced by those of
+    `ground` (C, *size), the mean image of the negative class, with soft edges, since a hard edge would be a finding by itself; then the same shape moved round
+    the image by quarters of each of the last two axes.
+
+    The map says what counted; a change of the image says whether it counts. What any other place would do as well is not claimed.
+    """
+    sign = 1.0 if found.logit >= model.decision_logit.item() else -1.0
+    values = sign * found.locations
+    strongest = values >= np.quantile(values, 1 - CHECKED)
+    soft = np.clip(SHARPENED * gaussian_filter(strongest.astype(float), FEATHER, mode="wrap"), 0, 1)
+    shape, (height, width) = torch.from_numpy(soft).to(x), values.shape[-2:]
+    moves = [(i * height // QUARTERS, j * width // QUARTERS) for i in range(QUARTERS) for j in range(QUARTERS)]
+    masks = torch.stack([shape.roll(move, (-2, -1)) for move in moves])[:, None]
+    odds = model.log_odds(model.logits_of(model.features(x * (1 - masks) + ground.to(x) * masks)))
+    falls = (sign * (found.logit - odds)).tolist()
+    return replace(found, check=LocalCheck(CHECKED, falls[0], tuple(falls[1:])))
 
 
 def local_terms(model: Explainable, x: Tensor, usual: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:

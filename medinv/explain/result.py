@@ -51,12 +51,45 @@ class Counterfactual:
 
 
 @dataclass(frozen=True)
+class LocalCheck:
+    """What the answer does when the part of a map that speaks most for it is replaced by what is usual, and when the same shape elsewhere is."""
+
+    share: float  # of the pixels, replaced
+    fall: float  # log-odds by which the class called loses
+    elsewhere: tuple[float, ...]  # the same for that shape at other places of the image
+
+    @property
+    def valid(self) -> bool:
+        """The place matters more than any other of its shape; only then may it be called the place that the answer comes from."""
+        return self.fall > max(0.0, *self.elsewhere)
+
+
+@dataclass(frozen=True)
+class LocalEvidence:
+    """Where the decision comes from, against what is usual in images of the negative class: locations.sum() + bias = logit, exactly."""
+
+    locations: np.ndarray  # (*size) log-odds of the positive class, a pixel; no finer than the depths that it was taken at
+    depths: tuple[str, ...]  # whose mean it is
+    grain: int  # pixels a side of one place of the finest of them
+    bias: float  # log-odds of what is usual there, through this image's gates
+    logit: float  # log-odds that the network computes
+    residual: float  # |locations.sum() + bias - logit|
+    check: LocalCheck | None = None
+
+    @property
+    def valid(self) -> bool:
+        """It was checked, and the check held."""
+        return self.check is not None and self.check.valid
+
+
+@dataclass(frozen=True)
 class Explanation:
     """All that the report shows of one image."""
 
     reconstruction: Reconstruction
     evidence: Evidence
     counterfactual: Counterfactual
+    local: LocalEvidence | None = None  # None where the model keeps nothing of what is usual
 
 
 @dataclass(frozen=True)
@@ -120,17 +153,6 @@ class LayerEvidence:
     locations: np.ndarray  # (*size) the same, summed over channels, at the resolution of the depth
     bias: float  # log-odds of the constant image; the same at every depth
     residual: float  # |channels.sum() + bias - logit|
-
-
-@dataclass(frozen=True)
-class LocalEvidence:
-    """Where the decision comes from, against what is usual in images of the negative class: locations.sum() + bias = logit, exactly."""
-
-    locations: np.ndarray  # (*size) log-odds of the positive class, a pixel; no finer than the depths that it was taken at
-    depths: tuple[str, ...]  # whose mean it is
-    bias: float  # log-odds of what is usual there, through this image's gates
-    logit: float  # log-odds that the network computes
-    residual: float  # |locations.sum() + bias - logit|
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ SERIES: dict[Kind, tuple[int, str]] = {  # number (high, so that results stand b
     "sr": (9901, "findings"), "picture": (9902, "summary"), "pdf": (9903, "report"), "seg": (9904, "evidence regions"),
     "state": (9905, "evidence annotation"), "map": (9906, "evidence map"),
 }  # fmt: skip
-LAYOUT = "1"  # to be raised when an object of the same facts changes its looks
+LAYOUT = "2"  # to be raised when an object of the same facts changes its looks
 MAKER = "medinv"
 SCHEME = "99MEDINV"
 CODING_SCHEME = CodingSchemeIdentificationItem(SCHEME, name="medinv private codes", responsible_organization=MAKER)
@@ -193,9 +193,20 @@ class Analysis:
         )
 
 
+def pixel_map(arrays: ImageArrays) -> np.ndarray:
+    """(H, W) log-odds a pixel: local evidence, or that at the pixels where there is none."""
+    explanation = arrays.explanation
+    return explanation.local.locations if explanation.local else explanation.evidence.contributions
+
+
+def drawn_map(arrays: ImageArrays) -> np.ndarray:
+    """The evidence as the report draws it: local evidence pixel by pixel; without it, by region, and by pixel where the input does not divide into regions."""
+    return pixel_map(arrays) if arrays.explanation.local else regional_sums(arrays)
+
+
 def regional_sums(arrays: ImageArrays) -> np.ndarray:
-    """The evidence by region, as the report draws it; by pixel where the network's input does not divide into regions."""
-    pixels = arrays.explanation.evidence.contributions
+    """`pixel_map` by region; by pixel where the network's input does not divide into regions."""
+    pixels = pixel_map(arrays)
     return regional(pixels, 1 if any(side % REGION for side in pixels.shape) else REGION)
 
 

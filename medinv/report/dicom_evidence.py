@@ -1,7 +1,8 @@
-"""Evidence as DICOM images: the regions that speak for the finding (Segmentation), the exact map over slices (Parametric Map) and an outline on
-projection images (Grayscale Softcopy Presentation State).
+"""Evidence as DICOM images: what speaks for the finding (Segmentation), the exact map over slices (Parametric Map) and an outline on projection images
+(Grayscale Softcopy Presentation State).
 
-The evidence is an exact sum; that it lies where the disease lies is not claimed, and the descriptions say so.
+Drawn from local evidence where the model has it, and then only where its check held; else from the pixels' sums by region. The evidence is an exact sum;
+that it lies where the disease lies is not claimed, and the descriptions say so.
 """
 
 from collections.abc import Sequence
@@ -13,10 +14,11 @@ from highdicom import pm, pr, seg
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
+from scipy import ndimage
 
 from medinv.report import strings
 from medinv.report.content import ImageArrays, ImageContent
-from medinv.report.dicom_common import CODING_SCHEME, Analysis, private, regional_sums, uid
+from medinv.report.dicom_common import CODING_SCHEME, Analysis, drawn_map, pixel_map, private, uid
 from medinv.report.dicom_header import is_slice
 
 SHARE = 0.5  # of the largest region's evidence, from which on a region is segmented
@@ -25,29 +27,35 @@ _ORANGE = hd.color.CIELabColor(65.0, 35.0, 70.0)
 
 @dataclass(frozen=True)
 class Regions:
-    """Regions that speak for the finding, on the stored image's grid."""
+    """What speaks for the finding, on the stored image's grid."""
 
     mask: np.ndarray  # (rows, columns) bool
-    threshold: float  # log-odds from which on a region belongs to it
-    total: float  # log-odds of the regions together
-    largest: float  # log-odds of the largest
-    box: tuple[float, float, float, float]  # of the largest: left, top, right, bottom, in stored pixels
+    local: bool  # of pixels of local evidence, not of regions
+    threshold: float  # log-odds from which on a region (or pixel) belongs to it
+    total: float  # log-odds of all together
+    outlined: float  # log-odds of the largest region; of local evidence, of the connected pixels around the largest
+    box: tuple[float, float, float, float]  # around these: left, top, right, bottom, in stored pixels
 
 
 def regions(arrays: ImageArrays, rows: int, columns: int) -> Regions | None:
-    """The regions with at least SHARE of the largest region's evidence for the finding; None where no region speaks for it."""
+    """What holds at least SHARE of the largest evidence for the finding; None where nothing speaks for it or local evidence did not pass its check."""
     if arrays.explanation is None:
         return None
-    values = regional_sums(arrays)
+    local = arrays.explanation.local
+    if local and not local.valid:
+        return None
+    values = drawn_map(arrays)
     largest = float(values.max())
     if not largest > 0:
         return None
     chosen = values >= SHARE * largest
     down, right = (np.arange(n) * side // n for n, side in zip((rows, columns), values.shape, strict=True))
-    row, column = (int(i) for i in np.unravel_index(int(values.argmax()), values.shape))
+    parts = ndimage.label(chosen)[0] if local else np.arange(1, values.size + 1).reshape(values.shape)
+    around = parts == parts.flat[values.argmax()]
     high, wide = rows / values.shape[0], columns / values.shape[1]
-    box = (column * wide, row * high, (column + 1) * wide, (row + 1) * high)
-    return Regions(chosen[np.ix_(down, right)], SHARE * largest, float(values[chosen].sum()), largest, box)
+    (top, left), (bottom, right_) = (edge(np.argwhere(around), axis=0) for edge in (np.min, np.max))
+    box = float(left * wide), float(top * high), float((right_ + 1) * wide), float((bottom + 1) * high)
+    return Regions(chosen[np.ix_(down, right)], local is not None, SHARE * largest, float(values[chosen].sum()), float(values[around].sum()), box)
 
 
 @dataclass(frozen=True)
@@ -110,8 +118,14 @@ def _description(analysis: Analysis, image: ImageContent, parts: Sequence[Region
 
 
 def _words(analysis: Analysis, parts: Sequence[Regions]) -> str:
-    limits = sorted({f"{part.threshold:+.2f}" for part in parts})
+    limits = sorted({f"{part.threshold:+.{3 if part.local else 2}f}" for part in parts})
     stated = limits[0] if len(limits) == 1 else f"{limits[0]} to {limits[-1]}, by image"
+    if all(part.local for part in parts):
+        return (
+            f"Pixels of the network's input, enlarged to the stored image, that carry at least {stated} log-odds of {analysis.positive} each ({SHARE:.0%} of the largest of "
+            f"the image), against what is usual there in images labelled {analysis.content.model.classes[0]}. An exact sum; replacing the strongest pixels moves the answer "
+            f"more than the same shape elsewhere. Not shown to be where a disease lies. {strings.RESEARCH_USE}"
+        )
     return (
         f"Regions of the network's input, enlarged to the stored image, whose contributions to the log-odds of {analysis.positive} sum to at least "
         f"{stated} ({SHARE:.0%} of the largest region of the image). An exact sum; not shown to be where a disease lies. {strings.RESEARCH_USE}"
@@ -124,7 +138,7 @@ def parametric_map(analysis: Analysis, stack: Sequence[ImageContent], number: in
     if not is_slice(head):
         return None
     headers = [analysis.headers[image.sop_uid] for image in stack]
-    maps = np.stack([image.arrays.explanation.evidence.contributions for image in stack]).astype(np.float64)
+    maps = np.stack([pixel_map(image.arrays) for image in stack]).astype(np.float64)
     scale = np.array([head.Rows, head.Columns]) / maps.shape[1:]
     spacing = scale * np.array(head.PixelSpacing, float)
     size = float(np.quantile(np.abs(maps), 0.99)) or 1.0
@@ -171,7 +185,7 @@ def _corner(header: Dataset, scale: np.ndarray) -> np.ndarray:
 
 
 def presentation_state(analysis: Analysis, image: ImageContent, number: int) -> Dataset | None:
-    """The image's own grey scale with an outline of the region of largest evidence; None for slices and where nothing speaks for the finding."""
+    """The image's own grey scale with an outline of the largest evidence; None for slices and where nothing speaks for the finding."""
     head = analysis.headers[image.sop_uid]
     found = regions(image.arrays, head.Rows, head.Columns)
     if is_slice(head) or image.label != analysis.positive or found is None:
@@ -202,7 +216,7 @@ def _outline(found: Regions) -> pr.GraphicObject:
 def _caption(analysis: Analysis, found: Regions, header: Dataset) -> pr.TextObject:
     left, _, _, bottom = found.box
     box = (max(left - 0.1 * header.Columns, 1.0), bottom, min(left + 0.4 * header.Columns, header.Columns), min(bottom + 0.1 * header.Rows, header.Rows))
-    text = f"{found.largest:+.2f} log-odds for {analysis.positive}. {strings.RESEARCH_USE}"
+    text = f"{found.outlined:+.2f} log-odds for {analysis.positive}. {strings.RESEARCH_USE}"
     return pr.TextObject(text, units="PIXEL", bounding_box=box)
 
 

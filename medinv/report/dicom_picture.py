@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from medinv.report import strings
 from medinv.report.content import ImageArrays, ImageContent, balance
-from medinv.report.dicom_common import Analysis, reference, regional_sums
+from medinv.report.dicom_common import Analysis, drawn_map, reference
 from medinv.report.figures import EVIDENCE, diverging
 
 PANEL, GAP, HEAD, FOOT = 560, 28, 150, 190  # px
@@ -80,10 +80,11 @@ def _footing(draw: ImageDraw.ImageDraw, sheet: Image.Image, analysis: Analysis, 
     left, top = 2 * GAP + PANEL, HEAD + PANEL + 42
     bar = Image.fromarray(_blend(np.full((14, PANEL), 90, np.uint8), np.tile(np.linspace(-1, 1, PANEL), (14, 1)), 1.0))
     sheet.paste(bar, (left, top))
-    for share, anchor, text in ((0, "la", f"{-scale:+.1f}"), (0.5, "ma", "0"), (1, "ra", f"{scale:+.1f}")):
+    for share, anchor, text in ((0, "la", f"{-scale:+.2g}"), (0.5, "ma", "0"), (1, "ra", f"{scale:+.2g}")):
         draw.text((left + share * PANEL, top + 20), text, _INK, _font(16), anchor=anchor)
-    found, evidence = balance(values), arrays.explanation.evidence
-    sums = f"log-odds a region; {found.towards:+.1f} {found.against:+.1f} and constant {evidence.bias:+.1f} make {evidence.logit:+.2f}"
+    local = arrays.explanation.local
+    found, evidence = balance(values), local or arrays.explanation.evidence
+    sums = f"log-odds a {'pixel' if local else 'region'}; {found.towards:+.1f} {found.against:+.1f} and constant {evidence.bias:+.1f} make {evidence.logit:+.2f}"
     _fitted(draw, (left, top + 42), sums, 16, PANEL, _QUIET)
     certificate = arrays.explanation.reconstruction
     exact = "decode back to every pixel" if certificate.exact else "DO NOT decode back to every pixel"
@@ -94,13 +95,15 @@ def _footing(draw: ImageDraw.ImageDraw, sheet: Image.Image, analysis: Analysis, 
     )
     for k, line in enumerate(lines):
         _fitted(draw, (GAP, top + 24 * k), line, 16, PANEL, _QUIET)
-    caveat = "The evidence is an exact sum. It is not shown to be where a disease lies, and the label is no finding of a radiologist."
+    words = "Local evidence, against what is usual in images labelled " + analysis.content.model.classes[0] if local else "The evidence"
+    unclaimed = "; the same shape elsewhere moves the answer as much, so that no place is claimed" if local and not local.valid else ""
+    caveat = f"{words} is an exact sum{unclaimed}. It is not shown to be where a disease lies, and the label is no finding of a radiologist."
     _fitted(draw, (GAP, top + 96), caveat, 16, sheet.width - 2 * GAP, _WARNING)
 
 
 def _values(arrays: ImageArrays) -> tuple[np.ndarray, float]:
-    """Evidence by region, and the value of full colour."""
-    values = regional_sums(arrays)
+    """Evidence as it is drawn, and the value of full colour."""
+    values = drawn_map(arrays)
     return values, float(np.abs(values).max()) or 1.0
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medinv.explain.result import Counterfactual, Evidence, Explanation, Reconstruction
+from medinv.explain.result import Counterfactual, Evidence, Explanation, LocalEvidence, Reconstruction
 from medinv.report import strings
 from medinv.report.background import Background
 from medinv.report.content import ImageArrays, ImageContent, Problem, StudyContent, balance
@@ -119,7 +119,10 @@ def _drawn(arrays: ImageArrays) -> dict[str, Any]:
 
 
 def _explanation(given: Explanation) -> dict[str, Any]:
-    return {"reconstruction": _round_trip(given.reconstruction), "evidence": _evidence(given.evidence), "counterfactual": _edit(given.counterfactual)}
+    return {
+        "reconstruction": _round_trip(given.reconstruction), "local_evidence": given.local and _local(given.local), "evidence": _evidence(given.evidence),
+        "counterfactual": _edit(given.counterfactual),
+    }  # fmt: skip
 
 
 def _round_trip(r: Reconstruction) -> dict[str, Any]:
@@ -130,6 +133,17 @@ def _evidence(e: Evidence) -> dict[str, Any]:
     sums = balance(e.contributions)
     terms = {"constant": e.bias, "towards": sums.towards, "against": sums.against, "logit": e.logit, "residual": e.residual, "largest": sums.largest}
     return {name: _number(value, ODDS) for name, value in terms.items()}
+
+
+def _local(e: LocalEvidence) -> dict[str, Any]:
+    sums, check = balance(e.locations), e.check
+    terms = {"constant": e.bias, "towards": sums.towards, "against": sums.against, "logit": e.logit, "residual": e.residual, "largest": sums.largest}
+    return {name: _number(value, ODDS) for name, value in terms.items()} | {
+        "depths": list(e.depths), "pixels_a_side": e.grain, "claimed": e.valid,
+        "check": check and {
+            "share_replaced": _number(check.share, SHARE), "fall": _number(check.fall, ODDS), "fall_elsewhere": [_number(value, ODDS) for value in check.elsewhere],
+        },
+    }  # fmt: skip
 
 
 def _edit(cf: Counterfactual) -> dict[str, Any]:

@@ -5,13 +5,14 @@ Signed maps are drawn one way everywhere: hue says the sign, opacity the size, z
 
 import base64
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
 from medinv.explain.evidence import regional
-from medinv.explain.result import Counterfactual
+from medinv.explain.result import Counterfactual, Evidence, LocalEvidence
 from medinv.report.content import Balance, ImageContent, balance
 
 LONGEST = 1024  # px, of the native image as drawn
@@ -21,6 +22,7 @@ ENLARGE = 6  # nearest-neighbour enlargement of network pixels, so that no viewe
 EVIDENCE = ((37, 116, 232), (240, 120, 10))  # blue below zero, orange above
 CHANGE = ((158, 57, 190), (24, 150, 74))  # purple below zero, green above
 
+Block = Literal["place", "region", "pixel"]  # what one value of an evidence map is of
 Palette = tuple[tuple[int, int, int], tuple[int, int, int]]
 
 
@@ -55,24 +57,34 @@ class ScaleBar:
 
 @dataclass(frozen=True)
 class EvidenceMap:
-    """Contributions to the log-odds, each a block of `size` x `size` network pixels, with their sums."""
+    """Contributions to the log-odds, each a block of `size` x `size` network pixels, with their sums: all of them and the bias are the logit."""
 
+    block: Block
     size: int
     drawn: SignedPicture
     balance: Balance
+    bias: float
+    logit: float
+    residual: float
 
 
 @dataclass(frozen=True)
 class Explained:
     """The pictures of an explanation, at network resolution."""
 
+    local: EvidenceMap | None  # None where the model keeps nothing of what is usual
     pixels: EvidenceMap
-    regions: EvidenceMap | None  # None where the input does not divide into regions
+    regions: EvidenceMap | None  # None where the input does not divide into regions, and where there is a local map
     frames: tuple[Picture, ...]  # from the input to the counterfactual
     difference: SignedPicture
     decoded: Picture
     error: SignedPicture
     stages: tuple[Picture, ...]  # decoded from each stage of the trace alone; empty without one
+
+    @property
+    def shown(self) -> EvidenceMap:
+        """The map that goes over the image; the pixels' goes with the proof."""
+        return self.local or self.regions or self.pixels
 
 
 @dataclass(frozen=True)
@@ -135,10 +147,22 @@ def scale_bar(picture: Picture, columns: int, spacing: tuple[float, float] | Non
     return ScaleBar(float(fitting[-1]), fitting[-1] * picture.width / width_mm) if fitting else None
 
 
-def evidence_map(contributions: np.ndarray, size: int) -> EvidenceMap:
-    """(H, W) contributions summed over blocks of `size` x `size` pixels. Full colour is the largest region; of pixels, one may hide the rest."""
-    values = regional(contributions, size)
-    return EvidenceMap(size, signed(values, EVIDENCE, share=0.99 if size == 1 else 1.0), balance(values))
+def evidence_map(evidence: Evidence, size: int) -> EvidenceMap:
+    """The evidence summed over blocks of `size` x `size` pixels. Full colour is the largest region; of pixels, one may hide the rest."""
+    values, block = regional(evidence.contributions, size), "pixel" if size == 1 else "region"
+    drawn = signed(values, EVIDENCE, share=0.99 if size == 1 else 1.0)
+    return EvidenceMap(block, size, drawn, balance(values), evidence.bias, evidence.logit, evidence.residual)
+
+
+def local_map(local: LocalEvidence, positive: bool) -> EvidenceMap:
+    """Local evidence pixel by pixel; the place named is the one that speaks most for the class called, which is the one that was checked.
+
+    Full colour is the largest: what was spread over a place has no single pixel that hides the rest.
+    """
+    values, drawn = local.locations, signed(local.locations, EVIDENCE, share=1.0)
+    for_called = balance(values.clip(0) if positive else values.clip(None, 0))
+    sums = replace(balance(values), largest=for_called.largest, place=for_called.place)
+    return EvidenceMap("place", local.grain, drawn, sums, local.bias, local.logit, local.residual)
 
 
 def panel(image: ImageContent) -> Panel:
@@ -152,9 +176,11 @@ def panel(image: ImageContent) -> Panel:
     if explanation is None:
         return Panel(image, drawn, bar, grey(given), None)
     decoded, counterfactual = explanation.reconstruction.image, explanation.counterfactual
+    local = explanation.local
     explained = Explained(
-        pixels=evidence_map(explanation.evidence.contributions, 1),
-        regions=None if any(side % REGION for side in given.shape) else evidence_map(explanation.evidence.contributions, REGION),
+        local=local_map(local, image.label == image.probabilities[1][0]) if local else None,
+        pixels=evidence_map(explanation.evidence, 1),
+        regions=None if local or any(side % REGION for side in given.shape) else evidence_map(explanation.evidence, REGION),
         frames=tuple(grey(frame) for frame in _frames(given, counterfactual)),
         difference=signed(counterfactual.difference, CHANGE),
         decoded=grey(decoded),

@@ -165,7 +165,7 @@ def _image(panel: figures.Panel, model: ModelFacts, *, heading: bool) -> list[Fl
         right = [text(strings.INPUT, "h3"), Figure(panel.input, [(panel.input, 1)], box)]
         return [*_heading(image, heading), columns([left, right], WIDTH)]
     right = _evidence(panel, model, box)
-    parts = [*_heading(image, heading), columns([left, right], WIDTH), *_how(panel, model), *_checks(panel), *_counterfactual(panel)]
+    parts = [*_heading(image, heading), columns([left, right], WIDTH), *_how(panel, model), *_checks(panel, model), *_counterfactual(panel)]
     return [*parts, *nearest_cases(image)]
 
 
@@ -179,30 +179,30 @@ def _heading(image: ImageContent, wanted: bool) -> list[Flowable]:
 
 
 def _evidence(panel: figures.Panel, model: ModelFacts, box: tuple[float, float]) -> list[Flowable]:
-    shown = panel.explained.regions or panel.explained.pixels
+    shown, local = panel.explained.shown, panel.image.arrays.explanation.local
     sums = shown.balance
     negative, positive = model.classes
-    return [
-        text(strings.EVIDENCE_BY_REGION if panel.explained.regions else strings.EVIDENCE_BY_PIXEL, "h3"),
-        *overlay(panel, shown, model, box),
-        text(f"{strings.evidence_reading(shown.size, positive, negative)} "
-             f"{strings.evidence_place(shown.size, sums.place, sums.largest, positive, negative)}", "quiet"),
-    ]  # fmt: skip
+    said = [strings.evidence_reading(shown.block, positive, negative)]
+    if local is None or local.valid:
+        said.append(strings.evidence_place(shown.block, sums.place, sums.largest, positive, negative))
+    return [text(strings.EVIDENCE_BY[shown.block], "h3"), *overlay(panel, shown, model, box), text(" ".join(said), "quiet")]
 
 
 def _how(panel: figures.Panel, model: ModelFacts) -> list[Flowable]:
-    shown, e, point = panel.explained.regions or panel.explained.pixels, panel.image.arrays.explanation.evidence, model.operating_point
-    terms = e.bias, shown.balance.towards, shown.balance.against, e.logit
-    steps = strings.decision_steps(model.classes, shown.size, terms, panel.image.positive, point.threshold if point else None, panel.image.label)
+    shown, point = panel.explained.shown, model.operating_point
+    terms = shown.bias, shown.balance.towards, shown.balance.against, shown.logit
+    steps = strings.decision_steps(model.classes, shown.block, terms, panel.image.positive, point.threshold if point else None, panel.image.label)
     return [text(strings.HOW_HEADING, "h3"), boxes([[text(value, "value"), text(what, "small")] for value, what in steps], WIDTH), Spacer(0, 4)]
 
 
-def _checks(panel: figures.Panel) -> list[Flowable]:
+def _checks(panel: figures.Panel, model: ModelFacts) -> list[Flowable]:
     explanation = panel.image.arrays.explanation
-    r, cf = explanation.reconstruction, explanation.counterfactual
+    r, cf, local = explanation.reconstruction, explanation.counterfactual, explanation.local
+    checked = local and text(strings.local_check(local.check, panel.image.label, model.classes[0]), "good" if local.valid else "body")
     cells = [
         [text(strings.reconstruction_check(r.exact, r.bits, r.max_abs_error), "good" if r.exact else "bad")],
-        [text(strings.evidence_check(explanation.evidence.residual))],
+        [text(strings.evidence_check(panel.explained.shown.residual))],
+        *([[checked]] if checked else []),
         [text(strings.counterfactual_recheck(cf.target, cf.flipped, cf.in_scope), "good" if cf.valid else "bad")],
     ]
     return [text(strings.AT_A_GLANCE, "h3"), columns(cells, WIDTH)]

@@ -17,7 +17,7 @@ OVERLAY = 0.7
 def overlay(panel: figures.Panel, shown: figures.EvidenceMap, model: ModelFacts, box: tuple[float, float]) -> list[Flowable]:
     """Evidence over the image, with its colour bar."""
     figure = Figure(panel.native, [(panel.native, 1), (shown.drawn.picture, OVERLAY)], box)
-    words = (model.classes[0], strings.evidence_unit(shown.size), model.classes[1])
+    words = (model.classes[0], strings.evidence_unit(shown.block), model.classes[1])
     return [figure, Ruler(figures.colour_bar(figures.EVIDENCE), shown.drawn, words, figure.width, OVERLAY)]
 
 
@@ -36,14 +36,14 @@ def proof(panel: figures.Panel, model: ModelFacts, *, heading: bool) -> list[Flo
     table = rows([[text(name, "cell"), text(value, "cell")] for name, value in zip(strings.IDENTITY_TERMS, values, strict=True)], [150, 80])
     identity = [text(strings.IDENTITY_HEADING, "h3"), text(f"{strings.identity(model.classes[1])} {strings.IDENTITY_REFERENCE}"), table,
                 Spacer(0, 3), text(strings.cancellation(sums.towards, sums.against))]  # fmt: skip
-    if drawn.regions:
-        scale = strings.evidence_scale(1, drawn.pixels.drawn.scale, drawn.pixels.drawn.clipped)
-        by_pixel = [text(strings.EVIDENCE_BY_PIXEL, "h3"), *overlay(panel, drawn.pixels, model, ((WIDTH - 12) / 2, 60 * mm)), text(scale, "quiet")]
+    if drawn.shown is not drawn.pixels:
+        scale = strings.evidence_scale(drawn.pixels.block, drawn.pixels.drawn.scale, drawn.pixels.drawn.clipped)
+        by_pixel = [text(strings.EVIDENCE_BY[drawn.pixels.block], "h3"), *overlay(panel, drawn.pixels, model, ((WIDTH - 12) / 2, 60 * mm)), text(scale, "quiet")]
         identity = [columns([identity, by_pixel], WIDTH)]
-    shown, (height, width) = drawn.regions or drawn.pixels, r.image.shape
-    scale = strings.evidence_scale(shown.size, shown.drawn.scale, shown.drawn.clipped)
+    shown, (height, width) = drawn.shown, r.image.shape
+    scale = strings.evidence_scale(shown.block, shown.drawn.scale, shown.drawn.clipped)
     made = [text(strings.NATIVE_HEADING, "h3"), text(intake_words(panel), "quiet"),
-            text(f"{scale} {strings.evidence_resolution(shown.size, height, width)}", "quiet")]  # fmt: skip
+            text(f"{scale} {strings.evidence_resolution(shown.block, shown.size, height, width)}", "quiet")]  # fmt: skip
     stored = [text(f"{strings.PIXELS_SHA256} {panel.image.stored_sha256}", "mono")] if panel.image.stored_sha256 else []
     certificate = strings.certificate(r.exact, r.image.size, r.bits, r.max_abs_error, r.dtype)
     return [text(title, "h2"), text(strings.CERTIFICATE_HEADING, "h3"), text(certificate, "good" if r.exact else "bad"), columns(cells, WIDTH), *identity, *_trace(panel), *_controls(panel), *made, *stored]

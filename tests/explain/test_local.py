@@ -5,7 +5,7 @@ import torch
 
 from medinv.errors import ConfigError
 from medinv.explain.evidence import evidence
-from medinv.explain.local import local_evidence, local_terms, usual_states
+from medinv.explain.local import checked, local_evidence, local_terms, usual_states
 from medinv.explain.walk import steps
 
 
@@ -49,3 +49,16 @@ def test_a_depth_that_is_not_there_is_refused(plain) -> None:
     for usual in ({"level 9, layer 9: None": x[0]}, {}):
         with pytest.raises(ConfigError, match="depths of this trunk"):
             local_evidence(model, x, usual)
+
+
+def test_a_place_is_claimed_only_where_changing_it_changes_the_answer(plain) -> None:
+    model, x = plain
+    usual = usual_states(model, [x], (steps(model.trunk)[0].name,))
+    slope = evidence(model, x).contributions / (x[0, 0].numpy() - 120 + 1e-9)
+    corner = (0, 0, *[slice(0, 2)] * (x.ndim - 2))
+    sick = x.clone()
+    sick[corner] += 4000 * torch.from_numpy(slope)[corner[2:]].sign()  # unlike x there alone, and the log-odds rise
+    found = checked(model, sick, local_evidence(model, sick, usual), x[0])
+    assert found.logit > model.decision_logit and found.valid and found.check.fall > 0 and len(found.check.elsewhere) == 15
+    same = checked(model, x, local_evidence(model, x, usual), x[0])
+    assert not same.valid and same.check.fall == pytest.approx(0, abs=1e-9), "an image that is the usual one claims no place"

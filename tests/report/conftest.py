@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from medinv.explain.result import (
-    Control, Controls, Counterfactual, Depth, Evidence, Explanation, Likeness, Nearest, Reconstruction, Stage, Trace,
+    Control, Controls, Counterfactual, Depth, Evidence, Explanation, Likeness, LocalCheck, LocalEvidence, Nearest, Reconstruction, Stage, Trace,
 )  # fmt: skip
 from medinv.report.background import Background
 from medinv.report.content import ImageArrays
@@ -50,7 +50,7 @@ class StandInCard(BaseModel):
     data_sha256: str = "fd" * 32
 
 
-def explanation(size: int = 64, exact: bool = True, flipped: bool = True) -> Explanation:
+def explanation(size: int = 64, exact: bool = True, flipped: bool = True, local: LocalEvidence | None = None) -> Explanation:
     rng = np.random.default_rng(0)
     given = _input(size).astype(float)
     contributions = rng.normal(0.001, 0.01, (size, size))
@@ -61,7 +61,17 @@ def explanation(size: int = 64, exact: bool = True, flipped: bool = True) -> Exp
         Reconstruction(given + 1e-12, exact, 8, 3.1e-12 if exact else 0.8, "float64"),
         Evidence(contributions, logit - float(contributions.sum()), logit, 3.2e-14),
         Counterfactual((given + difference).astype(np.uint8), difference, "normal", -2.1, -2.08, flipped, True, 7.93, 0.013, (given + difference / 2,)),
+        local,
     )
+
+
+def local(fall: float = 3.0) -> LocalEvidence:
+    """Evidence of one bright place of 8 x 8 pixels; it is claimed where `fall` is over 0.5."""
+    places = np.zeros((64, 64))
+    places[16:24, 40:48] = 0.05
+    places[0, 0] = -0.2
+    logit = math.log(0.973 / 0.027)
+    return LocalEvidence(places, ("level 2, layer 3: AffineCoupling",), 4, logit - float(places.sum()), logit, 4.4e-15, LocalCheck(0.05, fall, (0.5, -0.1)))
 
 
 def _input(size: int) -> np.ndarray:

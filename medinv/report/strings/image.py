@@ -1,69 +1,82 @@
 """Sentences about one image: as stored, its evidence, its counterfactual."""
 
+from medinv.explain.result import LocalCheck
 from medinv.report.strings.labels import BANDS, COLUMNS, COUNTERFACTUAL, INPUT
 from medinv.report.strings.numbers import counted, fixed, number, percent, signed
+
+PLACE = "place"  # what one value of a local map is of
 
 
 def evidence_check(residual: float) -> str:
     return f"Evidence and constant sum to the model's logit to within {number(residual, 2)}."
 
 
-def evidence_unit(size: int) -> str:
-    return f"log-odds per {_block(size)}"
+def evidence_unit(block: str) -> str:
+    return f"log-odds per {'pixel' if block == PLACE else block}"
 
 
-def evidence_reading(size: int, positive: str, negative: str) -> str:
-    block = _block(size)
-    return f"Orange {block}s push the answer towards {positive}, blue {block}s towards {negative}; no colour is no contribution."
+def evidence_reading(block: str, positive: str, negative: str) -> str:
+    against = f", each against what is usual there in training images labelled {negative}" if block == PLACE else ""
+    return f"Orange {block}s push the answer towards {positive}, blue {block}s towards {negative}{against}; no colour is no contribution."
 
 
-def evidence_place(size: int, place: tuple[int, int], largest: float, positive: str, negative: str) -> str:
-    side = positive if largest > 0 else negative
+def evidence_place(block: str, place: tuple[int, int], largest: float, positive: str, negative: str) -> str:
+    side, size = positive if largest > 0 else negative, "" if block == PLACE else f": {signed(largest)}"
     where = f"{BANDS[place[0]]} {COLUMNS[place[1]]}"
-    return f"The {_block(size)} that weighs most lies in the {where} of the image as displayed: {signed(largest)}, towards {side}."
+    return f"The {block} that weighs most lies in the {where} of the image as displayed{size}, towards {side}."
+
+
+def local_check(check: LocalCheck | None, label: str, negative: str) -> str:
+    """What replacing the strongest part of the map did, and whether a place may be claimed."""
+    if check is None:
+        return "That the answer comes from this place was not checked, and is not claimed."
+    most = max(0.0, *check.elsewhere)
+    what = f"The {percent(check.share)} of the image that speaks most for {label}, replaced by the mean training image labelled {negative}"
+    measured = f"{what}, takes {number(check.fall)} log-odds from that answer; the same shape at {len(check.elsewhere)} other places takes at most {number(most)}."
+    return measured if check.valid else f"{measured} So no place is claimed."
 
 
 def decision_steps(
-    classes: tuple[str, str], size: int, terms: tuple[float, float, float, float], probability: float, threshold: float | None, label: str
+    classes: tuple[str, str], block: str, terms: tuple[float, float, float, float], probability: float, threshold: float | None, label: str
 ) -> tuple[tuple[str, str], ...]:
     """Values with what they are, in the order in which one follows from the other. classes: negative, positive; terms: constant, towards, against, logit."""
     negative, positive = classes
     constant, towards, against, logit = (fixed(term) for term in terms)
     side = "" if threshold is None else f", since {'at or above' if probability >= threshold else 'below'} the operating point of {percent(threshold)}"
     return (
-        (constant, "the constant, which no pixel carries"),
-        (towards, f"{_block(size)}s that speak for {positive} (orange)"),
-        (against, f"{_block(size)}s that speak for {negative} (blue)"),
+        (constant, f"what is usual in {negative} images, with this image's gates" if block == PLACE else "the constant, which no pixel carries"),
+        (towards, f"{block}s that speak for {positive} (orange)"),
+        (against, f"{block}s that speak for {negative} (blue)"),
         (logit, f"their sum: the log-odds of {positive}"),
         (percent(probability), "the same as a calibrated probability (sigmoid)"),
         (label, f"the label{side}"),
     )
 
 
-def evidence_scale(size: int, scale: float, clipped: int) -> str:
+def evidence_scale(block: str, scale: float, clipped: int) -> str:
     beyond = f" {counted(clipped, ('pixel lies', 'pixels lie'))} beyond it, drawn in full colour." if clipped else ""
-    return f"Full colour is \u00b1{number(scale)} {evidence_unit(size)}, the same on both sides of zero.{beyond}"
+    return f"Full colour is \u00b1{number(scale)} {evidence_unit(block)}, the same on both sides of zero.{beyond}"
 
 
-def evidence_resolution(size: int, height: int, width: int) -> str:
+def evidence_resolution(block: str, size: int, height: int, width: int) -> str:
     given = f"{height} \u00d7 {width} pixels that the network was given"
-    block = f"sums {size} \u00d7 {size} of the {given}" if size > 1 else f"is one of the {given}"
-    return f"Each block {block}, stretched to the image's shape, not smoothed. {EVIDENCE_CAVEAT}"
+    if block == PLACE:
+        return f"The sum is taken inside the network, where a place is {size} \u00d7 {size} of the {given} or more: the map is no finer. {EVIDENCE_CAVEAT}"
+    what = f"sums {size} \u00d7 {size} of the {given}" if size > 1 else f"is one of the {given}"
+    return f"Each block {what}, stretched to the image's shape, not smoothed. {EVIDENCE_CAVEAT}"
 
 
 EVIDENCE_CAVEAT = "The map explains one decision of one model; it does not outline disease."
 
 
-def evidence_alt(size: int, height: int, width: int, sums: tuple[float, float, float]) -> str:
+def evidence_alt(block: str, size: int, shape: tuple[int, int], sums: tuple[float, float, float]) -> str:
     towards, against, largest = sums
+    height, width = shape
+    what = f"Local evidence map, no finer than {size} by {size} pixels," if block == PLACE else f"Evidence map of {height // size} by {width // size} {block}s"
     return (
-        f"Evidence map of {height // size} by {width // size} {_block(size)}s over the image. Contributions above zero sum to {fixed(towards)} "
-        f"log-odds, those below to {fixed(against)}; the largest is {signed(largest)} in one {_block(size)}."
+        f"{what} over the image. Contributions above zero sum to {fixed(towards)} "
+        f"log-odds, those below to {fixed(against)}; the largest is {signed(largest)} in one {'pixel' if block == PLACE else block}."
     )
-
-
-def _block(size: int) -> str:
-    return "region" if size > 1 else "pixel"
 
 
 def native_alt(number_: int, shape: tuple[int, int], letters: tuple[str, str] | None, label: str | None) -> str:
