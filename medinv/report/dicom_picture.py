@@ -95,7 +95,7 @@ def _footing(draw: ImageDraw.ImageDraw, sheet: Image.Image, analysis: Analysis, 
     )
     for k, line in enumerate(lines):
         _fitted(draw, (GAP, top + 24 * k), line, 16, PANEL, _QUIET)
-    words = "Local evidence, against what is usual in images labelled " + analysis.content.model.classes[0] if local else "The evidence"
+    words = f"Local evidence, against what is usual in images labelled {analysis.content.model.classes[0]}," if local else "The evidence"
     unclaimed = "; the same shape elsewhere moves the answer as much, so that no place is claimed" if local and not local.valid else ""
     caveat = f"{words} is an exact sum{unclaimed}. It is not shown to be where a disease lies, and the label is no finding of a radiologist."
     _fitted(draw, (GAP, top + 96), caveat, 16, sheet.width - 2 * GAP, _WARNING)

@@ -33,6 +33,7 @@ def test_the_page_shows_where_the_evidence_lies_before_the_pixels(content, tmp_p
 def test_no_place_is_named_where_another_does_as_well(content, tmp_path) -> None:
     page = write_report(content(fall=0.4), tmp_path / "report.html").read_text("utf-8").replace("\u00a0", " ")
     assert "So no place is claimed." in page and "weighs most" not in page and "Where the evidence lies" in page
+    assert "adds 1.50 log-odds to that answer" in strings.local_check(local(fall=-1.5).check, "pneumonia", "normal")
 
 
 def test_the_facts_carry_sum_residual_depths_and_check(content) -> None:

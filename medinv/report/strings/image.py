@@ -32,7 +32,8 @@ def local_check(check: LocalCheck | None, label: str, negative: str) -> str:
         return "That the answer comes from this place was not checked, and is not claimed."
     most = max(0.0, *check.elsewhere)
     what = f"The {percent(check.share)} of the image that speaks most for {label}, replaced by the mean training image labelled {negative}"
-    measured = f"{what}, takes {number(check.fall)} log-odds from that answer; the same shape at {len(check.elsewhere)} other places takes at most {number(most)}."
+    effect = f"takes {number(check.fall)} log-odds from" if check.fall >= 0 else f"adds {number(-check.fall)} log-odds to"
+    measured = f"{what}, {effect} that answer; the same shape at {len(check.elsewhere)} other places takes at most {number(most)}."
     return measured if check.valid else f"{measured} So no place is claimed."
 
 
@@ -44,7 +45,7 @@ def decision_steps(
     constant, towards, against, logit = (fixed(term) for term in terms)
     side = "" if threshold is None else f", since {'at or above' if probability >= threshold else 'below'} the operating point of {percent(threshold)}"
     return (
-        (constant, f"what is usual in {negative} images, with this image's gates" if block == PLACE else "the constant, which no pixel carries"),
+        (constant, f"what is usual in {negative} images, which no place carries" if block == PLACE else "the constant, which no pixel carries"),
         (towards, f"{block}s that speak for {positive} (orange)"),
         (against, f"{block}s that speak for {negative} (blue)"),
         (logit, f"their sum: the log-odds of {positive}"),
