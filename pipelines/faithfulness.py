@@ -1,121 +1,151 @@
-"""Do explanations point at what is there? python pipelines/faithfulness.py [--model phantom-opacity] [--count 200] [--out DIR] [--quick]
+"""Do explanations point at what is there? python pipelines/faithfulness.py [--out DIR] [--count 300] [--quick] [--marker DIR] [--sham DIR] [--settings]
 
-Radiographs of a simulated thorax with planted opacities of known mask, of a seed that no training used. For images that the model calls rightly, per method: pixel
-AUROC, pointing game, IoU at the opacity's own area; deletion and insertion (share of the log-odds' fall when the pixels ranked highest are replaced by the mean
-clear image, against random order); rank correlation with the map of the untrained network (should be low) and of the image with a little noise (should be high);
-the residual of the sum that the method promises, and seconds an image. Ours need the model's cases.safetensors (pipelines/case_index.py).
-Needs the extra `study` (captum). Writes faithfulness.md and faithfulness.json.
+lesions: radiographs of a simulated thorax with planted opacities of known mask, plain to invisible, of a seed that no training used: pixel AUROC, pointing
+game, IoU at the opacity's own area; deletion and insertion against the same body without it. repeat: the map of the image with noise of one grey level, and moved
+by 2 pixels. weights: rank correlation with maps of networks whose weights are random from the head down (must break). marker, sham: the models of control_models.py;
+the first must be seen to look at its marker, the second must not localise. chest: films without masks. seeds: two trainings of one recipe (--second beside --marker).
+Lines go to measured.jsonl as they are made: run again, it goes on, and repeats nothing that stands there for the same weights. Needs the extra `study` (captum),
+cases.safetensors of the models (case_index.py) and, for chest, MEDINV_DATA.
 """
 
 import argparse
 import json
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
-from sklearn.metrics import roc_auc_score
-from torch import Tensor
 
-from explainers import methods
-from medinv.batch.results import write_atomically
-from medinv.data.phantoms import TEST_SEED, VALIDATION_SEED, Radiographs, Recipe, radiographs
-from medinv.explain.controls import untrained
-from medinv.models.build import build
-from medinv.models.cases import load_cases
-from medinv.models.store import load
+import explainers
+from faithfulness_measures import cascade, curves, localisation, rank_correlation, share_on
+from faithfulness_subjects import Subjects, chest_subject, control_subject, films, lesions, marked, shipped_subject
+from faithfulness_tables import write_tables
+from medinv.data.phantoms import VALIDATION_SEED
 
+CHUNK = 8  # images at a time
 VISIBLE = 8.0  # grey levels: mean rise inside the mask from which an opacity counts as visible
-SMALLEST = 4  # pixels of the mask
-BINS = (("invisible", 0.0, 4.0), ("faint", 4.0, VISIBLE), ("visible", VISIBLE, 16.0), ("plain", 16.0, 256.0))
-BATCH = 8
-FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
-HEADINGS = ("method", "pixel AUROC", "pointing game", "IoU", "deletion", "insertion", "untrained", "repeat", "residual", "s an image")
+MOVED = 2  # pixels
 
 
-def in_batches(method, x: Tensor) -> tuple[np.ndarray, float, float]:
-    """Maps (N, H, W), the largest residual (nan where the method promises no sum) and seconds an image."""
-    start = time.perf_counter()
-    found = [method(x[i : i + BATCH]) for i in range(0, len(x), BATCH)]
-    seconds = (time.perf_counter() - start) / len(x)
-    return torch.cat([f[0] for f in found]).detach().numpy(), max(float(f[1]) for f in found), seconds
+def explained(subject, x):
+    """By method: maps, residuals and processor seconds an image."""
+    for name, explain in explainers.methods(subject.model, subject.usual, subject.ground).items():
+        start = time.process_time()
+        maps, residuals = explain(x)
+        yield name, maps.detach().numpy(), residuals.tolist(), (time.process_time() - start) / len(x)
 
 
-def localisation(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Pixel AUROC, pointing game and IoU at the mask's area for each image, (N, 3)."""
-    rows = []
-    for map_, mask in zip(maps, masks):
-        values, truth = map_.ravel(), mask.ravel()
-        hits = truth[np.argsort(-values, kind="stable")[: truth.sum()]].sum()
-        rows.append((roc_auc_score(truth, values), truth[values.argmax()], hits / (2 * truth.sum() - hits)))
-    return np.array(rows, dtype=float)
+def main_lines(subject, part, rows):
+    """Localisation where there are masks, deletion and insertion, residual and time, of the images `rows`."""
+    x, right = part.tensor(rows), subject.called(part.tensor(rows))
+    for name, maps, residuals, seconds in explained(subject, x):
+        falls = curves(subject.model, x, maps, part.empty(rows))
+        for k, row in enumerate(rows):
+            facts = {"method": name, "image": int(row), "called": bool(right[k]), "residual": residuals[k], "seconds": seconds, **falls[k]}
+            yield facts | ({"contrast": float(part.contrasts[row]), **localisation(maps[k], part.masks[row])} if part.masks is not None else {})
 
 
-@torch.no_grad()
-def curves(model, x: Tensor, maps: np.ndarray, fill: Tensor) -> tuple[float, float]:
-    """Mean over FRACTIONS of the log-odds' fall when the top pixels are replaced (deletion) or all others are (insertion), as a share of the whole fall."""
-    order = torch.from_numpy(maps).flatten(1).argsort(1, descending=True)
-    full, empty = model.log_odds(model.logits(x)), model.log_odds(model.logits(fill.expand_as(x)))
-    falls = {"deletion": [], "insertion": []}
-    for fraction in FRACTIONS:
-        top = torch.zeros_like(x).flatten(1).scatter_(1, order[:, : int(fraction * order.shape[1])], 1.0).view_as(x)
-        falls["deletion"].append(full - model.log_odds(model.logits(x * (1 - top) + fill * top)))
-        falls["insertion"].append(model.log_odds(model.logits(x * top + fill * (1 - top))) - empty)
-    return tuple((torch.stack(values).mean(0).sum() / (full - empty).sum()).item() for values in falls.values())
+def repeat_lines(subject, part, rows):
+    x = part.tensor(rows)
+    noisy = x + torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    moved = torch.nn.functional.pad(x, [MOVED] * 4, mode="replicate")[..., : x.shape[2], : x.shape[3]]  # right and down
+    inside = slice(MOVED, -MOVED)
+    others = [dict((name, maps) for name, maps, *_ in explained(subject, y)) for y in (noisy, moved)]
+    for name, maps, *_ in explained(subject, x):
+        for k, row in enumerate(rows):
+            back = others[1][name][k][2 * MOVED :, 2 * MOVED :]
+            found = {"noise": rank_correlation(maps[k], others[0][name][k]), "moved": rank_correlation(maps[k][inside, inside][: len(back)], back)}
+            yield {"method": name, "image": int(row), **found}
 
 
-def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    return float(np.mean([spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(first, second)]))
+def weight_lines(subject, part, rows):
+    x = part.tensor(rows)
+    own = {name: maps for name, maps, *_ in explained(subject, x)}
+    for stage, changed in cascade(subject.model, subject.clear[:32]):
+        for name, maps, *_ in explained(subject.with_model(changed), x):
+            for k, row in enumerate(rows):
+                yield {"method": name, "image": int(row), "stage": stage, "likeness": rank_correlation(own[name][k], maps[k])}
 
 
-def chosen(model, made: Radiographs) -> np.ndarray:
-    """Rows that the model calls rightly and whose mask has SMALLEST pixels."""
-    x = torch.from_numpy(made.images[:, None]).float()
-    with torch.no_grad():
-        odds = torch.cat([model.log_odds(model.logits(part)) for part in x.split(16)])
-    return np.flatnonzero((odds >= model.decision_logit).numpy() & (made.masks.sum((1, 2)) >= SMALLEST))
+def marker_lines(subject, part, rows):
+    x = part.tensor(rows)
+    called = subject.called(x)
+    for name, maps, *_ in explained(subject, x):
+        for k, row in enumerate(rows):
+            facts = {"method": name, "image": int(row), "group": part.groups[row], "called": bool(called[k])}
+            facts |= {f"pointing_{what}": float(mask[maps[k].argmax() // 64, maps[k].argmax() % 64]) for what, mask in part.places(row)}
+            yield facts | {f"share_{what}": share_on(maps[k], mask) for what, mask in part.places(row)}
+
+
+def seed_lines(subjects, part, rows):
+    first, second = ({name: maps for name, maps, *_ in explained(subject, part.tensor(rows))} for subject in subjects)
+    for name, row in product(first, range(len(rows))):
+        yield {"method": name, "image": int(rows[row]), "likeness": rank_correlation(first[name][row], second[name][row])}
+
+
+def exact_lines(subject, part, rows):
+    """The residual of local evidence in float64."""
+    wide = subject.double()
+    _, residuals = explainers.methods(wide.model, wide.usual, wide.ground)[explainers.OURS](part.tensor(rows).double())
+    for row, residual in zip(rows, residuals.tolist()):
+        yield {"method": explainers.OURS, "image": int(row), "residual": residual}
+
+
+def settings() -> None:
+    """The other methods' settings on validation phantoms."""
+    subject, part = shipped_subject("phantom-opacity"), lesions(40, VALIDATION_SEED)
+    rows = [row for row in range(len(part.images)) if part.contrasts[row] >= VISIBLE and subject.called(part.tensor([row]))[0]][:24]
+    makers = {"GradCAM": explainers.grad_cam, "SmoothGrad": explainers.smooth_grad, "occlusion": explainers.occlusion}
+    for name, choices in explainers.SETTINGS.items():
+        for values in product(*choices.values()):
+            explain = makers[name](explainers.LogOdds(subject.model).eval(), **dict(zip(choices, values)))
+            found = [localisation(explain(part.tensor([row]))[0][0].numpy(), part.masks[row]) for row in rows]
+            means = (f"{key} {np.mean([one[key] for one in found]):.3f}" for key in ("auroc", "pointing"))
+            print(name, dict(zip(choices, values)), *means, f"n {len(found)}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="phantom-opacity")
-    parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--part", choices=("validation", "test"), default="test")
     parser.add_argument("--out", type=Path, default=Path("runs/faithfulness"))
-    parser.add_argument("--quick", action="store_true", help="24 images: to see that all works")
+    parser.add_argument("--count", type=int, default=300, help="planted opacities; the other parts are shares of it")
+    parser.add_argument("--quick", action="store_true", help="16 opacities: to see that all works")
+    for name in ("marker", "second", "sham"):
+        parser.add_argument(f"--{name}", type=Path, help="model folder of pipelines/control_models.py")
+    parser.add_argument("--settings", action="store_true", help="only compare settings of the other methods on validation phantoms")
     options = parser.parse_args()
-    model, kept = load(options.model, dtype=torch.float32), load_cases(options.model)
-    seed = {"validation": VALIDATION_SEED, "test": TEST_SEED}[options.part]
-    made = radiographs(24 if options.quick else options.count, model.image_shape[1], seed, start=10_000, recipe=Recipe(opacity_share=1.0))
-    rows = chosen(model, made)
-    x, masks, contrasts = torch.from_numpy(made.images[rows][:, None]).float(), made.masks[rows], made.contrasts[rows]
-    visible = contrasts >= VISIBLE
-    some = np.flatnonzero(visible)[:16]  # for the curves and the correlations
-    torch.manual_seed(1)
-    control = untrained(build(model.card.config), model, x[:8])
-    noisy = x + torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
-    fill = kept.class_means[0][None]
-    explainers, controls = methods(model, kept), methods(control, kept)
-    lines, record = ["| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|"], {}
-    for name, explain in explainers.items():
-        maps, residual, seconds = in_batches(explain, x)
-        each = localisation(maps, masks)
-        falls = curves(model, x[some], maps[some], fill)
-        other, repeat = in_batches(controls[name], x[some])[0], in_batches(explain, noisy[some])[0]
-        likeness = correlation(maps[some], other), correlation(maps[some], repeat)
-        mean = each[visible].mean(0)
-        cells = [name, *(f"{v:.3f}" for v in mean), *(f"{v:.2f}" for v in (*falls, *likeness)), f"{residual:.1e}" if residual == residual else "-", f"{seconds:.3f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-        by_contrast = {label: [*each[inside].mean(0), int(inside.sum())] for label, low, high in BINS if (inside := (contrasts >= low) & (contrasts < high)).any()}
-        record[name] = {"visible": list(mean), "falls": falls, "likeness": likeness, "residual": residual, "seconds": seconds, "by contrast": by_contrast}
-        print(lines[-1], flush=True)
-    counts = ", ".join(f"{label} {int(((contrasts >= low) & (contrasts < high)).sum())}" for label, low, high in BINS)
-    note = f"{options.part} seed, {len(made.labels)} opacities, {len(rows)} called rightly ({counts}); first columns: the {int(visible.sum())} of contrast {VISIBLE:g} and more."
-    options.out.mkdir(parents=True, exist_ok=True)
-    write_atomically(options.out / "faithfulness.md", ("\n".join([*lines, "", note]) + "\n").encode())
-    write_atomically(options.out / "faithfulness.json", json.dumps({"note": note, "methods": record}, indent=1).encode())
-    print("\n".join([*lines, "", note]))
+    if options.settings:
+        return settings()
+    count = 16 if options.quick else options.count
+    few, some = max(count // 15, 8), max(count // 5, 8)  # for what takes many maps an image
+    phantom, planted = shipped_subject("phantom-opacity"), lesions(count)
+    told = planted.first(lambda row: planted.contrasts[row] >= VISIBLE and bool(phantom.called(planted.tensor([row]))[0]), some)
+    parts = [("lesions", phantom, planted, planted.rows, main_lines), ("repeat", phantom, planted, told, repeat_lines)]
+    parts += [("weights", phantom, planted, told[:few], weight_lines), ("float64", phantom, planted, told[:few], exact_lines)]
+    if options.marker:
+        confounded, corners = control_subject(options.marker, "marker"), marked(some)
+        parts.append(("marker", confounded, corners, corners.rows, marker_lines))
+        if options.second:
+            parts.append(("seeds", Subjects(confounded, control_subject(options.second, "marker")), corners, corners.rows, seed_lines))
+    if options.sham:
+        parts.append(("sham", control_subject(options.sham, "sham"), planted, told, main_lines))
+    if (chest := chest_subject()) is not None:
+        shown = films(chest, some)
+        parts += [("chest", chest, shown, shown.rows, main_lines), ("chest repeat", chest, shown, shown.rows, repeat_lines)]
+        parts.append(("chest weights", chest, shown, shown.rows[:few], weight_lines))
+    log = options.out / "measured.jsonl"
+    known = {(one["part"], one["weights"], one["image"]) for one in map(json.loads, log.read_text().splitlines())} if log.exists() else set()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    pending = []
+    for name, subject, part, rows, measure in parts:
+        left = [row for row in rows if (name, subject.sha256, int(row)) not in known]
+        pending += [(min(1, (i + CHUNK) / len(left)), name, subject, part, left[i : i + CHUNK], measure) for i in range(0, len(left), CHUNK)]
+    for done, name, subject, part, chunk, measure in sorted(pending, key=lambda one: one[0]):  # all parts side by side: an interrupted run has some of each
+        lines = [json.dumps({"part": name, "weights": subject.sha256, **line}) + "\n" for line in measure(subject, part, chunk)]
+        with log.open("a") as file:
+            file.write("".join(lines))
+        print(f"{name}: {done:.0%}", flush=True)
+    print(write_tables(log, options.out / "faithfulness.md"))
 
 
 if __name__ == "__main__":

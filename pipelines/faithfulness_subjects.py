@@ -1,0 +1,147 @@
+"""Models and images that faithfulness.py measures explanations with."""
+
+import os
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.ndimage import binary_dilation
+from torch import Tensor
+
+from control_models import MARKED, SEEDS
+from medinv.data.load import load_images
+from medinv.data.phantoms import TEST_SEED, TRAIN_SEED, Recipe, draw, radiographs
+from medinv.data.phantoms.sets import thumbnail, thumbnails
+from medinv.explain.local import usual_states
+from medinv.models.cases import load_cases
+from medinv.models.classifier import Classifier
+from medinv.models.store import load
+
+START = 20_000  # of the bodies measured here: none was looked at when depths and settings were chosen
+SMALLEST = 4  # pixels of a mask
+GROUPS = ("marker alone", "opacity alone", "both")
+LIT = 20  # grey levels by which a pixel of the marker is brighter
+AROUND = 2  # pixels around the marker that count as on it: no method sees finer than a few pixels
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model with the mean state of negative images by depth, their mean image (1, 1, H, W), and some of them (n, 1, H, W)."""
+
+    model: Classifier
+    usual: dict[str, Tensor]
+    ground: Tensor
+    clear: Tensor
+    sha256: str
+
+    def called(self, x: Tensor) -> np.ndarray:
+        with torch.no_grad():
+            return (self.model.log_odds(self.model.logits(x)) >= self.model.decision_logit).numpy()
+
+    def with_model(self, model: Classifier) -> "Subject":
+        return replace(self, model=model, usual=usual_states(model, self.clear.split(16), tuple(self.usual)))
+
+    def double(self) -> "Subject":
+        return replace(self, model=deepcopy(self.model).double())
+
+
+class Subjects(tuple):
+    """Two of them."""
+
+    def __new__(cls, *subjects: Subject):
+        return super().__new__(cls, subjects)
+
+    @property
+    def sha256(self) -> str:
+        return "+".join(one.sha256[:16] for one in self)
+
+
+@dataclass(frozen=True)
+class Images:
+    """images (n, H, W) uint8, and the same without what is to be found (`empties`); masks, contrasts and groups where they are known."""
+
+    images: np.ndarray
+    empties: np.ndarray
+    masks: np.ndarray | None = None
+    contrasts: np.ndarray | None = None
+    groups: tuple[str, ...] = ()
+    markers: np.ndarray | None = None
+
+    @property
+    def rows(self) -> list[int]:
+        return [row for row in range(len(self.images)) if self.masks is None or self.groups or self.masks[row].sum() >= SMALLEST]
+
+    def tensor(self, rows: list[int]) -> Tensor:
+        return torch.from_numpy(self.images[rows][:, None]).float()
+
+    def empty(self, rows: list[int]) -> Tensor:
+        return torch.from_numpy(self.empties[rows][:, None]).float()
+
+    def first(self, wanted: Callable[[int], bool], count: int) -> list[int]:
+        found = []
+        for row in self.rows:
+            if len(found) < count and wanted(row):
+                found.append(row)
+        return found
+
+    def places(self, row: int) -> tuple[tuple[str, np.ndarray], ...]:
+        given = {"marker alone": ("marker",), "opacity alone": ("opacity",), "both": ("marker", "opacity")}[self.groups[row]]
+        return tuple((name, {"marker": self.markers, "opacity": self.masks}[name][row]) for name in given)
+
+
+def shipped_subject(name: str) -> Subject:
+    model, kept = load(name, dtype=torch.float32), load_cases(name)
+    source = model.card.config.data
+    if source.set == "phantoms":
+        clear = radiographs(64, source.size, TRAIN_SEED, recipe=Recipe(opacity_share=0.0)).images
+    else:
+        train = load_images(source).train
+        clear = train.images[train.labels == 0][:64, 0]
+    return Subject(model, kept.usual, kept.class_means[:1], torch.from_numpy(clear[:, None]).float(), model.card.weights_sha256)
+
+
+def control_subject(folder: Path, kind: str) -> Subject:
+    """Of a model of control_models.py: what is usual comes from the first of its own training images (of the sham one all, as no label means anything)."""
+    model, names = load(folder, dtype=torch.float32), tuple(load_cases("phantom-opacity").usual)
+    made = radiographs(200, 64, SEEDS[0], recipe=MARKED if kind == "marker" else Recipe())
+    chosen = made.images[made.labels == 0] if kind == "marker" else made.images
+    clear = torch.from_numpy(chosen[:, None]).float()
+    return Subject(model, usual_states(model, clear.split(16), names), clear.mean(0, keepdim=True), clear[:64], model.card.weights_sha256)
+
+
+def chest_subject() -> Subject | None:
+    return shipped_subject("chest-xray") if os.environ.get("MEDINV_DATA") else None
+
+
+def lesions(count: int, seed: int = TEST_SEED) -> Images:
+    """Bodies with opacities, half of them subtle, each beside itself without."""
+    made = radiographs(count, 64, seed, start=START, recipe=Recipe(opacity_share=1.0, subtle_share=0.5))
+    return Images(made.images, np.stack([thumbnails(phantom, 64)[0] for phantom in made.phantoms]), made.masks, made.contrasts)
+
+
+def marked(bodies: int) -> Images:
+    """Every body with the marker alone, with opacities alone, and with both."""
+    images, empties, masks, markers, groups = [], [], [], [], []
+    for index in range(START, START + bodies):
+        phantom = draw(TEST_SEED, index, Recipe(opacity_share=1.0, subtle_share=0.0))
+        clear, sick = thumbnails(phantom, 64)
+        letter = replace(phantom, exposure=replace(phantom.exposure, marker=MARKED.marker))
+        alone, both = thumbnails(letter, 64)
+        lit = binary_dilation(alone.astype(int) - clear > LIT, iterations=AROUND)
+        images += [alone, sick, both]
+        empties += [clear] * 3
+        masks += [thumbnail(phantom, 64)[1]] * 3
+        markers += [lit] * 3
+        groups += GROUPS
+    return Images(*(np.stack(part) for part in (images, empties, masks)), None, tuple(groups), np.stack(markers))
+
+
+def films(subject: Subject, count: int) -> Images:
+    """Test films with pneumonia that the model calls rightly; `empties`: the mean film without."""
+    test = load_images(subject.model.card.config.data).test
+    sick = [row for row in np.flatnonzero(test.labels == 1) if subject.called(torch.from_numpy(test.images[row : row + 1]).float())[0]][:count]
+    ground = np.rint(subject.ground[0].numpy()).astype(np.uint8)
+    return Images(test.images[sick, 0], np.repeat(ground, len(sick), 0))

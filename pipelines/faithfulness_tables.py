@@ -1,0 +1,130 @@
+"""The tables of faithfulness.py from its lines: python pipelines/faithfulness_tables.py runs/faithfulness/measured.jsonl"""
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from explainers import OURS
+from faithfulness_measures import interval
+from medinv.batch.results import write_atomically
+
+BINS = (("invisible", 0.0, 4.0), ("faint", 4.0, 8.0), ("visible", 8.0, 16.0), ("plain", 16.0, 256.0))
+Rows = list[dict]
+
+
+def write_tables(log: Path, out: Path) -> str:
+    """Markdown of all that stands in `log`, for the weights seen last in each part."""
+    parts: dict[str, Rows] = defaultdict(list)
+    for one in map(json.loads, log.read_text().splitlines()):
+        if parts[one["part"]] and parts[one["part"]][0]["weights"] != one["weights"]:
+            parts[one["part"]] = []
+        parts[one["part"]].append(one)
+    text = "\n\n".join(table for name, make in TABLES.items() if name in parts for table in make(name, parts[name])) + "\n"
+    write_atomically(out, text.encode())
+    return text
+
+
+def table(title: str, rows: Rows, columns: dict[str, tuple[str, str | None]]) -> str:
+    """One line a method: mean [95 % interval]; below, ours less the best other method, paired by image. columns: heading to value and, of a ratio, weight."""
+    by_method: dict[str, Rows] = defaultdict(list)
+    for row in rows:
+        by_method[row["method"]].append(row)
+    lines = [f"**{title}** (n = {len(by_method[OURS])})", "", f"| method | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    found = {name: {head: of(mine, *keys) for head, keys in columns.items()} for name, mine in by_method.items()}
+    lines += [f"| {name} | {' | '.join(cell(*values[head]) for head in columns)} |" for name, values in found.items()]
+    paired = []
+    for head, (key, weight) in columns.items():
+        others = {name: values[head][0] for name, values in found.items() if "ours" not in name and np.isfinite(values[head][0])}
+        if not others or weight == "low" or key in ("seconds", "residual"):
+            paired.append("-")
+            continue
+        best = max(others, key=others.get)
+        mine, theirs = ({(one["image"], one.get("stage")): one for one in by_method[name]} for name in (OURS, best))
+        both = sorted(set(mine) & set(theirs), key=str)
+        gaps = np.array([mine[one][key] - theirs[one][key] for one in both])
+        paired.append(f"{cell(*interval(gaps, np.array([mine[one][weight] for one in both]) if weight else None))} {best}")
+    return "\n".join([*lines, f"| ours less best other | {' | '.join(paired)} |"])
+
+
+def of(rows: Rows, key: str, weight: str | None) -> tuple[float, float, float]:
+    return interval(np.array([row[key] for row in rows], float), np.array([row[weight] for row in rows]) if weight and weight != "low" else None)
+
+
+def cell(value: float, low: float, high: float) -> str:
+    if not np.isfinite(value):
+        return "-"
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]" if abs(value) >= 1e-3 or value == 0 else f"{value:.1e}"
+
+
+PLACED = {"pixel AUROC": ("auroc", None), "pointing game": ("pointing", None), "IoU": ("iou", None)}
+CURVES = {"deletion": ("deletion", "whole"), "insertion": ("insertion", "whole")}
+COSTS = {"residual": ("residual", None), "s an image": ("seconds", None)}
+
+
+def _lesions(name: str, rows: Rows) -> list[str]:
+    right = [row for row in rows if row["called"] and row["contrast"] >= 8]
+    tables = [table("Planted opacities of 8 grey levels and more, called rightly", right, PLACED | CURVES | COSTS)]
+    for label, low, high in BINS:
+        inside = [row for row in rows if low <= row["contrast"] < high]
+        called = [row for row in inside if row["called"]]
+        if called:
+            seen = sum(row["method"] == OURS for row in inside)
+            tables.append(table(f"{label}, {low:g} to {high:g} grey levels: of {seen} those called", called, PLACED))
+        missed = [row for row in inside if not row["called"]]
+        if missed:
+            tables.append(table(f"{label}, not called", missed, PLACED))
+    return tables
+
+
+def _repeat(name: str, rows: Rows) -> list[str]:
+    columns = {"with noise of 1 grey level": ("noise", None), "moved by 2 pixels": ("moved", None)}
+    return [table(f"{name}: rank correlation with the map of the same image", rows, columns)]
+
+
+def _weights(name: str, rows: Rows) -> list[str]:
+    stages = dict.fromkeys(row["stage"] for row in rows)
+    sizes = [row | {"likeness": abs(row["likeness"])} for row in rows]
+    title, column = f"{name}: size of the rank correlation when random: ", {"lower is better": ("likeness", "low")}
+    return [table(title + stage, [row for row in sizes if row["stage"] == stage], column) for stage in stages]
+
+
+def _marker(name: str, rows: Rows) -> list[str]:
+    tables = []
+    for group in dict.fromkeys(row["group"] for row in rows):
+        mine = [row for row in rows if row["group"] == group]
+        keys = [key for key in mine[0] if key.startswith(("pointing", "share"))]
+        columns = {key.replace("_", " on the "): (key, None) for key in keys}
+        for words, called in (("called opacity", True), ("called clear", False)):
+            chosen = [row for row in mine if row["called"] == called]
+            if chosen:
+                tables.append(table(f"Model that learned a marker, {group}, {words}", chosen, columns))
+    return tables
+
+
+def _sham(name: str, rows: Rows) -> list[str]:
+    low = {head: (key, "low") for head, (key, _) in PLACED.items()}
+    return [table("Model of permuted labels (must not localise)", rows, low)]
+
+
+def _seeds(name: str, rows: Rows) -> list[str]:
+    return [table("Two trainings of one recipe: rank correlation of their maps", rows, {"likeness": ("likeness", None)})]
+
+
+def _chest(name: str, rows: Rows) -> list[str]:
+    return [table("Test films with pneumonia, called rightly; empty: the mean normal film", rows, CURVES | COSTS)]
+
+
+def _float64(name: str, rows: Rows) -> list[str]:
+    return [f"Residual in float64: largest of {len(rows)} images {max(row['residual'] for row in rows):.1e}"]
+
+
+TABLES = {
+    "lesions": _lesions, "float64": _float64, "repeat": _repeat, "weights": _weights, "marker": _marker, "seeds": _seeds, "sham": _sham, "chest": _chest,
+    "chest repeat": _repeat, "chest weights": _weights,
+}  # fmt: skip
+
+if __name__ == "__main__":
+    print(write_tables(Path(sys.argv[1]), Path(sys.argv[1]).with_name("faithfulness.md")))
