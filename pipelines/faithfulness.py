@@ -3,97 +3,30 @@
 lesions: radiographs of a simulated thorax with planted opacities of known mask, plain to invisible, of a seed that no training used: pixel AUROC, pointing
 game, IoU at the opacity's own area; deletion and insertion against the same body without it. repeat: the map of the image with noise of one grey level, and moved
 by 2 pixels. weights: rank correlation with maps of networks whose weights are random from the head down (must break). marker, sham: the models of control_models.py;
-the first must be seen to look at its marker, the second must not localise. chest: films without masks. seeds: two trainings of one recipe (--second beside --marker).
+the first must be seen to look at its marker, the second must not localise. claims: where the check of reports lets a place be claimed. chest: films without masks. seeds: two trainings of one recipe (--second beside --marker).
 Lines go to measured.jsonl as they are made: run again, it goes on, and repeats nothing that stands there for the same weights. Needs the extra `study` (captum),
 cases.safetensors of the models (case_index.py) and, for chest, MEDINV_DATA.
 """
 
 import argparse
 import json
-import time
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-import torch
 
 import explainers
-from faithfulness_measures import cascade, curves, localisation, rank_correlation, share_on
+from faithfulness_lines import claim_lines, exact_lines, main_lines, marker_lines, repeat_lines, seed_lines, weight_lines
+from faithfulness_measures import localisation
 from faithfulness_subjects import Subjects, chest_subject, control_subject, films, lesions, marked, shipped_subject
 from faithfulness_tables import write_tables
 from medinv.data.phantoms import VALIDATION_SEED
 
 CHUNK = 8  # images at a time
 VISIBLE = 8.0  # grey levels: mean rise inside the mask from which an opacity counts as visible
-MOVED = 2  # pixels
 
 
-def explained(subject, x):
-    """By method: maps, residuals and processor seconds an image."""
-    for name, explain in explainers.methods(subject.model, subject.usual, subject.ground).items():
-        start = time.process_time()
-        maps, residuals = explain(x)
-        yield name, maps.detach().numpy(), residuals.tolist(), (time.process_time() - start) / len(x)
-
-
-def main_lines(subject, part, rows):
-    """Localisation where there are masks, deletion and insertion, residual and time, of the images `rows`."""
-    x, right = part.tensor(rows), subject.called(part.tensor(rows))
-    for name, maps, residuals, seconds in explained(subject, x):
-        falls = curves(subject.model, x, maps, part.empty(rows))
-        for k, row in enumerate(rows):
-            facts = {"method": name, "image": int(row), "called": bool(right[k]), "residual": residuals[k], "seconds": seconds, **falls[k]}
-            yield facts | ({"contrast": float(part.contrasts[row]), **localisation(maps[k], part.masks[row])} if part.masks is not None else {})
-
-
-def repeat_lines(subject, part, rows):
-    x = part.tensor(rows)
-    noisy = x + torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
-    moved = torch.nn.functional.pad(x, [MOVED] * 4, mode="replicate")[..., : x.shape[2], : x.shape[3]]  # right and down
-    inside = slice(MOVED, -MOVED)
-    others = [dict((name, maps) for name, maps, *_ in explained(subject, y)) for y in (noisy, moved)]
-    for name, maps, *_ in explained(subject, x):
-        for k, row in enumerate(rows):
-            back = others[1][name][k][2 * MOVED :, 2 * MOVED :]
-            found = {"noise": rank_correlation(maps[k], others[0][name][k]), "moved": rank_correlation(maps[k][inside, inside][: len(back)], back)}
-            yield {"method": name, "image": int(row), **found}
-
-
-def weight_lines(subject, part, rows):
-    x = part.tensor(rows)
-    own = {name: maps for name, maps, *_ in explained(subject, x)}
-    for stage, changed in cascade(subject.model, subject.clear[:32]):
-        for name, maps, *_ in explained(subject.with_model(changed), x):
-            for k, row in enumerate(rows):
-                yield {"method": name, "image": int(row), "stage": stage, "likeness": rank_correlation(own[name][k], maps[k])}
-
-
-def marker_lines(subject, part, rows):
-    x = part.tensor(rows)
-    called = subject.called(x)
-    for name, maps, *_ in explained(subject, x):
-        for k, row in enumerate(rows):
-            facts = {"method": name, "image": int(row), "group": part.groups[row], "called": bool(called[k])}
-            facts |= {f"pointing_{what}": float(mask[maps[k].argmax() // 64, maps[k].argmax() % 64]) for what, mask in part.places(row)}
-            yield facts | {f"share_{what}": share_on(maps[k], mask) for what, mask in part.places(row)}
-
-
-def seed_lines(subjects, part, rows):
-    first, second = ({name: maps for name, maps, *_ in explained(subject, part.tensor(rows))} for subject in subjects)
-    for name, row in product(first, range(len(rows))):
-        yield {"method": name, "image": int(rows[row]), "likeness": rank_correlation(first[name][row], second[name][row])}
-
-
-def exact_lines(subject, part, rows):
-    """The residual of local evidence in float64."""
-    wide = subject.double()
-    _, residuals = explainers.methods(wide.model, wide.usual, wide.ground)[explainers.OURS](part.tensor(rows).double())
-    for row, residual in zip(rows, residuals.tolist()):
-        yield {"method": explainers.OURS, "image": int(row), "residual": residual}
-
-
-def settings() -> None:
-    """The other methods' settings on validation phantoms."""
+def settings() -> None:  # of the other methods, on validation phantoms
     subject, part = shipped_subject("phantom-opacity"), lesions(40, VALIDATION_SEED)
     rows = [row for row in range(len(part.images)) if part.contrasts[row] >= VISIBLE and subject.called(part.tensor([row]))[0]][:24]
     makers = {"GradCAM": explainers.grad_cam, "SmoothGrad": explainers.smooth_grad, "occlusion": explainers.occlusion}
@@ -112,6 +45,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="16 opacities: to see that all works")
     for name in ("marker", "second", "sham"):
         parser.add_argument(f"--{name}", type=Path, help="model folder of pipelines/control_models.py")
+    parser.add_argument("--only", nargs="*", default=(), help="names of parts; all without it")
     parser.add_argument("--settings", action="store_true", help="only compare settings of the other methods on validation phantoms")
     options = parser.parse_args()
     if options.settings:
@@ -122,6 +56,7 @@ def main() -> None:
     told = planted.first(lambda row: planted.contrasts[row] >= VISIBLE and bool(phantom.called(planted.tensor([row]))[0]), some)
     parts = [("lesions", phantom, planted, planted.rows, main_lines), ("repeat", phantom, planted, told, repeat_lines)]
     parts += [("weights", phantom, planted, told[:few], weight_lines), ("float64", phantom, planted, told[:few], exact_lines)]
+    parts.append(("claims", phantom, planted, planted.rows, claim_lines))
     if options.marker:
         confounded, corners = control_subject(options.marker, "marker"), marked(some)
         parts.append(("marker", confounded, corners, corners.rows, marker_lines))
@@ -131,13 +66,13 @@ def main() -> None:
         parts.append(("sham", control_subject(options.sham, "sham"), planted, told, main_lines))
     if (chest := chest_subject()) is not None:
         shown = films(chest, some)
-        parts += [("chest", chest, shown, shown.rows, main_lines), ("chest repeat", chest, shown, shown.rows, repeat_lines)]
-        parts.append(("chest weights", chest, shown, shown.rows[:few], weight_lines))
+        makers = {"chest": main_lines, "chest repeat": repeat_lines, "chest weights": weight_lines, "chest claims": claim_lines}
+        parts += [(name, chest, shown, shown.rows[:few] if make is weight_lines else shown.rows, make) for name, make in makers.items()]
     log = options.out / "measured.jsonl"
     known = {(one["part"], one["weights"], one["image"]) for one in map(json.loads, log.read_text().splitlines())} if log.exists() else set()
     log.parent.mkdir(parents=True, exist_ok=True)
     pending = []
-    for name, subject, part, rows, measure in parts:
+    for name, subject, part, rows, measure in (one for one in parts if not options.only or one[0] in options.only):
         left = [row for row in rows if (name, subject.sha256, int(row)) not in known]
         pending += [(min(1, (i + CHUNK) / len(left)), name, subject, part, left[i : i + CHUNK], measure) for i in range(0, len(left), CHUNK)]
     for done, name, subject, part, chunk, measure in sorted(pending, key=lambda one: one[0]):  # all parts side by side: an interrupted run has some of each

@@ -117,12 +117,25 @@ def _chest(name: str, rows: Rows) -> list[str]:
     return [table("Test films with pneumonia, called rightly; empty: the mean normal film", rows, CURVES | COSTS)]
 
 
+def _claims(name: str, rows: Rows) -> list[str]:
+    """How often a place is claimed, and of the claims on images with a mask how many lie on it."""
+    lines = ["| images | n | a place is claimed | claimed places on the opacity |", "|---|---|---|---|"]
+    kinds = [(sick, called) for sick in (True, False) for called in (True, False)]
+    groups = {kind: [row for row in rows if (row["sick"], row["called"]) == kind] for kind in kinds}
+    for (sick, called), mine in groups.items():
+        if mine:
+            hits = [row["pointing"] for row in mine if row["claimed"] and "pointing" in row]
+            words = f"{'with' if sick else 'without'} the finding, {'called' if called else 'not called'}"
+            lines.append(f"| {words} | {len(mine)} | {cell(*interval(np.array([row['claimed'] for row in mine])))} | {cell(*interval(np.array(hits)))} |")
+    return ["\n".join([f"**{name}: what reports claim**", "", *lines])]
+
+
 def _float64(name: str, rows: Rows) -> list[str]:
     return [f"Residual in float64: largest of {len(rows)} images {max(row['residual'] for row in rows):.1e}"]
 
 
 TABLES = {
-    "lesions": _lesions, "float64": _float64, "repeat": _repeat, "weights": _weights, "marker": _marker, "seeds": _seeds, "sham": _sham, "chest": _chest,
+    "lesions": _lesions, "float64": _float64, "repeat": _repeat, "weights": _weights, "marker": _marker, "seeds": _seeds, "sham": _sham, "chest": _chest, "claims": _claims, "chest claims": _claims,
     "chest repeat": _repeat, "chest weights": _weights,
 }  # fmt: skip
 
