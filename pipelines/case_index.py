@@ -1,9 +1,9 @@
 """What a model keeps of its training images for explanations: python pipelines/case_index.py --model chest-xray [--axes 8] [--bodies 800]
 
 Writes cases.safetensors and cases.json beside the model: training cases projected to a few axes with their labels (for nearest cases), the mean image of each
-class (for controls) and the usual state at the depths of local evidence. What the projection gives away of an image is measured on validation images:
-least-squares decoding, the network run backwards from it, and the most that any linear index of that size could. For generated radiographs the first
---bodies of the training seed are taken.
+class (for controls), the usual state at the depths of local evidence and, for films, how the classes differ (for counterfactuals). What the projection gives
+away of an image is measured on validation images: least-squares decoding, the network run backwards from it, and the most that any linear index of that size
+could. For generated radiographs the first --bodies of the training seed are taken.
 """
 
 import argparse
@@ -15,14 +15,17 @@ from torch import Tensor
 from medinv.data.load import load_images
 from medinv.explain.local import usual_states
 from medinv.explain.nearest import last_state
-from medinv.models.cases import USUAL, CaseFacts, principal_axes, save_cases
+from medinv.models.cases import TRANSPORT, USUAL, CaseFacts, principal_axes, save_cases
 from medinv.models.store import load, locate
+from medinv.models.transport import fit_transport
 
 BATCH = 32
 DEPTHS = {  # for phantoms those of validation images where planted opacities were localised best (pipelines/faithfulness.py); for films the like, untested
     "phantom-opacity": ("level 2, layer 7: AffineCoupling", "level 2, layer 10: AffineCoupling", "level 3, layer 7: AffineCoupling"),
     "chest-xray": ("level 2, layer 10: AffineCoupling", "level 2, layer 13: AffineCoupling", "level 3, layer 7: AffineCoupling"),
 }
+
+TRANSPORT_AXES = {"chest-xray": 128}  # of generated opacities, which lie anywhere, no mean difference tells
 
 
 def batches(images: np.ndarray) -> list[Tensor]:
@@ -86,7 +89,11 @@ def main() -> None:
     )  # fmt: skip
     means = torch.stack([torch.from_numpy(train.images[train.labels == k].mean(0)).float() for k in (0, 1)])
     tensors = {"axes": axes, "offset": offset, "scale": scale, "points": points.half(), "labels": labels.to(torch.uint8), "class_means": means}
-    save_cases(locate(options.model), tensors | {USUAL + name: state for name, state in usual.items()}, facts)
+    tensors |= {USUAL + name: state for name, state in usual.items()}
+    if axes_of_transport := TRANSPORT_AXES.get(model.card.name):
+        transport = fit_transport(torch.from_numpy(train.images).float(), labels, axes_of_transport)
+        tensors |= {TRANSPORT + name: part.half() if name == "axes" else part for name, part in vars(transport).items()}
+    save_cases(locate(options.model), tensors, facts)
     print(facts.model_dump_json(indent=1))
 
 

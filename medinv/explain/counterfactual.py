@@ -26,8 +26,8 @@ def counterfactual(model: Classifier, x: Tensor, target: int) -> Counterfactual:
 
 
 @torch.no_grad()
-def judged(model: Classifier, x: Tensor, target: int, start: Tensor, end: Tensor) -> Counterfactual:
-    """The counterfactual decoded from the features `end`, those of the image `x` being `start`, with its re-checks."""
+def judged(model: Classifier, x: Tensor, target: int, start: Tensor, end: Tensor, *, by_classes: bool = False) -> Counterfactual:
+    """The counterfactual decoded from the features `end`, those of the image `x` being `start`, with its re-checks; see `Counterfactual` for `by_classes`."""
     path = torch.cat([torch.lerp(start, end, step / (STRIP - 1)) for step in range(STRIP)])
     decoded = model.invert(path)
     stored = decoded.clamp(0, 255).round()
@@ -45,4 +45,5 @@ def judged(model: Classifier, x: Tensor, target: int, start: Tensor, end: Tensor
         rms=difference.square().mean().sqrt().item(),
         out_of_range=((decoded[-1] < -0.5) | (decoded[-1] > 255.5)).double().mean().item(),
         strip=tuple(stored[:, 0].to(torch.uint8).cpu().numpy()),
+        by_classes=by_classes,
     )

@@ -11,6 +11,7 @@ from medinv.explain.evidence import evidence
 from medinv.explain.local import checked, local_evidence
 from medinv.explain.reconstruction import reconstruct
 from medinv.explain.result import Explanation
+from medinv.explain.transported import transported_counterfactual
 from medinv.models.cases import CaseIndex
 from medinv.models.classifier import Classifier
 
@@ -18,7 +19,7 @@ from medinv.models.classifier import Classifier
 def explain_image(model: Classifier, image: np.ndarray, kept: CaseIndex | None = None) -> tuple[Explanation, dict[str, Any]]:
     """Reconstruction, evidence and the counterfactual of the class that is not called, for one network input (1, H, W) uint8.
 
-    Local evidence, with its check, only where the model keeps what is usual (`kept`).
+    Local evidence, with its check, only where the model keeps what is usual (`kept`); the counterfactual goes by the classes where it keeps how they differ.
     Also what the network says of it: calibrated probability of the positive class, and whether its likelihood is in scope.
     """
     x = torch.from_numpy(image)[None].to(next(model.parameters()).dtype)
@@ -31,7 +32,9 @@ def explain_image(model: Classifier, image: np.ndarray, kept: CaseIndex | None =
         "label": model.classes[called], "probability": positive, "scope_score": score, "in_scope_by_likelihood": score <= model.scope_threshold.item()
     }  # fmt: skip
     local = checked(model, x, local_evidence(model, x, kept.usual), kept.class_means[0]) if kept and kept.usual else None
-    return Explanation(reconstruct(model, x), evidence(model, x), counterfactual(model, x, 1 - called), local), said
+    transport = kept.transport if kept else None
+    edit = transported_counterfactual(model, transport, x, 1 - called) if transport else counterfactual(model, x, 1 - called)
+    return Explanation(reconstruct(model, x), evidence(model, x), edit, local), said
 
 
 def scalars(explanation: Explanation) -> dict[str, dict[str, Any] | None]:

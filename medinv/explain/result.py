@@ -31,7 +31,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Counterfactual:
-    """The image decoded from a latent moved along the class direction until the decision is another."""
+    """The image decoded from features that were moved until the decision is another."""
 
     image: np.ndarray  # (H, W) uint8, as stored: clipped to the range and rounded
     difference: np.ndarray  # (H, W) grey levels, counterfactual minus input
@@ -43,6 +43,7 @@ class Counterfactual:
     rms: float  # root mean square of the difference, grey levels
     out_of_range: float  # share of pixels that left 0..255 before clipping
     strip: tuple[np.ndarray, ...]  # (H, W) images on the way from the input to the counterfactual
+    by_classes: bool = False  # it went first as training images of the classes differ, and only then along the model's class direction
 
     @property
     def valid(self) -> bool:

@@ -19,9 +19,11 @@ from torch import Tensor
 
 from medinv.errors import IntegrityError, ModelNotFoundError, OutputError
 from medinv.models.store import locate
+from medinv.models.transport import Transport
 
 CASES, FACTS = "cases.safetensors", "cases.json"
 USUAL = "usual: "  # before the name of a depth
+TRANSPORT = "transport: "  # before the name of a part
 
 
 class CaseFacts(BaseModel):
@@ -50,7 +52,7 @@ class CaseIndex:
     """axes (K, values of the coarse features), scale (K,), offset (K,), points (n, K), labels (n,): a point is (axes . c - offset) / scale.
 
     class_means (classes, C, *size): the mean training image of each class, grey levels. usual: by the name of a depth of the trunk, the mean of what stands
-    there over training images of the negative class, (C_d, *size_d).
+    there over training images of the negative class, (C_d, *size_d). transport: how images of the two classes differ, where that was fitted.
     """
 
     axes: Tensor
@@ -61,6 +63,7 @@ class CaseIndex:
     class_means: Tensor
     usual: dict[str, Tensor]
     facts: CaseFacts
+    transport: Transport | None = None
 
     def project(self, coarse: Tensor) -> Tensor:
         """Coarse features (N, C, *size) to points (N, K)."""
@@ -83,7 +86,8 @@ def load_cases(name_or_path: str | Path) -> CaseIndex:
         raise IntegrityError("the index of cases, its facts and the weights do not belong together; make it anew with pipelines/case_index.py", path=folder)
     tensors = {name: t.float() if t.is_floating_point() else t.long() for name, t in tensors.items()}
     usual = {name.removeprefix(USUAL): tensors.pop(name) for name in sorted(tensors) if name.startswith(USUAL)}
-    return CaseIndex(**tensors, usual=usual, facts=facts)
+    parts = {name.removeprefix(TRANSPORT): tensors.pop(name) for name in sorted(tensors) if name.startswith(TRANSPORT)}
+    return CaseIndex(**tensors, usual=usual, facts=facts, transport=Transport(**parts) if parts else None)
 
 
 def save_cases(folder: Path, tensors: dict[str, Tensor], facts: CaseFacts) -> None:

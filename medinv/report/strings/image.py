@@ -106,7 +106,10 @@ def counterfactual_heading(target: str, valid: bool) -> str:
     return f"What would have made the answer \u201c{target}\u201d" if valid else f"No counterfactual for \u201c{target}\u201d"
 
 
-def counterfactual_reading(target: str, flipped: bool, in_scope: bool) -> str:
+def counterfactual_reading(target: str, flipped: bool, in_scope: bool, by_classes: bool) -> str:
+    if flipped and in_scope and by_classes:
+        way = f"First changed as training images called {target} differ from the others, for an image like this one, then in the model's features until it answers"
+        return f"{way} {target}. The first part does not come from the model; neither shows what {target} would look like in this patient."
     if flipped and in_scope:
         return f"What this model would need to see to answer {target}, decoded from its own features; not what {target} looks like."
     edited = f"The model's features were edited towards {target} and decoded, but the decoded image is not "
