@@ -36,7 +36,7 @@ def background(model: Classifier, image: np.ndarray, explanation: Explanation, k
 
 
 def _controls(model: Classifier, x: torch.Tensor, explanation: Explanation, kept: CaseIndex | None) -> Controls:
-    """Noise and blur as large as the counterfactual, and the evidence by networks that know nothing.
+    """Noise, blur and the difference of the class means as large as the counterfactual, and the evidence by networks that know nothing.
 
     The untrained one takes its statistics from this image and its edits, and what is usual from the mean image, as no training image is at hand.
     """
@@ -47,7 +47,8 @@ def _controls(model: Classifier, x: torch.Tensor, explanation: Explanation, kept
     def logit(changed: np.ndarray) -> float:
         return model.log_odds(model.logits(torch.from_numpy(changed)[None, None].to(x.dtype))).item()
 
-    changes = equal_changes(stored, edit.image, logit, lambda odds: (odds >= model.decision_logit.item()) == bool(wanted))
+    step = (kept.class_means[wanted] - kept.class_means[1 - wanted])[0].numpy() if kept else None
+    changes = equal_changes(stored, edit.image, logit, lambda odds: (odds >= model.decision_logit.item()) == bool(wanted), class_step=step)
     around = torch.from_numpy(np.stack([stored, *edit.strip]))[:, None].to(x.dtype)
     others = {UNTRAINED: untrained(build(model.card.config), model, around), "a head of random direction": sham_head(model)}
     alike = likenesses("evidence", explanation.evidence.contributions, lambda other: evidence(other, x).contributions, others)
