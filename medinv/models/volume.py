@@ -17,9 +17,14 @@ class HaarVolume(Invertible):
 
     def __init__(self):
         super().__init__()
-        line = torch.tensor([[1.0, 1.0], [1.0, -1.0]]) / 2**0.5
+        line = torch.tensor([[1.0, 1.0], [1.0, -1.0]])
         rows = [torch.einsum("a,b,c->abc", *(line[i] for i in which)).flatten() for which in itertools.product((0, 1), repeat=3)]
-        self.register_buffer("basis", torch.stack(rows), persistent=False)
+        self.register_buffer("signs", torch.stack(rows), persistent=False)  # whole numbers, so that the basis is as exact as the images' type
+
+    @property
+    def basis(self) -> Tensor:
+        """(8, 8) orthonormal."""
+        return self.signs * 8**-0.5
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 5 or any(side % 2 for side in x.shape[2:]):
