@@ -5,10 +5,9 @@ import hashlib
 import io
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import nibabel
 import numpy as np
-from nibabel.spatialimages import HeaderDataError
 
 from medinv.data.dicom.archive import FAULTS
 from medinv.data.dicom.geometry import Geometry
@@ -16,9 +15,12 @@ from medinv.data.dicom.location import Location
 from medinv.data.dicom.records import Instance, Skipped
 from medinv.errors import HeaderError, MedinvError, PixelDataError
 
+if TYPE_CHECKING:  # else brought where it is needed: every process that reads DICOM files would wait for it
+    import nibabel
+
 MOST_VOXELS = 1 << 30  # beyond it a damaged header would fill the memory
 _HEADER = 540  # bytes of the longer version
-_VERSIONS = {b"n+1\0": (344, 348, nibabel.Nifti1Header), b"n+2\0": (4, 540, nibabel.Nifti2Header)}  # by magic: where it stands, bytes of the header
+_VERSIONS = {b"n+1\0": (344, 348, "Nifti1Header"), b"n+2\0": (4, 540, "Nifti2Header")}  # by magic: where it stands, bytes of the header, its class
 _TO_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # by code of the unit: not stated, metre, mm, micron
 _AGREEMENT = 1e-2  # mm, or relative: between two statements of one fact
 
@@ -44,6 +46,8 @@ def read_nifti_header(location: Location) -> Instance | Skipped:
     Raises HeaderError for a header that is damaged or contradicts itself, PixelDataError if an uncompressed file is too
     short, and what `Location.open` raises.
     """
+    from nibabel.spatialimages import HeaderDataError
+
     header, shape, dtype = _header(location)
     if dtype.fields or dtype.kind not in "iuf":
         return Skipped(location.source, None, None, "nifti-kind", f"voxels of type {dtype}: only integers and real numbers are read")
@@ -85,14 +89,16 @@ def read_nifti(instance: Instance) -> Volume:
     return Volume(stored, values, affine, tuple(warnings))
 
 
-def _header(location: Location) -> tuple[nibabel.Nifti1Header, tuple[int, ...], np.dtype]:
+def _header(location: Location) -> "tuple[nibabel.Nifti1Header, tuple[int, ...], np.dtype]":
+    import nibabel
+
     start = _read(location, 0, _HEADER)
     version = next((found for magic, found in _VERSIONS.items() if start[found[0] : found[0] + 4] == magic), None)
     if version is None:
         raise HeaderError("expected a NIfTI file in one piece (magic n+1 or n+2), found none", path=location.source)
     _, size, kind = version
     try:
-        header = kind.from_fileobj(io.BytesIO(start[:size] + bytes(4)), check=False)  # four zeros: no extensions follow
+        header = getattr(nibabel, kind).from_fileobj(io.BytesIO(start[:size] + bytes(4)), check=False)  # four zeros: no extensions follow
         shape, dtype = header.get_data_shape(), header.get_data_dtype()
     except Exception as error:  # nibabel raises whatever it met: HeaderDataError, KeyError, ValueError, struct.error, ...
         raise HeaderError(f"the NIfTI header cannot be understood ({type(error).__name__}): damaged", path=location.source) from error
@@ -125,7 +131,7 @@ def _read(location: Location, offset: int, length: int) -> bytes:
         raise PixelDataError(f"the file cannot be read ({type(error).__name__}): truncated or damaged", path=location.source, stage="read") from error
 
 
-def _affine(header: nibabel.Nifti1Header) -> tuple[np.ndarray, str | None, list[str]]:
+def _affine(header: "nibabel.Nifti1Header") -> tuple[np.ndarray, str | None, list[str]]:
     """The affine in millimetres, the form that gave it (None: the file states none) and doubts. Raises HeaderDataError or ValueError."""
     warnings = []
     unit = int(header["xyzt_units"]) & 7

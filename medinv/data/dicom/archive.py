@@ -38,6 +38,8 @@ LIMITS = Limits()
 
 def printable(text: str) -> str:
     """`text` with undecodable bytes and control characters escaped, safe in a terminal, a log and JSON."""
+    if text.isascii() and text.isprintable():
+        return text
     text = os.fsencode(text).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 

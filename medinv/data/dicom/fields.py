@@ -6,24 +6,33 @@ conform. Here a value that cannot be understood is None and leaves a warning tha
 
 import math
 import struct
-from functools import cache
+from functools import lru_cache
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 
+from medinv.data.dicom.scan import Elements, tag_of
+
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
-_tag = cache(tag_for_keyword)
 _LONGEST_TEXT = 64
+_REMEMBERED = 1 << 12  # values: a series repeats most of its header
 _WIDEST_TEXT = 1 << 16  # no element read here is longer; a longer one is damage
 
 
 class Fields:
     """A header read by keyword."""
 
-    def __init__(self, dataset: Dataset):
-        self.dataset = dataset
+    def __init__(self, header: Dataset | Elements):
         self.warnings: list[str] = []
+        self._elements = dict(header.items())  # pydicom's own look-up takes several times as long
+        self._dataset = header if isinstance(header, Dataset) else None
+
+    @property
+    def dataset(self) -> Dataset:
+        if self._dataset is None:
+            self._dataset = Dataset(self._elements)
+        return self._dataset
 
     def has(self, keyword: str) -> bool:
         """True if the element is there and not empty."""
@@ -36,10 +45,8 @@ class Fields:
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """All values, stripped. Values that no code, identifier or label has (long, unprintable) leave a warning: they are damage."""
-        texts = tuple(str(value).strip(" \0\t\r\n") for value in self._values(keyword))
-        if all(text.isprintable() and len(text) <= _LONGEST_TEXT for text in texts):
-            return texts
-        return self._unusable(keyword) or ()
+        texts = _texts(self._values(keyword))
+        return self._unusable(keyword) or () if texts is None else texts
 
     def integer(self, keyword: str, *, signed: bool = False) -> int | None:
         """First value as an integer. `signed` settles the elements that are unsigned or signed as the pixels are."""
@@ -59,17 +66,16 @@ class Fields:
         values = self._values(keyword)
         if not values:
             return None
-        try:
-            numbers = tuple(float(value) for value in values)
-        except (ValueError, OverflowError):
-            return self._unusable(keyword)
-        if not all(map(math.isfinite, numbers)) or count not in (None, len(numbers)):
-            return self._unusable(keyword)
-        return numbers
+        numbers = _numbers(values)
+        return self._unusable(keyword) if numbers is None or count not in (None, len(numbers)) else numbers
 
     def raw(self, keyword: str) -> RawDataElement | DataElement | None:
         """The element as read, or None."""
-        return self.dataset.get_item(_tag(keyword), keep_deferred=True)
+        return self.at(tag_of(keyword))
+
+    def at(self, tag: int) -> RawDataElement | DataElement | None:
+        """The same for an element without a keyword."""
+        return self._elements.get(tag)
 
     def sequence(self, keyword: str) -> list[Dataset]:
         """Items of a sequence; empty if absent. One that cannot be parsed leaves a warning."""
@@ -86,31 +92,51 @@ class Fields:
         if warning not in self.warnings:
             self.warnings.append(warning)
 
-    def _values(self, keyword: str, signed: bool = False) -> list:
-        element = self.raw(keyword)
-        if element is None or element.value is None:
-            return []
+    def _values(self, keyword: str, signed: bool = False) -> tuple:
+        element = self._elements.get(tag_of(keyword))
+        if element is None:
+            return ()
+        value = element.value
+        if value is None:
+            return ()
         if isinstance(element, DataElement):
-            value = element.value
-            return list(value) if isinstance(value, (list, tuple)) or hasattr(value, "_list") else [value]
-        if not isinstance(element.value, (bytes, bytearray)) or len(element.value) > _WIDEST_TEXT:
-            return self._unusable(keyword) or []
+            return tuple(value) if isinstance(value, (list, tuple)) or hasattr(value, "_list") else (value,)
+        if not isinstance(value, (bytes, bytearray)) or len(value) > _WIDEST_TEXT:
+            return self._unusable(keyword) or ()
+        read = _decoded if len(value) <= _LONGEST_TEXT else _decoded.__wrapped__
         try:
-            return decode(element, keyword, signed)
+            return read(bytes(value), element.VR, element.is_little_endian, keyword, signed)
         except (struct.error, ValueError):
-            return self._unusable(keyword) or []
+            return self._unusable(keyword) or ()
 
 
-def decode(element: RawDataElement, keyword: str, signed: bool) -> list:
+@lru_cache(_REMEMBERED)
+def _decoded(value: bytes, stated: str | None, little: bool, keyword: str, signed: bool) -> tuple:
     """Values of a raw element: numbers for binary VRs, strings for the others. Raises struct.error for a length that does not fit."""
-    vr = element.VR if element.VR in _BINARY else dictionary_VR(_tag(keyword))
+    vr = stated if stated in _BINARY else dictionary_VR(tag_of(keyword))
     if vr == "US or SS":
         vr = "SS" if signed else "US"
-    if vr in _BINARY and (element.VR is None or element.VR in (vr, "US", "SS", "UN", "OW", "OB")):
+    if vr in _BINARY and (stated is None or stated in (vr, "US", "SS", "UN", "OW", "OB")):
         code, size = _BINARY[vr], struct.calcsize(_BINARY[vr])
-        if len(element.value) % size:
+        if len(value) % size:
             raise struct.error("length is no multiple of the value's size")
-        order = "<" if element.is_little_endian else ">"
-        return list(struct.unpack(f"{order}{len(element.value) // size}{code}", element.value))
-    text = element.value.decode("latin-1")
-    return text.split("\\") if text.strip(" \0") else []
+        return struct.unpack(f"{'<' if little else '>'}{len(value) // size}{code}", value)
+    text = value.decode("latin-1")
+    return tuple(text.split("\\")) if text.strip(" \0") else ()
+
+
+@lru_cache(_REMEMBERED)
+def _texts(values: tuple) -> tuple[str, ...] | None:
+    """Stripped; None if a value is none that a code, identifier or label has."""
+    texts = tuple(str(value).strip(" \0\t\r\n") for value in values)
+    return texts if all(text.isprintable() and len(text) <= _LONGEST_TEXT for text in texts) else None
+
+
+@lru_cache(_REMEMBERED, typed=True)
+def _numbers(values: tuple) -> tuple[float, ...] | None:
+    """As floats; None unless all are finite numbers."""
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (ValueError, OverflowError):
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None

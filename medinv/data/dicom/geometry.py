@@ -1,6 +1,7 @@
 """Where an image lies: spacing, aspect and the affine from indices to millimetres."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -26,7 +27,13 @@ class Geometry:
         """Position along the normal of the slice, mm."""
         if self.position is None or self.orientation is None:
             return None
-        return float(np.dot(np.cross(self.orientation[:3], self.orientation[3:]), self.position))
+        return float(np.dot(normal(self.orientation), self.position))
+
+
+@lru_cache
+def normal(orientation: tuple[float, ...]) -> np.ndarray:
+    """Of a slice; do not write."""
+    return np.cross(orientation[:3], orientation[3:])
 
 
 def read_geometry(fields: Fields) -> Geometry:
@@ -64,11 +71,16 @@ def _orientation(fields: Fields) -> tuple[float, ...] | None:
     cosines = fields.numbers("ImageOrientationPatient", 6)
     if cosines is None:
         return None
-    row, column = np.array(cosines[:3]), np.array(cosines[3:])
-    if abs(row @ row - 1) > 1e-2 or abs(column @ column - 1) > 1e-2 or abs(row @ column) > 1e-2:
+    if not _perpendicular(cosines):
         fields.warnings.append("ImageOrientationPatient is no pair of perpendicular unit vectors and was left aside")
         return None
     return cosines
+
+
+@lru_cache
+def _perpendicular(cosines: tuple[float, ...]) -> bool:
+    row, column = np.array(cosines[:3]), np.array(cosines[3:])
+    return abs(row @ row - 1) <= 1e-2 and abs(column @ column - 1) <= 1e-2 and abs(row @ column) <= 1e-2
 
 
 def affine(geometry: Geometry) -> np.ndarray:

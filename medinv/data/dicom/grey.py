@@ -1,6 +1,7 @@
 """Grey levels: Modality LUT, VOI LUT or window, and the display of a radiologist's monitor (DICOM PS3.3 C.11.1, C.11.2)."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from pydicom.dataelem import RawDataElement
@@ -22,22 +23,33 @@ class Levels:
     display: np.ndarray  # (n,) uint8
 
     def modality_of(self, stored: np.ndarray) -> np.ndarray:
-        return self._through(self.modality, stored)
+        if stored.dtype.itemsize > 2:
+            return np.take(self.modality, np.searchsorted(self.values, stored))
+        return _through(self._whole(self.modality), stored)
 
     def display_of(self, stored: np.ndarray) -> np.ndarray:
-        return self._through(self.display, stored)
+        if stored.dtype.itemsize > 2:
+            return np.take(self.display, np.searchsorted(self.values, stored))
+        return _through(self._whole_display, stored)
 
-    def _through(self, table: np.ndarray, stored: np.ndarray) -> np.ndarray:
-        size = stored.dtype.itemsize
-        if size > 2:
-            return np.take(table, np.searchsorted(self.values, stored))
-        whole = np.zeros(1 << 8 * size, table.dtype)  # by the bits of a value, so that nothing is subtracted
+    @cached_property
+    def _whole_display(self) -> np.ndarray:
+        return self._whole(self.display)
+
+    def _whole(self, table: np.ndarray) -> np.ndarray:
+        """By the bits of a value, so that nothing is subtracted."""
+        size = self.values.dtype.itemsize
+        whole = np.zeros(1 << 8 * size, table.dtype)
         whole[self.values.view(f"u{size}")] = table
-        index, out = stored.view(f"u{size}"), np.empty(stored.shape, table.dtype)
-        rows = max(1, _BLOCK // stored.shape[1])
-        for start in range(0, len(stored), rows):  # numpy widens indices to 64 bits: by blocks, within the cache
-            np.take(whole, index[start : start + rows], out=out[start : start + rows], mode="clip")
-        return out
+        return whole
+
+
+def _through(whole: np.ndarray, stored: np.ndarray) -> np.ndarray:
+    index, out = stored.view(f"u{stored.dtype.itemsize}"), np.empty(stored.shape, whole.dtype)
+    rows = max(1, _BLOCK // stored.shape[1])
+    for start in range(0, len(stored), rows):  # numpy widens indices to 64 bits: by blocks, within the cache
+        np.take(whole, index[start : start + rows], out=out[start : start + rows], mode="clip")
+    return out
 
 
 @dataclass(frozen=True)
@@ -151,9 +163,13 @@ def modality_values(stored: np.ndarray, fields: Fields) -> tuple[np.ndarray, str
         if slope or intercept:
             fields.warnings.append("the rescale slope is zero, or slope or intercept is missing: left aside")
         return stored.astype(np.float64), "no rescale"
+    return rescaled(stored, slope[0], intercept[0])
+
+
+def rescaled(stored: np.ndarray, slope: float, intercept: float) -> tuple[np.ndarray, str]:
+    """Stored pixels as float64, not always finite, and what was done."""
     with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
-        values = stored * slope[0] + intercept[0]
-    return values, f"rescale slope {slope[0]:g} intercept {intercept[0]:g}"
+        return stored * slope + intercept, f"rescale slope {slope:g} intercept {intercept:g}"
 
 
 def voi_levels(values: np.ndarray, fields: Fields, visible: np.ndarray) -> tuple[np.ndarray, str]:
@@ -167,7 +183,7 @@ def voi_levels(values: np.ndarray, fields: Fields, visible: np.ndarray) -> tuple
         function = fields.text("VOILUTFunction") or "LINEAR"
         levels = window(values, centres[0], widths[0], function)
         if levels is not None:
-            return levels, f"window {centres[0]:g}/{widths[0]:g} {function}"
+            return levels, window_policy(centres[0], widths[0], function)
         fields.warnings.append("the window has an impossible width or an unknown function and was left aside")
     if not visible.any():
         return np.zeros(values.shape), "no visible pixel"
@@ -186,6 +202,10 @@ def window(values: np.ndarray, centre: float, width: float, function: str = "LIN
     if width == 1:
         return (values > centre - 0.5).astype(np.float64)
     return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
+
+
+def window_policy(centre: float, width: float, function: str) -> str:
+    return f"window {centre:g}/{width:g} {function}"
 
 
 def lookup_table(item: Dataset, *, signed: bool) -> tuple[np.ndarray, int, int] | None:
@@ -225,17 +245,23 @@ def _look_up(values: np.ndarray, entries: np.ndarray, first: int) -> np.ndarray:
 
 
 def padding_mask(stored: np.ndarray, fields: Fields) -> np.ndarray:
-    """(H, W) True where a pixel is padding: PixelPaddingValue, or the range up to PixelPaddingRangeLimit (PS3.3 C.7.5.1.1.2)."""
-    signed = stored.dtype.kind == "i"
+    """(H, W) True where a pixel is padding."""
+    bounds = padding_bounds(stored.dtype, fields)
+    return np.zeros(stored.shape, bool) if bounds is None else (stored >= bounds[0]) & (stored <= bounds[1])
+
+
+def padding_bounds(dtype: np.dtype, fields: Fields) -> tuple[int, int] | None:
+    """First and last value that is padding: PixelPaddingValue, or the range up to PixelPaddingRangeLimit (PS3.3 C.7.5.1.1.2)."""
+    signed = dtype.kind == "i"
     value = fields.integer("PixelPaddingValue", signed=signed)
     if value is None:
-        return np.zeros(stored.shape, bool)
+        return None
     limit = fields.integer("PixelPaddingRangeLimit", signed=signed)
-    bounds = [_as_signed(bound, stored) for bound in (value, value if limit is None else limit)]
-    return (stored >= min(bounds)) & (stored <= max(bounds))
+    bounds = [_as_signed(bound, dtype) for bound in (value, value if limit is None else limit)]
+    return min(bounds), max(bounds)
 
 
-def _as_signed(value: int, stored: np.ndarray) -> int:
+def _as_signed(value: int, dtype: np.dtype) -> int:
     """A padding value written as unsigned, though the pixels are signed."""
-    bits = 8 * stored.dtype.itemsize
-    return value - (1 << bits) if stored.dtype.kind == "i" and value >= 1 << (bits - 1) else value
+    bits = 8 * dtype.itemsize
+    return value - (1 << bits) if dtype.kind == "i" and value >= 1 << (bits - 1) else value

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medinv.data.dicom.geometry import Geometry
+from medinv.data.dicom.geometry import Geometry, normal
 from medinv.data.dicom.records import Instance
 
 # Differences below these are rounding in the header, not another group.
@@ -164,5 +164,5 @@ def _geometries(image: Instance) -> tuple[Geometry, ...]:
 def _plane(geometry: Geometry) -> str | None:
     if geometry.orientation is None:
         return None
-    along = np.abs(np.cross(geometry.orientation[:3], geometry.orientation[3:]))
+    along = np.abs(normal(geometry.orientation))
     return _PLANES[int(along.argmax())] if along.max() >= _UPRIGHT else "oblique"

@@ -40,7 +40,7 @@ def b_value(fields: Fields) -> float | None:
     if standard:
         return standard[0]
     for creator, block, tag in _B_VALUES:
-        owner, element = (fields.dataset.get_item(place, keep_deferred=True) for place in (block, tag))
+        owner, element = (fields.at(place) for place in (block, tag))
         if isinstance(owner, RawDataElement) and isinstance(element, RawDataElement) and (owner.value or b"").strip(b" \0") == creator.encode():
             return _private_number(element)
     return None

@@ -88,10 +88,11 @@ class _Visit:
     def _file(self, path: Path, study: str | None) -> Iterator[Found]:
         """What one file on disk stands for: itself, the members of a zip, or what a DICOMDIR lists."""
         location, named = Location(path), os.path.abspath(path) in self.named
-        if not os.path.exists(path):
-            yield Broken(location.source, study, MissingDataError("no such file or folder, or no right to see it", path=location.source))
-        elif not os.path.isfile(path):
-            yield Skipped(location.source, study, None, "not-a-file", "a device, pipe or socket, not a file")
+        if not os.path.isfile(path):
+            if os.path.exists(path):
+                yield Skipped(location.source, study, None, "not-a-file", "a device, pipe or socket, not a file")
+            else:
+                yield Broken(location.source, study, MissingDataError("no such file or folder, or no right to see it", path=location.source))
         elif path.suffix.lower() == ".zip" or (named and archive.looks_like_zip(path)):
             yield from _members(path, study, self.limits)
         elif (named or path.name.upper() == _DICOMDIR) and dicomdir.is_dicomdir(location):
@@ -122,15 +123,16 @@ def _files_below(folder: Path) -> Iterator[Path | Skipped | Broken]:
     while folders:
         folder = folders.pop()
         try:
-            paths = sorted((Path(entry.path) for entry in os.scandir(folder)), key=lambda path: (path.name.upper() != _DICOMDIR, path))
+            entries = sorted(os.scandir(folder), key=lambda entry: (entry.name.upper() != _DICOMDIR, entry.name))
         except OSError as error:
             source = Location(folder).source
             yield Broken(source, None, DataError(f"the folder cannot be listed: {error.strerror}", path=source))
             continue
-        for path in paths:
-            if not os.path.isdir(path):
+        for entry in entries:
+            path = Path(entry.path)
+            if not (entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(path))):
                 yield path
-            elif os.path.islink(path):
+            elif entry.is_symlink():
                 reason = "a link to a folder is not followed: name the folder itself"
                 yield Skipped(Location(path).source, None, None, "linked-folder", reason)
             else:
