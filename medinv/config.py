@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from medinv.errors import ConfigError
 
 
+Aggregation = Literal["maximum", "mean-of-top-3", "mean"]  # how images decide for their study; medinv.batch.aggregate says what each does
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -140,6 +143,7 @@ class CardTexts(_Frozen):
     modalities: tuple[str, ...]
     body_parts: tuple[str, ...]
     selection: Selection | None = None
+    aggregation: Aggregation = "maximum"
     limits: tuple[str, ...]
     not_tested: tuple[str, ...]
 

@@ -2,11 +2,13 @@
 
     MEDINV_DATA=... python pipelines/intake_benchmark.py [--studies 200] [--repeats 3] [--model DIR]
 
-The CT slices of MEDINV_DATA (else one that pydicom ships) become studies of four under new UIDs, uncompressed and as JPEG 2000 (lossless). Every measurement
-is a process of its own, timed without the start of Python; those of a repeat run in turn, and shares are taken within a repeat, so that a busy machine is
-unkind to all alike; printed are medians. `decode`: pydicom and the decoder to stored integers; `read`: the same to display grey levels; `classify`: index
-and run with the small model of small_model.py, one reading process beside the network; `monai`: LoadImage with PydicomReader, DataLoader with one
-worker, DenseNet121 on 64 x 64. CPU seconds are of all processes.
+The CT slices of MEDINV_DATA (else one that pydicom ships) become studies of four under new UIDs, uncompressed (four times as many, as they are soon read) and
+as JPEG 2000 (lossless). Every measurement is a process of its own, timed without the start of Python; those of a repeat run in turn, and shares are taken
+within a repeat, so that a busy machine is unkind to all alike; printed are medians. In one process: `decode`, pydicom's dcmread and decoder to stored integers;
+`stored`, the same integers our way; `read`, ours to display grey levels. `classify`: index and run, start of the reader and tables included, with the small
+model of small_model.py, one reading process beside the network, so that it may use two cores where `decode` uses one. `on all cores`: decoding in as many
+processes as there are cores, classify with as many readers. `monai` (in the first repeat alone): LoadImage with PydicomReader, DataLoader with one worker,
+DenseNet121 on 64 x 64. CPU seconds are of all processes.
 """
 
 import argparse
@@ -22,10 +24,20 @@ import time
 import zipfile
 from pathlib import Path
 
+import intake_ways as ways
 import pydicom
 from small_model import write_small_model
 
-SLICES, SIZE, BATCH = 4, 64, 32
+SLICES = 4
+WHAT = {
+    "decode": lambda folder, model: ways.decode(folder),
+    "decode on all cores": lambda folder, model: ways.decode_on_all_cores(folder),
+    "stored": lambda folder, model: ways.read(folder, "stored"),
+    "read": lambda folder, model: ways.read(folder, "display"),
+    "classify": lambda folder, model: ways.classify(folder, model, 1),
+    "classify on all cores": lambda folder, model: ways.classify(folder, model, ways.CORES),
+    "monai": lambda folder, model: ways.monai(folder),
+}
 WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 
@@ -55,56 +67,15 @@ def write_studies(folder: Path, studies: int, compressed: bool) -> Path:
     return folder
 
 
-def baseline(folder: Path, *, grey_levels: bool) -> int:
-    from medinv.data.dicom.decode import decode
-    from medinv.data.dicom.index import index, open_dataset
-    from medinv.data.dicom.pixels import read_pixels
-
-    instances = list(index([folder]).instances)
-    restart()
-    for instance in instances:
-        read_pixels(instance).display if grey_levels else decode(open_dataset(instance), instance)
-    return len(instances)
-
-
-def classify(folder: Path, model: Path) -> int:
-    from medinv.batch.options import Options
-    from medinv.batch.run import run
-    from medinv.data.dicom.index import index
-    from medinv.models.store import load
-
-    loaded = load(model)
-    with tempfile.TemporaryDirectory() as out:
-        restart()
-        return run(index([folder]), [loaded], Options(Path(out), readers=1)).counts["images"]
-
-
-def monai(folder: Path) -> int:
-    import torch
-    from monai.data import DataLoader, Dataset
-    from monai.networks.nets import DenseNet121
-    from monai.transforms import Compose, EnsureChannelFirst, LoadImage, Resize, ScaleIntensity
-
-    loading = Compose([LoadImage(image_only=True, reader="PydicomReader"), EnsureChannelFirst(), ScaleIntensity(), Resize((SIZE, SIZE))])
-    network = DenseNet121(spatial_dims=2, in_channels=1, out_channels=2).eval()
-    restart()
-    with torch.inference_mode():
-        batches = DataLoader(Dataset(sorted(map(str, folder.iterdir())), loading), batch_size=BATCH, num_workers=1)
-        return sum(len(network(batch.as_tensor())) for batch in batches)
-
-
-def restart() -> None:
-    global began, cpu
-    began, cpu = time.perf_counter(), cpu_seconds()
-
-
 def cpu_seconds() -> float:
     return sum(sum(resource.getrusage(who)[:2]) for who in WHO)
 
 
 def measure(what: str, folder: Path, model: Path) -> None:
     """Print one measurement as JSON; memory in MB, of this process and of its largest child."""
-    images = classify(folder, model) if what == "classify" else monai(folder) if what == "monai" else baseline(folder, grey_levels=what == "read")
+    go = WHAT[what](folder, model)
+    began, cpu = time.perf_counter(), cpu_seconds()
+    images = go()
     seconds, used = time.perf_counter() - began, cpu_seconds() - cpu
     memory = [resource.getrusage(who).ru_maxrss / 1024 for who in WHO]
     print(json.dumps({"images": images, "seconds": seconds, "cpu": used, "memory": memory[0], "child": memory[1]}))
@@ -122,9 +93,9 @@ def main() -> None:
         return measure(arguments.one[0], Path(arguments.one[1]), arguments.model)
     with tempfile.TemporaryDirectory() as temporary:
         model = arguments.model or write_small_model(Path(temporary) / "model")
-        print("| files | what | images/s | of decode | of read | CPU ms/image |\n|---|---|---|---|---|---|", flush=True)
+        print("| files | what | images/s | of decode | of decode on all cores | CPU ms/image |\n|---|---|---|---|---|---|", flush=True)
         for compressed in (False, True):
-            folder = write_studies(Path(temporary) / f"throughput-{compressed}", arguments.studies, compressed)
+            folder = write_studies(Path(temporary) / f"throughput-{compressed}", arguments.studies * (1 if compressed else 4), compressed)
             throughput(folder, model, arguments.repeats, "JPEG 2000" if compressed else "uncompressed")
         print("\n| studies | images | peak MB, classify | largest reader MB |\n|---|---|---|---|", flush=True)
         for studies in arguments.memory:
@@ -138,12 +109,13 @@ def one(what: str, folder: Path, model: Path) -> dict:
 
 
 def throughput(folder: Path, model: Path, repeats: int, label: str) -> None:
-    runs = [{what: one(what, folder, model) for what in ("decode", "read", "classify", "monai")} for _ in range(repeats)]
-    for what in runs[0]:
-        rate = statistics.median(run[what]["images"] / run[what]["seconds"] for run in runs)
-        of = [statistics.median(run[base]["seconds"] / run[what]["seconds"] for run in runs) for base in ("decode", "read")]
-        used = statistics.median(1000 * run[what]["cpu"] / run[what]["images"] for run in runs)
-        print(f"| {label} | {what} | {rate:.0f} | {of[0]:.2f} | {of[1]:.2f} | {used:.1f} |", flush=True)
+    runs = [{what: one(what, folder, model) for what in WHAT if what != "monai" or not k} for k in range(repeats)]
+    for what in WHAT:
+        mine = [run for run in runs if what in run]
+        rate = statistics.median(run[what]["images"] / run[what]["seconds"] for run in mine)
+        of = [statistics.median(run[base]["seconds"] / run[what]["seconds"] for run in mine) for base in ("decode", "decode on all cores")]
+        used = statistics.median(1000 * run[what]["cpu"] / run[what]["images"] for run in mine)
+        print(f"| {label} | {what} | {rate:.0f} | {of[0]:.2f} | {of[1]:.2f} | {used:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

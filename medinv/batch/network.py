@@ -12,7 +12,7 @@ from medinv.errors import MedinvError, NetworkError
 from medinv.models.classifier import Classifier
 
 BITS = 8
-BATCH = 32  # images; more at a time gain nothing
+BATCH = 64  # images; more at a time gain little
 
 
 @dataclass(frozen=True)

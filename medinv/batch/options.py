@@ -45,7 +45,7 @@ class Options:
     retry_failed: bool = False  # resumes too
     max_failures: int | None = None  # studies that may fail before the run stops
     shard: Shard = Shard()
-    rule: str = "maximum"
+    rule: str | None = None  # how images decide for their study; None: as each model's card says
     lossless: bool = False  # the lossless intake instead of the resizing one
     timeout: float = 300.0  # seconds for reading a study
     memory: int = 4 << 30  # bytes that reading may take

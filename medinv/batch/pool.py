@@ -1,25 +1,57 @@
 """Several readers side by side, within a budget of memory, ahead of the network."""
 
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from queue import Empty, Full, Queue
+from queue import Empty, Queue
 
 from medinv.batch.workers import Reader, ReadStudy, Request, Stopped
+from medinv.data.dicom.native import SYNTAXES, is_native
 from medinv.data.dicom.records import Broken, Instance
 from medinv.errors import DataError, MemoryBudgetError
 
-AHEAD = 4  # studies that may wait for the network, a reader
+AHEAD = 256  # images that may wait for the network; a longer study waits alone
+ENOUGH = 64  # images that the network need not wait for more than
+PATIENCE = 0.1  # seconds that the network waits at most for more than one study
+_SHARE = 4  # and times as long as it was last busy: it is then so for a fifth of the time
+_DEFLATED = ".1.99"  # ending of its transfer syntax
+_FINEST = 8  # rows that an average of the lossless intake covers at least
+_MARGIN, _FIXED = 1.25, 8 << 20  # on the estimate below, whose factors were measured on files of all kinds; bytes
 
 
-def needed(instance: Instance) -> int:
-    """Bytes that reading an image takes at most, by its header: the file twice (as read, as Pixel Data), and one frame decoded and as grey levels."""
-    native = instance.rows * instance.columns * instance.samples * -(-instance.bits_allocated // 8)
+def needed(instance: Instance, square: int = 0) -> int:
+    """Bytes that reading an image takes at most, by its header: the file, and one frame on its way to grey levels.
+
+    square: side of the largest network input of the lossless intake, which spreads the image to a multiple of it; 0 for the resizing one.
+    """
+    word, pixels = -(-instance.bits_allocated // 8), instance.rows * instance.columns
+    frame = pixels * instance.samples * word
+    compressed = instance.transfer_syntax not in SYNTAXES and not instance.transfer_syntax.endswith(_DEFLATED)
+    decoded = 2 * frame if not is_native(instance) else frame if instance.bits_stored < instance.bits_allocated else 0  # unused bits may have to go
+    decoder = 4 * pixels * instance.samples if compressed else 0
+    shown = pixels * (48 if word > 2 else 16 if instance.samples > 1 else 1)
+    spread = _spread(instance, square) * (48 if word > 2 else 24) if square else 0
+    return int(_MARGIN * (_content(instance, frame, compressed) + decoded + decoder + shown + spread)) + _FIXED
+
+
+def _content(instance: Instance, frame: int, compressed: bool) -> int:
+    """The file as it is read, its Pixel Data if they are copied out of it, and the encoded frame."""
     try:
         file = instance.location.size()
     except (OSError, DataError, KeyError):  # it is gone, which reading will say
         file = 0
-    return 2 * max(file, native if instance.transfer_syntax.endswith(".1.99") else 0) + 4 * native + 24 * instance.rows * instance.columns
+    unpacked = 2 * file if instance.location.member else 0  # by the zip, beside the content
+    inflated = 2 * instance.frames * frame if instance.transfer_syntax.endswith(_DEFLATED) else 0
+    return 2 * file + unpacked + inflated + (file // instance.frames if compressed else 0)
+
+
+def _spread(instance: Instance, square: int) -> int:
+    """Pixels of the square that the lossless intake makes of an image."""
+    side = _FINEST * square
+    while side < max(instance.rows, instance.columns):
+        side *= 2
+    return side**2
 
 
 class Budget:
@@ -42,13 +74,12 @@ class Budget:
 class Pool:
     """Iterate over it for what reading each request gave, in whatever order they get done; use it in a `with`, which ends the readers."""
 
-    def __init__(self, requests: Iterable[Request], *, readers: int, timeout: float, memory: int):
+    def __init__(self, requests: Iterable[Request], readers: Sequence[Reader], *, timeout: float, memory: int):
         self._requests, self._lock, self._timeout, self._budget = iter(requests), threading.Lock(), timeout, Budget(memory)
-        self._done: Queue[ReadStudy | BaseException | None] = Queue(AHEAD * readers)
-        self._closing = threading.Event()
-        self._readers = [Reader() for _ in range(readers)]
-        self._threads = [threading.Thread(target=self._work, args=(reader,), daemon=True) for reader in self._readers]
-        self._working = readers
+        self._done: Queue[tuple[int, ReadStudy | BaseException | None]] = Queue()
+        self._room, self._closing, self._readers = Budget(AHEAD), threading.Event(), readers
+        self._threads = [threading.Thread(target=self._work, args=(reader,), daemon=True) for reader in readers]
+        self._working = len(readers)
 
     def __enter__(self) -> "Pool":
         for thread in self._threads:
@@ -57,24 +88,41 @@ class Pool:
 
     def __exit__(self, *_: object) -> None:
         self._closing.set()
+        self._room.give(1 << 62)  # so that no thread waits for it
         for reader in self._readers:
             reader.stop()
 
     def __iter__(self) -> Iterator[list[ReadStudy]]:
-        """Lists of the studies that are done: one at least, more if they wait."""
+        """Lists of the studies that are done: all that wait, one at least. Who asks again sooner than they are read is made to wait a little, for a longer list."""
+        busy, last = 0.0, 0
         while self._working:
-            found = [self._done.get()]
-            try:
-                while True:
-                    found.append(self._done.get_nowait())
-            except Empty:
-                pass
-            for error in found:
-                if isinstance(error, BaseException):
-                    raise error
-            self._working -= found.count(None)
-            if studies := [study for study in found if study is not None]:
+            studies = self._waiting(min(PATIENCE, _SHARE * busy), last)
+            began, last = time.monotonic(), _images(studies)
+            if studies:
                 yield studies
+            busy = time.monotonic() - began
+
+    def _waiting(self, patience: float, last: int) -> list[ReadStudy]:
+        """All studies that wait. More are waited for unless there are as many images as the `last` time: then it is the network that is waited for."""
+        studies = [*self._take(None)]
+        while self._working and (found := self._take(0)) is not None:
+            studies += found
+        until, wanted = time.monotonic() + patience, ENOUGH if _images(studies) < last or not last else 0
+        while self._working and _images(studies) < wanted and (found := self._take(max(until - time.monotonic(), 0))) is not None:
+            studies += found
+        return studies
+
+    def _take(self, seconds: float | None) -> list[ReadStudy] | None:
+        """The next that is done, if it is a study; None if nothing is done in time. Raises what a reader's thread died of."""
+        try:
+            room, item = self._done.get(timeout=seconds) if seconds != 0 else self._done.get_nowait()
+        except Empty:
+            return None
+        self._room.give(room)
+        if isinstance(item, BaseException):
+            raise item
+        self._working -= item is None
+        return [] if item is None else [item]
 
     def _work(self, reader: Reader) -> None:
         last: BaseException | None = None
@@ -94,7 +142,8 @@ class Pool:
 
     def _read(self, reader: Reader, request: Request) -> ReadStudy:
         """Read what the memory allows; the rest is broken by name."""
-        needs = [(instance, needed(instance)) for instance in request.instances]
+        square = max(request.sizes, default=0) if request.lossless else 0
+        needs = [(instance, needed(instance, square)) for instance in request.instances]
         fits = tuple(instance for instance, need in needs if need <= self._budget.total)
         amount = max((need for _, need in needs if need <= self._budget.total), default=0)  # images are read one after the other
         self._budget.take(amount)
@@ -106,11 +155,14 @@ class Pool:
         return study
 
     def _put(self, item: ReadStudy | BaseException | None) -> None:
-        while not self._closing.is_set():
-            try:
-                return self._done.put(item, timeout=0.2)
-            except Full:
-                continue
+        room = min(_images([item]), AHEAD) if isinstance(item, ReadStudy) else 0
+        self._room.take(room)
+        self._done.put((room, item))
+
+
+def _images(studies: Sequence[ReadStudy]) -> int:
+    """Images that were read; a study without any counts for one."""
+    return sum(max(len(study.films), 1) for study in studies)
 
 
 def _refused(instance: Instance, need: int, allowed: int) -> Broken:

@@ -1,13 +1,14 @@
 """The process that reads files, `python -m medinv.batch.reader FD`: what crashes or hangs here takes no batch with it.
 
-It brings torch for the lossless intake only, and MONAI never, so that it starts in half a second. It is sent a Task, answers with a Film a frame and a Done a file, and ends
-when the other end of its socket closes.
+It brings torch for the lossless intake only, and MONAI never, so that it starts in half a second. It is sent a Task, answers with a Film a frame and a Done a file (which
+brings the last film, as messages cost more than films), and ends when the other end of its socket closes.
 """
 
 import signal
 import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from medinv.data.lossless import LosslessCertificate
 
 READY = "ready"
+_BESIDE = ThreadPoolExecutor(1)  # a third of the time of an uncompressed image is its hash, which needs no interpreter
+_WORTH_A_THREAD = 1 << 17  # bytes
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,11 @@ class Task:
     alarm: int  # seconds after which a file that hangs ends the process even if nobody is left to end it
 
 
-@dataclass(frozen=True)
+@dataclass
 class Film:
-    """One frame as a network is shown it."""
+    """One frame as a network is shown it. `instance` is filled in where the film arrives, which knows it already."""
 
-    instance: Instance
+    instance: Instance | None
     frame: int | None  # from 1; None for an image of one frame
     inputs: dict[int, np.ndarray]  # by side: (side, side) uint8, or float64 of the lossless intake
     intake: str | None  # what the lossless intake did; None: resized
@@ -58,8 +61,9 @@ class Film:
 
 @dataclass(frozen=True)
 class Done:
-    """A file has been read, or why not."""
+    """A file has been read, or why not. `film`: of the last frame."""
 
+    film: Film | None
     error: MedinvError | None
     decoder_warnings: int
 
@@ -80,11 +84,14 @@ def serve(connection: Connection) -> None:
 
 def _read(instance: Instance, task: Task, connection: Connection) -> Done:
     error: MedinvError | None = None
+    film: Film | None = None
     with warnings.catch_warnings(record=True) as caught:  # decoders quote header values in their warnings: only how many there were is kept
         warnings.simplefilter("always")
         try:
             for pixels in _frames(instance, task):
-                connection.send(_film(instance, pixels, task))
+                if film is not None:
+                    connection.send(film)
+                film = _film(instance, pixels, task)
         except MedinvError as found:
             error = found
         except MemoryError:
@@ -93,7 +100,7 @@ def _read(instance: Instance, task: Task, connection: Connection) -> Done:
             raise
         except Exception as found:  # an error of ours that no study should pay for
             error = PixelDataError(f"the image cannot be read ({type(found).__name__})", path=instance.source)
-    return Done(error, len(caught))
+    return Done(film, error, len(caught))
 
 
 def _frames(instance: Instance, task: Task) -> Iterator[Pixels]:
@@ -103,9 +110,12 @@ def _frames(instance: Instance, task: Task) -> Iterator[Pixels]:
 
 
 def _film(instance: Instance, pixels: Pixels, task: Task) -> Film:
+    digest = _BESIDE.submit(lambda: pixels.sha256) if pixels.stored.nbytes > _WORTH_A_THREAD else None
     inputs, intake = _inputs(pixels, task)
+    if digest is not None:
+        digest.result()
     return Film(
-        instance=instance,
+        instance=None,
         frame=pixels.frame + 1 if instance.frames > 1 else None,
         inputs=inputs,
         intake=intake,

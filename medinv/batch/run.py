@@ -1,11 +1,13 @@
 """Many studies through several models: each by itself, none lost."""
 
 import platform
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,13 @@ from medinv.batch.counts import count
 from medinv.batch.join import join_shards
 from medinv.batch.log import LOG, log_row, log_to
 from medinv.batch.options import Options
-from medinv.batch.plan import Plan, make_plan
+from medinv.batch.plan import Job, Plan, make_plan
 from medinv.batch.results import Results, Rows
 from medinv.batch.work import INTERRUPTED, classify
+from medinv.batch.workers import Reader
 from medinv.data.dicom.index import Index
 from medinv.models.classifier import Classifier
+from medinv.models.store import Card
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,13 @@ def run(
     models: Sequence[Classifier],
     options: Options,
     *,
+    readers: Sequence[Reader] = (),
     on_plan: Callable[[int, int], None] = lambda rows, done: None,
     on_study: Callable[[dict], None] = lambda row: None,
 ) -> Summary:
     """Classify every study of `found` with every model and write the results folder. Ctrl-C keeps all that is done.
 
+    `readers`: processes that were started before (see `workers.started`), to be used in place of new ones, and ended.
     `on_plan` is told how many rows there will be and how many of them stand already, `on_study` is given each new row.
     """
     start, began, stopped = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds"), None
@@ -65,8 +71,10 @@ def run(
         kept = results.ledger.keep([job.slot for job in plan.jobs], failed=not options.retry_failed)
         LOG.info("began: %d rows to make, %d stand already, %d readers", len(plan.jobs) - len(kept), len(kept), options.readers)
         on_plan(len(plan.jobs), len(kept))
+        threading.Thread(target=import_module, args=("pyarrow.parquet",)).start()  # for the tables, while the network waits for the first images
         try:
-            stopped = classify([job for job in plan.jobs if job.slot not in kept], models, options, results.ledger, on_study)
+            jobs = [job for job in plan.jobs if job.slot not in kept]
+            stopped = classify(jobs, models, options, results.ledger, _enough(readers, options.readers, jobs), on_study)
         except KeyboardInterrupt:
             stopped = INTERRUPTED
         LOG.info("ended: %s", stopped or "all done")
@@ -84,6 +92,12 @@ def run(
     return Summary(rows, written["counts"], stopped, joined)
 
 
+def _enough(readers: Sequence[Reader], most: int, jobs: Sequence[Job]) -> list[Reader]:
+    """A reader a study, but for the most that are allowed; at least one."""
+    count = max(1, min(most, len({job.slot.position for job in jobs})))
+    return [*readers, *(Reader() for _ in range(count))][: max(count, len(readers))]
+
+
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
     """So many threads for the network while the run goes on."""
@@ -99,17 +113,21 @@ def _record(models: Sequence[Classifier], options: Options, plan: Plan) -> dict[
     return {
         "shard": [options.shard.number, options.shard.of],
         "plan_sha256": plan.sha256,
-        "models": [{"name": m.card.name, "sha256": m.card.weights_sha256, "config_sha256": m.card.config_sha256, "data_sha256": m.card.data_sha256} for m in models],
+        "models": [_model_record(model.card, options) for model in models],
         "device": "CPU, float64",
         "seed": None,
         "phi": options.phi,
-        "rule": options.rule,
         "intake": "lossless" if options.lossless else "resize",
         "timeout_seconds": options.timeout,
         "memory_bytes": options.memory,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in ("medinv", "torch", "monai", "pydicom", "numpy")}},
         "disclaimer": "Research use, not for diagnosis.",
     }
+
+
+def _model_record(card: Card, options: Options) -> dict[str, Any]:
+    hashes = {"sha256": card.weights_sha256, "config_sha256": card.config_sha256, "data_sha256": card.data_sha256}
+    return {"name": card.name, **hashes, "rule": options.rule or card.aggregation}
 
 
 def _write_index(rows: Rows, out: Path) -> None:

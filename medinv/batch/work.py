@@ -1,6 +1,6 @@
 """The work of a run: studies are read ahead in other processes, the network takes what is ready, each study's rows are filed at once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -20,22 +20,27 @@ INTERRUPTED, TOO_MANY = "interrupted", "too many failures"
 Made = tuple[Job, dict, list[Film]]
 
 
-def classify(jobs: Sequence[Job], models: Sequence[Classifier], options: Options, ledger: Ledger, on_study: Callable[[dict], None]) -> str | None:
-    """Make and file the rows of all jobs. Returns why not all were made, or None."""
+def classify(
+    jobs: Sequence[Job], models: Sequence[Classifier], options: Options, ledger: Ledger, readers: Sequence[Reader], on_study: Callable[[dict], None]
+) -> str | None:
+    """Make and file the rows of all jobs. Returns why not all were made, or None. Ends the readers."""
     by_position = {position: list(group) for position, group in groupby(jobs, key=lambda job: job.slot.position)}
     requests = (_request(position, of_study, models, options.lossless) for position, of_study in by_position.items())
+    apart = options.report or options.dicom or options.max_failures is not None  # reports take long, and failures must be counted one by one
     failures, drawer = 0, Reader()
     try:
-        with Pool(requests, readers=min(options.readers, max(len(by_position), 1)), timeout=options.timeout, memory=options.memory) as pool:
+        with Pool(requests, readers, timeout=options.timeout, memory=options.memory) as pool:
             for studies in pool:
-                for made in _rows([(read, by_position[read.position]) for read in studies], models, options, drawer):
+                made = _rows([(read, by_position[read.position]) for read in studies], models, options, drawer)
+                for together in [[one] for one in made] if apart else [made]:
+                    rows = [job_row for one in together for job_row in one]
                     if options.report or options.dicom:
-                        _add_reports(made, models, options, drawer)
-                    ledger.put([(job.slot, row) for job, row, _ in made])
-                    for job, row, _ in made:
+                        _add_reports(rows, models, options, drawer)
+                    ledger.put([(job.slot, row) for job, row, _ in rows])
+                    for job, row, _ in rows:
                         log_row(job.slot, row)
                         on_study(row)
-                    failures += any(row["status"] == "failed" for _, row, _ in made)
+                    failures += sum(any(row["status"] == "failed" for _, row, _ in one) for one in together)
                     if options.max_failures is not None and failures > options.max_failures:
                         return TOO_MANY
     finally:
@@ -50,7 +55,7 @@ def _request(position: int, jobs: Sequence[Job], models: Sequence[Classifier], l
     return Request(position, tuple(instances.values()), tuple(sorted(sizes)), lossless=lossless)
 
 
-def _rows(studies: Sequence[tuple[ReadStudy, list[Job]]], models: Sequence[Classifier], options: Options, second: Reader) -> Iterator[list[Made]]:
+def _rows(studies: Sequence[tuple[ReadStudy, list[Job]]], models: Sequence[Classifier], options: Options, second: Reader) -> list[list[Made]]:
     """The rows of each study. A model takes the images of all studies in one pass."""
     made: list[list[Made]] = [[] for _ in studies]
     for place, model in enumerate(models):
@@ -60,8 +65,8 @@ def _rows(studies: Sequence[tuple[ReadStudy, list[Job]]], models: Sequence[Class
         for (k, read, job), shown, figures in zip(mine, films, figures_of_studies(model, [[film.inputs[size] for film in shown] for shown in films]), strict=True):
             if options.lossless and not isinstance(figures, MedinvError):
                 figures = _certified(shown, figures, second, options.timeout)
-            made[k].append((job, study_row(job, read, figures, model, options.rule, options.phi), shown))
-    yield from made
+            made[k].append((job, study_row(job, read, figures, model, options.rule or model.card.aggregation, options.phi), shown))
+    return made
 
 
 def _certified(films: list[Film], figures: list[Figures], reader: Reader, timeout: float) -> list[Figures] | MedinvError:

@@ -5,7 +5,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,6 +18,7 @@ from medinv.batch.reader import Done, Film, Task
 from medinv.data.dicom.records import Broken, Instance
 from medinv.errors import CrashedError, MedinvError, TimedOutError
 
+_COMMAND = (sys.executable, "-m", "medinv.batch.reader")
 GRACE = 60  # seconds: for a reader to start, and beyond the time allowed until one whose parent is gone ends by itself
 
 
@@ -49,12 +51,24 @@ class Stopped(Exception):
 
 
 class Reader:
-    """One reading process, started when it is first needed. `stop` may be called from another thread."""
+    """One reading process, started when it is first needed, or before, by `start`. `stop` may be called from another thread."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen | None = None
         self._connection: Connection | None = None
-        self._stopped = False
+        self._ready = self._stopped = False
+
+    def start(self) -> None:
+        """Let the process start while something else is done. A reader that was stopped stays so."""
+        ours, theirs = socket.socketpair()
+        command = [*_COMMAND, str(theirs.fileno())]
+        path = os.pathsep.join(filter(None, [str(Path(medinv.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+        quiet = subprocess.DEVNULL  # what decoders print may hold header values
+        with ours, theirs:
+            self._process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], stdin=quiet, stdout=quiet, stderr=quiet, env={**os.environ, "PYTHONPATH": path}
+            )
+            self._connection, self._ready = Connection(ours.detach()), False
 
     def read(self, request: Request, timeout: float) -> ReadStudy:
         """Read all images of a request, in `timeout` seconds at most. Never raises on bad input; raises Stopped."""
@@ -97,27 +111,20 @@ class Reader:
 
     def _connect(self) -> Connection:
         if self._connection is None:
-            self._start()
+            self.start()
+        if not self._ready:
+            self._await()
         if self._stopped:
             raise Stopped
         return self._connection
 
-    def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "medinv.batch.reader", str(theirs.fileno())]
-        path = os.pathsep.join(filter(None, [str(Path(medinv.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
-        quiet = subprocess.DEVNULL  # what decoders print may hold header values
-        with ours, theirs:
-            self._process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=quiet, stdout=quiet, stderr=quiet, env={**os.environ, "PYTHONPATH": path}
-            )
-            self._connection = Connection(ours.detach())
+    def _await(self) -> None:
         try:
-            ready = self._connection.poll(GRACE) and self._connection.recv()
+            self._ready = bool(self._connection.poll(GRACE) and self._connection.recv())
         except (EOFError, ConnectionError):
-            ready = False
-        if not ready and not self._stopped:
-            raise MedinvError(f"the process that reads files does not start (exit code {self._end(kill=True)}): try {' '.join(command[:-1])} 0", stage="read")
+            self._ready = False
+        if not self._ready and not self._stopped:
+            raise MedinvError(f"the process that reads files does not start (exit code {self._end(kill=True)}): try {' '.join(_COMMAND)} 0", stage="read")
 
     def _end(self, *, kill: bool) -> int | None:
         """Bury the process. Returns its exit code: minus the signal it died of, None if it cannot be killed."""
@@ -135,6 +142,19 @@ class Reader:
         return code
 
 
+@contextmanager
+def started(count: int) -> Iterator[list[Reader]]:
+    """So many readers, starting while something else is done; stopped at the end."""
+    readers = [Reader() for _ in range(count)]
+    try:
+        for reader in readers:
+            reader.start()
+        yield readers
+    finally:
+        for reader in readers:
+            reader.stop()
+
+
 def _task(request: Request, rest: list[Instance], timeout: float) -> Task:
     return Task(tuple(rest), request.sizes, request.lossless, request.display, request.only, request.decoded, int(timeout) + GRACE)
 
@@ -142,6 +162,9 @@ def _task(request: Request, rest: list[Instance], timeout: float) -> Task:
 def _settle(study: ReadStudy, instance: Instance, films: list[Film], done: Done) -> None:
     study.decoder_warnings += done.decoder_warnings
     if done.error is None:
+        films += [done.film] if done.film is not None else []
+        for film in films:
+            film.instance = instance
         study.films += films
     else:
         study.broken.append(Broken(instance.source, instance.study_uid, done.error))

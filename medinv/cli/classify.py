@@ -25,7 +25,9 @@ def classify(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out: only what is missing or has changed is done.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="As --resume, and studies with a broken file are done again.")] = False,
     shard: Annotated[str, typer.Option("--shard", metavar="I/N", help="Do part I of N; the part that ends last joins all results.")] = "1/1",
-    rule: Annotated[str, typer.Option("--rule", help="How images decide for their study: maximum, mean-of-top-3 or mean.")] = "maximum",
+    rule: Annotated[
+        str | None, typer.Option("--rule", help="How images decide for their study: maximum, mean-of-top-3 or mean. Default: what the model's card names.")
+    ] = None,
     intake: Annotated[str, typer.Option("--intake", help="resize (lossy, as the models were trained) or lossless (every stored byte comes back).")] = "resize",
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Longest time for reading a study.")] = 300,
     memory: Annotated[float, typer.Option("--memory", min=0.01, metavar="GB", help="What reading may take; an image that needs more is refused by name.")] = 4,
@@ -40,7 +42,7 @@ def classify(
     from rich.console import Console
 
     from medinv.batch.options import READERS, Options
-    from medinv.batch.run import run
+    from medinv.batch.workers import started
     from medinv.cli.selection import print_selection
     from medinv.cli.show import print_rows, progress, until_terminated
     from medinv.data.dicom.index import index
@@ -54,32 +56,35 @@ def classify(
     cards = [read_card(name) for name in dict.fromkeys(model)]
     for card in cards:
         card.check_takes_studies()
-    found = index(inputs)
-    if dry_run or explain_selection:
-        code = print_selection(found, cards, Console(), every_rule=explain_selection, phi=phi)
-        if dry_run:
-            raise typer.Exit(code)
-    loaded = [load(name) for name in dict.fromkeys(model)]
     options = Options(
         out, report=report, dicom=dicom, phi=phi, overwrite=overwrite, resume=resume, retry_failed=retry_failed, max_failures=max_failures, shard=part,
         rule=rule, lossless=intake == "lossless", timeout=timeout, memory=int(memory * 1e9), readers=readers or READERS, log=log,
     )  # fmt: skip
-    with until_terminated(), progress("classifying") as bar:
-        summary = run(found, loaded, options, on_plan=bar.begin, on_study=bar.advance)
+    with started(0 if dry_run else options.readers) as ready:  # their start takes as long as indexing a thousand files: both at once
+        found = index(inputs)
+        if dry_run or explain_selection:
+            code = print_selection(found, cards, Console(), every_rule=explain_selection, phi=phi)
+            if dry_run:
+                raise typer.Exit(code)
+        from medinv.batch.run import run  # brings torch, while the readers start
+
+        loaded = [load(name) for name in dict.fromkeys(model)]
+        with until_terminated(), progress("classifying") as bar:
+            summary = run(found, loaded, options, readers=ready, on_plan=bar.begin, on_study=bar.advance)
     console = Console()
     print_rows(summary.rows, console)
     _print_summary(summary, options, console)
     raise typer.Exit(summary.exit_code)
 
 
-def _check(inputs: list[Path], rule: str, intake: str, report: bool) -> None:
+def _check(inputs: list[Path], rule: str | None, intake: str, report: bool) -> None:
     from medinv.batch.aggregate import RULES
     from medinv.errors import ConfigError
 
     for path in inputs:
         if not path.exists():
             raise ConfigError("no such file or folder", path=path)
-    if rule not in RULES:
+    if rule is not None and rule not in RULES:
         raise ConfigError(f"expected --rule {', '.join(RULES)}; got {rule!r}")
     if intake not in ("resize", "lossless"):
         raise ConfigError(f"expected --intake resize or lossless; got {intake!r}")

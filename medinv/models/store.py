@@ -15,7 +15,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
-from medinv.config import Config, Rules, Selection
+from medinv.config import Aggregation, Config, Rules, Selection
 from medinv.errors import ConfigError, IntegrityError, ModelNotFoundError, OutputError
 from medinv.models.build import build
 
@@ -116,6 +116,7 @@ class Card(_Frozen):
     calibration: Calibration
     scope: Scope | None
     selection: Selection | None = None  # None: its defaults
+    aggregation: Aggregation = "maximum"  # how the images of a study decide for it, unless the user says otherwise
     exactness: Exactness | None
     largest_condition_number: float | None
     limits: tuple[str, ...]

@@ -1,8 +1,16 @@
 """A study's label follows from its images by the rule that its row names."""
 
+import json
+from typing import get_args
+
 import pytest
 
-from medinv.batch.aggregate import RULES, Rule
+from medinv.batch.aggregate import RULES, SENTENCES, Rule
+from medinv.batch.options import Options
+from medinv.batch.run import run
+from medinv.config import Aggregation
+from medinv.data.dicom.index import index
+from medinv.models.store import load
 
 
 def _entry(image: str, positive: float, series: str = "s", inside: bool = True) -> dict:
@@ -31,3 +39,20 @@ def test_the_mean_of_the_highest_three() -> None:
 def test_nothing_in_scope_decides_nothing(name) -> None:
     study = Rule(name, ("no", "yes"), 0.5).study(IMAGES[4:5])
     assert study["label"] == "out of scope" and study["probabilities"] is None and study["deciding"] == []
+
+
+def test_a_card_can_name_every_rule() -> None:
+    assert set(get_args(Aggregation)) == set(RULES) == set(SENTENCES)
+
+
+def test_the_rule_is_the_cards_unless_the_user_names_one(write_film, tmp_path) -> None:
+    model = load("phantom-opacity")
+    assert model.card.aggregation == "maximum"
+    model.card = model.card.model_copy(update={"aggregation": "mean"})
+    for image in (1, 2):
+        write_film(tmp_path / "in" / f"{image}.dcm", 1, image)
+    for asked, rule, deciding in ((None, "mean", 2), ("maximum", "maximum", 1)):
+        out = tmp_path / rule
+        (row,) = run(index([tmp_path / "in"]), [model], Options(out, rule=asked)).rows
+        assert row["rule"] == rule and row["aggregation"] == SENTENCES[rule] and len(row["deciding"]) == deciding
+        assert json.loads((out / "run.json").read_text())["models"][0]["rule"] == rule

@@ -76,24 +76,24 @@ def test_what_needs_more_memory_than_allowed_is_refused_by_name(write_film, phan
 
 
 class _Full:
-    """A database on a disk that is full after some writes."""
+    """A database on a disk that is full after some rows."""
 
-    def __init__(self, database: sqlite3.Connection, writes: int):
-        self._database, self._left = database, writes
+    def __init__(self, database: sqlite3.Connection, rows: int):
+        self._database, self._left = database, rows
 
     def __getattr__(self, name: str):
         return getattr(self._database, name)
 
-    def executemany(self, *words):
-        self._left -= 1
+    def executemany(self, words: str, rows):
+        self._left -= len(rows)
         if self._left < 0:
             raise sqlite3.OperationalError("database or disk is full")
-        return self._database.executemany(*words)
+        return self._database.executemany(words, rows)
 
 
 def test_a_full_disk_keeps_what_is_done_and_a_resumed_run_does_the_rest(twenty, phantom, tmp_path, monkeypatch) -> None:
     connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: _Full(connect(*a, **k), writes=10))
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: _Full(connect(*a, **k), rows=10))
     with pytest.raises(OutputError, match="--resume"):
         _run(twenty, phantom, tmp_path)
     monkeypatch.undo()

@@ -102,6 +102,8 @@ def _kind(image: Instance) -> Hashable:
 
 def _divided(images: list[Instance]) -> list[list[Instance]]:
     """Images of one kind, divided by the numbers of their headers."""
+    if len(images) == 1:
+        return [images]
     measures = (
         (lambda image: image.geometry.spacing, _SAME_SPACING),
         (lambda image: image.geometry.orientation, _SAME_COSINE),

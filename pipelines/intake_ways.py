@@ -1,0 +1,87 @@
+"""The ways of the intake benchmark: each makes ready what is not to be timed, and returns what is, which returns the number of images."""
+
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pydicom
+import pydicom.pixels
+
+CORES = os.cpu_count() or 1
+SIZE, BATCH = 64, 32
+Way = Callable[[], int]
+
+
+def decode(folder: Path) -> Way:
+    """pydicom's dcmread and decoder, to stored integers."""
+    paths = sorted(folder.iterdir())
+    decode_files(paths[:1])  # brings the decoder
+    return lambda: decode_files(paths)
+
+
+def decode_files(paths: list[Path]) -> int:
+    for path in paths:
+        dataset = pydicom.dcmread(path)
+        syntax = dataset.file_meta.TransferSyntaxUID
+        plugin = "pylibjpeg" if syntax.is_compressed else ""
+        pydicom.pixels.get_decoder(syntax).as_array(dataset, raw=True, view_only=True, decoding_plugin=plugin)
+    return len(paths)
+
+
+def decode_on_all_cores(folder: Path) -> Way:
+    paths = sorted(folder.iterdir())
+    decode_files(paths[:1])
+
+    def go() -> int:
+        with multiprocessing.get_context("fork").Pool(CORES) as pool:
+            done = sum(pool.map(decode_files, [paths[k::CORES] for k in range(CORES)], chunksize=1))
+            pool.close()
+            pool.join()  # so that its processor time is counted
+        return done
+
+    return go
+
+
+def read(folder: Path, what: str) -> Way:
+    """Our own way, to `stored` integers or `display` grey levels."""
+    from medinv.data.dicom.index import index
+    from medinv.data.dicom.pixels import read_pixels
+
+    instances = list(index([folder]).instances)
+    getattr(read_pixels(instances[0]), what)
+    return lambda: sum(getattr(read_pixels(instance), what).ndim == 2 for instance in instances)
+
+
+def classify(folder: Path, model: Path, readers: int) -> Way:
+    from medinv.batch.options import Options
+    from medinv.batch.run import run
+    from medinv.batch.workers import started
+    from medinv.data.dicom.index import index
+    from medinv.models.store import load
+
+    loaded = load(model)
+
+    def go() -> int:
+        with tempfile.TemporaryDirectory() as out, started(readers) as ready:  # as the command does
+            return run(index([folder]), [loaded], Options(Path(out), readers=readers), readers=ready).counts["images"]
+
+    return go
+
+
+def monai(folder: Path) -> Way:
+    import torch
+    from monai.data import DataLoader, Dataset
+    from monai.networks.nets import DenseNet121
+    from monai.transforms import Compose, EnsureChannelFirst, LoadImage, Resize, ScaleIntensity
+
+    loading = Compose([LoadImage(image_only=True, reader="PydicomReader"), EnsureChannelFirst(), ScaleIntensity(), Resize((SIZE, SIZE))])
+    network = DenseNet121(spatial_dims=2, in_channels=1, out_channels=2).eval()
+
+    @torch.inference_mode()
+    def go() -> int:
+        batches = DataLoader(Dataset(sorted(map(str, folder.iterdir())), loading), batch_size=BATCH, num_workers=1)
+        return sum(len(network(batch.as_tensor())) for batch in batches)
+
+    return go
