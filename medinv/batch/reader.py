@@ -8,7 +8,6 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from medinv.data.lossless import LosslessCertificate
 
 READY = "ready"
-_BESIDE = ThreadPoolExecutor(1)  # a third of the time of an uncompressed image is its hash, which needs no interpreter
-_WORTH_A_THREAD = 1 << 17  # bytes
 
 
 @dataclass(frozen=True)
@@ -110,10 +107,7 @@ def _frames(instance: Instance, task: Task) -> Iterator[Pixels]:
 
 
 def _film(instance: Instance, pixels: Pixels, task: Task) -> Film:
-    digest = _BESIDE.submit(lambda: pixels.sha256) if pixels.stored.nbytes > _WORTH_A_THREAD else None
     inputs, intake = _inputs(pixels, task)
-    if digest is not None:
-        digest.result()
     return Film(
         instance=None,
         frame=pixels.frame + 1 if instance.frames > 1 else None,
