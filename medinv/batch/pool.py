@@ -7,7 +7,7 @@ from dataclasses import replace
 from queue import Empty, Queue
 
 from medinv.batch.workers import Reader, ReadStudy, Request, Stopped
-from medinv.data.dicom.native import SYNTAXES, is_native
+from medinv.data.dicom.decode import SYNTAXES, is_native
 from medinv.data.dicom.records import Broken, Instance
 from medinv.errors import DataError, MemoryBudgetError
 

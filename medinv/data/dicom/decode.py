@@ -9,11 +9,10 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
 from medinv.data.dicom import codestream
-from medinv.data.dicom.native import is_native
 from medinv.data.dicom.records import Instance
 from medinv.errors import PixelDataError
 
-Buffer = bytes | memoryview
+SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")  # implicit and explicit VR, little endian, uncompressed
 MOST_PIXELS = 1 << 27  # of a frame, 16 times a large mammogram; beyond it a damaged header would fill the memory
 
 # One decoder a syntax, so that an image decodes alike everywhere. Chosen for refusing truncated data: gdcm, which pydicom would
@@ -73,7 +72,12 @@ def decode(dataset: pydicom.Dataset, instance: Instance, frame: int = 0) -> Deco
     return Decoded(stored, words, photometric, (plugin or "uncompressed") + dropped)
 
 
-def _array(data: Buffer, dataset: pydicom.Dataset, instance: Instance, frame: int) -> tuple[np.ndarray, str]:
+def is_native(instance: Instance) -> bool:
+    """Uncompressed grey levels of whole bytes, little endian."""
+    return instance.transfer_syntax in SYNTAXES and instance.samples == 1 and instance.photometric != "PALETTE COLOR" and instance.bits_allocated in (8, 16)
+
+
+def _array(data: bytes, dataset: pydicom.Dataset, instance: Instance, frame: int) -> tuple[np.ndarray, str]:
     """One frame as pydicom decodes it, and its photometric interpretation."""
     if instance.bits_allocated == 1 and instance.frames > 1 and instance.transfer_syntax not in _PLUGINS:
         return _single_bits(data, instance, frame), instance.photometric
@@ -85,14 +89,14 @@ def _array(data: Buffer, dataset: pydicom.Dataset, instance: Instance, frame: in
     return pixels, instance.photometric if partial else str(found["photometric_interpretation"])
 
 
-def _words(data: Buffer, instance: Instance, frame: int) -> np.ndarray:
+def _words(data: bytes, instance: Instance, frame: int) -> np.ndarray:
     """A frame of whole bytes, as it lies there."""
     kind = np.dtype(f"<{'i' if instance.signed else 'u'}{instance.bits_allocated // 8}")
     pixels = instance.rows * instance.columns
     return np.frombuffer(data, kind, pixels, frame * pixels * kind.itemsize).reshape(instance.rows, instance.columns)
 
 
-def _single_bits(data: Buffer, instance: Instance, frame: int) -> np.ndarray:
+def _single_bits(data: bytes, instance: Instance, frame: int) -> np.ndarray:
     """Bits of a frame that may start within a byte: pydicom drops the byte in which such a frame ends."""
     pixels = instance.rows * instance.columns
     start, inside = divmod(frame * pixels, 8)
@@ -100,14 +104,14 @@ def _single_bits(data: Buffer, instance: Instance, frame: int) -> np.ndarray:
     return bits[inside : inside + pixels].reshape(instance.rows, instance.columns)
 
 
-def _pixel_bytes(dataset: pydicom.Dataset, instance: Instance) -> Buffer:
+def _pixel_bytes(dataset: pydicom.Dataset, instance: Instance) -> bytes:
     element = dataset.get_item(0x7FE00010, keep_deferred=True)
     if element is None or not element.value:
         raise _error(instance, "the Pixel Data are absent or empty", stage="read")
-    return element.value if isinstance(element.value, memoryview) else bytes(element.value)
+    return bytes(element.value)
 
 
-def _checked_native(data: Buffer, instance: Instance) -> Buffer:
+def _checked_native(data: bytes, instance: Instance) -> bytes:
     """The bytes of all frames, without what follows. Raises PixelDataError if there are too few."""
     samples = 2 if instance.photometric.endswith("_422") else instance.samples  # two pixels share their chroma
     expected = -(-instance.frames * instance.rows * instance.columns * samples * instance.bits_allocated // 8)

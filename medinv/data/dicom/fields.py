@@ -6,13 +6,12 @@ conform. Here a value that cannot be understood is None and leaves a warning tha
 
 import math
 import struct
-from functools import lru_cache
+from functools import cache, lru_cache
 
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-
-from medinv.data.dicom.scan import Elements, tag_of
+from pydicom.tag import BaseTag
 
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 _LONGEST_TEXT = 64
@@ -20,19 +19,19 @@ _REMEMBERED = 1 << 12  # values: a series repeats most of its header
 _WIDEST_TEXT = 1 << 16  # no element read here is longer; a longer one is damage
 
 
+@cache
+def tag_of(keyword: str) -> BaseTag:
+    """The tag of a keyword, always the same object: pydicom's tags are slow to compare, unless they are identical."""
+    return BaseTag(tag_for_keyword(keyword))
+
+
 class Fields:
     """A header read by keyword."""
 
-    def __init__(self, header: Dataset | Elements):
+    def __init__(self, dataset: Dataset):
+        self.dataset = dataset
         self.warnings: list[str] = []
-        self._elements = dict(header.items())  # pydicom's own look-up takes several times as long
-        self._dataset = header if isinstance(header, Dataset) else None
-
-    @property
-    def dataset(self) -> Dataset:
-        if self._dataset is None:
-            self._dataset = Dataset(self._elements)
-        return self._dataset
+        self._elements = dict(dataset.items())  # pydicom's own look-up takes several times as long
 
     def has(self, keyword: str) -> bool:
         """True if the element is there and not empty."""

@@ -9,10 +9,9 @@ from pydicom.config import disable_value_validation
 from pydicom.filereader import read_partial
 
 from medinv.data.dicom import archive
-from medinv.data.dicom.fields import Fields
+from medinv.data.dicom.fields import Fields, tag_of
 from medinv.data.dicom.labels import PRIVATE_TAGS
 from medinv.data.dicom.location import Location
-from medinv.data.dicom.scan import scan, tag_of
 from medinv.errors import DataError, HeaderError, MedinvError, NotDicomError
 
 KEYWORDS = (
@@ -26,8 +25,6 @@ KEYWORDS = (
     "ViewCodeSequence", "SpecificCharacterSet", "SeriesDescription", "StudyDescription",
 )  # fmt: skip
 _TAGS = [*(tag_of(keyword) for keyword in KEYWORDS), *PRIVATE_TAGS]
-_META = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")
-_WANTED = {int(tag): tag for tag in (*_TAGS, *map(tag_of, _META))}
 _PIXEL_ELEMENTS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _FIRST = 1 << 14  # bytes that hold most headers whole
@@ -58,8 +55,6 @@ def read_header(location: Location, *, named: bool) -> Header | None:
             prefixed = start[128:132] == b"DICM"
             if not prefixed and not named:
                 return None
-            if (found := _plain(start)) is not None:
-                return found
             if not prefixed and len(start) < 16:
                 raise NotDicomError("expected a DICOM file, found an empty or tiny one", path=location.source)
             if _DEFLATED in start[:1024]:
@@ -77,15 +72,6 @@ def _unreadable(location: Location, prefixed: bool, error: Exception) -> DataErr
     if prefixed:
         return HeaderError(f"the header cannot be parsed ({type(error).__name__}): the file is damaged", path=location.source)
     return NotDicomError("expected a DICOM file (prefix DICM, or at least a header), found none", path=location.source)
-
-
-def _plain(start: bytes) -> Header | None:
-    """The header of a plain file that ends within its first bytes."""
-    found = scan(start, _WANTED)
-    if found is None:
-        return None
-    meta = Fields(found.meta)
-    return Header(Fields(found.elements), meta.text("TransferSyntaxUID") or "", meta, _PIXEL_ELEMENTS.get(found.pixels), cut=False)
 
 
 def _parse_start(start: bytes, location: Location, prefixed: bool) -> Header | None:

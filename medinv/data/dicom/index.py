@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import pydicom
 from pydicom.config import disable_value_validation
@@ -109,11 +108,7 @@ def open_dataset(instance: Instance) -> pydicom.Dataset:
     Raises PixelDataError if the file cannot be parsed to its end, DataError if it is no longer the file that was indexed,
     MissingDataError or ArchiveError if it cannot be opened.
     """
-    return parse(instance.location.read(), instance)
-
-
-def parse(content: BinaryIO, instance: Instance) -> pydicom.Dataset:
-    """The same of a file that is in memory already."""
+    content = instance.location.read()
     try:
         with disable_value_validation():  # its warnings quote values, which may name a patient
             dataset = pydicom.dcmread(content, force=True)

@@ -13,8 +13,7 @@ from medinv.data.dicom.decode import Decoded, decode
 from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.frames import FrameHeaders
 from medinv.data.dicom.grey import Levels, Scale, grey_levels, header_scale
-from medinv.data.dicom.index import parse
-from medinv.data.dicom.native import image_elements
+from medinv.data.dicom.index import open_dataset
 from medinv.data.dicom.records import Instance
 from medinv.data.dicom.windowed import windowed_levels
 from medinv.errors import PixelDataError
@@ -66,24 +65,17 @@ def read_pixels(instance: Instance, frame: int = 0) -> Pixels:
     _check_dicom(instance)
     if not 0 <= frame < instance.frames:
         raise PixelDataError(f"frame {frame} was asked for, the image has {instance.frames}, from 0", path=instance.source)
-    dataset = _open(instance)
+    dataset = open_dataset(instance)
     return _frame(dataset, FrameHeaders(Fields(dataset)), instance, frame)
 
 
 def read_frames(instance: Instance) -> Iterator[Pixels]:
     """Every frame of an image in order, as `read_pixels` gives them; the file is read once, each frame is decoded when its turn comes."""
     _check_dicom(instance)
-    dataset = _open(instance)
+    dataset = open_dataset(instance)
     headers = FrameHeaders(Fields(dataset))
     for frame in range(instance.frames):
         yield _frame(dataset, headers, instance, frame)
-
-
-def _open(instance: Instance) -> pydicom.Dataset:
-    """All that its pixels need; raises as `open_dataset` does."""
-    content = instance.location.read()
-    found = image_elements(content.getvalue(), instance)
-    return parse(content, instance) if found is None else found
 
 
 def _check_dicom(instance: Instance) -> None:
