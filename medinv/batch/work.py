@@ -26,21 +26,18 @@ def classify(
     """Make and file the rows of all jobs. Returns why not all were made, or None. Ends the readers."""
     by_position = {position: list(group) for position, group in groupby(jobs, key=lambda job: job.slot.position)}
     requests = (_request(position, of_study, models, options.lossless) for position, of_study in by_position.items())
-    apart = options.report or options.dicom or options.max_failures is not None  # reports take long, and failures must be counted one by one
     failures, drawer = 0, Reader()
     try:
         with Pool(requests, readers, timeout=options.timeout, memory=options.memory) as pool:
             for studies in pool:
-                made = _rows([(read, by_position[read.position]) for read in studies], models, options, drawer)
-                for together in [[one] for one in made] if apart else [made]:
-                    rows = [job_row for one in together for job_row in one]
+                for made in _rows([(read, by_position[read.position]) for read in studies], models, options, drawer):
                     if options.report or options.dicom:
-                        _add_reports(rows, models, options, drawer)
-                    ledger.put([(job.slot, row) for job, row, _ in rows])
-                    for job, row, _ in rows:
+                        _add_reports(made, models, options, drawer)
+                    ledger.put([(job.slot, row) for job, row, _ in made])  # study by study, so that a kill loses little
+                    for job, row, _ in made:
                         log_row(job.slot, row)
                         on_study(row)
-                    failures += sum(any(row["status"] == "failed" for _, row, _ in one) for one in together)
+                    failures += any(row["status"] == "failed" for _, row, _ in made)
                     if options.max_failures is not None and failures > options.max_failures:
                         return TOO_MANY
     finally:
