@@ -14,11 +14,12 @@ from medinv.models.classifier import Classifier
 
 Method = Callable[[Tensor], tuple[Tensor, Tensor]]
 OURS = "local evidence (ours)"
-# The first of each is taken, as it was best by pixel AUROC of those listed, on 22 validation phantoms: `python pipelines/faithfulness.py --settings`.
+# The first of each is taken: of GradCAM and SmoothGrad the best by pixel AUROC on 22 validation phantoms (`python pipelines/faithfulness.py --settings`), of occlusion
+# MONAI's defaults.
 SETTINGS = {
     "GradCAM": {"level": (2, 1, 3)},  # of 0 to 3, finest first
     "SmoothGrad": {"noise": (8.0, 4.0, 16.0)},  # grey levels
-    "occlusion": {"mode": ("gaussian", "mean_patch"), "size": (16, 8)},  # the first of each are MONAI's defaults
+    "occlusion": {"mode": ("gaussian", "mean_patch"), "size": (16, 8)},
 }
 STEPS = 24  # of integrated gradients
 SAMPLES = 16  # of SmoothGrad
