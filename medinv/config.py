@@ -87,6 +87,12 @@ class TrainConfig(_Frozen):
     gain: float = Field(default=0.0, ge=0)  # augmentation: relative contrast
     offset: float = Field(default=0.0, ge=0)  # augmentation: grey levels
 
+    @model_validator(mode="after")
+    def _a_bound_has_a_rate(self) -> "TrainConfig":
+        if self.accretive is not None and not self.orthogonality:
+            raise ValueError("accretive has no effect without a rate: give orthogonality too, or set accretive to null")
+        return self
+
 
 class Selection(_Frozen):
     """Which images of a study a model may be shown. An empty rule lets everything pass.

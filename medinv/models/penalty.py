@@ -25,12 +25,13 @@ def towards_isometry(model: nn.Module, rate: float) -> None:
 
 
 class Accretive:
-    """Keeps the real part of every inverted kernel's symbol, turned by its centre, above `bound`; beyond that a kernel is free.
+    """Pushes the real part of every inverted kernel's symbol, turned by its centre, above `bound`; beyond that a kernel is free.
 
     With Q the orthogonal factor of the centre tap and A(f) = Q^T S(f): if (A + A^H) / 2 >= bound at every frequency, then Re <v, Q^T T v> >= bound |v|^2 for
     all images v, where T is the convolution with zero padding or on a torus of whatever size (extend v by zeros, and apply Parseval). So no
     singular value of T is below `bound`, edges included, where kernels that are isometries of the torus may lose the edge. Such operators are
-    called accretive. A step goes down an unbiased estimate of the mean over all frequencies of the sum of squares of what the eigenvalues lack. The gain of a kernel, on which a bound depends, is left to the optimiser (Muon with `rescale` holds its mean square at 1).
+    called accretive. A step goes down an unbiased estimate of the mean over all frequencies of the sum of squares of what the eigenvalues lack. The gain of a
+    kernel, on which a bound depends, is left to the optimiser (Muon with `rescale` holds its mean square at 1).
     """
 
     def __init__(self, model: nn.Module, bound: float):

@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from medinv.config import load_config
+from medinv.errors import ConfigError
 from medinv.layers import InvertibleConv2d, InvertibleConv3d
 from medinv.models.penalty import FREQUENCIES, Accretive, _angles, _symbols, rotation
 
@@ -53,3 +55,8 @@ def test_the_slope_is_that_of_what_the_eigenvalues_lack(conv) -> None:
     torch.manual_seed(7)
     found = Accretive(nn.Sequential(conv), BOUND)._slope(conv.weight.detach(), turn)
     assert expected.abs().max() > 0.1 and torch.allclose(found, expected, atol=1e-12)
+
+
+def test_a_bound_without_a_rate_is_refused(configs) -> None:
+    with pytest.raises(ConfigError, match="accretive has no effect without a rate"):
+        load_config(configs / "cifar10.yaml", ("train.orthogonality=0",))
