@@ -32,14 +32,16 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 DEPTHS = {4: "[1,2,1]", 8: "[3,3,2]", 20: "[6,8,6]", 50: "[16,18,16]", 100: "[33,34,33]"}  # convolutions a level
 # Slope, bound and its rate. An error grows by about sqrt((1 + slope^-2) / 2) an activation, and by up to its condition number a convolution; all layers together
 # must stay below what float64 holds.
-HOLD = {4: (0.3, 0.15, 0.1), 8: (0.3, 0.15, 0.1), 20: (0.5, 0.5, 0.1), 50: (0.9, 0.97, 0.3), 100: (0.95, 0.99, 0.3)}
+HOLD = {4: (0.1, 0.4, 0.1), 8: (0.1, 0.4, 0.1), 20: (0.5, 0.5, 0.1), 50: (0.9, 0.97, 0.3), 100: (0.95, 0.99, 0.3)}
 CHOICES = {  # what is undone, and how
     "as shipped": (),
     "circular padding": ("model.padding=circular",),
     "reflect padding": ("model.padding=reflect",),
     "slope 0.5": ("model.slope=0.5",),
-    "slope 0.1": ("model.slope=0.1",),
+    "slope 0.3": ("model.slope=0.3",),
     "slope 0.02": ("model.slope=0.02",),
+    "bound 0.15": ("train.accretive=0.15",),
+    "bound 0.6": ("train.accretive=0.6",),
     "pulled to isometries": ("train.accretive=null", "train.orthogonality=0.02", "train.orthogonality_floor=0.1"),
     "free": ("train.accretive=null", "train.orthogonality=0.0"),
     "ActNorm": ("model.norm=act",),
