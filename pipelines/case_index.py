@@ -21,7 +21,7 @@ from medinv.models.transport import fit_transport
 
 BATCH = 32
 DEPTHS = {  # for phantoms those of validation images where planted opacities were localised best (pipelines/faithfulness.py); for films the like, untested
-    "phantom-opacity": ("level 2, layer 7: AffineCoupling", "level 2, layer 10: AffineCoupling", "level 3, layer 7: AffineCoupling"),
+    "phantom-opacity": ("level 2, layer 7: AffineCoupling", "level 3, layer 7: AffineCoupling"),
     "chest-xray": ("level 2, layer 10: AffineCoupling", "level 2, layer 13: AffineCoupling", "level 3, layer 7: AffineCoupling"),
 }
 

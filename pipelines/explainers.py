@@ -9,11 +9,14 @@ from monai.visualize import GradCAM, OcclusionSensitivity
 from torch import Tensor, nn
 
 from medinv.explain.evidence import layer_terms
-from medinv.explain.local import local_terms
+from medinv.explain.local import local_terms, spun_terms
 from medinv.models.classifier import Classifier
 
 Method = Callable[[Tensor], tuple[Tensor, Tensor]]
 OURS = "local evidence (ours)"
+ALONE = "local evidence, no copies (ours)"
+FIXED = "the same map for every image (control)"
+SLOW = ("occlusion",)
 # The first of each is taken: of GradCAM and SmoothGrad the best by pixel AUROC on 22 validation phantoms (`python pipelines/faithfulness.py --settings`), of occlusion
 # MONAI's defaults.
 SETTINGS = {
@@ -36,12 +39,16 @@ class LogOdds(nn.Module):
         return self.model.log_odds(self.model.logits(x))[:, None]
 
 
-def methods(model: Classifier, usual: Mapping[str, Tensor], ground: Tensor) -> dict[str, Method]:
-    """By name, ours first. usual: mean state by depth; ground (1, 1, H, W): the mean image of the negative class."""
+def methods(model: Classifier, usual: Mapping[str, Tensor], ground: Tensor, fixed: Tensor | None = None) -> dict[str, Method]:
+    """By name, ours first. usual: mean state by depth; ground (1, 1, H, W): the mean image of the negative class; fixed (H, W): a map that looks at no image."""
     net = LogOdds(model).eval()
     gradients, deep = IntegratedGradients(net), DeepLift(net)
 
     def local(x: Tensor) -> tuple[Tensor, Tensor]:
+        found = spun_terms(model, x, usual, model.card.config.train.noise)
+        return found.maps, found.residual
+
+    def alone(x: Tensor) -> tuple[Tensor, Tensor]:
         maps, bias, logit = local_terms(model, x, usual)
         return maps, (maps.sum((1, 2)) + bias - logit).abs()
 
@@ -53,8 +60,10 @@ def methods(model: Classifier, usual: Mapping[str, Tensor], ground: Tensor) -> d
         with torch.no_grad():
             return values[:, 0], (values.flatten(1).sum(1) - (net(x) - net(ground.expand_as(x)))[:, 0]).abs()
 
+    looking_at_nothing = {} if fixed is None else {FIXED: lambda x: nothing_promised(fixed.expand_as(x[:, 0]))}
     return {
         OURS: local,
+        ALONE: alone,
         "pixel evidence (ours)": pixels,
         "GradCAM": grad_cam(net, **first("GradCAM")),
         "occlusion": occlusion(net, **first("occlusion")),
@@ -62,7 +71,7 @@ def methods(model: Classifier, usual: Mapping[str, Tensor], ground: Tensor) -> d
         "SmoothGrad": smooth_grad(net, **first("SmoothGrad")),
         "DeepLIFT": lambda x: promised(deep.attribute(x, ground.expand_as(x), target=0).detach(), x),
         "random": lambda x: nothing_promised(torch.rand(x[:, 0].shape, generator=torch.Generator().manual_seed(int(x.sum()) % 2**31))),
-    }
+    } | looking_at_nothing
 
 
 def first(name: str) -> dict:

@@ -1,9 +1,9 @@
 """Do explanations point at what is there? python pipelines/faithfulness.py [--out DIR] [--count 300] [--quick] [--marker DIR] [--sham DIR] [--settings]
 
 lesions: radiographs of a simulated thorax with planted opacities of known mask, plain to invisible, of a seed that no training used: pixel AUROC, pointing
-game, IoU at the opacity's own area; deletion and insertion against the same body without it. repeat: the map of the image with noise of one grey level, and moved
+game, IoU at the opacity's own area; deletion and insertion against the same body without it. wide: localisation alone on many more bodies, without occlusion. repeat: the map of the image with noise of one grey level, and moved
 by 2 pixels. weights: rank correlation with maps of networks whose weights are random from the head down (must break). marker, sham: the models of control_models.py;
-the first must be seen to look at its marker, the second must not localise. claims: where the check of reports lets a place be claimed. chest: films without masks. seeds: two trainings of one recipe (--second beside --marker).
+the first must be seen to look at its marker, the second must not localise. claims: where the check of reports lets a place be claimed. chest: films without masks, against normal films. seeds: two trainings of one recipe (--second beside --marker).
 Lines go to measured.jsonl as they are made: run again, it goes on, and repeats nothing that stands there for the same weights. Needs the extra `study` (captum),
 cases.safetensors of the models (case_index.py) and, for chest, MEDINV_DATA.
 """
@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 import explainers
-from faithfulness_lines import claim_lines, exact_lines, main_lines, marker_lines, repeat_lines, seed_lines, weight_lines
+from faithfulness_lines import claim_lines, exact_lines, main_lines, marker_lines, repeat_lines, seed_lines, weight_lines, wide_lines
 from faithfulness_measures import localisation
-from faithfulness_subjects import Subjects, chest_subject, control_subject, films, lesions, marked, shipped_subject
+from faithfulness_subjects import START, Subjects, chest_subject, control_subject, films, lesions, marked, shipped_subject
 from faithfulness_tables import write_tables
 from medinv.data.phantoms import VALIDATION_SEED
 
@@ -42,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/faithfulness"))
     parser.add_argument("--count", type=int, default=300, help="planted opacities; the other parts are shares of it")
+    parser.add_argument("--wide", type=int, default=0, help="planted opacities beyond those of --count, for localisation alone and all methods but occlusion")
     parser.add_argument("--quick", action="store_true", help="16 opacities: to see that all works")
     for name in ("marker", "second", "sham"):
         parser.add_argument(f"--{name}", type=Path, help="model folder of pipelines/control_models.py")
@@ -57,6 +58,9 @@ def main() -> None:
     parts = [("lesions", phantom, planted, planted.rows, main_lines), ("repeat", phantom, planted, told, repeat_lines)]
     parts += [("weights", phantom, planted, told[:few], weight_lines), ("float64", phantom, planted, told[:few], exact_lines)]
     parts.append(("claims", phantom, planted, planted.rows, claim_lines))
+    if options.wide:
+        many = lesions(options.wide, start=START + count, beside=False)
+        parts.append(("wide", phantom, many, many.rows, wide_lines))
     if options.marker:
         confounded, corners = control_subject(options.marker, "marker"), marked(some)
         parts.append(("marker", confounded, corners, corners.rows, marker_lines))

@@ -15,9 +15,12 @@ from medinv.explain.local import checked, local_evidence
 MOVED = 2  # pixels
 
 
-def explained(subject: Subject, x: torch.Tensor) -> Iterator[tuple[str, np.ndarray, list[float], float]]:
+def explained(subject: Subject, x: torch.Tensor, fixed: np.ndarray | None = None, without: tuple[str, ...] = ()) -> Iterator[tuple[str, np.ndarray, list[float], float]]:
     """By method: maps, residuals and processor seconds an image."""
-    for name, explain in explainers.methods(subject.model, subject.usual, subject.ground).items():
+    given = explainers.methods(subject.model, subject.usual, subject.ground, None if fixed is None else torch.from_numpy(fixed).float())
+    for name, explain in given.items():
+        if name in without:
+            continue
         start = time.process_time()
         maps, residuals = explain(x)
         yield name, maps.detach().numpy(), residuals.tolist(), (time.process_time() - start) / len(x)
@@ -26,11 +29,23 @@ def explained(subject: Subject, x: torch.Tensor) -> Iterator[tuple[str, np.ndarr
 def main_lines(subject: Subject, part: Images, rows: list[int]) -> Iterator[dict]:
     """Localisation where there are masks, deletion and insertion, residual and time, of the images `rows`."""
     x, right = part.tensor(rows), subject.called(part.tensor(rows))
-    for name, maps, residuals, seconds in explained(subject, x):
+    for name, maps, residuals, seconds in explained(subject, x, part.elsewhere):
         falls = curves(subject.model, x, maps, part.empty(rows))
         for k, row in enumerate(rows):
             facts = {"method": name, "image": int(row), "called": bool(right[k]), "residual": residuals[k], "seconds": seconds, **falls[k]}
-            yield facts | ({"contrast": float(part.contrasts[row]), **localisation(maps[k], part.masks[row])} if part.masks is not None else {})
+            yield facts | (_placed(part, row, maps[k]) if part.masks is not None else {})
+
+
+def wide_lines(subject: Subject, part: Images, rows: list[int]) -> Iterator[dict]:
+    """Localisation alone, of all but the slowest methods."""
+    x, right = part.tensor(rows), subject.called(part.tensor(rows))
+    for name, maps, *_ in explained(subject, x, part.elsewhere, explainers.SLOW):
+        for k, row in enumerate(rows):
+            yield {"method": name, "image": int(row), "called": bool(right[k]), **_placed(part, row, maps[k])}
+
+
+def _placed(part: Images, row: int, map_: np.ndarray) -> dict[str, float]:
+    return {"contrast": float(part.contrasts[row]), **localisation(map_, part.masks[row], part.elsewhere)}
 
 
 def repeat_lines(subject: Subject, part: Images, rows: list[int]) -> Iterator[dict]:
@@ -84,7 +99,7 @@ def claim_lines(subject: Subject, part: Images, rows: list[int]) -> Iterator[dic
     for row in rows:
         given = {True: part.tensor([row])} | ({False: part.empty([row])} if part.masks is not None else {})
         for sick, x in given.items():
-            found = checked(subject.model, x, local_evidence(subject.model, x, subject.usual), subject.ground[0])
+            found = checked(subject.model, x, local_evidence(subject.model, x, subject.usual, subject.model.card.config.train.noise), subject.ground[0])
             called, facts = bool(subject.called(x)[0]), {"method": explainers.OURS, "image": int(row), "sick": sick, "claimed": found.valid}
             towards = found.locations if called else -found.locations
             if sick and part.masks is not None:

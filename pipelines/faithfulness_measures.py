@@ -8,20 +8,29 @@ import torch
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
+from torch.nn import functional as F
 
 from medinv.explain.controls import sham_head
 from medinv.models.build import build
 from medinv.models.classifier import Classifier
 
 FRACTIONS = (0.02, 0.05, 0.1, 0.2)
+BLOCK = 8  # pixels a side of the regions that go or come together
 RESAMPLES = 1000
 
 
-def localisation(map_: np.ndarray, mask: np.ndarray) -> dict[str, float]:
-    """Pixel AUROC, pointing game and IoU at the mask's own area of one image."""
+def localisation(map_: np.ndarray, mask: np.ndarray, elsewhere: np.ndarray | None = None) -> dict[str, float]:
+    """Pixel AUROC, pointing game and IoU at the mask's own area of one image.
+
+    elsewhere: how often a pixel lies on the mask of other images. A map that knows only where masks lie in general has a high AUROC; with every pixel off the mask
+    weighted by `elsewhere` ("placed") it has 0.5, as in the shuffled AUC of eye tracking (Tatler et al. 2005; Zhang et al. 2008).
+    """
     values, truth = map_.ravel(), mask.ravel()
     hits = truth[np.argsort(-values, kind="stable")[: truth.sum()]].sum()
-    return {"auroc": float(roc_auc_score(truth, values)), "pointing": float(truth[values.argmax()]), "iou": float(hits / (2 * truth.sum() - hits))}
+    found = {"auroc": float(roc_auc_score(truth, values)), "pointing": float(truth[values.argmax()]), "iou": float(hits / (2 * truth.sum() - hits))}
+    if elsewhere is None:
+        return found
+    return found | {"placed": float(roc_auc_score(truth, values, sample_weight=np.where(truth, 1.0, elsewhere.ravel())))}
 
 
 def share_on(map_: np.ndarray, mask: np.ndarray) -> float:
@@ -33,16 +42,22 @@ def share_on(map_: np.ndarray, mask: np.ndarray) -> float:
 @torch.no_grad()
 def curves(model: Classifier, x: Tensor, maps: np.ndarray, empty: Tensor) -> list[dict[str, float]]:
     """By image: the whole change of the log-odds from x to `empty`, and the mean over FRACTIONS of how much of it goes when the pixels ranked highest are
-    replaced by those of `empty` (deletion) and of how much is back when they alone are x's (insertion)."""
-    order = torch.from_numpy(maps.copy()).flatten(1).argsort(1, descending=True)
-    tops = [torch.zeros_like(x).flatten(1).scatter_(1, order[:, : int(f * order.shape[1])], 1.0).view_as(x) for f in FRACTIONS]
-    mixed = torch.cat([x, empty, *(x * (1 - top) + empty * top for top in tops), *(x * top + empty * (1 - top) for top in tops)])
-    full, none, *rest = model.log_odds(model.logits(mixed)).split(len(x))
-    deleted, inserted = (torch.stack(part).mean(0) for part in (rest[: len(FRACTIONS)], rest[len(FRACTIONS) :]))
-    return [
-        {"whole": w, "deletion": d, "insertion": i}
-        for w, d, i in zip((full - none).tolist(), (full - deleted).tolist(), (inserted - none).tolist(), strict=True)
-    ]  # fmt: skip
+    replaced by those of `empty` (deletion) and of how much is back when they alone are x's (insertion); the same for regions, ranked by their sums."""
+    pixels = torch.from_numpy(maps.copy()).to(x)[:, None]
+    full, none = (model.log_odds(model.logits(images)) for images in (x, empty))
+    found = {"whole": full - none}
+    for kind, ranked in (("", pixels), ("_regions", F.avg_pool2d(pixels, BLOCK))):
+        tops = [F.interpolate(_highest(ranked, share), x.shape[2:]) for share in FRACTIONS]
+        mixed = torch.cat([*(x * (1 - top) + empty * top for top in tops), *(x * top + empty * (1 - top) for top in tops)])
+        deleted, inserted = model.log_odds(model.logits(mixed)).view(2, len(FRACTIONS), len(x)).mean(1)
+        found |= {f"deletion{kind}": full - deleted, f"insertion{kind}": inserted - none}
+    return [{key: values[k].item() for key, values in found.items()} for k in range(len(x))]
+
+
+def _highest(maps: Tensor, share: float) -> Tensor:
+    """1 at the `share` of the places of maps (N, 1, H, W) that are highest, of each at least one; 0 elsewhere."""
+    flat = maps.flatten(1)
+    return torch.zeros_like(flat).scatter_(1, flat.argsort(1, descending=True)[:, : max(1, int(share * flat.shape[1]))], 1.0).view_as(maps)
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:

@@ -4,11 +4,12 @@ import os
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, gaussian_filter
 from torch import Tensor
 
 from control_models import MARKED, SEEDS
@@ -20,11 +21,12 @@ from medinv.models.cases import load_cases
 from medinv.models.classifier import Classifier
 from medinv.models.store import load
 
+OTHERS, BLUR = 200, 2.0  # bodies of the training seed that say where opacities lie in general, and pixels by which that is smeared
 START = 20_000  # of the bodies measured here: none was looked at when depths and settings were chosen
+PLANTED = Recipe(opacity_share=1.0, subtle_share=0.5)
 SMALLEST = 4  # pixels of a mask
 GROUPS = ("marker alone", "opacity alone", "both")
-LIT = 20  # grey levels by which a pixel of the marker is brighter
-AROUND = 2  # pixels around the marker that count as on it: no method sees finer than a few pixels
+LIT, AROUND = 20, 2  # grey levels by which a pixel of the marker is brighter; pixels around that count as on it: no method sees finer than a few
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,15 @@ class Subjects(tuple):
 
 @dataclass(frozen=True)
 class Images:
-    """images (n, H, W) uint8, and the same without what is to be found (`empties`); masks, contrasts and groups where they are known."""
+    """images (n, H, W) uint8, and where they are known the same without what is to be found (`empties`), masks, contrasts and groups."""
 
     images: np.ndarray
-    empties: np.ndarray
+    empties: np.ndarray | None
     masks: np.ndarray | None = None
     contrasts: np.ndarray | None = None
     groups: tuple[str, ...] = ()
     markers: np.ndarray | None = None
+    elsewhere: np.ndarray | None = None  # (H, W) how often a pixel lies on the mask of other bodies
 
     @property
     def rows(self) -> list[int]:
@@ -81,11 +84,7 @@ class Images:
         return torch.from_numpy(self.empties[rows][:, None]).float()
 
     def first(self, wanted: Callable[[int], bool], count: int) -> list[int]:
-        found = []
-        for row in self.rows:
-            if len(found) < count and wanted(row):
-                found.append(row)
-        return found
+        return list(islice(filter(wanted, self.rows), count))
 
     def places(self, row: int) -> tuple[tuple[str, np.ndarray], ...]:
         given = {"marker alone": ("marker",), "opacity alone": ("opacity",), "both": ("marker", "opacity")}[self.groups[row]]
@@ -107,8 +106,7 @@ def control_subject(folder: Path, kind: str) -> Subject:
     """Of a model of control_models.py: what is usual comes from the first of its own training images (of the sham one all, as no label means anything)."""
     model, names = load(folder, dtype=torch.float32), tuple(load_cases("phantom-opacity").usual)
     made = radiographs(200, 64, SEEDS[0], recipe=MARKED if kind == "marker" else Recipe())
-    chosen = made.images[made.labels == 0] if kind == "marker" else made.images
-    clear = torch.from_numpy(chosen[:, None]).float()
+    clear = torch.from_numpy((made.images[made.labels == 0] if kind == "marker" else made.images)[:, None]).float()
     return Subject(model, usual_states(model, clear.split(16), names), clear.mean(0, keepdim=True), clear[:64], model.card.weights_sha256)
 
 
@@ -116,10 +114,12 @@ def chest_subject() -> Subject | None:
     return shipped_subject("chest-xray") if os.environ.get("MEDINV_DATA") else None
 
 
-def lesions(count: int, seed: int = TEST_SEED) -> Images:
-    """Bodies with opacities, half of them subtle, each beside itself without."""
-    made = radiographs(count, 64, seed, start=START, recipe=Recipe(opacity_share=1.0, subtle_share=0.5))
-    return Images(made.images, np.stack([thumbnails(phantom, 64)[0] for phantom in made.phantoms]), made.masks, made.contrasts)
+def lesions(count: int, seed: int = TEST_SEED, *, start: int = START, beside: bool = True) -> Images:
+    """Bodies with opacities, half of them subtle, each beside itself without unless `beside` is false."""
+    made = radiographs(count, 64, seed, start=start, recipe=PLANTED)
+    empties = np.stack([thumbnails(phantom, 64)[0] for phantom in made.phantoms]) if beside else None
+    elsewhere = gaussian_filter(radiographs(OTHERS, 64, TRAIN_SEED, start=START, recipe=PLANTED).masks.mean(0, dtype=float), BLUR)
+    return Images(made.images, empties, made.masks, made.contrasts, elsewhere=elsewhere)
 
 
 def marked(bodies: int) -> Images:
@@ -140,8 +140,10 @@ def marked(bodies: int) -> Images:
 
 
 def films(subject: Subject, count: int) -> Images:
-    """Test films with pneumonia that the model calls rightly; `empties`: the mean film without."""
-    test = load_images(subject.model.card.config.data).test
-    sick = [row for row in np.flatnonzero(test.labels == 1) if subject.called(torch.from_numpy(test.images[row : row + 1]).float())[0]][:count]
-    ground = np.rint(subject.ground[0].numpy()).astype(np.uint8)
-    return Images(test.images[sick, 0], np.repeat(ground, len(sick), 0))
+    """Test films with pneumonia called rightly; `empties`: of the training films called normal the one most like each. The mean film is hazy and called sick."""
+    data = load_images(subject.model.card.config.data)
+    sick = [row for row in np.flatnonzero(data.test.labels == 1) if subject.called(torch.from_numpy(data.test.images[row : row + 1]).float())[0]][:count]
+    shown, clear = data.test.images[sick, 0], data.train.images[data.train.labels == 0, 0]
+    clear = clear[~np.concatenate([subject.called(torch.from_numpy(part[:, None]).float()) for part in np.array_split(clear, len(clear) // 32)])]
+    apart = np.stack([np.square(clear - film.astype(np.float32)).mean((1, 2)) for film in shown])
+    return Images(shown, clear[apart.argmin(1)])

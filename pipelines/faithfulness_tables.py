@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from explainers import OURS
+from explainers import FIXED, OURS
 from faithfulness_measures import interval
 from medinv.batch.results import write_atomically
 
@@ -37,7 +37,7 @@ def table(title: str, rows: Rows, columns: dict[str, tuple[str, str | None]]) ->
     lines += [f"| {name} | {' | '.join(cell(*values[head]) for head in columns)} |" for name, values in found.items()]
     paired = []
     for head, (key, weight) in columns.items():
-        others = {name: values[head][0] for name, values in found.items() if "ours" not in name and np.isfinite(values[head][0])}
+        others = {name: values[head][0] for name, values in found.items() if "ours" not in name and name != FIXED and np.isfinite(values[head][0])}
         if not others or weight == "low" or key in ("seconds", "residual"):
             paired.append("-")
             continue
@@ -59,8 +59,9 @@ def cell(value: float, low: float, high: float) -> str:
     return f"{value:.3f} [{low:.3f}, {high:.3f}]" if abs(value) >= 1e-3 or value == 0 else f"{value:.1e}"
 
 
-PLACED = {"pixel AUROC": ("auroc", None), "pointing game": ("pointing", None), "IoU": ("iou", None)}
+PLACED = {"pixel AUROC": ("auroc", None), "AUROC against other bodies' places": ("placed", None), "pointing game": ("pointing", None), "IoU": ("iou", None)}
 CURVES = {"deletion": ("deletion", "whole"), "insertion": ("insertion", "whole")}
+CURVES |= {"deletion by region": ("deletion_regions", "whole"), "insertion by region": ("insertion_regions", "whole")}
 COSTS = {"residual": ("residual", None), "s an image": ("seconds", None)}
 
 
@@ -77,6 +78,13 @@ def _lesions(name: str, rows: Rows) -> list[str]:
         if missed:
             tables.append(table(f"{label}, not called", missed, PLACED))
     return tables
+
+
+def _wide(name: str, rows: Rows) -> list[str]:
+    """Of the bodies that only the quicker methods explained: by what the network says and how plain the opacity is."""
+    groups = {"visible and called": (True, 8, 256), "faint and called": (True, 0, 8), "visible, not called": (False, 8, 256), "faint, not called": (False, 0, 8)}
+    chosen = {words: [row for row in rows if row["called"] == called and low <= row["contrast"] < high] for words, (called, low, high) in groups.items()}
+    return [table(f"{name}: {words}", mine, PLACED) for words, mine in chosen.items() if mine]
 
 
 def _repeat(name: str, rows: Rows) -> list[str]:
@@ -105,8 +113,7 @@ def _marker(name: str, rows: Rows) -> list[str]:
 
 
 def _sham(name: str, rows: Rows) -> list[str]:
-    low = {head: (key, "low") for head, (key, _) in PLACED.items()}
-    return [table("Model of permuted labels (must not localise)", rows, low)]
+    return [table("Model of permuted labels (must not localise)", rows, {head: (key, "low") for head, (key, _) in PLACED.items()})]
 
 
 def _seeds(name: str, rows: Rows) -> list[str]:
@@ -114,7 +121,7 @@ def _seeds(name: str, rows: Rows) -> list[str]:
 
 
 def _chest(name: str, rows: Rows) -> list[str]:
-    return [table("Test films with pneumonia, called rightly; empty: the mean normal film", rows, CURVES | COSTS)]
+    return [table("Test films with pneumonia, called rightly; empty: the training film called normal that is most like each", rows, CURVES | COSTS)]
 
 
 def _claims(name: str, rows: Rows) -> list[str]:
@@ -135,7 +142,7 @@ def _float64(name: str, rows: Rows) -> list[str]:
 
 
 TABLES = {
-    "lesions": _lesions, "float64": _float64, "repeat": _repeat, "weights": _weights, "marker": _marker, "seeds": _seeds, "sham": _sham, "chest": _chest, "claims": _claims, "chest claims": _claims,
+    "lesions": _lesions, "wide": _wide, "float64": _float64, "repeat": _repeat, "weights": _weights, "marker": _marker, "seeds": _seeds, "sham": _sham, "chest": _chest, "claims": _claims, "chest claims": _claims,
     "chest repeat": _repeat, "chest weights": _weights,
 }  # fmt: skip
 

@@ -56,5 +56,6 @@ def _controls(model: Classifier, x: torch.Tensor, explanation: Explanation, kept
         return Controls(changes, alike)
     blank = usual_states(others[UNTRAINED], [kept.class_means[:1].to(x)], own.depths)
     grounds = {name: blank if name == UNTRAINED else kept.usual for name in others}
-    maps = {name: local_evidence(other, x, grounds[name]).locations for name, other in others.items()}
+    noise = model.card.config.train.noise
+    maps = {name: local_evidence(other, x, grounds[name], noise).locations for name, other in others.items()}
     return Controls(changes, tuple(likeness(name, "local evidence", own.locations, map_) for name, map_ in maps.items()) + alike)

@@ -31,7 +31,9 @@ def explain_image(model: Classifier, image: np.ndarray, kept: CaseIndex | None =
     said = {
         "label": model.classes[called], "probability": positive, "scope_score": score, "in_scope_by_likelihood": score <= model.scope_threshold.item()
     }  # fmt: skip
-    local = checked(model, x, local_evidence(model, x, kept.usual), kept.class_means[0]) if kept and kept.usual else None
+    local = None
+    if kept and kept.usual:
+        local = checked(model, x, local_evidence(model, x, kept.usual, model.card.config.train.noise), kept.class_means[0])
     transport = kept.transport if kept else None
     edit = transported_counterfactual(model, transport, x, 1 - called) if transport else counterfactual(model, x, 1 - called)
     return Explanation(reconstruct(model, x), evidence(model, x), edit, local), said

@@ -1,11 +1,12 @@
 """Where the evidence lies: the same exact sum, against what is usual at that place and at a depth where little cancels.
 
 At the pixels nearly all of the evidence cancels, and a constant grey image is a poor ground to compare with. Half-way up the trunk, against the mean of what
-stands there over training images of the negative class, what remains is what is unusual about this image and counts.
+stands there over training images of the negative class, what remains is what is unusual about this image and counts. It is the mean over copies of the image,
+each moved a little and with faint noise, so that it does not hang on where the network's grid lies.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,25 +17,59 @@ from torch.nn import functional as F
 from medinv.errors import ConfigError
 from medinv.explain.affine import freeze
 from medinv.explain.result import LocalCheck, LocalEvidence
+from medinv.explain.spin import copies, moved_back
 from medinv.explain.walk import Explainable, decision, run, steps
 
 CHECKED = 0.05  # share of the pixels that the check replaces
 FEATHER, SHARPENED = 1.5, 1.6  # standard deviation of the soft edge, pixels; what is less than 1 / SHARPENED inside is replaced in part
 QUARTERS = 4  # moves along each axis: 15 other places
+AT_ONCE = 8  # copies that go through the network together: as quick as all of them, and memory stays bounded
 
 
-def local_evidence(model: Explainable, x: Tensor, usual: Mapping[str, Tensor]) -> LocalEvidence:
-    """The calibrated log-odds of one image `x` (1, C, *size) as an exact sum over places.
+@dataclass(frozen=True)
+class SpunTerms:
+    """Of N images: maps.sum + bias + jitter = logit, exactly."""
 
-    usual: by the name of a depth (see `walk.steps`), the mean state (C_d, *size_d) there. With u_d the state of the image, m_d the usual one and A_d, b_d the
-    affine map from there to the log-odds with gates frozen at the image, logit = sum A_d (u_d - m_d) + b_d for each d, and so for their mean over d. Terms of a
-    depth are summed over channels and spread over the pixels around their place, by the adjoint of averaging, which keeps the sum.
+    maps: Tensor  # (N, *size) log-odds, mean over the copies, each moved back
+    bias: Tensor  # (N,) mean over the copies
+    jitter: Tensor  # (N,) log-odds of the image less the mean over its copies
+    logit: Tensor  # (N,) of the image itself
+    residual: Tensor  # (N,) |maps.sum + bias + jitter - logit|, with jitter and logit from passes through the network as it is
+
+
+def local_evidence(model: Explainable, x: Tensor, usual: Mapping[str, Tensor], noise: float = 0.0) -> LocalEvidence:
+    """The calibrated log-odds of one image `x` (1, C, *size) as an exact sum over places, and of what moving it a little does.
+
+    usual: by the name of a depth (see `walk.steps`), the mean state (C_d, *size_d) there. With u_d the state of a copy, m_d the usual one and A_d, b_d the
+    affine map from there to the log-odds with gates frozen at the copy, its log-odds are sum A_d (u_d - m_d) + b_d for each d, and so for their mean over d. Terms
+    of a depth are summed over channels and spread over the pixels around their place, by the adjoint of averaging, which keeps the sum; so does moving the map of
+    a copy back. Copies are those of `spin.copies`, in `noise` that the network was trained with. The mean of their sums is the mean of their log-odds; what the image's own differ from that is `jitter`: no
+    place carries it.
     Raises ConfigError for a depth that the trunk does not have.
     """
-    maps, bias, logit = local_terms(model, x, usual)
-    residual = abs(maps.sum().item() + bias.item() - logit.item())
+    found = spun_terms(model, x, usual, noise)
     grain = x.shape[-1] // max(state.shape[-1] for state in usual.values())
-    return LocalEvidence(maps[0].cpu().numpy(), tuple(usual), grain, bias.item(), logit.item(), residual)
+    scalars = (part.item() for part in (found.bias, found.jitter, found.logit, found.residual))
+    return LocalEvidence(found.maps[0].cpu().numpy(), tuple(usual), grain, *scalars)
+
+
+def spun_terms(model: Explainable, x: Tensor, usual: Mapping[str, Tensor], noise: float = 0.0) -> SpunTerms:
+    """What `local_evidence` says of one image, of images x (N, C, *size)."""
+    maps, biases, odds, pending = torch.zeros_like(x[:, 0]), [], [], list(copies(x, noise))
+    for some in (pending[i : i + AT_ONCE] for i in range(0, len(pending), AT_ONCE)):
+        batch = torch.cat([copy for _, copy in some])
+        terms, bias, _ = local_terms(model, batch, usual)
+        maps = maps + sum(moved_back(part, move) for (move, _), part in zip(some, terms.split(len(x))))
+        biases.append(bias.view(-1, len(x)))
+        odds.append(_log_odds(model, batch).view(-1, len(x)))
+    maps, bias, logit = maps / len(pending), torch.cat(biases).mean(0), _log_odds(model, x)
+    jitter = logit - torch.cat(odds).mean(0)
+    return SpunTerms(maps, bias, jitter, logit, (maps.flatten(1).sum(1) + bias + jitter - logit).abs())
+
+
+@torch.no_grad()
+def _log_odds(model: Explainable, x: Tensor) -> Tensor:
+    return model.log_odds(model.logits_of(model.features(x)))
 
 
 @torch.no_grad()
@@ -52,13 +87,13 @@ def checked(model: Explainable, x: Tensor, found: LocalEvidence, ground: Tensor)
     shape, (height, width) = torch.from_numpy(soft).to(x), values.shape[-2:]
     moves = [(i * height // QUARTERS, j * width // QUARTERS) for i in range(QUARTERS) for j in range(QUARTERS)]
     masks = torch.stack([shape.roll(move, (-2, -1)) for move in moves])[:, None]
-    odds = model.log_odds(model.logits_of(model.features(x * (1 - masks) + ground.to(x) * masks)))
+    odds = _log_odds(model, x * (1 - masks) + ground.to(x) * masks)
     falls = (sign * (found.logit - odds)).tolist()
     return replace(found, check=LocalCheck(CHECKED, falls[0], tuple(falls[1:])))
 
 
 def local_terms(model: Explainable, x: Tensor, usual: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """The maps (N, *size), biases (N,) and logits (N,) of images x (N, C, *size)."""
+    """The maps (N, *size), biases (N,) and logits (N,) of images x (N, C, *size) as they are, no copies taken."""
     path = steps(model.trunk)
     missing = set(usual) - {step.name for step in path}
     if missing or not usual:

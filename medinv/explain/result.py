@@ -67,15 +67,21 @@ class LocalCheck:
 
 @dataclass(frozen=True)
 class LocalEvidence:
-    """Where the decision comes from, against what is usual in images of the negative class: locations.sum() + bias = logit, exactly."""
+    """Where the decision comes from, against what is usual in images of the negative class: locations.sum() + bias + jitter = logit, exactly."""
 
-    locations: np.ndarray  # (*size) log-odds of the positive class, a pixel; no finer than the depths that it was taken at
+    locations: np.ndarray  # (*size) log-odds of the positive class, a pixel, mean over copies of the image; no finer than the depths that it was taken at
     depths: tuple[str, ...]  # whose mean it is
     grain: int  # pixels a side of one place of the finest of them
-    bias: float  # log-odds of what is usual there, through this image's gates
+    bias: float  # log-odds of what is usual there, through the gates of the copies
+    jitter: float  # log-odds of the image less their mean over its copies: what its place on the network's grid and faint noise do
     logit: float  # log-odds that the network computes
-    residual: float  # |locations.sum() + bias - logit|
+    residual: float  # |locations.sum() + bias + jitter - logit|
     check: LocalCheck | None = None
+
+    @property
+    def constant(self) -> float:
+        """Log-odds that no place carries."""
+        return self.bias + self.jitter
 
     @property
     def valid(self) -> bool:

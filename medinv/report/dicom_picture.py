@@ -84,7 +84,8 @@ def _footing(draw: ImageDraw.ImageDraw, sheet: Image.Image, analysis: Analysis, 
         draw.text((left + share * PANEL, top + 20), text, _INK, _font(16), anchor=anchor)
     local = arrays.explanation.local
     found, evidence = balance(values), local or arrays.explanation.evidence
-    sums = f"log-odds a {'pixel' if local else 'region'}; {found.towards:+.1f} {found.against:+.1f} and constant {evidence.bias:+.1f} make {evidence.logit:+.2f}"
+    constant = local.constant if local else evidence.bias
+    sums = f"log-odds a {'pixel' if local else 'region'}; {found.towards:+.1f} {found.against:+.1f} and constant {constant:+.1f} make {evidence.logit:+.2f}"
     _fitted(draw, (left, top + 42), sums, 16, PANEL, _QUIET)
     certificate = arrays.explanation.reconstruction
     exact = "decode back to every pixel" if certificate.exact else "DO NOT decode back to every pixel"

@@ -137,7 +137,8 @@ def _evidence(e: Evidence) -> dict[str, Any]:
 
 def _local(e: LocalEvidence) -> dict[str, Any]:
     sums, check = balance(e.locations), e.check
-    terms = {"constant": e.bias, "towards": sums.towards, "against": sums.against, "logit": e.logit, "residual": e.residual, "largest": sums.largest}
+    terms = {"constant": e.constant, "towards": sums.towards, "against": sums.against, "logit": e.logit, "residual": e.residual, "largest": sums.largest}
+    terms |= {"usual": e.bias, "jitter": e.jitter}  # the two parts of the constant
     return {name: _number(value, ODDS) for name, value in terms.items()} | {
         "depths": list(e.depths), "pixels_a_side": e.grain, "claimed": e.valid,
         "check": check and {

@@ -162,7 +162,7 @@ def local_map(local: LocalEvidence, positive: bool) -> EvidenceMap:
     values, drawn = local.locations, signed(local.locations, EVIDENCE, share=1.0)
     for_called = balance(values.clip(0) if positive else values.clip(None, 0))
     sums = replace(balance(values), largest=for_called.largest, place=for_called.place)
-    return EvidenceMap("place", local.grain, drawn, sums, local.bias, local.logit, local.residual)
+    return EvidenceMap("place", local.grain, drawn, sums, local.constant, local.logit, local.residual)
 
 
 def panel(image: ImageContent) -> Panel:

@@ -71,7 +71,7 @@ def local(fall: float = 3.0) -> LocalEvidence:
     places[16:24, 40:48] = 0.05
     places[0, 0] = -0.2
     logit = math.log(0.973 / 0.027)
-    return LocalEvidence(places, ("level 2, layer 3: AffineCoupling",), 4, logit - float(places.sum()), logit, 4.4e-15, LocalCheck(0.05, fall, (0.5, -0.1)))
+    return LocalEvidence(places, ("level 2, layer 3: AffineCoupling",), 4, logit - float(places.sum()) - 0.3, 0.3, logit, 4.4e-15, LocalCheck(0.05, fall, (0.5, -0.1)))
 
 
 def _input(size: int) -> np.ndarray:

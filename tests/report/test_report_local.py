@@ -25,7 +25,7 @@ def test_the_page_shows_where_the_evidence_lies_before_the_pixels(content, tmp_p
     first, proof = page.split(strings.PROOF_HEADING)
     assert "Where the evidence lies" in first and "Evidence, region by region" not in page and "Evidence, pixel by pixel" in proof
     assert "The place that weighs most lies in the upper centre of the image as displayed, towards pneumonia" in first, "not the pixel against the finding"
-    for words in ("no finer", "against what is usual there in training images labelled normal", "to within 4.4", "+3.2000", "\u22120.2000"):
+    for words in ("no finer", "what a move of the image by a pixel or two does", "against what is usual there in training images labelled normal", "to within 4.4", "+3.2000", "\u22120.2000"):
         assert words in first
     assert "takes 3.00 log-odds from that answer; the same shape at 2 other places takes at most 0.500." in first
 
@@ -42,6 +42,7 @@ def test_the_facts_carry_sum_residual_depths_and_check(content) -> None:
         assert found["claimed"] is claimed and found["check"]["fall"]["value"] == fall and found["depths"] and found["pixels_a_side"] == 4
         sums = [found[name]["value"] for name in ("constant", "towards", "against")]
         assert sum(sums) == pytest.approx(found["logit"]["value"]) and found["residual"]["value"] == 4.4e-15
+        assert found["jitter"]["value"] == 0.3 and found["usual"]["value"] + 0.3 == pytest.approx(found["constant"]["value"])
 
 
 def test_a_model_without_a_usual_state_says_so_by_none(make_row, make_arrays, explained, card) -> None:

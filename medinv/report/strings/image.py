@@ -43,9 +43,10 @@ def decision_steps(
     """Values with what they are, in the order in which one follows from the other. classes: negative, positive; terms: constant, towards, against, logit."""
     negative, positive = classes
     constant, towards, against, logit = (fixed(term) for term in terms)
+    no_place = f"what is usual in {negative} images, and what a move of the image by a pixel or two does: no place carries it"
     side = "" if threshold is None else f", since {'at or above' if probability >= threshold else 'below'} the operating point of {percent(threshold)}"
     return (
-        (constant, f"what is usual in {negative} images, which no place carries" if block == PLACE else "the constant, which no pixel carries"),
+        (constant, no_place if block == PLACE else "the constant, which no pixel carries"),
         (towards, f"{block}s that speak for {positive} (orange)"),
         (against, f"{block}s that speak for {negative} (blue)"),
         (logit, f"their sum: the log-odds of {positive}"),
@@ -62,7 +63,8 @@ def evidence_scale(block: str, scale: float, clipped: int) -> str:
 def evidence_resolution(block: str, size: int, height: int, width: int) -> str:
     given = f"{height} \u00d7 {width} pixels that the network was given"
     if block == PLACE:
-        return f"The sum is taken inside the network, where a place is {size} \u00d7 {size} of the {given} or more: the map is no finer. {EVIDENCE_CAVEAT}"
+        inside = f"The sum is taken inside the network, where a place is {size} \u00d7 {size} of the {given} or more: the map is no finer"
+        return f"{inside}. It is the mean over copies of the image moved by up to two pixels, in noise where the network was trained in it. {EVIDENCE_CAVEAT}"
     what = f"sums {size} \u00d7 {size} of the {given}" if size > 1 else f"is one of the {given}"
     return f"Each block {what}, stretched to the image's shape, not smoothed. {EVIDENCE_CAVEAT}"
 
