@@ -1,9 +1,9 @@
 """What a model keeps of its training images for explanations: python pipelines/case_index.py --model chest-xray [--axes 8] [--bodies 800]
 
 Writes cases.safetensors and cases.json beside the model: training cases projected to a few axes with their labels (for nearest cases), the mean image of each
-class (for controls), the usual state at the depths of local evidence and, for films, how the classes differ (for counterfactuals). What the projection gives
-away of an image is measured on validation images: least-squares decoding, the network run backwards from it, and the most that any linear index of that size
-could. For generated radiographs the first --bodies of the training seed are taken.
+class (for controls), the usual state at the depths of local evidence and, for counterfactuals, how the classes differ (films) or what belongs in a part of an
+image (phantoms). What the projection gives away of an image is measured on validation images: least-squares decoding, the network run backwards from it, and
+the most that any linear index of that size could. For generated radiographs the first --bodies of the training seed are taken, and all for what belongs.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from torch import Tensor
 from medinv.data.load import load_images
 from medinv.explain.local import usual_states
 from medinv.explain.nearest import last_state
-from medinv.models.cases import TRANSPORT, USUAL, CaseFacts, principal_axes, save_cases
+from medinv.models.cases import EXPECTATION, TRANSPORT, USUAL, CaseFacts, principal_axes, save_cases
+from medinv.models.expectation import fit_expectation
 from medinv.models.store import load, locate
 from medinv.models.transport import fit_transport
 
@@ -26,6 +27,7 @@ DEPTHS = {  # for phantoms those of validation images where planted opacities we
 }
 
 TRANSPORT_AXES = {"chest-xray": 128}  # of generated opacities, which lie anywhere, no mean difference tells
+EXPECTATION_AXES = {"phantom-opacity": 96}  # on films what flips the model is not a part of the image: see pipelines/counterfactuals.py
 
 
 def batches(images: np.ndarray) -> list[Tensor]:
@@ -93,6 +95,11 @@ def main() -> None:
     if axes_of_transport := TRANSPORT_AXES.get(model.card.name):
         transport = fit_transport(torch.from_numpy(train.images).float(), labels, axes_of_transport)
         tensors |= {TRANSPORT + name: part.half() if name == "axes" else part for name, part in vars(transport).items()}
+    if axes_of_expectation := EXPECTATION_AXES.get(model.card.name):
+        whole = model.card.config.data
+        all_of_them = load_images(whole.model_copy(update={"counts": whole.counts and (whole.counts[0], 1, 1)})).train
+        belongs = fit_expectation(torch.from_numpy(all_of_them.images).float(), torch.from_numpy(all_of_them.labels), axes_of_expectation)
+        tensors |= {EXPECTATION + name: part.half() if name == "axes" else part for name, part in vars(belongs).items()}
     save_cases(locate(options.model), tensors, facts)
     print(facts.model_dump_json(indent=1))
 

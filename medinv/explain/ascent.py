@@ -57,4 +57,4 @@ def sought_counterfactual(
     with torch.no_grad():
         start = model.features(x)
     end = seek(model, x, target, witness=witness, witness_odds=witness_odds, search=search)
-    return judged(model, x, target, start, end)
+    return judged(model, x, target, start, end, made="ascent")

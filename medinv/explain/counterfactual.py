@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from medinv.explain.result import Counterfactual
+from medinv.explain.result import CHANGED, Counterfactual, Made
 from medinv.models.classifier import Classifier
 
 STRIP = 5  # images from the input to the counterfactual, both included
@@ -26,11 +26,23 @@ def counterfactual(model: Classifier, x: Tensor, target: int) -> Counterfactual:
 
 
 @torch.no_grad()
-def judged(model: Classifier, x: Tensor, target: int, start: Tensor, end: Tensor, *, by_classes: bool = False) -> Counterfactual:
-    """The counterfactual decoded from the features `end`, those of the image `x` being `start`, with its re-checks; see `Counterfactual` for `by_classes`."""
+def judged(model: Classifier, x: Tensor, target: int, start: Tensor, end: Tensor, *, made: Made = "direction") -> Counterfactual:
+    """The counterfactual decoded from the features `end`, those of the image `x` being `start`, with its re-checks; the strip goes straight through the features."""
     path = torch.cat([torch.lerp(start, end, step / (STRIP - 1)) for step in range(STRIP)])
-    decoded = model.invert(path)
-    stored = decoded.clamp(0, 255).round()
+    return _result(model, x, target, model.invert(path), model.log_odds(model.logits_of(end)).item(), made)
+
+
+@torch.no_grad()
+def filed(model: Classifier, x: Tensor, edited: Tensor, target: int, *, made: Made) -> Counterfactual:
+    """The counterfactual `edited` (1, 1, H, W) of the image `x`, edited as an image, encoded and decoded, with its re-checks; the strip goes straight through
+    the pixels, so that nothing changes on the way that does not change in the end."""
+    z = model.features(edited)
+    path = torch.cat([*(torch.lerp(x, edited, step / (STRIP - 1)) for step in range(STRIP - 1)), model.invert(z)])
+    return _result(model, x, target, path, model.log_odds(model.logits_of(z)).item(), made)
+
+
+def _result(model: Classifier, x: Tensor, target: int, path: Tensor, target_logit: float, made: Made) -> Counterfactual:
+    stored = path.clamp(0, 255).round()
     anew = model.read(stored[-1:])
     logit = model.log_odds(anew.logits).item()
     difference = stored[-1, 0] - x[0, 0]
@@ -38,12 +50,13 @@ def judged(model: Classifier, x: Tensor, target: int, start: Tensor, end: Tensor
         image=stored[-1, 0].to(torch.uint8).cpu().numpy(),
         difference=difference.cpu().numpy(),
         target=model.classes[target],
-        target_logit=model.log_odds(model.logits_of(end)).item(),
+        target_logit=target_logit,
         logit=logit,
         flipped=(logit >= model.decision_logit.item()) == bool(target),
         in_scope=anew.scope.item() <= model.scope_threshold.item(),
         rms=difference.square().mean().sqrt().item(),
-        out_of_range=((decoded[-1] < -0.5) | (decoded[-1] > 255.5)).double().mean().item(),
+        out_of_range=((path[-1] < -0.5) | (path[-1] > 255.5)).double().mean().item(),
+        changed=(difference.abs() > CHANGED).double().mean().item(),
         strip=tuple(stored[:, 0].to(torch.uint8).cpu().numpy()),
-        by_classes=by_classes,
+        made=made,
     )

@@ -9,8 +9,10 @@ import torch
 from medinv.explain.counterfactual import counterfactual
 from medinv.explain.evidence import evidence
 from medinv.explain.local import checked, local_evidence
+from medinv.explain.planted import planted_counterfactual
 from medinv.explain.reconstruction import reconstruct
-from medinv.explain.result import Explanation
+from medinv.explain.removed import removed_counterfactual
+from medinv.explain.result import Counterfactual, Explanation, LocalEvidence
 from medinv.explain.transported import transported_counterfactual
 from medinv.models.cases import CaseIndex
 from medinv.models.classifier import Classifier
@@ -19,7 +21,8 @@ from medinv.models.classifier import Classifier
 def explain_image(model: Classifier, image: np.ndarray, kept: CaseIndex | None = None) -> tuple[Explanation, dict[str, Any]]:
     """Reconstruction, evidence and the counterfactual of the class that is not called, for one network input (1, H, W) uint8.
 
-    Local evidence, with its check, only where the model keeps what is usual (`kept`); the counterfactual goes by the classes where it keeps how they differ.
+    Local evidence, with its check, only where the model keeps what is usual (`kept`); the counterfactual is local where it keeps what belongs in a part of an
+    image and one passes its re-checks, and else goes by the classes where it keeps how they differ.
     Also what the network says of it: calibrated probability of the positive class, and whether its likelihood is in scope.
     """
     x = torch.from_numpy(image)[None].to(next(model.parameters()).dtype)
@@ -34,9 +37,16 @@ def explain_image(model: Classifier, image: np.ndarray, kept: CaseIndex | None =
     local = None
     if kept and kept.usual:
         local = checked(model, x, local_evidence(model, x, kept.usual, model.card.config.train.noise), kept.class_means[0])
-    transport = kept.transport if kept else None
-    edit = transported_counterfactual(model, transport, x, 1 - called) if transport else counterfactual(model, x, 1 - called)
-    return Explanation(reconstruct(model, x), evidence(model, x), edit, local), said
+    return Explanation(reconstruct(model, x), evidence(model, x), _counterfactual(model, x, 1 - called, kept, local), local), said
+
+
+def _counterfactual(model: Classifier, x: torch.Tensor, target: int, kept: CaseIndex | None, local: LocalEvidence | None) -> Counterfactual:
+    """The most local one of those that this model can have and that pass their re-checks; where none does, the last."""
+    if kept and kept.expectation and local:
+        near = planted_counterfactual(model, kept.expectation, x) if target else removed_counterfactual(model, kept.expectation, x, local.locations)
+        if near.valid:
+            return near
+    return transported_counterfactual(model, kept.transport, x, target) if kept and kept.transport else counterfactual(model, x, target)
 
 
 def scalars(explanation: Explanation) -> dict[str, dict[str, Any] | None]:

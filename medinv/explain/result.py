@@ -4,8 +4,14 @@ Grey levels are those of the network's input (0 to 255); images are (H, W). Ever
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+
+Made = Literal["direction", "ascent", "transport", "removal", "planting"]
+"""How a counterfactual was made: along the class direction in the features; sought there; first as training images of the classes differ and only then along
+the class direction; by filling in the part that the answer comes from with what belongs there; by adding the faintest round brightening that suffices."""
+CHANGED = 2  # grey levels: what differs by more is seen as changed
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Counterfactual:
-    """The image decoded from features that were moved until the decision is another."""
+    """An image for which the decision is another, decoded from its features."""
 
     image: np.ndarray  # (H, W) uint8, as stored: clipped to the range and rounded
     difference: np.ndarray  # (H, W) grey levels, counterfactual minus input
@@ -42,8 +48,9 @@ class Counterfactual:
     in_scope: bool  # the re-check: by its likelihood it is an image of the model's kind
     rms: float  # root mean square of the difference, grey levels
     out_of_range: float  # share of pixels that left 0..255 before clipping
+    changed: float  # share of pixels that differ by more than CHANGED
     strip: tuple[np.ndarray, ...]  # (H, W) images on the way from the input to the counterfactual
-    by_classes: bool = False  # it went first as training images of the classes differ, and only then along the model's class direction
+    made: Made = "direction"
 
     @property
     def valid(self) -> bool:

@@ -40,4 +40,4 @@ def transported(model: Classifier, transport: Transport, x: Tensor, target: int,
 @torch.no_grad()
 def transported_counterfactual(model: Classifier, transport: Transport, x: Tensor, target: int, *, way: Way = Way()) -> Counterfactual:
     """The same decoded for one image `x` (1, 1, H, W), rounded, clipped and classified anew; the strip goes straight through the features."""
-    return judged(model, x, target, model.features(x), transported(model, transport, x, target, way=way), by_classes=True)
+    return judged(model, x, target, model.features(x), transported(model, transport, x, target, way=way), made="transport")

@@ -18,12 +18,13 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from medinv.errors import IntegrityError, ModelNotFoundError, OutputError
+from medinv.models.expectation import Expectation
 from medinv.models.store import locate
 from medinv.models.transport import Transport
 
 CASES, FACTS = "cases.safetensors", "cases.json"
 USUAL = "usual: "  # before the name of a depth
-TRANSPORT = "transport: "  # before the name of a part
+TRANSPORT, EXPECTATION = "transport: ", "expectation: "  # before the name of a part
 
 
 class CaseFacts(BaseModel):
@@ -52,7 +53,8 @@ class CaseIndex:
     """axes (K, values of the coarse features), scale (K,), offset (K,), points (n, K), labels (n,): a point is (axes . c - offset) / scale.
 
     class_means (classes, C, *size): the mean training image of each class, grey levels. usual: by the name of a depth of the trunk, the mean of what stands
-    there over training images of the negative class, (C_d, *size_d). transport: how images of the two classes differ, where that was fitted.
+    there over training images of the negative class, (C_d, *size_d). transport: how images of the two classes differ, and
+    expectation: what belongs in a part of a negative image, where those were fitted.
     """
 
     axes: Tensor
@@ -64,6 +66,7 @@ class CaseIndex:
     usual: dict[str, Tensor]
     facts: CaseFacts
     transport: Transport | None = None
+    expectation: Expectation | None = None
 
     def project(self, coarse: Tensor) -> Tensor:
         """Coarse features (N, C, *size) to points (N, K)."""
@@ -85,9 +88,13 @@ def load_cases(name_or_path: str | Path) -> CaseIndex:
     if hashlib.sha256(data).hexdigest() != facts.cases_sha256 or card["weights_sha256"] != facts.weights_sha256:
         raise IntegrityError("the index of cases, its facts and the weights do not belong together; make it anew with pipelines/case_index.py", path=folder)
     tensors = {name: t.float() if t.is_floating_point() else t.long() for name, t in tensors.items()}
-    usual = {name.removeprefix(USUAL): tensors.pop(name) for name in sorted(tensors) if name.startswith(USUAL)}
-    parts = {name.removeprefix(TRANSPORT): tensors.pop(name) for name in sorted(tensors) if name.startswith(TRANSPORT)}
-    return CaseIndex(**tensors, usual=usual, facts=facts, transport=Transport(**parts) if parts else None)
+    usual, moves, belongs = (_taken(tensors, prefix) for prefix in (USUAL, TRANSPORT, EXPECTATION))
+    return CaseIndex(**tensors, usual=usual, facts=facts, transport=Transport(**moves) if moves else None, expectation=Expectation(**belongs) if belongs else None)
+
+
+def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those of `tensors` whose names begin so, which leave it, by the rest of their names."""
+    return {name.removeprefix(prefix): tensors.pop(name) for name in sorted(tensors) if name.startswith(prefix)}
 
 
 def save_cases(folder: Path, tensors: dict[str, Tensor], facts: CaseFacts) -> None:

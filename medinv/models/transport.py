@@ -29,7 +29,7 @@ class Transport:
         """What to add to images x (N, 1, H, W) of the other class to make them usual for `target`, grey levels; as smooth as coarse images are."""
         source = 1 - target
         axes, centres, maps = (t.to(x) for t in (self.axes, self.centres, self.maps))
-        place = (_coarse(x) - centres[source]) @ axes
+        place = (coarse(x) - centres[source]) @ axes
         moved = centres[target] - centres[source] + (place @ maps[source].T - place) @ axes.T
         return F.interpolate(moved.reshape(-1, 1, SIDE, SIDE), size=x.shape[2:], mode="bilinear", align_corners=False)
 
@@ -37,9 +37,9 @@ class Transport:
 @torch.no_grad()
 def fit_transport(images: Tensor, labels: Tensor, axes: int) -> Transport:
     """From training images (n, 1, H, W) in grey levels and labels (n,) of two classes, along the `axes` principal axes within the classes."""
-    coarse = _coarse(images.double())
-    centres = torch.stack([coarse[labels == k].mean(0) for k in (0, 1)])
-    within = coarse - centres[labels]
+    points = coarse(images.double())
+    centres = torch.stack([points[labels == k].mean(0) for k in (0, 1)])
+    within = points - centres[labels]
     found = torch.linalg.svd(within, full_matrices=False)[2][:axes].T
     roots, covariances = [], []
     for k in (0, 1):
@@ -51,7 +51,8 @@ def fit_transport(images: Tensor, labels: Tensor, axes: int) -> Transport:
     return Transport(found.float(), centres.float(), torch.stack(maps).float())
 
 
-def _coarse(x: Tensor) -> Tensor:
+def coarse(x: Tensor) -> Tensor:
+    """Images (N, 1, H, W) averaged to (N, SIDE^2)."""
     return F.interpolate(x, size=(SIDE, SIDE), mode="area").flatten(1)
 
 

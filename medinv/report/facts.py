@@ -151,7 +151,7 @@ def _edit(cf: Counterfactual) -> dict[str, Any]:
     return {
         "target": cf.target, "valid": cf.valid, "flipped": cf.flipped, "in_scope": cf.in_scope, "target_logit": _number(cf.target_logit, ODDS),
         "logit": _number(cf.logit, ODDS), "rms": _number(cf.rms, GREY), "out_of_range": _number(cf.out_of_range, SHARE), "steps": len(cf.strip),
-        "by_classes": cf.by_classes,
+        "made_by": cf.made, "changed": _number(cf.changed, SHARE),
     }  # fmt: skip
 
 

@@ -211,8 +211,8 @@ def _checks(panel: figures.Panel, model: ModelFacts) -> list[Flowable]:
 def _counterfactual(panel: figures.Panel) -> list[Flowable]:
     cf, drawn = panel.image.arrays.explanation.counterfactual, panel.explained
     words = [
-        strings.counterfactual_reading(cf.target, cf.flipped, cf.in_scope, cf.by_classes), strings.counterfactual_check(cf.target, cf.flipped, cf.logit),
-        strings.counterfactual_size(cf.rms, cf.out_of_range),
+        strings.counterfactual_reading(cf.target, cf.flipped, cf.in_scope, cf.made), strings.counterfactual_check(cf.target, cf.flipped, cf.logit),
+        strings.counterfactual_size(cf.rms, cf.changed, cf.out_of_range),
     ]  # fmt: skip
     found = [text(strings.counterfactual_heading(cf.target, cf.valid), "h2"), text(" ".join(words))]
     if not cf.valid:

@@ -34,13 +34,13 @@ def test_where_the_transport_suffices_the_model_adds_nothing(tiny_model, tiny_im
 
 def test_the_result_says_how_it_was_made_and_begins_at_the_input(tiny_model, tiny_images, transport) -> None:
     found = transported_counterfactual(tiny_model, transport, tiny_images[:1], 1)
-    assert found.by_classes and (found.strip[0] == tiny_images[0, 0].numpy()).all() and (found.strip[-1] == found.image).all()
+    assert found.made == "transport" and (found.strip[0] == tiny_images[0, 0].numpy()).all() and (found.strip[-1] == found.image).all()
 
 
 def test_the_shipped_chest_model_explains_by_the_classes() -> None:
     model, kept = load("chest-xray"), load_cases("chest-xray")
     image = kept.class_means[1].round().to(torch.uint8).numpy()
     edit = explain_image(model, image, kept)[0].counterfactual
-    assert edit.by_classes and edit.flipped and edit.target == "normal" and edit.out_of_range < 0.05
-    assert not explain_image(model, image)[0].counterfactual.by_classes, "without what it keeps, along the class direction"
+    assert edit.made == "transport" and edit.flipped and edit.target == "normal" and edit.out_of_range < 0.05
+    assert explain_image(model, image)[0].counterfactual.made == "direction", "without what it keeps, along the class direction"
     assert np.abs(edit.difference).max() > 10

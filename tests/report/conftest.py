@@ -60,7 +60,7 @@ def explanation(size: int = 64, exact: bool = True, flipped: bool = True, local:
     return Explanation(
         Reconstruction(given + 1e-12, exact, 8, 3.1e-12 if exact else 0.8, "float64"),
         Evidence(contributions, logit - float(contributions.sum()), logit, 3.2e-14),
-        Counterfactual((given + difference).astype(np.uint8), difference, "normal", -2.1, -2.08, flipped, True, 7.93, 0.013, (given + difference / 2,)),
+        Counterfactual((given + difference).astype(np.uint8), difference, "normal", -2.1, -2.08, flipped, True, 7.93, 0.013, 0.21, (given + difference / 2,)),
         local,
     )
 

@@ -1,6 +1,6 @@
 """Sentences about one image: as stored, its evidence, its counterfactual."""
 
-from medinv.explain.result import LocalCheck
+from medinv.explain.result import CHANGED, LocalCheck, Made
 from medinv.report.strings.labels import BANDS, COLUMNS, COUNTERFACTUAL, INPUT
 from medinv.report.strings.numbers import counted, fixed, number, percent, signed
 
@@ -104,17 +104,34 @@ def letters_note(letters: tuple[str, str] | None) -> str:
     return "Letters from the header's patient orientation." if letters else "No L/R letters: the header gives no patient orientation."
 
 
+_SEEN = "What this model would need to see to answer {target}, decoded from its own features; not what {target} looks like."
+MADE: dict[Made, str] = {
+    "direction": _SEEN,
+    "ascent": _SEEN,
+    "transport": (
+        "First changed as training images called {target} differ from the others, for an image like this one, then in the model's features until it answers "
+        "{target}. The first part does not come from the model; neither shows what {target} would look like in this patient."
+    ),
+    "removal": (
+        "The part of the image that speaks most for the answer given, and a margin around it, filled in until the model answers {target}. The evidence chose the "
+        "place, the model's answer how much of it; what is filled in is expected from the rest of this image and from training images labelled {target}. It is "
+        "not known to be what lies underneath, and what the model did not use may be left."
+    ),
+    "planting": (
+        "The least round brightening, of the places and sizes that were tried, for which the model answers {target}. The model chose the place and the amount; the "
+        "shape was given beforehand. It shows how little would do, not what {target} looks like, nor where this patient is likely to fall ill."
+    ),
+}
+
+
 def counterfactual_heading(target: str, valid: bool) -> str:
     return f"What would have made the answer \u201c{target}\u201d" if valid else f"No counterfactual for \u201c{target}\u201d"
 
 
-def counterfactual_reading(target: str, flipped: bool, in_scope: bool, by_classes: bool) -> str:
-    if flipped and in_scope and by_classes:
-        way = f"First changed as training images called {target} differ from the others, for an image like this one, then in the model's features until it answers"
-        return f"{way} {target}. The first part does not come from the model; neither shows what {target} would look like in this patient."
+def counterfactual_reading(target: str, flipped: bool, in_scope: bool, made: Made) -> str:
     if flipped and in_scope:
-        return f"What this model would need to see to answer {target}, decoded from its own features; not what {target} looks like."
-    edited = f"The model's features were edited towards {target} and decoded, but the decoded image is not "
+        return MADE[made].format(target=target)
+    edited = f"The image was edited towards {target}, but the edited image is not "
     failed = ([] if flipped else [f"classified as {target}"]) + ([] if in_scope else ["an image of the model's kind by its likelihood"])
     return edited + ", and not ".join(failed) + ". It is therefore not shown."
 
@@ -129,8 +146,9 @@ def counterfactual_check(target: str, flipped: bool, logit: float) -> str:
     return f"Stored as 8\u2011bit grey levels and classified anew, it has log-odds {signed(logit)}: {outcome}."
 
 
-def counterfactual_size(rms: float, share: float) -> str:
-    return f"It differs from the input by {number(rms)} grey levels RMS; {percent(share)} of its pixels left the range 0 to 255 and were clipped."
+def counterfactual_size(rms: float, changed: float, share: float) -> str:
+    what = f"It differs from the input by {number(rms)} grey levels RMS, by more than {CHANGED} in {percent(changed)} of its pixels"
+    return f"{what}; {percent(share)} of its pixels left the range 0 to 255 and were clipped."
 
 
 def counterfactual_alt(target: str, rms: float) -> str:
