@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from explainers import FIXED, OURS
+from explainers import FIXED, OURS, SLOW
 from faithfulness_measures import interval
 from medinv.batch.results import write_atomically
 
@@ -22,6 +22,8 @@ def write_tables(log: Path, out: Path) -> str:
         if parts[one["part"]] and parts[one["part"]][0]["weights"] != one["weights"]:
             parts[one["part"]] = []
         parts[one["part"]].append(one)
+    if "wide" in parts:
+        parts["wide"] += [one for one in parts.get("lesions", []) if one["method"] not in SLOW]
     text = "\n\n".join(table for name, make in TABLES.items() if name in parts for table in make(name, parts[name])) + "\n"
     write_atomically(out, text.encode())
     return text
@@ -42,7 +44,7 @@ def table(title: str, rows: Rows, columns: dict[str, tuple[str, str | None]]) ->
             paired.append("-")
             continue
         best = max(others, key=others.get)
-        mine, theirs = ({(one["image"], one.get("stage")): one for one in by_method[name]} for name in (OURS, best))
+        mine, theirs = ({(one["part"], one["image"], one.get("stage")): one for one in by_method[name]} for name in (OURS, best))
         both = sorted(set(mine) & set(theirs), key=str)
         gaps = np.array([mine[one][key] - theirs[one][key] for one in both])
         paired.append(f"{cell(*interval(gaps, np.array([mine[one][weight] for one in both]) if weight else None))} {best}")
@@ -81,22 +83,21 @@ def _lesions(name: str, rows: Rows) -> list[str]:
 
 
 def _wide(name: str, rows: Rows) -> list[str]:
-    """Of the bodies that only the quicker methods explained: by what the network says and how plain the opacity is."""
     groups = {"visible and called": (True, 8, 256), "faint and called": (True, 0, 8), "visible, not called": (False, 8, 256), "faint, not called": (False, 0, 8)}
     chosen = {words: [row for row in rows if row["called"] == called and low <= row["contrast"] < high] for words, (called, low, high) in groups.items()}
-    return [table(f"{name}: {words}", mine, PLACED) for words, mine in chosen.items() if mine]
+    return [table(f"All bodies, {words}", mine, PLACED) for words, mine in chosen.items() if mine]
 
 
 def _repeat(name: str, rows: Rows) -> list[str]:
-    columns = {"with noise of 1 grey level": ("noise", None), "moved by 2 pixels": ("moved", None)}
-    return [table(f"{name}: rank correlation with the map of the same image", rows, columns)]
+    title, columns = "rank correlation with the map of the same image", {"with noise of 1 grey level": ("noise", None), "moved by 2 pixels": ("moved", None)}
+    return [table(f"{name}: {title}", rows, columns)]
 
 
 def _weights(name: str, rows: Rows) -> list[str]:
     stages = dict.fromkeys(row["stage"] for row in rows)
     sizes = [row | {"likeness": abs(row["likeness"])} for row in rows]
-    title, column = f"{name}: size of the rank correlation when random: ", {"lower is better": ("likeness", "low")}
-    return [table(title + stage, [row for row in sizes if row["stage"] == stage], column) for stage in stages]
+    title = f"{name}: size of the rank correlation when random: "
+    return [table(title + stage, [row for row in sizes if row["stage"] == stage], {"lower is better": ("likeness", "low")}) for stage in stages]
 
 
 def _marker(name: str, rows: Rows) -> list[str]:
@@ -105,10 +106,8 @@ def _marker(name: str, rows: Rows) -> list[str]:
         mine = [row for row in rows if row["group"] == group]
         keys = [key for key in mine[0] if key.startswith(("pointing", "share"))]
         columns = {key.replace("_", " on the "): (key, None) for key in keys}
-        for words, called in (("called opacity", True), ("called clear", False)):
-            chosen = [row for row in mine if row["called"] == called]
-            if chosen:
-                tables.append(table(f"Model that learned a marker, {group}, {words}", chosen, columns))
+        chosen = {words: [row for row in mine if row["called"] == called] for words, called in (("called opacity", True), ("called clear", False))}
+        tables += [table(f"Model that learned a marker, {group}, {words}", some, columns) for words, some in chosen.items() if some]
     return tables
 
 
@@ -117,7 +116,8 @@ def _sham(name: str, rows: Rows) -> list[str]:
 
 
 def _seeds(name: str, rows: Rows) -> list[str]:
-    return [table("Two trainings of one recipe: rank correlation of their maps", rows, {"likeness": ("likeness", None)})]
+    looking = [row for row in rows if row["method"] != "random"]  # which is the same for any network
+    return [table("Two trainings of one recipe: rank correlation of their maps", looking, {"likeness": ("likeness", None)})]
 
 
 def _chest(name: str, rows: Rows) -> list[str]:
