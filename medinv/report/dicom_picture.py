@@ -49,7 +49,7 @@ def picture(analysis: Analysis, image: ImageContent) -> Image.Image:
     counterfactual = arrays.explanation.counterfactual
     if counterfactual.valid:
         decoded = Image.fromarray(counterfactual.image).convert("RGB").resize(shown.size, Image.Resampling.NEAREST)
-        panels.append((decoded, f"What this model would need to see to answer {counterfactual.target}"))
+        panels.append((decoded, f"An image for which the model answers {counterfactual.target}"))
     width = GAP + len(panels) * (PANEL + GAP)
     sheet = Image.new("RGB", (width, HEAD + PANEL + FOOT), _PAPER)
     draw = ImageDraw.Draw(sheet)

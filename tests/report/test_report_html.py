@@ -232,3 +232,10 @@ def test_percent_is_never_rounded_to_certainty(value, words):
 )
 def test_numbers_carry_a_true_minus_and_powers_of_ten(value, words):
     assert strings.number(value).replace("\u00a0", " ") == words
+
+
+@pytest.mark.parametrize(("made", "said"), [("removal", "what is filled in is expected from"), ("planting", "the shape was given beforehand"), ("transport", "does not come from the model")])
+def test_it_is_said_what_of_a_counterfactual_does_not_come_from_the_model(render, make_row, make_arrays, explained, made, said):
+    edit = type(explained.counterfactual)(**(vars(explained.counterfactual) | {"made": made}))
+    text = Page(render(make_row(), {"2.25.11": make_arrays(explained=type(explained)(explained.reconstruction, explained.evidence, edit))})).text
+    assert said in text and "21" in text.split("by more than 2 in ")[1][:5]

@@ -113,13 +113,13 @@ MADE: dict[Made, str] = {
         "{target}. The first part does not come from the model; neither shows what {target} would look like in this patient."
     ),
     "removal": (
-        "The part of the image that speaks most for the answer given, and a margin around it, filled in until the model answers {target}. The evidence chose the "
-        "place, the model's answer how much of it; what is filled in is expected from the rest of this image and from training images labelled {target}. It is "
-        "not known to be what lies underneath, and what the model did not use may be left."
+        "The part of the image that speaks most for the answer given, and a margin around it, filled in until the model answers {target} as it does for a usual "
+        "image, or as near to that as it came. The evidence chose the place, the model's answer how much of it; what is filled in is expected from the rest of "
+        "this image and from training images labelled {target}. It is not known to be what lies underneath, and what the model did not use may be left."
     ),
     "planting": (
-        "The least round brightening, of the places and sizes that were tried, for which the model answers {target}. The model chose the place and the amount; the "
-        "shape was given beforehand. It shows how little would do, not what {target} looks like, nor where this patient is likely to fall ill."
+        "The least round brightening, of the places and sizes that were tried, for which the model answers {target} as clearly as it mostly does. The model chose "
+        "the place and the amount; the shape was given beforehand. It shows how little would do, not what {target} looks like, nor where to look for it."
     ),
 }
 
