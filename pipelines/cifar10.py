@@ -116,17 +116,19 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--only", choices=("depth", "choices", "baselines"))
+    parser.add_argument("--rows", nargs="*", default=(), help="names of rows; all without it")
+    parser.add_argument("--set", nargs="*", default=(), metavar="KEY=VALUE", help="changes of every configuration, such as model.hidden=[24,48,96]")
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     data = load_images(load_config(CONFIGS / "cifar10.yaml").data)
-    overrides = (f"train.epochs={given.epochs}",)
+    overrides = (f"train.epochs={given.epochs}", *given.set)
     if given.quick:
         data, overrides = fewer(data, 4000, 1000), ("train.epochs=2", "train.batch=100", "model.hidden=[24,32,48]", "train.average=0.9")
     path = given.out / "results.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
     done = {(row["table"], row["row"], row["seed"]) for row in rows}
-    for job in jobs(given.only, given.quick):
+    for job in (job for job in jobs(given.only, given.quick) if not given.rows or job[1] in given.rows):
         for seed in range(given.seeds or (1 if given.quick else 3)):
             if (job[0], job[1], seed) not in done:
                 rows.append(run(job, seed, overrides, data, given))
