@@ -44,7 +44,8 @@ def designs(model: Classifier, kept: CaseIndex, target: int, *, ascent: bool, wi
 
 def local_design(model: Classifier, kept: CaseIndex, belongs: Expectation, target: int) -> dict[str, Edit]:
     def removing(x: Tensor) -> Tensor:
-        return model.features(torch.cat([removed(model, belongs, one, local_evidence(model, one, kept.usual).locations) for one in x.split(1)]))
+        noise = model.card.config.train.noise
+        return model.features(torch.cat([removed(model, belongs, one, local_evidence(model, one, kept.usual, noise).locations) for one in x.split(1)]))
 
     def planting(x: Tensor) -> Tensor:
         return model.features(torch.cat([planted(model, belongs, one) for one in x.split(1)]))

@@ -43,8 +43,8 @@ def local_evidence(model: Explainable, x: Tensor, usual: Mapping[str, Tensor], n
     usual: by the name of a depth (see `walk.steps`), the mean state (C_d, *size_d) there. With u_d the state of a copy, m_d the usual one and A_d, b_d the
     affine map from there to the log-odds with gates frozen at the copy, its log-odds are sum A_d (u_d - m_d) + b_d for each d, and so for their mean over d. Terms
     of a depth are summed over channels and spread over the pixels around their place, by the adjoint of averaging, which keeps the sum; so does moving the map of
-    a copy back. Copies are those of `spin.copies`, in `noise` that the network was trained with. The mean of their sums is the mean of their log-odds; what the image's own differ from that is `jitter`: no
-    place carries it.
+    a copy back. Copies are those of `spin.copies`, in `noise` that the network was trained with. The mean of their sums is the mean of their log-odds; what the
+    image's own differ from that is `jitter`: no place carries it.
     Raises ConfigError for a depth that the trunk does not have.
     """
     found = spun_terms(model, x, usual, noise)

@@ -1,7 +1,7 @@
 """A local counterfactual towards the negative class: the image without the part that the answer comes from.
 
 The part is where the evidence map is high, with a margin around it, since what shows at a place also shades into its surroundings: the smallest such part after
-which the model answers as for a usual image of the negative class. It is filled with what belongs there given all the rest of this image
+which the model answers more clearly than for a usual image of the negative class. It is filled with what belongs there given all the rest of this image
 (`medinv.models.expectation`). So the model says where and how much; what is put there comes from training images of the negative class and from the image's
 own surroundings.
 """
@@ -27,14 +27,13 @@ class Removal:
 
     levels: tuple[float, ...] = (0.5, 0.25, 0.15, 0.1, 0.05, 0.03)  # of the strongest evidence: pixels of that much and more; tried in this order
     margin: int = 6  # pixels around them
-    share: float = 1.0  # of the target's typical log-odds, to be reached: what just flips leaves what other networks still see
+    share: float = 1.3  # of the target's typical log-odds, to be reached: what just flips leaves what other networks still see
 
 
 @torch.no_grad()
 def removed(model: Classifier, expectation: Expectation, x: Tensor, evidence: NDArray, *, removal: Removal = Removal()) -> Tensor:
     """The image `x` (1, 1, H, W) with the smallest part of `evidence` (H, W), log-odds of the positive class a pixel, filled in that reaches the
-    log-odds asked for; where none does, with the part that comes nearest to them. Tried as stored,
-    returned before rounding and clipping."""
+    log-odds asked for; where none does, with the part that comes nearest to them. Tried as stored, returned before rounding and clipping."""
     regions = torch.from_numpy(np.stack([region(evidence, level, removal.margin) for level in removal.levels])).to(x)[:, None]
     tried = expectation.fill(x.expand(len(regions), -1, -1, -1), regions)
     logits = model.logits_of(model.features(tried.clamp(0, 255).round()))

@@ -113,8 +113,8 @@ MADE: dict[Made, str] = {
         "{target}. The first part does not come from the model; neither shows what {target} would look like in this patient."
     ),
     "removal": (
-        "The part of the image that speaks most for the answer given, and a margin around it, filled in until the model answers {target} as it does for a usual "
-        "image, or as near to that as it came. The evidence chose the place, the model's answer how much of it; what is filled in is expected from the rest of "
+        "The part of the image that speaks most for the answer given, and a margin around it, filled in until the model answers {target} more clearly than for a "
+        "usual image, or as near to that as it came. The evidence chose the place, the model's answer how much of it; what is filled in is expected from the rest of "
         "this image and from training images labelled {target}. It is not known to be what lies underneath, and what the model did not use may be left."
     ),
     "planting": (
