@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter, label
 
+from medinv.explain.controls import cosine
 from medinv.explain.result import CHANGED
 
 DARK = 12  # grey levels: pixels as dark that hang together with the border are outside the body
@@ -59,12 +60,13 @@ def locality(images: np.ndarray, stored: np.ndarray) -> tuple[str, ...]:
     change = stored.astype(float) - images
     squares = change**2
     outside = [part[outside_body(image)].sum() / max(part.sum(), 1e-9) for part, image in zip(squares, images)]
-    kept = [np.corrcoef(_fine(a).ravel(), _fine(b).ravel())[0, 1] for a, b in zip(images, stored)]
+    kept = [cosine(_fine(a), _fine(b)) for a, b in zip(images, stored)]
     return f"{np.median((np.abs(change) > CHANGED).mean((1, 2))):.1%}", f"{np.mean(outside):.1%}", f"{np.median(kept):.3f}"
 
 
 def _fine(image: np.ndarray) -> np.ndarray:
-    return image - gaussian_filter(image.astype(float), FINE)
+    fine = image - gaussian_filter(image.astype(float), FINE)
+    return fine - fine.mean()
 
 
 def moved_changes(images: np.ndarray, stored: np.ndarray) -> np.ndarray:
