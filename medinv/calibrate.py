@@ -14,14 +14,21 @@ from medinv.models.calibrated import Calibrated
 from medinv.models.classifier import Classifier
 
 SCOPE_QUANTILE = 0.99
-LOG_ODDS = tuple(float(value) for value in range(-15, 16))  # where the interval of the calibration is kept; between them it is interpolated
+LOG_ODDS = tuple(
+    float(value) for value in range(-15, 16)
+)  # where the interval of the calibration is kept; between them it is interpolated
 
 
 @torch.no_grad()
 def in_batches(function, model: nn.Module, images: np.ndarray, *, batch: int = 16) -> Tensor:
     """`function(x)` for stored images (N, C, *size) uint8 in the model's own arithmetic, joined over batches."""
     dtype = next(model.parameters()).dtype
-    return torch.cat([function(torch.from_numpy(images[i : i + batch]).to(dtype)) for i in range(0, len(images), batch)])
+    return torch.cat(
+        [
+            function(torch.from_numpy(images[i : i + batch]).to(dtype))
+            for i in range(0, len(images), batch)
+        ]
+    )
 
 
 @torch.no_grad()
@@ -35,13 +42,19 @@ def calibrate(model: Calibrated, data: LabelledImages) -> None:
     likely than any radiograph count as foreign too (typicality, Nalisnick et al. 2019, 1906.02994); its bound is the 99th percentile of validation images.
     """
     if len(model.classes) > 2:
-        model.temperature_inverse.fill_(_inverse_temperature(in_batches(model.logits, model, data.validation.images), data.validation.labels))
+        model.temperature_inverse.fill_(
+            _inverse_temperature(
+                in_batches(model.logits, model, data.validation.images), data.validation.labels
+            )
+        )
         return
     odds, terms = _read(model, data.validation.images)
     slope, intercept = _fit(odds.numpy(), data.validation.labels)
     model.temperature_inverse.fill_(slope)
     model.prior.copy_(torch.tensor([0.0, intercept]))
-    threshold = youden_threshold(data.validation.labels, torch.sigmoid(slope * odds + intercept).numpy())
+    threshold = youden_threshold(
+        data.validation.labels, torch.sigmoid(slope * odds + intercept).numpy()
+    )
     model.decision_logit.fill_(math.log(threshold / (1 - threshold)))
     if isinstance(model, Classifier):
         training_odds, training_terms = _read(model, data.train.images)
@@ -67,7 +80,9 @@ def _fit(odds: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     return float(fit.coef_[0, 0]) / scale, float(fit.intercept_[0])
 
 
-def fit_interval(model: Calibrated, part: Part, *, resamples: int = 1000, seed: int = 0) -> dict[str, tuple[float, ...]]:
+def fit_interval(
+    model: Calibrated, part: Part, *, resamples: int = 1000, seed: int = 0
+) -> dict[str, tuple[float, ...]]:
     """How far calibrated log-odds move when the fit is repeated: 95 % bounds at LOG_ODDS, from `resamples` draws of whole patients of `part`, the
     images that `model` was calibrated on. It covers the fit alone: not what a logistic curve cannot follow, and not images of another kind.
     """
@@ -78,7 +93,9 @@ def fit_interval(model: Calibrated, part: Part, *, resamples: int = 1000, seed: 
     members = [np.flatnonzero(part.patients == patient) for patient in patients]
     refitted = []
     while len(refitted) < resamples:
-        rows = np.concatenate([members[i] for i in generator.integers(len(members), size=len(members))])
+        rows = np.concatenate(
+            [members[i] for i in generator.integers(len(members), size=len(members))]
+        )
         if 0 < part.labels[rows].mean() < 1:
             again = _fit(odds[rows], part.labels[rows])
             refitted.append(again[0] * raw + again[1])

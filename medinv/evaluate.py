@@ -10,7 +10,17 @@ from scipy.stats import binomtest
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
 Metric = Callable[[NDArray, NDArray], float]
-EDGES = (0.0, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 1.0)  # probabilities between which observed shares are counted
+EDGES = (
+    0.0,
+    0.01,
+    0.05,
+    0.2,
+    0.5,
+    0.8,
+    0.95,
+    0.99,
+    1.0,
+)  # probabilities between which observed shares are counted
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,15 @@ class Estimate:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def clustered(metric: Metric, labels: NDArray, scores: NDArray, patients: NDArray, *, resamples: int = 1000, seed: int = 0) -> Estimate:
+def clustered(
+    metric: Metric,
+    labels: NDArray,
+    scores: NDArray,
+    patients: NDArray,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
     """A metric with the percentile interval of a bootstrap that draws whole patients (Efron and Tibshirani 1993).
 
     labels (N,) 0 or 1, scores (N,), patients (N,); resamples without both classes are drawn again.
@@ -35,7 +53,9 @@ def clustered(metric: Metric, labels: NDArray, scores: NDArray, patients: NDArra
     members = [np.flatnonzero(patients == patient) for patient in np.unique(patients)]
     values: list[float] = []
     while len(values) < resamples:
-        rows = np.concatenate([members[i] for i in generator.integers(len(members), size=len(members))])
+        rows = np.concatenate(
+            [members[i] for i in generator.integers(len(members), size=len(members))]
+        )
         if 0 < labels[rows].mean() < 1:
             values.append(metric(labels[rows], scores[rows]))
     low, high = np.percentile(values, [2.5, 97.5])
@@ -58,37 +78,60 @@ class Observed:
     share: Estimate
 
 
-def observed(labels: NDArray, probabilities: NDArray, patients: NDArray, edges: tuple[float, ...] = EDGES) -> tuple[Observed, ...]:
+def observed(
+    labels: NDArray, probabilities: NDArray, patients: NDArray, edges: tuple[float, ...] = EDGES
+) -> tuple[Observed, ...]:
     """Shares of positives by probability, empty bins left out. Their Wilson intervals (1927) count patients, since images of one patient are alike."""
-    found, bins = [], np.clip(np.searchsorted(edges, probabilities, side="right") - 1, 0, len(edges) - 2)
+    found, bins = (
+        [],
+        np.clip(np.searchsorted(edges, probabilities, side="right") - 1, 0, len(edges) - 2),
+    )
     for k in np.unique(bins):
         inside = bins == k
         share, count = float(labels[inside].mean()), len(np.unique(patients[inside]))
-        found.append(Observed(edges[k], edges[k + 1], count, Estimate(share, *_wilson(share, count), int(inside.sum()))))
+        found.append(
+            Observed(
+                edges[k],
+                edges[k + 1],
+                count,
+                Estimate(share, *_wilson(share, count), int(inside.sum())),
+            )
+        )
     return tuple(found)
 
 
 def _wilson(share: float, count: int, z: float = 1.959964) -> tuple[float, float]:
-    centre, half = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return max((centre - half) / (1 + z * z / count), 0.0), min((centre + half) / (1 + z * z / count), 1.0)
+    centre, half = (
+        share + z * z / (2 * count),
+        z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)),
+    )
+    return max((centre - half) / (1 + z * z / count), 0.0), min(
+        (centre + half) / (1 + z * z / count), 1.0
+    )
 
 
 def expected_calibration_error(labels: NDArray, probabilities: NDArray, bins: int = 10) -> float:
     """Mean over equally filled bins of |share of positives - mean probability| (Naeini et al., AAAI 2015)."""
     order = np.argsort(probabilities, kind="stable")
     groups = np.array_split(order, bins)
-    return float(sum(len(g) * abs(labels[g].mean() - probabilities[g].mean()) for g in groups) / len(labels))
+    return float(
+        sum(len(g) * abs(labels[g].mean() - probabilities[g].mean()) for g in groups) / len(labels)
+    )
 
 
 def youden_threshold(labels: NDArray, probabilities: NDArray) -> float:
     """The threshold that maximises sensitivity + specificity (Youden 1950), midway to the next score below it."""
-    false_positive, true_positive, thresholds = roc_curve(labels, probabilities, drop_intermediate=False)
+    false_positive, true_positive, thresholds = roc_curve(
+        labels, probabilities, drop_intermediate=False
+    )
     best = thresholds[np.argmax(true_positive - false_positive)]
     below = probabilities[probabilities < best]
     return float((best + below.max()) / 2 if len(below) else best)
 
 
-def metrics(labels: NDArray, probabilities: NDArray, patients: NDArray, threshold: float) -> dict[str, Estimate]:
+def metrics(
+    labels: NDArray, probabilities: NDArray, patients: NDArray, threshold: float
+) -> dict[str, Estimate]:
     """AUC, accuracy, sensitivity, specificity, Brier score and calibration error at one operating point, all clustered by patient."""
     called = probabilities >= threshold
     measures: dict[str, tuple[Metric, NDArray]] = {
@@ -99,30 +142,48 @@ def metrics(labels: NDArray, probabilities: NDArray, patients: NDArray, threshol
         "brier": (brier_score_loss, probabilities),
         "calibration_error": (expected_calibration_error, probabilities),
     }
-    return {name: clustered(metric, labels, scores, patients) for name, (metric, scores) in measures.items()}
+    return {
+        name: clustered(metric, labels, scores, patients)
+        for name, (metric, scores) in measures.items()
+    }
 
 
-def class_metrics(labels: NDArray, probabilities: NDArray, *, resamples: int = 200, seed: int = 0) -> dict[str, Estimate]:
+def class_metrics(
+    labels: NDArray, probabilities: NDArray, *, resamples: int = 200, seed: int = 0
+) -> dict[str, Estimate]:
     """Accuracy (Wilson), macro AUC of one class against the rest, Brier score and calibration error for labels (N,) and probabilities (N, K) of independent images.
 
     Brier is the mean squared distance of the probabilities from the truth, 0 to 2; calibration error that of the called class (Guo et al. 2017, 1706.04599).
     All but accuracy have percentile intervals of a bootstrap over images; resamples without one of the classes are drawn again.
     """
     generator, classes = np.random.default_rng(seed), probabilities.shape[1]
-    measures = {"auc": macro_auc, "brier": class_brier, "calibration_error": called_calibration_error}
+    measures = {
+        "auc": macro_auc,
+        "brier": class_brier,
+        "calibration_error": called_calibration_error,
+    }
     values: list[list[float]] = []
     while len(values) < resamples:
         rows = generator.integers(len(labels), size=len(labels))
         if len(np.unique(labels[rows])) == classes:
-            values.append([measure(labels[rows], probabilities[rows]) for measure in measures.values()])
+            values.append(
+                [measure(labels[rows], probabilities[rows]) for measure in measures.values()]
+            )
     low, high = np.percentile(values, [2.5, 97.5], axis=0)
-    found = {name: Estimate(measure(labels, probabilities), float(a), float(b), len(labels)) for (name, measure), a, b in zip(measures.items(), low, high)}
+    found = {
+        name: Estimate(measure(labels, probabilities), float(a), float(b), len(labels))
+        for (name, measure), a, b in zip(measures.items(), low, high)
+    }
     return {"accuracy": proportion(probabilities.argmax(1) == labels), **found}
 
 
 def macro_auc(labels: NDArray, probabilities: NDArray) -> float:
     """Mean over classes of the AUC of one class against the rest."""
-    return float(np.mean([roc_auc_score(labels == k, probabilities[:, k]) for k in range(probabilities.shape[1])]))
+    return float(
+        np.mean(
+            [roc_auc_score(labels == k, probabilities[:, k]) for k in range(probabilities.shape[1])]
+        )
+    )
 
 
 def class_brier(labels: NDArray, probabilities: NDArray) -> float:
@@ -132,4 +193,6 @@ def class_brier(labels: NDArray, probabilities: NDArray) -> float:
 
 def called_calibration_error(labels: NDArray, probabilities: NDArray) -> float:
     """Calibration error of the called class: its probability against how often the call is right."""
-    return expected_calibration_error((probabilities.argmax(1) == labels).astype(float), probabilities.max(1))
+    return expected_calibration_error(
+        (probabilities.argmax(1) == labels).astype(float), probabilities.max(1)
+    )

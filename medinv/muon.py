@@ -9,7 +9,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # take singular values from 0.05 to 1 into 0.7 to 1.2 in five steps
+COEFFICIENTS = (
+    3.4445,
+    -4.7750,
+    2.0315,
+)  # take singular values from 0.05 to 1 into 0.7 to 1.2 in five steps
 
 
 class Muon(torch.optim.Optimizer):
@@ -18,7 +22,14 @@ class Muon(torch.optim.Optimizer):
     `rescale` keeps the rows of each kernel at unit norm in the mean, for kernels that a normalisation follows and nothing else bounds.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, *, momentum: float = 0.6, rescale: bool = False):
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float,
+        *,
+        momentum: float = 0.6,
+        rescale: bool = False,
+    ):
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "rescale": rescale})
 
     @torch.no_grad()

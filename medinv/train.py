@@ -35,7 +35,9 @@ class Epoch:
     cross_entropy: float
     bits_per_pixel: float | None
     seconds: float
-    validation: float | None = None  # AUC of the averaged weights on validation images, where the best epoch is kept
+    validation: float | None = (
+        None  # AUC of the averaged weights on validation images, where the best epoch is kept
+    )
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,14 @@ class Trained:
         return sum(epoch.seconds for epoch in self.epochs)
 
 
-def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoint: Path | None = None, report: Callable[[Epoch], None] = lambda epoch: None) -> Trained:
+def train(
+    config: Config,
+    data: LabelledImages,
+    *,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    report: Callable[[Epoch], None] = lambda epoch: None,
+) -> Trained:
     """Train the network of `config` on `data.train`; resumes from `checkpoint` if that file stands.
 
     Invertible classifiers with a density minimise -log p(x, y) a dimension, on grey levels dequantised by U(-0.5, 0.5), plus `cross_entropy` times the
@@ -60,16 +69,25 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
     """
     recipe = config.train
     torch.manual_seed(config.seed)
-    layout = torch.channels_last if config.model.axes == 2 else torch.contiguous_format  # a quarter faster at these few channels
+    layout = (
+        torch.channels_last if config.model.axes == 2 else torch.contiguous_format
+    )  # a quarter faster at these few channels
     model = build(config).to(device).to(memory_format=layout)
     _begin(model, config, data.train, device)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
+    average = AveragedModel(
+        model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True
+    )
     optimisers = make_optimisers(model, recipe)
     steps = len(data.train) // recipe.batch
     factor = _warm(recipe, steps)
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimiser, factor) for optimiser in optimisers]
     best = copy.deepcopy(average.module) if recipe.keep == "best" else average.module
-    parts = {"model": model, "average": average, **_named("optimiser", optimisers), **_named("schedule", schedules)}
+    parts = {
+        "model": model,
+        "average": average,
+        **_named("optimiser", optimisers),
+        **_named("schedule", schedules),
+    }
     if recipe.keep == "best":
         parts["best"] = best
     epochs = _resume(checkpoint, parts, config)
@@ -81,33 +99,56 @@ def train(config: Config, data: LabelledImages, *, device: str = "cpu", checkpoi
         torch.manual_seed(config.seed * 100_000 + number)
         weight = _cross_entropy_weight(recipe, number)
         augment = augmentation(recipe, config.data.size, config.seed * 100_000 + number)
-        order = _order(data.train, np.random.default_rng((config.seed, number)), recipe.whole_patients)
+        order = _order(
+            data.train, np.random.default_rng((config.seed, number)), recipe.whole_patients
+        )
         for step in range(steps):
             batch = order[step * recipe.batch : (step + 1) * recipe.batch]
             images = augment(data.train.images[batch]).to(device, memory_format=layout)
             labels = torch.from_numpy(data.train.labels[batch]).to(device)
             if recipe.noise:
                 images = images + recipe.noise * torch.randn_like(images)
-            with torch.autocast(device.partition(":")[0], dtype=torch.bfloat16, enabled=recipe.bfloat16):
-                loss, cross_entropy, bits = _objective(model, images, labels, weight, recipe.label_smoothing)
+            with torch.autocast(
+                device.partition(":")[0], dtype=torch.bfloat16, enabled=recipe.bfloat16
+            ):
+                loss, cross_entropy, bits = _objective(
+                    model, images, labels, weight, recipe.label_smoothing
+                )
             model.zero_grad(set_to_none=True)
             loss.backward()
             norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             if not torch.isfinite(norm):
-                raise ModelError(f"the loss of epoch {number + 1} is not finite; lower train.learning_rate or model.clamp", stage="train")
+                raise ModelError(
+                    f"the loss of epoch {number + 1} is not finite; lower train.learning_rate or model.clamp",
+                    stage="train",
+                )
             for optimiser, schedule in zip(optimisers, schedules):
                 optimiser.step()
                 schedule.step()
             if recipe.orthogonality:
-                rate = recipe.orthogonality * max(recipe.orthogonality_floor, factor(number * steps + step))
+                rate = recipe.orthogonality * max(
+                    recipe.orthogonality_floor, factor(number * steps + step)
+                )
                 towards_isometry(model, rate) if accretive is None else accretive.step(step, rate)
             average.update_parameters(model)
             losses.append((cross_entropy, bits))
         mean_ce, mean_bits = np.mean(losses, axis=0)
-        auc = validation_auc(average.module, data.validation, device) if recipe.keep == "best" else None
+        auc = (
+            validation_auc(average.module, data.validation, device)
+            if recipe.keep == "best"
+            else None
+        )
         if auc is not None and auc >= max((epoch.validation for epoch in epochs), default=0.0):
             best.load_state_dict(average.module.state_dict())
-        epochs.append(Epoch(number + 1, float(mean_ce), float(mean_bits) if isinstance(model, Classifier) else None, time.monotonic() - start, auc))
+        epochs.append(
+            Epoch(
+                number + 1,
+                float(mean_ce),
+                float(mean_bits) if isinstance(model, Classifier) else None,
+                time.monotonic() - start,
+                auc,
+            )
+        )
         report(epochs[-1])
         _save(checkpoint, parts, config, epochs)
     return Trained(best.eval(), tuple(epochs), device)
@@ -119,9 +160,13 @@ def _begin(model: nn.Module, config: Config, part: Part, device: str) -> None:
     if isinstance(model, Classifier):
         model.prior.copy_(torch.from_numpy(np.bincount(part.labels) / len(part)).log())
         first = np.random.default_rng(config.seed).permutation(len(part))[: 4 * config.train.batch]
-        model.trunk.initialise(_dequantised(torch.from_numpy(part.images[first]).float().to(device)))
+        model.trunk.initialise(
+            _dequantised(torch.from_numpy(part.images[first]).float().to(device))
+        )
     elif isinstance(model, PooledClassifier):
-        model.trunk.initialise(torch.from_numpy(part.images[: config.train.batch]).float().to(device))
+        model.trunk.initialise(
+            torch.from_numpy(part.images[: config.train.batch]).float().to(device)
+        )
 
 
 def _cross_entropy_weight(recipe: TrainConfig, epoch: int) -> float:
@@ -141,10 +186,14 @@ def _order(part: Part, generator: np.random.Generator, whole_patients: bool) -> 
     return np.argsort(generator.permutation(len(patients))[member_of], kind="stable")
 
 
-def _objective(model: nn.Module, images: Tensor, labels: Tensor, weight: float, smoothing: float) -> tuple[Tensor, float, float]:
+def _objective(
+    model: nn.Module, images: Tensor, labels: Tensor, weight: float, smoothing: float
+) -> tuple[Tensor, float, float]:
     """The loss, and for the record the cross-entropy and the bits a pixel."""
     if not isinstance(model, Classifier):
-        cross_entropy = F.cross_entropy(model.logits(images).float(), labels, label_smoothing=smoothing)
+        cross_entropy = F.cross_entropy(
+            model.logits(images).float(), labels, label_smoothing=smoothing
+        )
         return cross_entropy, cross_entropy.item(), 0.0
     reading = model.read(_dequantised(images))
     nll = -reading.log_likelihoods.gather(1, labels[:, None]).mean() / images[0].numel()
@@ -160,13 +209,24 @@ def _dequantised(images: Tensor) -> Tensor:
 def make_optimisers(model: nn.Module, recipe: TrainConfig) -> list[torch.optim.Optimizer]:
     """AdamW for all; or Muon for the kernels, and SGD for the head and the rest at rates that served every network tried."""
     if recipe.optimiser == "adamw":
-        return [torch.optim.AdamW(_groups(model, recipe.weight_decay), lr=recipe.learning_rate, betas=(0.9, 0.99))]
+        return [
+            torch.optim.AdamW(
+                _groups(model, recipe.weight_decay), lr=recipe.learning_rate, betas=(0.9, 0.99)
+            )
+        ]
     kernels = [parameter for parameter in model.parameters() if parameter.ndim > 2]
     head = list(model.head.parameters())
     taken = {id(parameter) for parameter in (*kernels, *head)}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in taken]
     groups = [{"params": rest, "lr": 0.05}, {"params": head, "lr": 0.3}]
-    return [Muon(kernels, recipe.learning_rate, rescale=not recipe.orthogonality or recipe.accretive is not None), torch.optim.SGD(groups, momentum=0.85, nesterov=True)]
+    return [
+        Muon(
+            kernels,
+            recipe.learning_rate,
+            rescale=not recipe.orthogonality or recipe.accretive is not None,
+        ),
+        torch.optim.SGD(groups, momentum=0.85, nesterov=True),
+    ]
 
 
 def _groups(model: nn.Module, weight_decay: float) -> list[dict]:
@@ -175,7 +235,10 @@ def _groups(model: nn.Module, weight_decay: float) -> list[dict]:
     for name, parameter in model.named_parameters():
         ordinary = not isinstance(model, InvertibleNetwork) or ".net." in name
         (decayed if ordinary and parameter.ndim > 1 else free).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
 
 
 def _named(name: str, parts: list) -> dict:
@@ -200,7 +263,9 @@ def _save(path: Path | None, parts: dict, config: Config, epochs: list[Epoch]) -
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: part.state_dict() for name, part in parts.items()}
     temporary = path.with_suffix(".tmp")
-    torch.save({"config": config.sha256(), "epochs": [vars(epoch) for epoch in epochs], **state}, temporary)
+    torch.save(
+        {"config": config.sha256(), "epochs": [vars(epoch) for epoch in epochs], **state}, temporary
+    )
     os.replace(temporary, path)
 
 
@@ -209,16 +274,32 @@ def _resume(path: Path | None, parts: dict, config: Config) -> list[Epoch]:
         return []
     state = torch.load(path, map_location="cpu", weights_only=True)
     if state["config"] != config.sha256():
-        raise ModelError("this checkpoint belongs to another configuration; remove it or name another output folder", path=path, stage="train")
+        raise ModelError(
+            "this checkpoint belongs to another configuration; remove it or name another output folder",
+            path=path,
+            stage="train",
+        )
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return [Epoch(**epoch) for epoch in state["epochs"]]
 
 
 @torch.no_grad()
-def predict(model: nn.Module, part: Part, *, dtype: torch.dtype = torch.float32, batch: int = 128, device: str = "cpu") -> Tensor:
+def predict(
+    model: nn.Module,
+    part: Part,
+    *,
+    dtype: torch.dtype = torch.float32,
+    batch: int = 128,
+    device: str = "cpu",
+) -> Tensor:
     """Logits (N, K) of a part's images, without augmentation."""
-    return torch.cat([model.logits(torch.from_numpy(part.images[i : i + batch]).to(device, dtype)).cpu() for i in range(0, len(part), batch)])
+    return torch.cat(
+        [
+            model.logits(torch.from_numpy(part.images[i : i + batch]).to(device, dtype)).cpu()
+            for i in range(0, len(part), batch)
+        ]
+    )
 
 
 def validation_auc(model: nn.Module, part: Part, device: str = "cpu") -> float:

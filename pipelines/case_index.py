@@ -23,11 +23,19 @@ from medinv.models.transport import fit_transport
 BATCH = 32
 DEPTHS = {  # for phantoms those of validation images where planted opacities were localised best (pipelines/faithfulness.py); for films the like, untested
     "phantom-opacity": ("level 2, layer 7: AffineCoupling", "level 3, layer 7: AffineCoupling"),
-    "chest-xray": ("level 2, layer 10: AffineCoupling", "level 2, layer 13: AffineCoupling", "level 3, layer 7: AffineCoupling"),
+    "chest-xray": (
+        "level 2, layer 10: AffineCoupling",
+        "level 2, layer 13: AffineCoupling",
+        "level 3, layer 7: AffineCoupling",
+    ),
 }
 
-TRANSPORT_AXES = {"chest-xray": 128}  # of generated opacities, which lie anywhere, no mean difference tells
-EXPECTATION_AXES = {"phantom-opacity": 96}  # on films what flips the model is not a part of the image: see pipelines/counterfactuals.py
+TRANSPORT_AXES = {
+    "chest-xray": 128
+}  # of generated opacities, which lie anywhere, no mean difference tells
+EXPECTATION_AXES = {
+    "phantom-opacity": 96
+}  # on films what flips the model is not a part of the image: see pipelines/counterfactuals.py
 
 
 def batches(images: np.ndarray) -> list[Tensor]:
@@ -52,12 +60,17 @@ def main() -> None:
     model = load(options.model, dtype=torch.float32)
     source = model.card.config.data
     if source.counts:
-        source = source.model_copy(update={"counts": (min(options.bodies, source.counts[0]), 200, 1)})
+        source = source.model_copy(
+            update={"counts": (min(options.bodies, source.counts[0]), 200, 1)}
+        )
     data = load_images(source)
     train, validation = data.train, data.validation
 
     with torch.no_grad():
-        coarse, coarse_v = (torch.cat([last_state(model, x) for x in batches(part.images)]) for part in (train, validation))
+        coarse, coarse_v = (
+            torch.cat([last_state(model, x) for x in batches(part.images)])
+            for part in (train, validation)
+        )
         direction = (model.means[1] - model.means[0]).flatten()
     axes = principal_axes(coarse.flatten(1), direction, options.axes)
     offset = axes @ coarse.flatten(1).mean(0)
@@ -65,21 +78,32 @@ def main() -> None:
     scale = raw.std(0)
     points, points_v = raw / scale, (coarse_v.flatten(1) @ axes.T - offset) / scale
 
-    pixels, pixels_v = (torch.from_numpy(part.images).float().flatten(1) for part in (train, validation))
+    pixels, pixels_v = (
+        torch.from_numpy(part.images).float().flatten(1) for part in (train, validation)
+    )
     mean = pixels.mean(0)
     fit = affine_fit(points, pixels)
-    least_squares = variance_explained(pixels_v, torch.cat([points_v, torch.ones(len(points_v), 1)], 1) @ fit, mean)
+    least_squares = variance_explained(
+        pixels_v, torch.cat([points_v, torch.ones(len(points_v), 1)], 1) @ fit, mean
+    )
     best = torch.svd_lowrank(pixels - mean, q=options.axes, niter=4)[2]
     best_axes = variance_explained(pixels_v, mean + (pixels_v - mean) @ best @ best.T, mean)
     with torch.no_grad():
         guess = torch.zeros(len(points_v), *model.latent_shape)
-        guess[:, : coarse.shape[1]] = (coarse.flatten(1).mean(0) + (points_v * scale) @ axes).reshape(-1, *coarse.shape[1:])
-        network = variance_explained(pixels_v, torch.cat([model.invert(z) for z in guess.split(BATCH)]).flatten(1), mean)
+        guess[:, : coarse.shape[1]] = (
+            coarse.flatten(1).mean(0) + (points_v * scale) @ axes
+        ).reshape(-1, *coarse.shape[1:])
+        network = variance_explained(
+            pixels_v, torch.cat([model.invert(z) for z in guess.split(BATCH)]).flatten(1), mean
+        )
 
     distance, rows = torch.cdist(points_v, points).topk(5, largest=False)
     labels, labels_v = torch.from_numpy(train.labels), torch.from_numpy(validation.labels)
     chance = torch.from_numpy(np.random.default_rng(0).integers(len(train), size=len(validation)))
-    rms = [(pixels_v - pixels[which]).square().mean(1).sqrt().median().item() for which in (rows[:, 0], chance)]
+    rms = [
+        (pixels_v - pixels[which]).square().mean(1).sqrt().median().item()
+        for which in (rows[:, 0], chance)
+    ]
     shares = [(labels == k).float().mean().item() for k in (0, 1)]
     usual = usual_states(model, batches(train.images[train.labels == 0]), DEPTHS[model.card.name])
     facts = CaseFacts(
@@ -89,17 +113,38 @@ def main() -> None:
         agreement=(labels[rows] == labels_v[:, None]).float().mean().item(), agreement_chance=float(sum(shares[k] * (labels_v == k).float().mean() for k in (0, 1))),
         rms_nearest=rms[0], rms_chance=rms[1], typical_distance=tuple(distance[:, 0].quantile(torch.tensor([0.5, 0.95])).tolist()),
     )  # fmt: skip
-    means = torch.stack([torch.from_numpy(train.images[train.labels == k].mean(0)).float() for k in (0, 1)])
-    tensors = {"axes": axes, "offset": offset, "scale": scale, "points": points.half(), "labels": labels.to(torch.uint8), "class_means": means}
+    means = torch.stack(
+        [torch.from_numpy(train.images[train.labels == k].mean(0)).float() for k in (0, 1)]
+    )
+    tensors = {
+        "axes": axes,
+        "offset": offset,
+        "scale": scale,
+        "points": points.half(),
+        "labels": labels.to(torch.uint8),
+        "class_means": means,
+    }
     tensors |= {USUAL + name: state for name, state in usual.items()}
     if axes_of_transport := TRANSPORT_AXES.get(model.card.name):
         transport = fit_transport(torch.from_numpy(train.images).float(), labels, axes_of_transport)
-        tensors |= {TRANSPORT + name: part.half() if name == "axes" else part for name, part in vars(transport).items()}
+        tensors |= {
+            TRANSPORT + name: part.half() if name == "axes" else part
+            for name, part in vars(transport).items()
+        }
     if axes_of_expectation := EXPECTATION_AXES.get(model.card.name):
         whole = model.card.config.data
-        all_of_them = load_images(whole.model_copy(update={"counts": whole.counts and (whole.counts[0], 1, 1)})).train
-        belongs = fit_expectation(torch.from_numpy(all_of_them.images).float(), torch.from_numpy(all_of_them.labels), axes_of_expectation)
-        tensors |= {EXPECTATION + name: part.half() if name == "axes" else part for name, part in vars(belongs).items()}
+        all_of_them = load_images(
+            whole.model_copy(update={"counts": whole.counts and (whole.counts[0], 1, 1)})
+        ).train
+        belongs = fit_expectation(
+            torch.from_numpy(all_of_them.images).float(),
+            torch.from_numpy(all_of_them.labels),
+            axes_of_expectation,
+        )
+        tensors |= {
+            EXPECTATION + name: part.half() if name == "axes" else part
+            for name, part in vars(belongs).items()
+        }
     save_cases(locate(options.model), tensors, facts)
     print(facts.model_dump_json(indent=1))
 

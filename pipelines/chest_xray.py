@@ -33,10 +33,24 @@ def train_all(out: Path, seeds: list[int], overrides: list[str]) -> dict[str, li
     for seed in seeds:
         for kind, config in KINDS.items():
             folder = out / f"{kind}-{seed}"
-            settings = [f"seed={seed}", *overrides] if seed else overrides  # the shipped configuration is seed 0 as it stands
+            settings = (
+                [f"seed={seed}", *overrides] if seed else overrides
+            )  # the shipped configuration is seed 0 as it stands
             options = [word for text in settings for word in ("--set", text)]
             if not (folder / CARD).is_file():
-                subprocess.run([sys.executable, "-c", "from medinv.cli.main import main; main()", "train", config, "--out", folder, *options], check=True)
+                subprocess.run(
+                    [
+                        sys.executable,
+                        "-c",
+                        "from medinv.cli.main import main; main()",
+                        "train",
+                        config,
+                        "--out",
+                        folder,
+                        *options,
+                    ],
+                    check=True,
+                )
             folders[kind].append(folder)
     return folders
 
@@ -54,7 +68,10 @@ def side_by_side(actions: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 def training_steps(images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Median seconds of one optimisation step of each kind on the same batch, float32."""
-    x, y = torch.from_numpy(images).float().contiguous(memory_format=torch.channels_last), torch.from_numpy(labels)
+    x, y = (
+        torch.from_numpy(images).float().contiguous(memory_format=torch.channels_last),
+        torch.from_numpy(labels),
+    )
 
     def step(kind: str) -> Callable[[], None]:
         torch.manual_seed(0)
@@ -66,7 +83,10 @@ def training_steps(images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
                 F.cross_entropy(model.logits(x), y).backward()
             else:
                 reading = model.read(x)
-                (F.cross_entropy(reading.logits, y) - reading.log_likelihoods.gather(1, y[:, None]).mean() / x[0].numel()).backward()
+                (
+                    F.cross_entropy(reading.logits, y)
+                    - reading.log_likelihoods.gather(1, y[:, None]).mean() / x[0].numel()
+                ).backward()
 
         return run
 
@@ -80,7 +100,9 @@ def inverse_ratio(folder: Path, images: np.ndarray) -> dict[str, float]:
         model, x = load(folder, dtype=dtype), torch.from_numpy(images[:16]).to(dtype)
         with torch.no_grad():
             z = model.features(x)
-            times = side_by_side({"forward": lambda: model.features(x), "inverse": lambda: model.invert(z)})
+            times = side_by_side(
+                {"forward": lambda: model.features(x), "inverse": lambda: model.invert(z)}
+            )
         found[str(dtype).removeprefix("torch.")] = times["inverse"] / times["forward"]
     return found
 
@@ -91,14 +113,24 @@ def row(kind: str, cards: list[Card]) -> dict[str, str]:
     def seeds(values: list[float], digits: int = 4) -> str:
         return f"{np.mean(values):.{digits}f} ({', '.join(f'{v:.{digits}f}' for v in values)})"
 
-    cells = {"network": kind, "parameters": f"{cards[0].parameters:,}", "3x3 convolutions": str(cards[0].convolutions)}
+    cells = {
+        "network": kind,
+        "parameters": f"{cards[0].parameters:,}",
+        "3x3 convolutions": str(cards[0].convolutions),
+    }
     for name in ("auc", "accuracy", "sensitivity", "specificity", "brier", "calibration_error"):
         cells[name.replace("_", " ")] = seeds([card.metrics[name].value for card in cards])
     exact = [card.exactness for card in cards if card.exactness]
     for bits in ("float64", "float32"):
-        cells[f"exact, {bits}"] = seeds([getattr(e, f"share_{bits}") for e in exact]) if exact else "-"
-        cells[f"largest error, {bits}"] = f"{max(getattr(e, f'max_abs_error_{bits}') for e in exact):.1e}" if exact else "-"
-    cells["largest condition number"] = f"{max(c.largest_condition_number for c in cards):.1f}" if exact else "-"
+        cells[f"exact, {bits}"] = (
+            seeds([getattr(e, f"share_{bits}") for e in exact]) if exact else "-"
+        )
+        cells[f"largest error, {bits}"] = (
+            f"{max(getattr(e, f'max_abs_error_{bits}') for e in exact):.1e}" if exact else "-"
+        )
+    cells["largest condition number"] = (
+        f"{max(c.largest_condition_number for c in cards):.1f}" if exact else "-"
+    )
     return cells
 
 
@@ -114,17 +146,34 @@ def main() -> None:
     rows = [row(kind, [read_card(folder) for folder in folders[kind]]) for kind in KINDS]
     config = load_config(KINDS["invertible"])
     train = load_images(config.data).train
-    steps, ratios = training_steps(train.images[: config.train.batch], train.labels[: config.train.batch]), inverse_ratio(folders["invertible"][0], train.images)
+    steps, ratios = (
+        training_steps(train.images[: config.train.batch], train.labels[: config.train.batch]),
+        inverse_ratio(folders["invertible"][0], train.images),
+    )
     for cells, kind in zip(rows, KINDS):
         cells["seconds an epoch"] = f"{steps[kind] * (len(train) // config.train.batch):.0f}"
-    rows[0]["inverse/forward"] = ", ".join(f"{value:.2f} in {name}" for name, value in ratios.items())
+    rows[0]["inverse/forward"] = ", ".join(
+        f"{value:.2f} in {name}" for name, value in ratios.items()
+    )
     rows[1]["inverse/forward"] = "-"
-    lines = ["| | " + " | ".join(cells["network"] for cells in rows) + " |", "|---|" + "---|" * len(rows)]
-    lines += [f"| {name} | " + " | ".join(cells[name] for cells in rows) + " |" for name in rows[0] if name != "network"]
+    lines = [
+        "| | " + " | ".join(cells["network"] for cells in rows) + " |",
+        "|---|" + "---|" * len(rows),
+    ]
+    lines += [
+        f"| {name} | " + " | ".join(cells[name] for cells in rows) + " |"
+        for name in rows[0]
+        if name != "network"
+    ]
     notes = f"Test images: {read_card(folders['invertible'][0]).splits['test']}; seeds {seeds}, mean (each); {torch.get_num_threads()} CPU threads; step ratio {steps['invertible'] / steps['twin']:.2f}."
     table = "\n".join([*lines, "", notes, ""])
     write_atomically(out / "table.md", table.encode())
-    write_atomically(out / "table.json", json.dumps({"rows": rows, "steps": steps, "inverse/forward": ratios, "seeds": seeds}, indent=1).encode())
+    write_atomically(
+        out / "table.json",
+        json.dumps(
+            {"rows": rows, "steps": steps, "inverse/forward": ratios, "seeds": seeds}, indent=1
+        ).encode(),
+    )
     print(table)
 
 

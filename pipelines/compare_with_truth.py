@@ -9,15 +9,24 @@ from medinv.batch.pseudonym import pseudonym
 
 def main(results: Path, truth: Path) -> None:
     """Print study, truth and verdict, and how many agree."""
-    rows = {row["study_uid"]: row for row in map(json.loads, (results / "results.jsonl").read_text().splitlines())}
+    rows = {
+        row["study_uid"]: row
+        for row in map(json.loads, (results / "results.jsonl").read_text().splitlines())
+    }
     agree = 0
     print(f"{'study':10} {'truth':9} {'planted':30} {'medinv':14} probability")
     for known in json.loads(truth.read_text()):
         row = rows[pseudonym(known["study_uid"], "study")]
         probability = f"{row['probabilities']['opacity']:.3f}" if row["probabilities"] else "-"
-        planted = f"{', '.join(known['kinds'])} ({known['contrast_grey_levels']:.0f} grey levels)" if known["kinds"] else "-"
+        planted = (
+            f"{', '.join(known['kinds'])} ({known['contrast_grey_levels']:.0f} grey levels)"
+            if known["kinds"]
+            else "-"
+        )
         agree += row["label"] == known["label"]
-        print(f"{known['study']:10} {known['label']:9} {planted:30} {row['label'] or row['status']:14} {probability}")
+        print(
+            f"{known['study']:10} {known['label']:9} {planted:30} {row['label'] or row['status']:14} {probability}"
+        )
     print(f"{agree} of {len(rows)} as planted")
 
 

@@ -21,7 +21,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from medinv.layers import Chain, InvertibleConv2d, LeakyReLU, Squeeze, bound_condition, spectral, spectrum_bounds
+from medinv.layers import (
+    Chain,
+    InvertibleConv2d,
+    LeakyReLU,
+    Squeeze,
+    bound_condition,
+    spectral,
+    spectrum_bounds,
+)
 from medinv.layers import padding as pads
 
 DEPTH, CHANNELS, SIZE, LIMIT, TERMS = 6, 16, 14, 4.0, 8
@@ -56,7 +64,9 @@ def clip(layer: InvertibleConv2d) -> None:
     symbol = spectral.symbol(layer.weight.detach().double(), (SIZE, SIZE)).numpy()
     u, values, v = np.linalg.svd(symbol)
     clipped = torch.from_numpy((u * np.clip(values, LIMIT**-0.5, LIMIT**0.5)[..., None, :]) @ v)
-    kernel = torch.fft.irfft2(clipped.permute(2, 3, 0, 1).conj(), s=(SIZE, SIZE)).roll((1, 1), (2, 3))[:, :, :3, :3]
+    kernel = torch.fft.irfft2(clipped.permute(2, 3, 0, 1).conj(), s=(SIZE, SIZE)).roll(
+        (1, 1), (2, 3)
+    )[:, :, :3, :3]
     layer.weight.data.copy_(kernel)
 
 
@@ -64,12 +74,20 @@ def trunk(method: str) -> list[nn.Module]:
     layers = []
     for _ in range(DEPTH):
         conv = ConvExponential() if method == "exponential" else InvertibleConv2d(CHANNELS)
-        layers += [bound_condition(conv, LIMIT) if method == "bound_condition" else conv, LeakyReLU(0.5)]
+        layers += [
+            bound_condition(conv, LIMIT) if method == "bound_condition" else conv,
+            LeakyReLU(0.5),
+        ]
     return layers
 
 
 def worst_condition(convs: list[nn.Module]) -> float:
-    return max(conv.condition() if isinstance(conv, ConvExponential) else spectrum_bounds(conv.weight).condition for conv in convs)
+    return max(
+        conv.condition()
+        if isinstance(conv, ConvExponential)
+        else spectrum_bounds(conv.weight).condition
+        for conv in convs
+    )
 
 
 def learn(method: str, seed: int, data: dict[str, Tensor], steps: int) -> dict[str, float]:
@@ -84,9 +102,13 @@ def learn(method: str, seed: int, data: dict[str, Tensor], steps: int) -> dict[s
         start = time.perf_counter()
         optimiser.zero_grad()
         with parametrize.cached():
-            loss = F.cross_entropy(head(nn.Sequential(*layers)(data["x"][pick]).flatten(1)), data["y"][pick])
+            loss = F.cross_entropy(
+                head(nn.Sequential(*layers)(data["x"][pick]).flatten(1)), data["y"][pick]
+            )
             if method == "penalty":
-                loss = loss + 0.05 * sum(spectral.orthogonality_penalty(conv.weight) for conv in convs)
+                loss = loss + 0.05 * sum(
+                    spectral.orthogonality_penalty(conv.weight) for conv in convs
+                )
             loss.backward()
         optimiser.step()
         if method == "clipping":
@@ -98,7 +120,12 @@ def learn(method: str, seed: int, data: dict[str, Tensor], steps: int) -> dict[s
     with torch.no_grad():
         right = head(nn.Sequential(*layers)(data["test_x"]).flatten(1)).argmax(1) == data["test_y"]
     exact = float("nan") if method == "exponential" else come_back(Chain(*layers), data["levels"])
-    return {"accuracy": right.float().mean().item(), "condition": worst, "error": exact, "milliseconds": 1000 * seconds / steps}
+    return {
+        "accuracy": right.float().mean().item(),
+        "condition": worst,
+        "error": exact,
+        "milliseconds": 1000 * seconds / steps,
+    }
 
 
 @torch.no_grad()
@@ -109,10 +136,20 @@ def come_back(chain: Chain, levels: Tensor) -> float:
 
 def load(folder: Path) -> dict[str, Tensor]:
     with np.load(folder / "kermany_cxr_112.npz") as file:
-        x, y, split = torch.from_numpy(file["x"]).float()[:, None], torch.from_numpy(file["y"]).long(), file["split"]
+        x, y, split = (
+            torch.from_numpy(file["x"]).float()[:, None],
+            torch.from_numpy(file["y"]).long(),
+            file["split"],
+        )
     levels = Squeeze(4)(F.avg_pool2d(x, 2).round())
     train, test = torch.from_numpy(split == 0), torch.from_numpy(split == 2)
-    return {"x": levels[train] / 255, "y": y[train], "test_x": levels[test] / 255, "test_y": y[test], "levels": levels[test][:64]}
+    return {
+        "x": levels[train] / 255,
+        "y": y[train],
+        "test_x": levels[test] / 255,
+        "test_y": y[test],
+        "levels": levels[test][:64],
+    }
 
 
 def main() -> None:
@@ -123,15 +160,33 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     data, rows = load(Path(options.data)), {}
-    print(f"{'method':16} {'accuracy':>9} {'worst condition':>16} {'float32 error, grey levels':>27} {'ms a step':>10}")
+    print(
+        f"{'method':16} {'accuracy':>9} {'worst condition':>16} {'float32 error, grey levels':>27} {'ms a step':>10}"
+    )
     for method in ("nothing", "penalty", "clipping", "exponential", "bound_condition"):
         runs = [learn(method, seed, data, options.steps) for seed in range(options.seeds)]
-        row = {key: float(np.median([run[key] for run in runs])) for key in runs[0]} | {"condition": max(run["condition"] for run in runs)}
+        row = {key: float(np.median([run[key] for run in runs])) for key in runs[0]} | {
+            "condition": max(run["condition"] for run in runs)
+        }
         rows[method] = row
-        print(f"{method:16} {row['accuracy']:9.3f} {row['condition']:16.3g} {row['error']:27.2g} {row['milliseconds']:10.1f}", flush=True)
+        print(
+            f"{method:16} {row['accuracy']:9.3f} {row['condition']:16.3g} {row['error']:27.2g} {row['milliseconds']:10.1f}",
+            flush=True,
+        )
     options.out.mkdir(parents=True, exist_ok=True)
     part = options.out / "conditioning.json.part"
-    part.write_text(json.dumps({"limit": LIMIT, "steps": options.steps, "seeds": options.seeds, "torch": torch.__version__, "rows": rows}, indent=2))
+    part.write_text(
+        json.dumps(
+            {
+                "limit": LIMIT,
+                "steps": options.steps,
+                "seeds": options.seeds,
+                "torch": torch.__version__,
+                "rows": rows,
+            },
+            indent=2,
+        )
+    )
     part.replace(options.out / "conditioning.json")
 
 

@@ -38,21 +38,43 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="model folder; default runs/phantom-KIND-SEED")
     parser.add_argument("--bodies", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and of the order of the images; the images stay")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="of the weights and of the order of the images; the images stay",
+    )
     options = parser.parse_args()
     out = options.out or Path("runs") / f"phantom-{options.kind}-{options.seed}"
     # Few steps: an average as long as the shipped model's would keep half of the start.
-    changes = (f"name=phantom-{options.kind}", f"seed={options.seed}", f"train.epochs={options.epochs}", "train.average=0.98")
+    changes = (
+        f"name=phantom-{options.kind}",
+        f"seed={options.seed}",
+        f"train.epochs={options.epochs}",
+        "train.average=0.98",
+    )
     config = load_config(CONFIG, (*changes, f"card.training_data={TRAINED_ON[options.kind]!r}"))
     counts = options.bodies, max(options.bodies // 5, 100), max(options.bodies // 5, 100)
     data = LabelledImages(*(part(options.kind, count, seed) for count, seed in zip(counts, SEEDS)))
 
     def report(epoch) -> None:
-        print(f"epoch {epoch.number}  cross-entropy {epoch.cross_entropy:.3f}  {epoch.seconds:.0f} s", flush=True)
+        print(
+            f"epoch {epoch.number}  cross-entropy {epoch.cross_entropy:.3f}  {epoch.seconds:.0f} s",
+            flush=True,
+        )
 
     trained = train(config, data, checkpoint=out / "checkpoint.pt", report=report)
-    card = publish(out, trained, config, data, command=f"python pipelines/control_models.py {options.kind}", foreign={})
-    print(f"{out}: AUC {card.metrics['auc'].value:.3f}, accuracy {card.metrics['accuracy'].value:.3f}, on images made alike")
+    card = publish(
+        out,
+        trained,
+        config,
+        data,
+        command=f"python pipelines/control_models.py {options.kind}",
+        foreign={},
+    )
+    print(
+        f"{out}: AUC {card.metrics['auc'].value:.3f}, accuracy {card.metrics['accuracy'].value:.3f}, on images made alike"
+    )
 
 
 if __name__ == "__main__":

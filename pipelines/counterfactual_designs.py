@@ -24,14 +24,18 @@ AXES = 96  # of the expectation where a model keeps none
 Edit = Callable[[Tensor], Tensor]
 
 
-def designs(model: Classifier, kept: CaseIndex, target: int, *, ascent: bool, witness: Calibrated | None) -> dict[str, Edit]:
+def designs(
+    model: Classifier, kept: CaseIndex, target: int, *, ascent: bool, witness: Calibrated | None
+) -> dict[str, Edit]:
     """By name; the one in reports last."""
     found: dict[str, Edit] = {"class direction": lambda x: along_direction(model, x, target)}
     if ascent:
         found["ascent"] = lambda x: seek(model, x, target)
     if ascent and witness:
         odds = witness_odds(witness, model, target)
-        found["ascent, witness"] = lambda x: seek(model, x, target, witness=witness, witness_odds=odds)
+        found["ascent, witness"] = lambda x: seek(
+            model, x, target, witness=witness, witness_odds=odds
+        )
     local = local_design(model, kept, kept.expectation or expectation(model), target)
     if not kept.transport:
         return found | local
@@ -42,10 +46,21 @@ def designs(model: Classifier, kept: CaseIndex, target: int, *, ascent: bool, wi
     return found | local | between
 
 
-def local_design(model: Classifier, kept: CaseIndex, belongs: Expectation, target: int) -> dict[str, Edit]:
+def local_design(
+    model: Classifier, kept: CaseIndex, belongs: Expectation, target: int
+) -> dict[str, Edit]:
     def removing(x: Tensor) -> Tensor:
         noise = model.card.config.train.noise
-        return model.features(torch.cat([removed(model, belongs, one, local_evidence(model, one, kept.usual, noise).locations) for one in x.split(1)]))
+        return model.features(
+            torch.cat(
+                [
+                    removed(
+                        model, belongs, one, local_evidence(model, one, kept.usual, noise).locations
+                    )
+                    for one in x.split(1)
+                ]
+            )
+        )
 
     def planting(x: Tensor) -> Tensor:
         return model.features(torch.cat([planted(model, belongs, one) for one in x.split(1)]))
@@ -55,7 +70,9 @@ def local_design(model: Classifier, kept: CaseIndex, belongs: Expectation, targe
 
 def expectation(model: Classifier) -> Expectation:
     train = load_images(model.card.config.data).train
-    return fit_expectation(torch.from_numpy(train.images).float(), torch.from_numpy(train.labels), AXES)
+    return fit_expectation(
+        torch.from_numpy(train.images).float(), torch.from_numpy(train.labels), AXES
+    )
 
 
 def along_direction(model: Classifier, x: Tensor, target: int) -> Tensor:
@@ -70,12 +87,16 @@ def along_direction(model: Classifier, x: Tensor, target: int) -> Tensor:
 def by_classes_alone(model: Classifier, transport: Transport, x: Tensor, target: int) -> Tensor:
     """The features of images that went the transport's part of the way and nothing more: what the model adds is missing."""
     step = transport.step(x, target)
-    return model.features((x + Way().length * step / step.square().mean((1, 2, 3), keepdim=True).sqrt()).clamp(0, 255))
+    return model.features(
+        (x + Way().length * step / step.square().mean((1, 2, 3), keepdim=True).sqrt()).clamp(0, 255)
+    )
 
 
 def witness_odds(witness: Calibrated, model: Classifier, target: int) -> float:
     """A share of the median calibrated log-odds that the witness gives training images of the target."""
     train = load_images(model.card.config.data).train
     some = np.random.default_rng(SEED).permutation(len(train))[:400]
-    odds = in_batches(lambda x: witness.log_odds(witness.logits(x)), witness, train.images[some]).numpy()
+    odds = in_batches(
+        lambda x: witness.log_odds(witness.logits(x)), witness, train.images[some]
+    ).numpy()
     return Search().share * float(np.median(odds[train.labels[some] == target]))

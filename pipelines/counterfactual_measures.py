@@ -9,7 +9,10 @@ from medinv.explain.controls import cosine
 from medinv.explain.result import CHANGED
 
 DARK = 12  # grey levels: pixels as dark that hang together with the border are outside the body
-FINE, TEXTURE = 2.0, 3.0  # pixels, standard deviation of what is taken off before structures are compared, and before texture is measured
+FINE, TEXTURE = (
+    2.0,
+    3.0,
+)  # pixels, standard deviation of what is taken off before structures are compared, and before texture is measured
 AXES = 64
 
 
@@ -36,7 +39,10 @@ def fit_density(images: np.ndarray) -> Density:
     sizes, axes = np.linalg.svd(half - mean, full_matrices=False)[1:]
     variances, axes = sizes[:AXES] ** 2 / (len(half) - 1), axes[:AXES]
     inside = (held.reshape(len(held), -1) - mean) @ axes.T
-    rest = float((((held.reshape(len(held), -1) - mean) ** 2).sum(1) - (inside**2).sum(1)).mean() / (flat.shape[1] - AXES))
+    rest = float(
+        (((held.reshape(len(held), -1) - mean) ** 2).sum(1) - (inside**2).sum(1)).mean()
+        / (flat.shape[1] - AXES)
+    )
     found = Density(mean, axes, variances, rest, np.empty(0))
     return Density(mean, axes, variances, rest, _log_likelihoods(found, held))
 
@@ -59,9 +65,16 @@ def locality(images: np.ndarray, stored: np.ndarray) -> tuple[str, ...]:
     """Medians over images (n, H, W): share of the pixels changed, share of the squared change outside the body (mean), and what is kept of the fine structure."""
     change = stored.astype(float) - images
     squares = change**2
-    outside = [part[outside_body(image)].sum() / max(part.sum(), 1e-9) for part, image in zip(squares, images)]
+    outside = [
+        part[outside_body(image)].sum() / max(part.sum(), 1e-9)
+        for part, image in zip(squares, images)
+    ]
     kept = [cosine(_fine(a), _fine(b)) for a, b in zip(images, stored)]
-    return f"{np.median((np.abs(change) > CHANGED).mean((1, 2))):.1%}", f"{np.mean(outside):.1%}", f"{np.median(kept):.3f}"
+    return (
+        f"{np.median((np.abs(change) > CHANGED).mean((1, 2))):.1%}",
+        f"{np.mean(outside):.1%}",
+        f"{np.median(kept):.3f}",
+    )
 
 
 def _fine(image: np.ndarray) -> np.ndarray:
@@ -73,20 +86,34 @@ def moved_changes(images: np.ndarray, stored: np.ndarray) -> np.ndarray:
     """(3, n, H, W) uint8: the same changes half an image away, down, across and both."""
     change, (height, width) = stored.astype(float) - images, images.shape[1:]
     moves = [(height // 2, 0), (0, width // 2), (height // 2, width // 2)]
-    return np.stack([np.clip(images + np.roll(change, move, (1, 2)), 0, 255).astype(np.uint8) for move in moves])
+    return np.stack(
+        [np.clip(images + np.roll(change, move, (1, 2)), 0, 255).astype(np.uint8) for move in moves]
+    )
 
 
-def opacity_left(shown: np.ndarray, clear: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def opacity_left(
+    shown: np.ndarray, clear: np.ndarray, masks: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For images (n, H, W) of bodies whose `clear` pictures are known, the mean rise inside the mask; the standard deviation of the clear body there; and that
     of its texture there, what is left of it after a Gaussian of TEXTURE pixels is taken off."""
     rise = np.array([(a.astype(float) - b)[m].mean() for a, b, m in zip(shown, clear, masks)])
     spread = np.array([b[m].astype(float).std() for b, m in zip(clear, masks)])
-    texture = np.array([(b - gaussian_filter(b.astype(float), TEXTURE))[m].std() for b, m in zip(clear, masks)])
+    texture = np.array(
+        [(b - gaussian_filter(b.astype(float), TEXTURE))[m].std() for b, m in zip(clear, masks)]
+    )
     return rise, spread, texture
 
 
-def removal(images: np.ndarray, stored: np.ndarray, clear: np.ndarray, masks: np.ndarray) -> tuple[str, ...]:
+def removal(
+    images: np.ndarray, stored: np.ndarray, clear: np.ndarray, masks: np.ndarray
+) -> tuple[str, ...]:
     """Before and after: share of the opacities within one standard deviation of the healthy body, within one of its texture alone, and the mean rise."""
-    (before, spread, texture), (after, _, _) = opacity_left(images, clear, masks), opacity_left(stored, clear, masks)
-    shares = [f"{(np.abs(before) <= sd).mean():.2f} to {(np.abs(after) <= sd).mean():.2f}" for sd in (spread, texture)]
+    (before, spread, texture), (after, _, _) = (
+        opacity_left(images, clear, masks),
+        opacity_left(stored, clear, masks),
+    )
+    shares = [
+        f"{(np.abs(before) <= sd).mean():.2f} to {(np.abs(after) <= sd).mean():.2f}"
+        for sd in (spread, texture)
+    ]
     return *shares, f"{before.mean():.1f} to {after.mean():.1f}"

@@ -28,20 +28,49 @@ class Edited:
     contrasts: np.ndarray | None = None
 
 
-def films(model: Classifier, called: Callable[[np.ndarray], np.ndarray], target: int, part: str, count: int) -> Edited:
+def films(
+    model: Classifier,
+    called: Callable[[np.ndarray], np.ndarray],
+    target: int,
+    part: str,
+    count: int,
+) -> Edited:
     """The density is that of validation images for test images, and of training images, on which edits were fitted, for validation images."""
     data = load_images(model.card.config.data)
-    chosen, other = (data.test, data.validation) if part == "test" else (data.validation, data.train)
+    chosen, other = (
+        (data.test, data.validation) if part == "test" else (data.validation, data.train)
+    )
     right = np.flatnonzero((chosen.labels != target) & (called(chosen.images[:, 0]) != target))
     rows = np.random.default_rng(SEED).permutation(right)[:count]
-    return Edited(chosen.images[rows, 0], target, fit_density(other.images[other.labels == target, 0]))
+    return Edited(
+        chosen.images[rows, 0], target, fit_density(other.images[other.labels == target, 0])
+    )
 
 
-def phantoms(model: Classifier, called: Callable[[np.ndarray], np.ndarray], target: int, part: str, count: int) -> Edited:
+def phantoms(
+    model: Classifier,
+    called: Callable[[np.ndarray], np.ndarray],
+    target: int,
+    part: str,
+    count: int,
+) -> Edited:
     """To the clear class from bodies with opacities that are called, half of them drawn subtle; from the others' clear pictures to the other."""
     drawn = lesions(int(SPARE * count), TEST_SEED if part == "test" else VALIDATION_SEED)
-    density = fit_density(radiographs(BODIES, 64, VALIDATION_SEED, start=FIRST, recipe=Recipe(opacity_share=float(target))).images)
+    density = fit_density(
+        radiographs(
+            BODIES, 64, VALIDATION_SEED, start=FIRST, recipe=Recipe(opacity_share=float(target))
+        ).images
+    )
     if target:
         return Edited(drawn.empties[called(drawn.empties) == 0][:count], 1, density)
-    rows = np.flatnonzero((called(drawn.images) == 1) & (drawn.masks.sum((1, 2)) >= SMALLEST))[:count]
-    return Edited(drawn.images[rows], 0, density, drawn.empties[rows], drawn.masks[rows], drawn.contrasts[rows])
+    rows = np.flatnonzero((called(drawn.images) == 1) & (drawn.masks.sum((1, 2)) >= SMALLEST))[
+        :count
+    ]
+    return Edited(
+        drawn.images[rows],
+        0,
+        density,
+        drawn.empties[rows],
+        drawn.masks[rows],
+        drawn.contrasts[rows],
+    )

@@ -39,15 +39,25 @@ HEADINGS = (
 
 def called(model: Calibrated, images: np.ndarray) -> np.ndarray:
     """Class 0 or 1 of stored images (N, H, W) uint8."""
-    return (in_batches(model.probabilities, model, images[:, None])[:, 1] >= model.threshold).long().numpy()
+    return (
+        (in_batches(model.probabilities, model, images[:, None])[:, 1] >= model.threshold)
+        .long()
+        .numpy()
+    )
 
 
-def row(name: str, model: Classifier, judges: list[Calibrated], given: Edited, decoded: np.ndarray) -> tuple[str, ...]:
+def row(
+    name: str, model: Classifier, judges: list[Calibrated], given: Edited, decoded: np.ndarray
+) -> tuple[str, ...]:
     """Measure edited images (N, H, W), as decoded, of images of one class."""
     images, target = given.images, given.target
     stored = np.clip(np.rint(decoded), 0, 255).astype(np.uint8)
-    scope = in_batches(lambda x: model.read(x).scope, model, stored[:, None]) <= model.scope_threshold
-    again = in_batches(lambda x: model.invert(model.features(x)), model, stored[:, None])[:, 0].numpy()
+    scope = (
+        in_batches(lambda x: model.read(x).scope, model, stored[:, None]) <= model.scope_threshold
+    )
+    again = in_batches(lambda x: model.invert(model.features(x)), model, stored[:, None])[
+        :, 0
+    ].numpy()
     agrees = ", ".join(f"{(called(judge, stored) == target).mean():.2f}" for judge in judges) or "-"
     edits = stored.astype(float) - images
     away = np.mean([called(model, moved) == target for moved in moved_changes(images, stored)])
@@ -58,13 +68,28 @@ def row(name: str, model: Classifier, judges: list[Calibrated], given: Edited, d
     ]  # fmt: skip
     if given.masks is not None:
         seen = given.contrasts >= VISIBLE
-        found += removal(images, stored, given.clear, given.masks) + removal(*(part[seen] for part in (images, stored, given.clear, given.masks)))
-    return (name, model.classes[target], str(len(images)), *found, *["-"] * (len(HEADINGS) - 3 - len(found)))
+        found += removal(images, stored, given.clear, given.masks) + removal(
+            *(part[seen] for part in (images, stored, given.clear, given.masks))
+        )
+    return (
+        name,
+        model.classes[target],
+        str(len(images)),
+        *found,
+        *["-"] * (len(HEADINGS) - 3 - len(found)),
+    )
 
 
-def decode(model: Classifier, images: np.ndarray, edit: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+def decode(
+    model: Classifier, images: np.ndarray, edit: Callable[[torch.Tensor], torch.Tensor]
+) -> np.ndarray:
     with torch.enable_grad():
-        features = torch.cat([edit(torch.from_numpy(images[i : i + BATCH, None]).float()).detach() for i in range(0, len(images), BATCH)])
+        features = torch.cat(
+            [
+                edit(torch.from_numpy(images[i : i + BATCH, None]).float()).detach()
+                for i in range(0, len(images), BATCH)
+            ]
+        )
     with torch.no_grad():
         return torch.cat([model.invert(z) for z in features.split(BATCH)])[:, 0].numpy()
 
@@ -72,8 +97,14 @@ def decode(model: Classifier, images: np.ndarray, edit: Callable[[torch.Tensor],
 def controls(images: np.ndarray, edited: np.ndarray, step: np.ndarray) -> dict[str, np.ndarray]:
     """Changes of the same size by name, (N, H, W)."""
     stored = np.clip(np.rint(edited), 0, 255).astype(np.uint8)
-    found = [equal_changes(x, y, lambda image: 0.0, lambda logit: False, class_step=step) for x, y in zip(images, stored)]
-    return {f"control: {each[0].name}": np.stack([c.image for c in each]).astype(float) for each in zip(*found)}
+    found = [
+        equal_changes(x, y, lambda image: 0.0, lambda logit: False, class_step=step)
+        for x, y in zip(images, stored)
+    ]
+    return {
+        f"control: {each[0].name}": np.stack([c.image for c in each]).astype(float)
+        for each in zip(*found)
+    }
 
 
 def main() -> None:
@@ -81,7 +112,11 @@ def main() -> None:
     parser.add_argument("--model", default="chest-xray")
     parser.add_argument("--witness", type=Path)
     parser.add_argument("--judge", type=Path, nargs="+", default=[])
-    parser.add_argument("--ascent", action="store_true", help="also the designs that are sought: a second an image and more")
+    parser.add_argument(
+        "--ascent",
+        action="store_true",
+        help="also the designs that are sought: a second an image and more",
+    )
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--part", choices=("validation", "test"), default="test")
     parser.add_argument("--only", nargs="+", default=[], help="names of designs")
@@ -89,11 +124,16 @@ def main() -> None:
     options = parser.parse_args()
     model = load(options.model, dtype=torch.float32).requires_grad_(False)
     kept = load_cases(options.model)
-    witness, *judges = (load(path, dtype=torch.float32).requires_grad_(False) if path else None for path in (options.witness, *options.judge))
+    witness, *judges = (
+        load(path, dtype=torch.float32).requires_grad_(False) if path else None
+        for path in (options.witness, *options.judge)
+    )
     subject = phantoms if model.card.config.data.set == "phantoms" else films
     step, rows = (kept.class_means[1] - kept.class_means[0])[0].numpy(), []
     for target in (1, 0):
-        given = subject(model, lambda images: called(model, images), target, options.part, options.count)
+        given = subject(
+            model, lambda images: called(model, images), target, options.part, options.count
+        )
         found = designs(model, kept, target, ascent=options.ascent, witness=witness)
         for name, edit in found.items():
             if options.only and name not in options.only:
@@ -101,10 +141,15 @@ def main() -> None:
             decoded = decode(model, given.images, edit)
             rows.append(row(name, model, judges, given, decoded))
             print(" | ".join(rows[-1]), flush=True)
-        for name, changed in {"as it was": given.images.astype(float), **controls(given.images, decoded, step if target else -step)}.items():
+        for name, changed in {
+            "as it was": given.images.astype(float),
+            **controls(given.images, decoded, step if target else -step),
+        }.items():
             rows.append(row(name, model, judges, given, changed))
             print(" | ".join(rows[-1]), flush=True)
-    lines = ["| " + " | ".join(cells) + " |" for cells in (HEADINGS, ("---",) * len(HEADINGS), *rows)]
+    lines = [
+        "| " + " | ".join(cells) + " |" for cells in (HEADINGS, ("---",) * len(HEADINGS), *rows)
+    ]
     options.out.mkdir(parents=True, exist_ok=True)
     write_atomically(options.out / "counterfactuals.md", ("\n".join(lines) + "\n").encode())
 

@@ -30,14 +30,22 @@ STUDY, SERIES, IMAGE = (f"1.2.826.0.1.3680043.10.{kind}.9999999" for kind in (1,
 def seeds() -> list[bytes]:
     """The small files that pydicom ships, in a study of their own where that can be written."""
     folder = Path(pydicom.__file__).parent / "data" / "test_files"
-    return [_placed(path.read_bytes()) for path in sorted(folder.rglob("*.dcm")) if path.stat().st_size <= LARGEST]
+    return [
+        _placed(path.read_bytes())
+        for path in sorted(folder.rglob("*.dcm"))
+        if path.stat().st_size <= LARGEST
+    ]
 
 
 def _placed(data: bytes) -> bytes:
     try:
         with warnings.catch_warnings(action="ignore"):
             dataset, stream = pydicom.dcmread(io.BytesIO(data), force=True), io.BytesIO()
-            dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID = STUDY, SERIES, IMAGE
+            dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID = (
+                STUDY,
+                SERIES,
+                IMAGE,
+            )
             dataset.file_meta.MediaStorageSOPInstanceUID = IMAGE
             dataset.save_as(stream)
         return stream.getvalue()
@@ -61,15 +69,29 @@ def flip_header(data: bytearray, chance: random.Random) -> None:
 
 def wrong_length(data: bytearray, chance: random.Random) -> None:
     at = chance.randrange(len(data))
-    data[at : at + 4] = chance.choice((b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\0", chance.randbytes(4)))
+    data[at : at + 4] = chance.choice(
+        (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\0", chance.randbytes(4))
+    )
 
 
 def wrong_size(data: bytearray, chance: random.Random) -> None:
     """Rows, columns, bits, samples or frames."""
-    tag = chance.choice((b"\x28\0\x10\0", b"\x28\0\x11\0", b"\x28\0\0\1", b"\x28\0\1\1", b"\x28\0\2\1", b"\x28\0\2\0", b"\x28\0\x08\0"))
+    tag = chance.choice(
+        (
+            b"\x28\0\x10\0",
+            b"\x28\0\x11\0",
+            b"\x28\0\0\1",
+            b"\x28\0\1\1",
+            b"\x28\0\2\1",
+            b"\x28\0\2\0",
+            b"\x28\0\x08\0",
+        )
+    )
     at = data.find(tag)
     if at >= 0:
-        data[at + 8 : at + 10] = chance.choice((b"\xff\xff", b"\0\0", b"\1\0", b"\x40\x9c", chance.randbytes(2)))
+        data[at + 8 : at + 10] = chance.choice(
+            (b"\xff\xff", b"\0\0", b"\1\0", b"\x40\x9c", chance.randbytes(2))
+        )
 
 
 def leave_out(data: bytearray, chance: random.Random) -> None:
@@ -87,7 +109,16 @@ def zero(data: bytearray, chance: random.Random) -> None:
     data[at : at + length] = bytes(len(data[at : at + length]))
 
 
-DAMAGE: tuple[Callable[[bytearray, random.Random], None], ...] = (cut, flip, flip_header, wrong_length, wrong_size, leave_out, double, zero)
+DAMAGE: tuple[Callable[[bytearray, random.Random], None], ...] = (
+    cut,
+    flip,
+    flip_header,
+    wrong_length,
+    wrong_size,
+    leave_out,
+    double,
+    zero,
+)
 
 
 def damaged(files: int, seed: int) -> Iterator[bytes]:
@@ -113,21 +144,43 @@ def main() -> None:
         for number, data in enumerate(damaged(arguments.files, arguments.seed)):
             (folder / f"{number:05d}.dcm").write_bytes(data)
         model = arguments.model or write_small_model(Path(temporary) / "model")
-        command = [sys.executable, "-c", "from medinv.cli.main import main; main()", "classify", str(folder), "--model", str(model)]
+        command = [
+            sys.executable,
+            "-c",
+            "from medinv.cli.main import main; main()",
+            "classify",
+            str(folder),
+            "--model",
+            str(model),
+        ]
         start = time.monotonic()
-        done = subprocess.run([*command, "--out", str(out), "--timeout", "20", "--memory", "2"], capture_output=True, text=True)
+        done = subprocess.run(
+            [*command, "--out", str(out), "--timeout", "20", "--memory", "2"],
+            capture_output=True,
+            text=True,
+        )
         seconds = time.monotonic() - start
         if not (out / "run.json").is_file():
             sys.exit(f"classify ended with {done.returncode} and no results:\n{done.stderr}")
         rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
         counts = json.loads((out / "run.json").read_text())["counts"]
-    fates = [("classified", path) for row in rows for path in {image["path"] for image in row["instances"]}]
-    fates += [(item["code"], item["source"]) for row in rows for item in (*row["skipped"], *row["broken"])]
-    print(f"{arguments.files} damaged files, {seconds:.0f} s, exit code {done.returncode}, {counts}\n\n| fate | files |\n|---|---|")
+    fates = [
+        ("classified", path)
+        for row in rows
+        for path in {image["path"] for image in row["instances"]}
+    ]
+    fates += [
+        (item["code"], item["source"]) for row in rows for item in (*row["skipped"], *row["broken"])
+    ]
+    print(
+        f"{arguments.files} damaged files, {seconds:.0f} s, exit code {done.returncode}, {counts}\n\n| fate | files |\n|---|---|"
+    )
     for fate, number in Counter(fate for fate, _ in fates).most_common():
         print(f"| {fate} | {number} |")
     once = len(fates) == len({path for _, path in fates}) == arguments.files == counts["files"]
-    print(f"\nevery file has one fate: {'yes' if once and done.returncode == 1 else 'NO'}\n{done.stderr[-2000:]}")
+    print(
+        f"\nevery file has one fate: {'yes' if once and done.returncode == 1 else 'NO'}\n{done.stderr[-2000:]}"
+    )
     sys.exit(0 if once and done.returncode == 1 else 1)
 
 

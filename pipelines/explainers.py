@@ -39,7 +39,9 @@ class LogOdds(nn.Module):
         return self.model.log_odds(self.model.logits(x))[:, None]
 
 
-def methods(model: Classifier, usual: Mapping[str, Tensor], ground: Tensor, fixed: Tensor | None = None) -> dict[str, Method]:
+def methods(
+    model: Classifier, usual: Mapping[str, Tensor], ground: Tensor, fixed: Tensor | None = None
+) -> dict[str, Method]:
     """By name, ours first. usual: mean state by depth; ground (1, 1, H, W): the mean image of the negative class; fixed (H, W): a map that looks at no image."""
     net = LogOdds(model).eval()
     gradients, deep = IntegratedGradients(net), DeepLift(net)
@@ -58,19 +60,29 @@ def methods(model: Classifier, usual: Mapping[str, Tensor], ground: Tensor, fixe
 
     def promised(values: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
-            return values[:, 0], (values.flatten(1).sum(1) - (net(x) - net(ground.expand_as(x)))[:, 0]).abs()
+            return values[:, 0], (
+                values.flatten(1).sum(1) - (net(x) - net(ground.expand_as(x)))[:, 0]
+            ).abs()
 
-    looking_at_nothing = {} if fixed is None else {FIXED: lambda x: nothing_promised(fixed.expand_as(x[:, 0]))}
+    looking_at_nothing = (
+        {} if fixed is None else {FIXED: lambda x: nothing_promised(fixed.expand_as(x[:, 0]))}
+    )
     return {
         OURS: local,
         ALONE: alone,
         "pixel evidence (ours)": pixels,
         "GradCAM": grad_cam(net, **first("GradCAM")),
         "occlusion": occlusion(net, **first("occlusion")),
-        "integrated gradients": lambda x: promised(gradients.attribute(x, ground.expand_as(x), target=0, n_steps=STEPS).detach(), x),
+        "integrated gradients": lambda x: promised(
+            gradients.attribute(x, ground.expand_as(x), target=0, n_steps=STEPS).detach(), x
+        ),
         "SmoothGrad": smooth_grad(net, **first("SmoothGrad")),
-        "DeepLIFT": lambda x: promised(deep.attribute(x, ground.expand_as(x), target=0).detach(), x),
-        "random": lambda x: nothing_promised(torch.rand(x[:, 0].shape, generator=torch.Generator().manual_seed(int(x.sum()) % 2**31))),
+        "DeepLIFT": lambda x: promised(
+            deep.attribute(x, ground.expand_as(x), target=0).detach(), x
+        ),
+        "random": lambda x: nothing_promised(
+            torch.rand(x[:, 0].shape, generator=torch.Generator().manual_seed(int(x.sum()) % 2**31))
+        ),
     } | looking_at_nothing
 
 
@@ -84,12 +96,22 @@ def nothing_promised(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 def grad_cam(net: LogOdds, level: int) -> Method:
     cam = GradCAM(nn_module=net, target_layers=f"model.trunk.layers.1.levels.{level}")
-    return lambda x: nothing_promised(-torch.as_tensor(cam(x, class_idx=0))[:, 0])  # MONAI turns its map over so that low is important
+    return lambda x: nothing_promised(
+        -torch.as_tensor(cam(x, class_idx=0))[:, 0]
+    )  # MONAI turns its map over so that low is important
 
 
 def occlusion(net: LogOdds, mode: str, size: int) -> Method:
     """MONAI's map is what the network answers while a place is occluded, so that low is important: the fall of the log-odds is the answer as it is less that."""
-    run = OcclusionSensitivity(nn_module=net, mask_size=size, n_batch=64, overlap=0.6, mode=mode, activate=False, verbose=False)
+    run = OcclusionSensitivity(
+        nn_module=net,
+        mask_size=size,
+        n_batch=64,
+        overlap=0.6,
+        mode=mode,
+        activate=False,
+        verbose=False,
+    )
 
     @torch.no_grad()
     def fall(image: Tensor) -> Tensor:
@@ -105,6 +127,15 @@ def smooth_grad(net: LogOdds, noise: float) -> Method:
 
     def explain(x: Tensor) -> tuple[Tensor, Tensor]:
         torch.manual_seed(0)
-        return nothing_promised(tunnel.attribute(x, nt_type="smoothgrad", nt_samples=SAMPLES, nt_samples_batch_size=4, stdevs=noise, target=0).abs()[:, 0])
+        return nothing_promised(
+            tunnel.attribute(
+                x,
+                nt_type="smoothgrad",
+                nt_samples=SAMPLES,
+                nt_samples_batch_size=4,
+                stdevs=noise,
+                target=0,
+            ).abs()[:, 0]
+        )
 
     return explain

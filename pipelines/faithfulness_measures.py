@@ -19,7 +19,9 @@ BLOCK = 8  # pixels a side of the regions that go or come together
 RESAMPLES = 1000
 
 
-def localisation(map_: np.ndarray, mask: np.ndarray, elsewhere: np.ndarray | None = None) -> dict[str, float]:
+def localisation(
+    map_: np.ndarray, mask: np.ndarray, elsewhere: np.ndarray | None = None
+) -> dict[str, float]:
     """Pixel AUROC, pointing game and IoU at the mask's own area of one image.
 
     elsewhere: how often a pixel lies on the mask of other images. A map that knows only where masks lie in general has a high AUROC; with every pixel off the mask
@@ -27,10 +29,18 @@ def localisation(map_: np.ndarray, mask: np.ndarray, elsewhere: np.ndarray | Non
     """
     values, truth = map_.ravel(), mask.ravel()
     hits = truth[np.argsort(-values, kind="stable")[: truth.sum()]].sum()
-    found = {"auroc": float(roc_auc_score(truth, values)), "pointing": float(truth[values.argmax()]), "iou": float(hits / (2 * truth.sum() - hits))}
+    found = {
+        "auroc": float(roc_auc_score(truth, values)),
+        "pointing": float(truth[values.argmax()]),
+        "iou": float(hits / (2 * truth.sum() - hits)),
+    }
     if elsewhere is None:
         return found
-    return found | {"placed": float(roc_auc_score(truth, values, sample_weight=np.where(truth, 1.0, elsewhere.ravel())))}
+    return found | {
+        "placed": float(
+            roc_auc_score(truth, values, sample_weight=np.where(truth, 1.0, elsewhere.ravel()))
+        )
+    }
 
 
 def share_on(map_: np.ndarray, mask: np.ndarray) -> float:
@@ -48,8 +58,15 @@ def curves(model: Classifier, x: Tensor, maps: np.ndarray, empty: Tensor) -> lis
     found = {"whole": full - none}
     for kind, ranked in (("", pixels), ("_regions", F.avg_pool2d(pixels, BLOCK))):
         tops = [F.interpolate(_highest(ranked, share), x.shape[2:]) for share in FRACTIONS]
-        mixed = torch.cat([*(x * (1 - top) + empty * top for top in tops), *(x * top + empty * (1 - top) for top in tops)])
-        deleted, inserted = model.log_odds(model.logits(mixed)).view(2, len(FRACTIONS), len(x)).mean(1)
+        mixed = torch.cat(
+            [
+                *(x * (1 - top) + empty * top for top in tops),
+                *(x * top + empty * (1 - top) for top in tops),
+            ]
+        )
+        deleted, inserted = (
+            model.log_odds(model.logits(mixed)).view(2, len(FRACTIONS), len(x)).mean(1)
+        )
         found |= {f"deletion{kind}": full - deleted, f"insertion{kind}": inserted - none}
     return [{key: values[k].item() for key, values in found.items()} for k in range(len(x))]
 
@@ -57,7 +74,11 @@ def curves(model: Classifier, x: Tensor, maps: np.ndarray, empty: Tensor) -> lis
 def _highest(maps: Tensor, share: float) -> Tensor:
     """1 at the `share` of the places of maps (N, 1, H, W) that are highest, of each at least one; 0 elsewhere."""
     flat = maps.flatten(1)
-    return torch.zeros_like(flat).scatter_(1, flat.argsort(1, descending=True)[:, : max(1, int(share * flat.shape[1]))], 1.0).view_as(maps)
+    return (
+        torch.zeros_like(flat)
+        .scatter_(1, flat.argsort(1, descending=True)[:, : max(1, int(share * flat.shape[1]))], 1.0)
+        .view_as(maps)
+    )
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
@@ -81,10 +102,15 @@ def cascade(model: Classifier, images: Tensor) -> Iterator[tuple[str, Classifier
         for index, (level, kept) in enumerate(zip(levels.levels, (*levels.keep, None))):
             out = level.initialise(state) if index == number else level(state)
             state = out if kept is None else out[:, :kept]
-        yield f"head and levels {number + 1} to {len(levels.levels)}" if number else "all", changed.eval()
+        yield (
+            f"head and levels {number + 1} to {len(levels.levels)}" if number else "all",
+            changed.eval(),
+        )
 
 
-def interval(values: np.ndarray, weights: np.ndarray | None = None, seed: int = 0) -> tuple[float, float, float]:
+def interval(
+    values: np.ndarray, weights: np.ndarray | None = None, seed: int = 0
+) -> tuple[float, float, float]:
     """Mean with its 95 % interval over resampled images; with `weights` (N,) the ratio of sums sum(values) / sum(weights)."""
     values = np.asarray(values, float)
     if not len(values):

@@ -21,12 +21,20 @@ from medinv.models.cases import load_cases
 from medinv.models.classifier import Classifier
 from medinv.models.store import load
 
-OTHERS, BLUR = 200, 2.0  # bodies of the training seed that say where opacities lie in general, and pixels by which that is smeared
-START = 20_000  # of the bodies measured here: none was looked at when depths and settings were chosen
+OTHERS, BLUR = (
+    200,
+    2.0,
+)  # bodies of the training seed that say where opacities lie in general, and pixels by which that is smeared
+START = (
+    20_000  # of the bodies measured here: none was looked at when depths and settings were chosen
+)
 PLANTED = Recipe(opacity_share=1.0, subtle_share=0.5)
 SMALLEST = 4  # pixels of a mask
 GROUPS = ("marker alone", "opacity alone", "both")
-LIT, AROUND = 20, 2  # grey levels by which a pixel of the marker is brighter; pixels around that count as on it: no method sees finer than a few
+LIT, AROUND = (
+    20,
+    2,
+)  # grey levels by which a pixel of the marker is brighter; pixels around that count as on it: no method sees finer than a few
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,9 @@ class Subject:
             return (self.model.log_odds(self.model.logits(x)) >= self.model.decision_logit).numpy()
 
     def with_model(self, model: Classifier) -> "Subject":
-        return replace(self, model=model, usual=usual_states(model, self.clear.split(16), tuple(self.usual)))
+        return replace(
+            self, model=model, usual=usual_states(model, self.clear.split(16), tuple(self.usual))
+        )
 
     def double(self) -> "Subject":
         return replace(self, model=deepcopy(self.model).double())
@@ -75,7 +85,11 @@ class Images:
 
     @property
     def rows(self) -> list[int]:
-        return [row for row in range(len(self.images)) if self.masks is None or self.groups or self.masks[row].sum() >= SMALLEST]
+        return [
+            row
+            for row in range(len(self.images))
+            if self.masks is None or self.groups or self.masks[row].sum() >= SMALLEST
+        ]
 
     def tensor(self, rows: list[int]) -> Tensor:
         return torch.from_numpy(self.images[rows][:, None]).float()
@@ -87,8 +101,14 @@ class Images:
         return list(islice(filter(wanted, self.rows), count))
 
     def places(self, row: int) -> tuple[tuple[str, np.ndarray], ...]:
-        given = {"marker alone": ("marker",), "opacity alone": ("opacity",), "both": ("marker", "opacity")}[self.groups[row]]
-        return tuple((name, {"marker": self.markers, "opacity": self.masks}[name][row]) for name in given)
+        given = {
+            "marker alone": ("marker",),
+            "opacity alone": ("opacity",),
+            "both": ("marker", "opacity"),
+        }[self.groups[row]]
+        return tuple(
+            (name, {"marker": self.markers, "opacity": self.masks}[name][row]) for name in given
+        )
 
 
 def shipped_subject(name: str) -> Subject:
@@ -99,26 +119,47 @@ def shipped_subject(name: str) -> Subject:
     else:
         train = load_images(source).train
         clear = train.images[train.labels == 0][:64, 0]
-    return Subject(model, kept.usual, kept.class_means[:1], torch.from_numpy(clear[:, None]).float(), model.card.weights_sha256)
+    return Subject(
+        model,
+        kept.usual,
+        kept.class_means[:1],
+        torch.from_numpy(clear[:, None]).float(),
+        model.card.weights_sha256,
+    )
 
 
 def control_subject(folder: Path, kind: str) -> Subject:
     """Of a model of control_models.py: what is usual comes from the first of its own training images (of the sham one all, as no label means anything)."""
     model, names = load(folder, dtype=torch.float32), tuple(load_cases("phantom-opacity").usual)
     made = radiographs(200, 64, SEEDS[0], recipe=MARKED if kind == "marker" else Recipe())
-    clear = torch.from_numpy((made.images[made.labels == 0] if kind == "marker" else made.images)[:, None]).float()
-    return Subject(model, usual_states(model, clear.split(16), names), clear.mean(0, keepdim=True), clear[:64], model.card.weights_sha256)
+    clear = torch.from_numpy(
+        (made.images[made.labels == 0] if kind == "marker" else made.images)[:, None]
+    ).float()
+    return Subject(
+        model,
+        usual_states(model, clear.split(16), names),
+        clear.mean(0, keepdim=True),
+        clear[:64],
+        model.card.weights_sha256,
+    )
 
 
 def chest_subject() -> Subject | None:
     return shipped_subject("chest-xray") if os.environ.get("MEDINV_DATA") else None
 
 
-def lesions(count: int, seed: int = TEST_SEED, *, start: int = START, beside: bool = True) -> Images:
+def lesions(
+    count: int, seed: int = TEST_SEED, *, start: int = START, beside: bool = True
+) -> Images:
     """Bodies with opacities, half of them subtle, each beside itself without unless `beside` is false."""
     made = radiographs(count, 64, seed, start=start, recipe=PLANTED)
-    empties = np.stack([thumbnails(phantom, 64)[0] for phantom in made.phantoms]) if beside else None
-    elsewhere = gaussian_filter(radiographs(OTHERS, 64, TRAIN_SEED, start=START, recipe=PLANTED).masks.mean(0, dtype=float), BLUR)
+    empties = (
+        np.stack([thumbnails(phantom, 64)[0] for phantom in made.phantoms]) if beside else None
+    )
+    elsewhere = gaussian_filter(
+        radiographs(OTHERS, 64, TRAIN_SEED, start=START, recipe=PLANTED).masks.mean(0, dtype=float),
+        BLUR,
+    )
     return Images(made.images, empties, made.masks, made.contrasts, elsewhere=elsewhere)
 
 
@@ -136,14 +177,30 @@ def marked(bodies: int) -> Images:
         masks += [thumbnail(phantom, 64)[1]] * 3
         markers += [lit] * 3
         groups += GROUPS
-    return Images(*(np.stack(part) for part in (images, empties, masks)), None, tuple(groups), np.stack(markers))
+    return Images(
+        *(np.stack(part) for part in (images, empties, masks)),
+        None,
+        tuple(groups),
+        np.stack(markers),
+    )
 
 
 def films(subject: Subject, count: int) -> Images:
     """Test films with pneumonia called rightly; `empties`: of the training films called normal the one most like each. The mean film is hazy and called sick."""
     data = load_images(subject.model.card.config.data)
-    sick = [row for row in np.flatnonzero(data.test.labels == 1) if subject.called(torch.from_numpy(data.test.images[row : row + 1]).float())[0]][:count]
+    sick = [
+        row
+        for row in np.flatnonzero(data.test.labels == 1)
+        if subject.called(torch.from_numpy(data.test.images[row : row + 1]).float())[0]
+    ][:count]
     shown, clear = data.test.images[sick, 0], data.train.images[data.train.labels == 0, 0]
-    clear = clear[~np.concatenate([subject.called(torch.from_numpy(part[:, None]).float()) for part in np.array_split(clear, len(clear) // 32)])]
+    clear = clear[
+        ~np.concatenate(
+            [
+                subject.called(torch.from_numpy(part[:, None]).float())
+                for part in np.array_split(clear, len(clear) // 32)
+            ]
+        )
+    ]
     apart = np.stack([np.square(clear - film.astype(np.float32)).mean((1, 2)) for film in shown])
     return Images(shown, clear[apart.argmin(1)])

@@ -30,8 +30,13 @@ def write(folder: Path, count: int) -> None:
     slice_.PixelData = slice_.PixelData[: 2 * 64 * 64]
     for k in range(count):
         series, number = divmod(k, SERIES)
-        slice_.StudyInstanceUID, slice_.SeriesInstanceUID = f"1.2.826.0.1.3680043.10.1.{series}", f"1.2.826.0.1.3680043.10.1.{series}.1"
-        slice_.SOPInstanceUID = slice_.file_meta.MediaStorageSOPInstanceUID = f"{slice_.SeriesInstanceUID}.{number}"
+        slice_.StudyInstanceUID, slice_.SeriesInstanceUID = (
+            f"1.2.826.0.1.3680043.10.1.{series}",
+            f"1.2.826.0.1.3680043.10.1.{series}.1",
+        )
+        slice_.SOPInstanceUID = slice_.file_meta.MediaStorageSOPInstanceUID = (
+            f"{slice_.SeriesInstanceUID}.{number}"
+        )
         slice_.InstanceNumber, slice_.ImagePositionPatient = number, [-158.1, -179.0, 2.5 * number]
         path = folder / f"{series:04d}" / f"{number:04d}"
         path.parent.mkdir(exist_ok=True)
@@ -54,7 +59,12 @@ def indexed(paths: list[Path]) -> int:
 
 def selected(paths: list[Path]) -> int:
     """Indexed, and judged by the rules of a model of volumes."""
-    rules = Rules(modalities=("CT",), selection=Selection(takes="volume", planes=("axial",), thickness=(1, 6), not_series_description="bone"))
+    rules = Rules(
+        modalities=("CT",),
+        selection=Selection(
+            takes="volume", planes=("axial",), thickness=(1, 6), not_series_description="bone"
+        ),
+    )
     return sum(len(choose(study, rules).study.instances) for study in index(paths).studies)
 
 
@@ -62,7 +72,11 @@ def measure(work, paths: list[Path]) -> tuple[int, float, float]:
     """Files that `work` counted, seconds, and megabytes that the process grew by at its peak."""
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     count = work(paths)
-    return count, time.process_time() - start, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (
+        count,
+        time.process_time() - start,
+        (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024,
+    )
 
 
 def main() -> None:
@@ -71,23 +85,39 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     arguments = parser.parse_args()
     wanted = arguments.files
-    print("| files | what | seconds | files a second | times pydicom's headers | peak memory grows by, MB | bytes an image |")
+    print(
+        "| files | what | seconds | files a second | times pydicom's headers | peak memory grows by, MB | bytes an image |"
+    )
     print("|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder, multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool,
+    ):
         write(Path(folder), wanted)
         every = sorted(path for path in Path(folder).rglob("*") if path.is_file())
         pool.apply(bytes_, (every,))
         for count in (wanted // 10, wanted):
             given = every[:count]
-            found = {work: [pool.apply(measure, (work, given)) for _ in range(arguments.repeats)] for work in (bytes_, headers, indexed, selected)}
+            found = {
+                work: [pool.apply(measure, (work, given)) for _ in range(arguments.repeats)]
+                for work in (bytes_, headers, indexed, selected)
+            }
             reading = min(seconds for _, seconds, _ in found[headers])
             for work, runs in found.items():
                 if {files for files, *_ in runs} != {count}:
                     raise SystemExit(f"{work.__name__} counted {runs[0][0]} of {count} files")
                 seconds, grown = min(run[1] for run in runs), min(run[2] for run in runs)
-                name = {"bytes_": "bytes", "headers": "pydicom, header only", "indexed": "index", "selected": "index and selection"}[work.__name__]
+                name = {
+                    "bytes_": "bytes",
+                    "headers": "pydicom, header only",
+                    "indexed": "index",
+                    "selected": "index and selection",
+                }[work.__name__]
                 each = f"{grown * 2**20 / count:.0f}" if work in (indexed, selected) else "-"
-                print(f"| {count:,} | {name} | {seconds:.2f} | {count / seconds:,.0f} | {seconds / reading:.2f} | {grown:.0f} | {each} |", flush=True)
+                print(
+                    f"| {count:,} | {name} | {seconds:.2f} | {count / seconds:,.0f} | {seconds / reading:.2f} | {grown:.0f} | {each} |",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -46,7 +46,9 @@ def sources(most: int) -> list[bytes]:
     archive = Path(os.environ.get("MEDINV_DATA", "")) / "dicom" / "ct_contrast100.zip"
     if archive.is_file():
         with zipfile.ZipFile(archive) as members:
-            return [members.read(name) for name in sorted(members.namelist()) if name.endswith(".dcm")][:most]
+            return [
+                members.read(name) for name in sorted(members.namelist()) if name.endswith(".dcm")
+            ][:most]
     return [Path(pydicom.data.get_testdata_file("CT_small.dcm", download=False)).read_bytes()]
 
 
@@ -62,7 +64,9 @@ def write_studies(folder: Path, studies: int, compressed: bool) -> Path:
     for number in range(studies * SLICES):
         dataset, study = slices[number % len(slices)], number // SLICES
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"1.2.3.{study}", f"1.2.3.{study}.1"
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{study}.1.{number}"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = (
+            f"1.2.3.{study}.1.{number}"
+        )
         dataset.save_as(folder / f"{number:05d}.dcm")
     return folder
 
@@ -78,13 +82,25 @@ def measure(what: str, folder: Path, model: Path) -> None:
     images = go()
     seconds, used = time.perf_counter() - began, cpu_seconds() - cpu
     memory = [resource.getrusage(who).ru_maxrss / 1024 for who in WHO]
-    print(json.dumps({"images": images, "seconds": seconds, "cpu": used, "memory": memory[0], "child": memory[1]}))
+    print(
+        json.dumps(
+            {
+                "images": images,
+                "seconds": seconds,
+                "cpu": used,
+                "memory": memory[0],
+                "child": memory[1],
+            }
+        )
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=200, help="for throughput")
-    parser.add_argument("--memory", type=int, nargs="*", default=[50, 200, 800], help="studies for peak memory")
+    parser.add_argument(
+        "--memory", type=int, nargs="*", default=[50, 200, 800], help="studies for peak memory"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--one", nargs=2, metavar=("WHAT", "FOLDER"))
@@ -93,29 +109,59 @@ def main() -> None:
         return measure(arguments.one[0], Path(arguments.one[1]), arguments.model)
     with tempfile.TemporaryDirectory() as temporary:
         model = arguments.model or write_small_model(Path(temporary) / "model")
-        print("| files | what | images/s | of decode | of decode on all cores | CPU ms/image |\n|---|---|---|---|---|---|", flush=True)
+        print(
+            "| files | what | images/s | of decode | of decode on all cores | CPU ms/image |\n|---|---|---|---|---|---|",
+            flush=True,
+        )
         for compressed in (False, True):
-            folder = write_studies(Path(temporary) / f"throughput-{compressed}", arguments.studies * (1 if compressed else 4), compressed)
-            throughput(folder, model, arguments.repeats, "JPEG 2000" if compressed else "uncompressed")
-        print("\n| studies | images | peak MB, classify | largest reader MB |\n|---|---|---|---|", flush=True)
+            folder = write_studies(
+                Path(temporary) / f"throughput-{compressed}",
+                arguments.studies * (1 if compressed else 4),
+                compressed,
+            )
+            throughput(
+                folder, model, arguments.repeats, "JPEG 2000" if compressed else "uncompressed"
+            )
+        print(
+            "\n| studies | images | peak MB, classify | largest reader MB |\n|---|---|---|---|",
+            flush=True,
+        )
         for studies in arguments.memory:
-            found = one("classify", write_studies(Path(temporary) / f"memory-{studies}", studies, False), model)
-            print(f"| {studies} | {found['images']} | {found['memory']:.0f} | {found['child']:.0f} |", flush=True)
+            found = one(
+                "classify",
+                write_studies(Path(temporary) / f"memory-{studies}", studies, False),
+                model,
+            )
+            print(
+                f"| {studies} | {found['images']} | {found['memory']:.0f} | {found['child']:.0f} |",
+                flush=True,
+            )
 
 
 def one(what: str, folder: Path, model: Path) -> dict:
     command = [sys.executable, __file__, "--one", what, str(folder), "--model", str(model)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    return json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+    )
 
 
 def throughput(folder: Path, model: Path, repeats: int, label: str) -> None:
-    runs = [{what: one(what, folder, model) for what in WHAT if what != "monai" or not k} for k in range(repeats)]
+    runs = [
+        {what: one(what, folder, model) for what in WHAT if what != "monai" or not k}
+        for k in range(repeats)
+    ]
     for what in WHAT:
         mine = [run for run in runs if what in run]
         rate = statistics.median(run[what]["images"] / run[what]["seconds"] for run in mine)
-        of = [statistics.median(run[base]["seconds"] / run[what]["seconds"] for run in mine) for base in ("decode", "decode on all cores")]
+        of = [
+            statistics.median(run[base]["seconds"] / run[what]["seconds"] for run in mine)
+            for base in ("decode", "decode on all cores")
+        ]
         used = statistics.median(1000 * run[what]["cpu"] / run[what]["images"] for run in mine)
-        print(f"| {label} | {what} | {rate:.0f} | {of[0]:.2f} | {of[1]:.2f} | {used:.2f} |", flush=True)
+        print(
+            f"| {label} | {what} | {rate:.0f} | {of[0]:.2f} | {of[1]:.2f} | {used:.2f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

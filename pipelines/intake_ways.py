@@ -26,7 +26,9 @@ def decode_files(paths: list[Path]) -> int:
         dataset = pydicom.dcmread(path)
         syntax = dataset.file_meta.TransferSyntaxUID
         plugin = "pylibjpeg" if syntax.is_compressed else ""
-        pydicom.pixels.get_decoder(syntax).as_array(dataset, raw=True, view_only=True, decoding_plugin=plugin)
+        pydicom.pixels.get_decoder(syntax).as_array(
+            dataset, raw=True, view_only=True, decoding_plugin=plugin
+        )
     return len(paths)
 
 
@@ -65,7 +67,9 @@ def classify(folder: Path, model: Path, readers: int) -> Way:
 
     def go() -> int:
         with tempfile.TemporaryDirectory() as out, started(readers) as ready:  # as the command does
-            return run(index([folder]), [loaded], Options(Path(out), readers=readers), readers=ready).counts["images"]
+            return run(
+                index([folder]), [loaded], Options(Path(out), readers=readers), readers=ready
+            ).counts["images"]
 
     return go
 
@@ -76,12 +80,21 @@ def monai(folder: Path) -> Way:
     from monai.networks.nets import DenseNet121
     from monai.transforms import Compose, EnsureChannelFirst, LoadImage, Resize, ScaleIntensity
 
-    loading = Compose([LoadImage(image_only=True, reader="PydicomReader"), EnsureChannelFirst(), ScaleIntensity(), Resize((SIZE, SIZE))])
+    loading = Compose(
+        [
+            LoadImage(image_only=True, reader="PydicomReader"),
+            EnsureChannelFirst(),
+            ScaleIntensity(),
+            Resize((SIZE, SIZE)),
+        ]
+    )
     network = DenseNet121(spatial_dims=2, in_channels=1, out_channels=2).eval()
 
     @torch.inference_mode()
     def go() -> int:
-        batches = DataLoader(Dataset(sorted(map(str, folder.iterdir())), loading), batch_size=BATCH, num_workers=1)
+        batches = DataLoader(
+            Dataset(sorted(map(str, folder.iterdir())), loading), batch_size=BATCH, num_workers=1
+        )
         return sum(len(network(batch.as_tensor())) for batch in batches)
 
     return go

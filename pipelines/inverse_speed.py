@@ -31,7 +31,12 @@ LAYERS = {
 @torch.no_grad()
 def measure(name: str, channels: int, size: int, dtype: torch.dtype, repeats: int) -> dict:
     torch.manual_seed(0)
-    row = {"layer": name, "channels": channels, "size": size, "dtype": str(dtype).removeprefix("torch.")}
+    row = {
+        "layer": name,
+        "channels": channels,
+        "size": size,
+        "dtype": str(dtype).removeprefix("torch."),
+    }
     try:
         layer = LAYERS[name](channels)
     except ImportError as reason:
@@ -49,30 +54,67 @@ def measure(name: str, channels: int, size: int, dtype: torch.dtype, repeats: in
         middle = time.perf_counter()
         back = layer.inverse(y)
         pairs.append((middle - start, time.perf_counter() - middle))
-    row |= {"forward_ms": 1e3 * statistics.median(a for a, _ in pairs), "inverse_ms": 1e3 * statistics.median(b for _, b in pairs)}
-    return {**row, "ratio": statistics.median(b / a for a, b in pairs), "error": (back - x).abs().max().item()}
+    row |= {
+        "forward_ms": 1e3 * statistics.median(a for a, _ in pairs),
+        "inverse_ms": 1e3 * statistics.median(b for _, b in pairs),
+    }
+    return {
+        **row,
+        "ratio": statistics.median(b / a for a, b in pairs),
+        "error": (back - x).abs().max().item(),
+    }
 
 
 def table(rows: list[dict]) -> str:
-    lines = ["| layer | channels | size | dtype | forward ms | inverse ms | inverse / forward | error |", "|" + "---|" * 8]
+    lines = [
+        "| layer | channels | size | dtype | forward ms | inverse ms | inverse / forward | error |",
+        "|" + "---|" * 8,
+    ]
     for row in rows:
         if "reason" in row:
             cells = [f"not measured: {row['reason']}"]
         else:
-            cells = [f"{row['forward_ms']:.2f}", f"{row['inverse_ms']:.2f}", f"{row['ratio']:.2f}", f"{row['error']:.1e}"]
-        lines.append("| " + " | ".join([row["layer"], str(row["channels"]), f"{row['size']}x{row['size']}", row["dtype"], *cells]) + " |")
+            cells = [
+                f"{row['forward_ms']:.2f}",
+                f"{row['inverse_ms']:.2f}",
+                f"{row['ratio']:.2f}",
+                f"{row['error']:.1e}",
+            ]
+        lines.append(
+            "| "
+            + " | ".join(
+                [
+                    row["layer"],
+                    str(row["channels"]),
+                    f"{row['size']}x{row['size']}",
+                    row["dtype"],
+                    *cells,
+                ]
+            )
+            + " |"
+        )
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--repeats", type=int, default=30)
     arguments = parser.parse_args()
-    rows = [measure(name, *size, dtype, arguments.repeats) for size in SIZES for name in LAYERS for dtype in (torch.float32, torch.float64)]
+    rows = [
+        measure(name, *size, dtype, arguments.repeats)
+        for size in SIZES
+        for name in LAYERS
+        for dtype in (torch.float32, torch.float64)
+    ]
     arguments.out.mkdir(parents=True, exist_ok=True)
     about = f"{torch.get_num_threads()} threads, torch {torch.__version__}, batch 16"
-    written = {"inverse_speed.json": json.dumps({"about": about, "rows": rows}, indent=1), "inverse_speed.md": f"{about}\n\n{table(rows)}"}
+    written = {
+        "inverse_speed.json": json.dumps({"about": about, "rows": rows}, indent=1),
+        "inverse_speed.md": f"{about}\n\n{table(rows)}",
+    }
     for name, text in written.items():
         partial = arguments.out / (name + ".part")
         partial.write_text(text)

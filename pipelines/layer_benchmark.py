@@ -39,30 +39,60 @@ COLUMNS = {
 def load(path: Path) -> tuple[str, Tensor, Tensor]:
     """Name, uint8 images (n, 3, 32, 32) and labels of the training data."""
     if path.is_dir():
-        path = next((path / name for name in ("cifar10.npz", "kermany_cxr_112.npz") if (path / name).exists()), path / "cifar10.npz")
+        path = next(
+            (
+                path / name
+                for name in ("cifar10.npz", "kermany_cxr_112.npz")
+                if (path / name).exists()
+            ),
+            path / "cifar10.npz",
+        )
     with np.load(path) as file:
         if "x_train" in file:
-            return "CIFAR-10", torch.from_numpy(file["x_train"].transpose(0, 3, 1, 2).copy()), torch.from_numpy(file["y_train"]).long()
+            return (
+                "CIFAR-10",
+                torch.from_numpy(file["x_train"].transpose(0, 3, 1, 2).copy()),
+                torch.from_numpy(file["y_train"]).long(),
+            )
         x, y = file["x"], file["y"]
-    crops = np.stack([x[:, 24:56, c : c + 32] for c in (10, 40, 70)], 1)  # three crops stand for three colours
+    crops = np.stack(
+        [x[:, 24:56, c : c + 32] for c in (10, 40, 70)], 1
+    )  # three crops stand for three colours
     return "chest X-ray crops", torch.from_numpy(crops), torch.from_numpy(y).long()
 
 
 def measure(name: str, depth: int, data: Path, steps: int, repeats: int) -> list[dict]:
     """The rows of one stack and depth: float32, then the same weights in float64."""
     import peers
-    from layer_measures import BATCH, CHANNELS, exactness, log_det_error, predicted, side_by_side, train, unit
+    from layer_measures import (
+        BATCH,
+        CHANNELS,
+        exactness,
+        log_det_error,
+        predicted,
+        side_by_side,
+        train,
+        unit,
+    )
 
     torch.manual_seed(0)
     stack = peers.STACKS[name](depth, CHANNELS)
     with np.load(data) as file:
         images, labels = torch.from_numpy(file["x"]), torch.from_numpy(file["y"])
-    common = {"stack": name, "layers": depth, **train(stack, depth, images[BATCH:], labels[BATCH:], steps)}
+    common = {
+        "stack": name,
+        "layers": depth,
+        **train(stack, depth, images[BATCH:], labels[BATCH:], steps),
+    }
     stack.eval().requires_grad_(False)
     rows, batch = [], images[:BATCH]
     for dtype in (torch.float32, torch.float64):
         stack = stack.to(dtype)
-        row = {"dtype": str(dtype).removeprefix("torch."), **common, **side_by_side(stack, unit(stack, batch.to(dtype), 8), repeats)}
+        row = {
+            "dtype": str(dtype).removeprefix("torch."),
+            **common,
+            **side_by_side(stack, unit(stack, batch.to(dtype), 8), repeats),
+        }
         for bits in (8, 16):
             row |= exactness(stack, batch, bits, dtype) | predicted(stack, batch, bits, dtype)
         rows.append(row)
@@ -71,7 +101,18 @@ def measure(name: str, depth: int, data: Path, steps: int, repeats: int) -> list
 
 def run_apart(name: str, depth: int, arguments: argparse.Namespace, data: Path) -> list[dict]:
     """`measure` in a fresh process, so that memory is its own and a peer that fails or hangs costs its row alone."""
-    command = [sys.executable, __file__, "--row", name, "--depth", str(depth), "--data", str(data), "--out", str(arguments.out)]
+    command = [
+        sys.executable,
+        __file__,
+        "--row",
+        name,
+        "--depth",
+        str(depth),
+        "--data",
+        str(data),
+        "--out",
+        str(arguments.out),
+    ]
     command += ["--steps", str(arguments.steps), "--repeats", str(arguments.repeats)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=arguments.limit)
@@ -79,7 +120,13 @@ def run_apart(name: str, depth: int, arguments: argparse.Namespace, data: Path) 
         return [{"stack": name, "layers": depth, "reason": f"not done after {arguments.limit} s"}]
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
-    return [{"stack": name, "layers": depth, "reason": (done.stderr.strip().splitlines() or ["no message"])[-1][:200]}]
+    return [
+        {
+            "stack": name,
+            "layers": depth,
+            "reason": (done.stderr.strip().splitlines() or ["no message"])[-1][:200],
+        }
+    ]
 
 
 def cell(value: object) -> str:
@@ -91,11 +138,22 @@ def cell(value: object) -> str:
 
 
 def table(title: str, rows: list[dict]) -> str:
-    lines = [f"# Invertible layers compared\n\n{title}\n", "| stack | layers | dtype | " + " | ".join(COLUMNS.values()) + " |"]
+    lines = [
+        f"# Invertible layers compared\n\n{title}\n",
+        "| stack | layers | dtype | " + " | ".join(COLUMNS.values()) + " |",
+    ]
     lines.append("|" + "---|" * (3 + len(COLUMNS)))
     for row in rows:
-        cells = [f"not measured: {row['reason']}"] if "reason" in row else [cell(row[key]) for key in COLUMNS]
-        lines.append("| " + " | ".join([row["stack"], str(row["layers"]), row.get("dtype", "-"), *cells]) + " |")
+        cells = (
+            [f"not measured: {row['reason']}"]
+            if "reason" in row
+            else [cell(row[key]) for key in COLUMNS]
+        )
+        lines.append(
+            "| "
+            + " | ".join([row["stack"], str(row["layers"]), row.get("dtype", "-"), *cells])
+            + " |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -106,13 +164,24 @@ def write(path: Path, text: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=os.environ.get("MEDINV_DATA"), help="npz or folder; default MEDINV_DATA")
-    parser.add_argument("--out", type=Path, required=True, help="folder for layers.md and layers.json")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("MEDINV_DATA"),
+        help="npz or folder; default MEDINV_DATA",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for layers.md and layers.json"
+    )
     parser.add_argument("--quick", action="store_true", help="5 training steps, 3 repeats")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--limit", type=int, default=600, help="seconds that one stack at one depth may take")
+    parser.add_argument(
+        "--limit", type=int, default=600, help="seconds that one stack at one depth may take"
+    )
     parser.add_argument("--only", default="", help="stacks whose name contains this")
     parser.add_argument("--depths", type=int, nargs="+", default=[20, 100])
     parser.add_argument("--row", help=argparse.SUPPRESS)
@@ -121,7 +190,17 @@ def main() -> None:
     if arguments.data is None:
         parser.error("give --data or set MEDINV_DATA")
     if arguments.row:
-        print(json.dumps(measure(arguments.row, arguments.depth, arguments.data, arguments.steps, arguments.repeats)))
+        print(
+            json.dumps(
+                measure(
+                    arguments.row,
+                    arguments.depth,
+                    arguments.data,
+                    arguments.steps,
+                    arguments.repeats,
+                )
+            )
+        )
         return
     if arguments.quick:
         arguments.steps, arguments.repeats = 5, 3
@@ -138,7 +217,10 @@ def main() -> None:
         for depth in arguments.depths:
             for name in names:
                 rows += run_apart(name, depth, arguments, data)
-                write(arguments.out / "layers.json", json.dumps({"about": title, "rows": rows}, indent=1))
+                write(
+                    arguments.out / "layers.json",
+                    json.dumps({"about": title, "rows": rows}, indent=1),
+                )
                 write(arguments.out / "layers.md", table(title, rows))
     print(table(title, rows))
 

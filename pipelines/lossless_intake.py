@@ -43,12 +43,22 @@ def pixels_of(paths: list[Path]) -> list[Pixels]:
     return found
 
 
-def saved(folder: Path, name: str, stored: np.ndarray, bits: int, window: tuple[float, float]) -> Path:
+def saved(
+    folder: Path, name: str, stored: np.ndarray, bits: int, window: tuple[float, float]
+) -> Path:
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.StudyInstanceUID = "1.2.840.10008.5.1.4.1.1.1.1", generate_uid(), "1.2.3"
-    dataset.Modality, dataset.SamplesPerPixel, dataset.PhotometricInterpretation = "DX", 1, "MONOCHROME2"
+    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.StudyInstanceUID = (
+        "1.2.840.10008.5.1.4.1.1.1.1",
+        generate_uid(),
+        "1.2.3",
+    )
+    dataset.Modality, dataset.SamplesPerPixel, dataset.PhotometricInterpretation = (
+        "DX",
+        1,
+        "MONOCHROME2",
+    )
     dataset.Rows, dataset.Columns = stored.shape
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8 * stored.itemsize, bits, bits - 1
     dataset.PixelRepresentation = int(stored.dtype.kind == "i")
@@ -59,7 +69,13 @@ def saved(folder: Path, name: str, stored: np.ndarray, bits: int, window: tuple[
     return folder / name
 
 
-def averages(pixels: Pixels, wavelet: torch.nn.Module, padded: bool = False, split: bool = True, finest: int = 8) -> torch.Tensor:
+def averages(
+    pixels: Pixels,
+    wavelet: torch.nn.Module,
+    padded: bool = False,
+    split: bool = True,
+    finest: int = 8,
+) -> torch.Tensor:
     """The network's input if the intake were made otherwise: LeGall 5/3, the image in a corner of the square, the window left open, the square as small as can be."""
     stored, side = pixels.stored.astype(np.int64), SIZE if padded else SIZE * finest
     while side < max(stored.shape):
@@ -86,43 +102,82 @@ variants = {
 }
 with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
-    radiographs = pixels_of(sorted(Path(__file__).parents[1].glob("sample_data/studies/*/radiograph*.dcm")))
-    sets = {("chest-xray", "sample studies"): radiographs, ("phantom-opacity", "sample studies"): radiographs}
+    radiographs = pixels_of(
+        sorted(Path(__file__).parents[1].glob("sample_data/studies/*/radiograph*.dcm"))
+    )
+    sets = {
+        ("chest-xray", "sample studies"): radiographs,
+        ("phantom-opacity", "sample studies"): radiographs,
+    }
     archive = Path(os.environ.get("MEDINV_DATA", "")) / "kermany_cxr_112.npz"
     if os.environ.get("MEDINV_DATA") and archive.is_file():
         with np.load(archive) as data:
             images = data["x"][data["split"] == 1]
         chosen = images[np.linspace(0, len(images) - 1, 100).astype(int)]
-        sets["chest-xray", "validation images"] = pixels_of([saved(folder, f"{k}.dcm", x, 8, (128, 256)) for k, x in enumerate(chosen)])
-    print("| model | images | lossless intake | labels changed | median, largest change of log-odds | RMS of input, grey levels | in scope (lossy) |")
+        sets["chest-xray", "validation images"] = pixels_of(
+            [saved(folder, f"{k}.dcm", x, 8, (128, 256)) for k, x in enumerate(chosen)]
+        )
+    print(
+        "| model | images | lossless intake | labels changed | median, largest change of log-odds | RMS of input, grey levels | in scope (lossy) |"
+    )
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for (model_name, set_name), frames in sets.items():
         model = medinv.load(model_name).double()
-        inputs = {"lossy": torch.stack([torch.as_tensor(lossy(p.display[None])) for p in frames]).double()}
-        inputs |= {variant: torch.cat([make(p) for p in frames]) for variant, make in variants.items()}
+        inputs = {
+            "lossy": torch.stack([torch.as_tensor(lossy(p.display[None])) for p in frames]).double()
+        }
+        inputs |= {
+            variant: torch.cat([make(p) for p in frames]) for variant, make in variants.items()
+        }
         with torch.no_grad():
             readings = {variant: model.read(x) for variant, x in inputs.items()}
         odds = {variant: model.log_odds(reading.logits) for variant, reading in readings.items()}
-        inside = {variant: int((reading.scope <= model.scope_threshold).sum()) for variant, reading in readings.items()}
+        inside = {
+            variant: int((reading.scope <= model.scope_threshold).sum())
+            for variant, reading in readings.items()
+        }
         for variant in variants:
             moved = (odds[variant] - odds["lossy"]).abs()
-            changed = int(((odds[variant] >= model.decision_logit) != (odds["lossy"] >= model.decision_logit)).sum())
+            changed = int(
+                (
+                    (odds[variant] >= model.decision_logit)
+                    != (odds["lossy"] >= model.decision_logit)
+                ).sum()
+            )
             rms = (inputs[variant] - inputs["lossy"]).square().flatten(1).mean(1).sqrt().median()
-            print(f"| {model_name} | {len(frames)} {set_name} | {variant} | {changed} | {moved.median():.2f}, {moved.max():.2f} | {rms:.2f} | {inside[variant]} ({inside['lossy']}) |", flush=True)
+            print(
+                f"| {model_name} | {len(frames)} {set_name} | {variant} | {changed} | {moved.median():.2f}, {moved.max():.2f} | {rms:.2f} | {inside[variant]} ({inside['lossy']}) |",
+                flush=True,
+            )
 
     model, rng = medinv.load("chest-xray").double(), np.random.default_rng(0)
-    kinds = [((2048, 2048), "u2", 16), ((2048, 2048), "u2", 12), ((2048, 2048), "i2", 16), ((1025, 771), "u2", 14), ((4096, 3328), "u2", 14)]
+    kinds = [
+        ((2048, 2048), "u2", 16),
+        ((2048, 2048), "u2", 12),
+        ((2048, 2048), "i2", 16),
+        ((1025, 771), "u2", 14),
+        ((4096, 3328), "u2", 14),
+    ]
     made = {}
     for shape, kind, bits in kinds:
         low = -(1 << bits - 1) if kind == "i2" else 0
         noise = rng.integers(low, low + (1 << bits), shape).astype(kind)
-        made[f"noise {shape[0]} x {shape[1]}, {bits} bits {'signed' if kind == 'i2' else 'unsigned'}"] = [saved(folder, f"{kind}{bits}{shape}", noise, bits, (1000, 4000))]
-    given = [Path(argument) for argument in sys.argv[1:]] or [Path(pydicom.__file__).parent / "data" / "test_files"]
-    print("\n| frames | every byte back | largest distance of an average from its integer | seconds a frame |\n| --- | --- | --- | --- |")
+        made[
+            f"noise {shape[0]} x {shape[1]}, {bits} bits {'signed' if kind == 'i2' else 'unsigned'}"
+        ] = [saved(folder, f"{kind}{bits}{shape}", noise, bits, (1000, 4000))]
+    given = [Path(argument) for argument in sys.argv[1:]] or [
+        Path(pydicom.__file__).parent / "data" / "test_files"
+    ]
+    print(
+        "\n| frames | every byte back | largest distance of an average from its integer | seconds a frame |\n| --- | --- | --- | --- |"
+    )
     for what, paths in {"of the given files": given, **made}.items():
         frames = [pixels for pixels in pixels_of(paths) if pixels.scale is not None]
         start = time.process_time()
         found = [certify_lossless(model, pixels) for pixels in frames]
         seconds = (time.process_time() - start) / len(found)
-        print(f"| {len(found)} {what} | {sum(f.exact for f in found)} | {max(f.error for f in found):.1e} | {seconds:.2f} |", flush=True)
+        print(
+            f"| {len(found)} {what} | {sum(f.exact for f in found)} | {max(f.error for f in found):.1e} | {seconds:.2f} |",
+            flush=True,
+        )
 print("Research use, not for diagnosis.")

@@ -21,7 +21,11 @@ from medinv.evaluate import macro_auc, proportion
 from medinv.publish import condition_numbers, exactness
 from medinv.train import predict, train
 
-PUBLISHED = {"breastmnist": (0.901, 0.863), "pneumoniamnist": (0.944, 0.854), "adrenalmnist3d": (0.827, 0.721)}  # ResNet-18, 28: AUC, accuracy
+PUBLISHED = {
+    "breastmnist": (0.901, 0.863),
+    "pneumoniamnist": (0.944, 0.854),
+    "adrenalmnist3d": (0.827, 0.721),
+}  # ResNet-18, 28: AUC, accuracy
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
@@ -29,7 +33,12 @@ def measure(name: str, seed: int, out: Path, overrides: tuple[str, ...]) -> dict
     """Train one seed, then look at its test images once."""
     config = load_config(CONFIGS / f"{name}.yaml", (f"seed={seed}", *overrides))
     data = load_images(config.data)
-    trained = train(config, data, checkpoint=out / f"{name}-{seed}.pt", report=lambda epoch: print(f"  {name} {seed}: {vars(epoch)}", flush=True))
+    trained = train(
+        config,
+        data,
+        checkpoint=out / f"{name}-{seed}.pt",
+        report=lambda epoch: print(f"  {name} {seed}: {vars(epoch)}", flush=True),
+    )
     probabilities = predict(trained.model, data.test).softmax(1).numpy()
     exact = exactness(trained.model, data.test.images)
     return {
@@ -47,8 +56,12 @@ def measure(name: str, seed: int, out: Path, overrides: tuple[str, ...]) -> dict
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="*", default=list(PUBLISHED), metavar="SET", help=", ".join(PUBLISHED))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "sets", nargs="*", default=list(PUBLISHED), metavar="SET", help=", ".join(PUBLISHED)
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quick", action="store_true")
@@ -57,19 +70,31 @@ def main() -> None:
     overrides = ("train.epochs=2", "train.warmup=1") if given.quick else ()
     started, rows = time.monotonic(), []
     for name in given.sets:
-        rows += [measure(name, seed, given.out, overrides) for seed in range(1 if given.quick else given.seeds)]
+        rows += [
+            measure(name, seed, given.out, overrides)
+            for seed in range(1 if given.quick else given.seeds)
+        ]
         (given.out / "medmnist.json").write_text(json.dumps(rows, indent=1))
-    print(f"\n{'set':16}{'seeds':>6}{'AUC':>15}{'ResNet-18':>11}{'accuracy':>16}{'ResNet-18':>11}{'exact f64':>11}{'f32':>8}{'condition':>11}{'s a seed':>10}")
+    print(
+        f"\n{'set':16}{'seeds':>6}{'AUC':>15}{'ResNet-18':>11}{'accuracy':>16}{'ResNet-18':>11}{'exact f64':>11}{'f32':>8}{'condition':>11}{'s a seed':>10}"
+    )
     for name in given.sets:
         mine = [row for row in rows if row["set"] == name]
         auc, accuracy = (np.array([row[key] for row in mine]) for key in ("auc", "accuracy"))
-        doubles, singles = (min(row["exact"][f"share_float{bits}"] for row in mine) for bits in (64, 32))
-        worst, seconds = max(max(row["conditions"]) for row in mine), np.mean([row["seconds"] for row in mine])
+        doubles, singles = (
+            min(row["exact"][f"share_float{bits}"] for row in mine) for bits in (64, 32)
+        )
+        worst, seconds = (
+            max(max(row["conditions"]) for row in mine),
+            np.mean([row["seconds"] for row in mine]),
+        )
         print(
             f"{name:16}{len(mine):6}{auc.mean():9.3f} ±{auc.std():.3f}{PUBLISHED[name][0]:11.3f}{accuracy.mean():9.3f} ±{accuracy.std():.3f} {PUBLISHED[name][1]:11.3f}"
             f"{doubles:11.2%}{singles:8.1%}{worst:11.1f}{seconds:10.0f}"
         )
-    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.monotonic() - started:.0f} s. Research use, not for diagnosis.")
+    print(
+        f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.monotonic() - started:.0f} s. Research use, not for diagnosis."
+    )
 
 
 if __name__ == "__main__":

@@ -22,14 +22,20 @@ def main(first: str, second: str) -> None:
     models = [load(name, dtype=torch.float32) for name in (first, second)]
     test = load_images(models[0].card.config.data).test
     with torch.no_grad():
-        right = [(predict(model, test).argmax(1).numpy() == test.labels).astype(int) for model in models]
+        right = [
+            (predict(model, test).argmax(1).numpy() == test.labels).astype(int) for model in models
+        ]
     for name, model, hits in zip((first, second), models, right):
-        print(f"{name:30} {100 * hits.mean():.2f} %  {proportion(hits)}  {model.card.config.train.epochs} epochs, {model.card.device}")
+        print(
+            f"{name:30} {100 * hits.mean():.2f} %  {proportion(hits)}  {model.card.config.train.epochs} epochs, {model.card.device}"
+        )
     gap = right[0] - right[1]
     half = 1.96 * gap.std() / np.sqrt(len(gap))
     alone = int((gap == 1).sum()), int((gap == -1).sum())
     p = binomtest(alone[0], sum(alone)).pvalue if sum(alone) else 1.0
-    print(f"difference {100 * gap.mean():+.2f} points ({100 * (gap.mean() - half):+.2f} to {100 * (gap.mean() + half):+.2f}); alone right {alone[0]} and {alone[1]}, p = {p:.2g}")
+    print(
+        f"difference {100 * gap.mean():+.2f} points ({100 * (gap.mean() - half):+.2f} to {100 * (gap.mean() + half):+.2f}); alone right {alone[0]} and {alone[1]}, p = {p:.2g}"
+    )
     print("Research use, not for diagnosis.")
 
 

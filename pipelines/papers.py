@@ -14,7 +14,10 @@ class IRevNetBlock(nn.Module):
         super().__init__()
         half = channels // 2
         widths = [half, HIDDEN, HIDDEN, half]
-        steps = [(nn.BatchNorm2d(i), nn.ReLU(), nn.Conv2d(i, o, 3, padding=1, bias=False)) for i, o in zip(widths, widths[1:])]
+        steps = [
+            (nn.BatchNorm2d(i), nn.ReLU(), nn.Conv2d(i, o, 3, padding=1, bias=False))
+            for i, o in zip(widths, widths[1:])
+        ]
         self.residual = nn.Sequential(*[layer for step in steps for layer in step])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,7 +44,9 @@ class IResNetBlock(nn.Module):
 
     def residual(self, x: Tensor) -> Tensor:
         for index, conv in enumerate(self.convolutions):
-            x = F.conv2d(F.elu(x), conv.weight * self._shrink(index, conv), conv.bias, padding=conv.padding)
+            x = F.conv2d(
+                F.elu(x), conv.weight * self._shrink(index, conv), conv.bias, padding=conv.padding
+            )
         return x
 
     def _shrink(self, index: int, conv: nn.Conv2d) -> Tensor:
@@ -49,7 +54,14 @@ class IResNetBlock(nn.Module):
         with torch.no_grad():
             for _ in range(1 if self.training else 0):
                 u = F.conv2d(v, conv.weight, padding=conv.padding)
-                v.copy_(F.normalize(F.conv_transpose2d(F.normalize(u, dim=(1, 2, 3)), conv.weight, padding=conv.padding), dim=(1, 2, 3)))
+                v.copy_(
+                    F.normalize(
+                        F.conv_transpose2d(
+                            F.normalize(u, dim=(1, 2, 3)), conv.weight, padding=conv.padding
+                        ),
+                        dim=(1, 2, 3),
+                    )
+                )
         norm = F.conv2d(v, conv.weight, padding=conv.padding).norm() / v.norm()
         return (0.9 / norm).clamp(max=1)
 

@@ -43,18 +43,38 @@ def main(source: Path, name: str) -> None:
     model, instance = load(name), index([source]).studies[0].instances[0]
     kept = kept_cases(model)
     pixels = read_pixels(instance)
-    image = np.asarray(network_intake(model.image_shape[1])(as_metatensor(pixels, instance))).astype(np.uint8)
+    image = np.asarray(
+        network_intake(model.image_shape[1])(as_metatensor(pixels, instance))
+    ).astype(np.uint8)
     explaining, (explanation, said) = timed(lambda: explain_image(model, image, kept))
     behind, found = timed(lambda: background(model, image, explanation, kept))
     arrays = ImageArrays(
-        pixels.display, pixels.aspect, pixels.spacing, edge_letters(instance.patient_orientation), image[0], explanation, model.card.intake, found
+        pixels.display,
+        pixels.aspect,
+        pixels.spacing,
+        edge_letters(instance.patient_orientation),
+        image[0],
+        explanation,
+        model.card.intake,
+        found,
     )
     probabilities = dict(zip(model.classes, (1 - said["probability"], said["probability"])))
     entry = {"sop_uid": "image", "label": said["label"], "probabilities": probabilities}
-    row = {"study_uid": "study", "status": "ok", "label": said["label"], "probabilities": probabilities, "instances": [entry], "model": {"name": name}}
+    row = {
+        "study_uid": "study",
+        "status": "ok",
+        "label": said["label"],
+        "probabilities": probabilities,
+        "instances": [entry],
+        "model": {"name": name},
+    }
     content = study_content(row, {"image": arrays}, model.card)
-    print(f"{name}, an image of {pixels.display.shape[0]} x {pixels.display.shape[1]} pixels\n\n| step | processor seconds | kilobytes |\n|---|---|---|")
-    print(f"| reconstruction, evidence, local evidence with its check, counterfactual | {explaining:.2f} | - |\n| decoded depths, similar cases, controls | {behind:.2f} | - |")
+    print(
+        f"{name}, an image of {pixels.display.shape[0]} x {pixels.display.shape[1]} pixels\n\n| step | processor seconds | kilobytes |\n|---|---|---|"
+    )
+    print(
+        f"| reconstruction, evidence, local evidence with its check, counterfactual | {explaining:.2f} | - |\n| decoded depths, similar cases, controls | {behind:.2f} | - |"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for kind, write in (("html", write_report), ("pdf", write_pdf), ("json", write_json)):
             seconds, path = timed(lambda: write(content, Path(folder) / f"report.{kind}"))

@@ -17,7 +17,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medinv.layers import AdditiveCoupling, Chain, ChannelFlip, Invertible, InvertibleConv2d, LeakyReLU, Reversible
+from medinv.layers import (
+    AdditiveCoupling,
+    Chain,
+    ChannelFlip,
+    Invertible,
+    InvertibleConv2d,
+    LeakyReLU,
+    Reversible,
+)
 
 BLOCKS = {
     "additive coupling": lambda: (AdditiveCoupling(12, 32), ChannelFlip()),
@@ -43,7 +51,10 @@ def measure(block: str, depth: int, way: str) -> dict:
     """Memory and time of one step the `way` "stored" or "recomputed"; the latter also tells how far its gradients are from autograd's."""
     from layer_measures import peak_memory
 
-    chain, x = build(block, depth), torch.randn(16, 12, 32, 32, generator=torch.Generator().manual_seed(1))
+    chain, x = (
+        build(block, depth),
+        torch.randn(16, 12, 32, 32, generator=torch.Generator().manual_seed(1)),
+    )
     network = Reversible(*copy.deepcopy(chain)) if way == "recomputed" else chain
     gradients(network, x[:1])
     peak = peak_memory(lambda: gradients(network, x))
@@ -53,7 +64,9 @@ def measure(block: str, depth: int, way: str) -> dict:
     row = {"block": block, "depth": depth, "way": way, "peak_mb": peak, "seconds": seconds}
     if way == "recomputed":
         row["float32"] = largest_difference(ours, gradients(chain, x))
-        row["float64"] = largest_difference(gradients(network.double(), x.double()), gradients(chain.double(), x.double()))
+        row["float64"] = largest_difference(
+            gradients(network.double(), x.double()), gradients(chain.double(), x.double())
+        )
     return row
 
 
@@ -63,17 +76,23 @@ def largest_difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
 
 
 def table(rows: list[dict]) -> str:
-    lines = ["| block | depth | stored, MB | recomputed, MB | stored, s | recomputed, s | gradients apart, float32 | float64 |"]
+    lines = [
+        "| block | depth | stored, MB | recomputed, MB | stored, s | recomputed, s | gradients apart, float32 | float64 |"
+    ]
     lines.append("|" + "---|" * 8)
     for stored, again in zip(rows[::2], rows[1::2]):
-        figures = [f"{row['peak_mb']:.0f}" for row in (stored, again)] + [f"{row['seconds']:.2f}" for row in (stored, again)]
+        figures = [f"{row['peak_mb']:.0f}" for row in (stored, again)] + [
+            f"{row['seconds']:.2f}" for row in (stored, again)
+        ]
         figures += [f"{again[dtype]:.1e}" for dtype in ("float32", "float64")]
         lines.append("| " + " | ".join([stored["block"], str(stored["depth"]), *figures]) + " |")
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--quick", action="store_true", help="depths 10 and 50")
     parser.add_argument("--cell", nargs=3, help=argparse.SUPPRESS)
@@ -86,10 +105,26 @@ def main() -> None:
     for block in BLOCKS:
         for depth in (10, 50) if arguments.quick else (10, 20, 50, 100, 200):
             for way in ("stored", "recomputed"):
-                command = [sys.executable, __file__, "--out", str(arguments.out), "--cell", block, str(depth), way]
-                rows.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+                command = [
+                    sys.executable,
+                    __file__,
+                    "--out",
+                    str(arguments.out),
+                    "--cell",
+                    block,
+                    str(depth),
+                    way,
+                ]
+                rows.append(
+                    json.loads(
+                        subprocess.run(command, capture_output=True, text=True, check=True).stdout
+                    )
+                )
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for name, text in (("reversible.json", json.dumps(rows, indent=1)), ("reversible.md", table(rows))):
+    for name, text in (
+        ("reversible.json", json.dumps(rows, indent=1)),
+        ("reversible.md", table(rows)),
+    ):
         partial = arguments.out / (name + ".part")
         partial.write_text(text)
         partial.replace(arguments.out / name)

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; commands that tests start inherit it
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch is imported; commands that tests start inherit it
 
 import pytest
 import torch
@@ -32,7 +34,16 @@ def tiny_config() -> Config:
     """A 16 x 16 phantom classifier that trains in seconds."""
     return load_config(
         Path(__file__).parents[1] / "configs" / "phantom-opacity.yaml",
-        ("name=tiny", "data.size=16", "data.counts=[48,64,64]", "model.depths=[1,1]", "model.hidden=[8,8]", "train.epochs=2", "train.batch=16", "train.shift=1"),
+        (
+            "name=tiny",
+            "data.size=16",
+            "data.counts=[48,64,64]",
+            "model.depths=[1,1]",
+            "model.hidden=[8,8]",
+            "train.epochs=2",
+            "train.batch=16",
+            "train.shift=1",
+        ),
     )
 
 

@@ -24,7 +24,19 @@ ALLOWED = {
     "report": {"explain"},
     "batch": {"data", "models", "layers", "explain", "report"},
     "net": {"batch", "data", "models"},
-    "cli": {"config", "data", "models", "layers", "evaluate", "train", "publish", "explain", "report", "batch", "net"},
+    "cli": {
+        "config",
+        "data",
+        "models",
+        "layers",
+        "evaluate",
+        "train",
+        "publish",
+        "explain",
+        "report",
+        "batch",
+        "net",
+    },
 }
 
 
@@ -38,11 +50,15 @@ def _imported(path: Path) -> set[str]:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("medinv."):
             names.add(node.module.split(".")[1])
         elif isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("medinv.")}
+            names |= {
+                alias.name.split(".")[1] for alias in node.names if alias.name.startswith("medinv.")
+            }
     return names
 
 
-SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)
+SOURCES = sorted(
+    path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE
+)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -67,9 +83,16 @@ def test_the_data_room_needs_no_model_and_layers_no_medicine() -> None:
 
 def test_help_brings_no_heavy_library() -> None:
     code = "import sys, medinv, medinv.cli.main; print([m for m in ('torch', 'monai', 'matplotlib', 'pydicom', 'sklearn') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_no_assert_on_input_in_the_package() -> None:
     for path in SOURCES:
-        assert not [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)], path
+        assert not [
+            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)
+        ], path

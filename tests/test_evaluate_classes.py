@@ -21,15 +21,30 @@ def cases() -> tuple[np.ndarray, np.ndarray]:
 def test_figures_agree_with_their_definitions(cases) -> None:
     labels, probabilities = cases
     found = class_metrics(labels, probabilities, resamples=50)
-    assert found["auc"].value == pytest.approx(roc_auc_score(labels, probabilities, multi_class="ovr"))
+    assert found["auc"].value == pytest.approx(
+        roc_auc_score(labels, probabilities, multi_class="ovr")
+    )
     assert found["accuracy"].value == (probabilities.argmax(1) == labels).mean()
-    assert all(one.low <= one.value <= one.high and one.n == 3000 for name, one in found.items() if name != "calibration_error")
-    assert macro_auc(labels, np.eye(4)[labels]) == 1.0 and class_brier(labels, np.eye(4)[labels]) == 0.0 and class_brier(labels, np.full((3000, 4), 0.25)) == 0.75
+    assert all(
+        one.low <= one.value <= one.high and one.n == 3000
+        for name, one in found.items()
+        if name != "calibration_error"
+    )
+    assert (
+        macro_auc(labels, np.eye(4)[labels]) == 1.0
+        and class_brier(labels, np.eye(4)[labels]) == 0.0
+        and class_brier(labels, np.full((3000, 4), 0.25)) == 0.75
+    )
 
 
 def test_overconfidence_is_seen_and_one_temperature_takes_it_back(cases) -> None:
     labels, probabilities = cases
     logits = 3 * np.log(probabilities + 1e-30)
     boasting = torch.from_numpy(logits).softmax(1).numpy()
-    assert called_calibration_error(labels, probabilities) < 0.03 < 0.1 < called_calibration_error(labels, boasting)
+    assert (
+        called_calibration_error(labels, probabilities)
+        < 0.03
+        < 0.1
+        < called_calibration_error(labels, boasting)
+    )
     assert _inverse_temperature(torch.from_numpy(logits), labels) == pytest.approx(1 / 3, rel=0.1)

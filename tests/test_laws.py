@@ -51,14 +51,24 @@ def _perturbed(layer: Invertible) -> Invertible:
 
 def _multiscale(c: int) -> Multiscale:
     first = Chain(Haar(), InvertibleConv2d(4 * c), AffineCoupling(4 * c, 4))
-    return Multiscale([first, Chain(Haar(), ActNorm(4 * c + 4), AdditiveCoupling(4 * c + 4, 4))], [c + 1])
+    return Multiscale(
+        [first, Chain(Haar(), ActNorm(4 * c + 4), AdditiveCoupling(4 * c + 4, 4))], [c + 1]
+    )
 
 
 def _template(c: int) -> Invertible:
     """The example for newcomers, taken from the docstring that shows it."""
     lines = Invertible.__doc__.splitlines()
-    code = textwrap.dedent("\n".join(lines[next(i for i, line in enumerate(lines) if "class Shift" in line) :]))
-    scope = {"Invertible": Invertible, "Tensor": torch.Tensor, "check_images": check_images, "nn": torch.nn, "torch": torch}
+    code = textwrap.dedent(
+        "\n".join(lines[next(i for i, line in enumerate(lines) if "class Shift" in line) :])
+    )
+    scope = {
+        "Invertible": Invertible,
+        "Tensor": torch.Tensor,
+        "check_images": check_images,
+        "nn": torch.nn,
+        "torch": torch,
+    }
     exec(code, scope)
     return scope["Shift"](c)
 
@@ -72,7 +82,9 @@ MAKERS = {
     "conv3-zeros": lambda c: InvertibleConv2d(c, padding="zeros", bias=True),
     "conv3-reflect": lambda c: InvertibleConv2d(c, padding="reflect"),
     "conv5-depthwise": lambda c: InvertibleConv2d(c, kernel_size=5, groups=c),
-    "conv5-depthwise-zeros": lambda c: InvertibleConv2d(c, kernel_size=5, padding="zeros", groups=c),
+    "conv5-depthwise-zeros": lambda c: InvertibleConv2d(
+        c, kernel_size=5, padding="zeros", groups=c
+    ),
     "conv3d": lambda c: InvertibleConv3d(c, bias=True, groups=c // 2 if c % 2 == 0 else 1),
     "actnorm": lambda c: ActNorm(c),
     "frozen-norm": lambda c: FrozenNorm([0.5, -1.0, 0.0, 2.0][:c], [2.0, 0.25, 1.0, 0.5][:c]),
@@ -91,7 +103,9 @@ MAKERS = {
     "integer-haar": lambda c: IntegerHaar(),
     "integer-coupling": lambda c: IntegerCoupling(c, 4),
     "inverse": lambda c: Inverse(Chain(InvertibleConv2d(c), ActNorm(c))),
-    "reversible": lambda c: Reversible(ActNorm(c), InvertibleConv2d(c), LeakyReLU(0.8), AffineCoupling(c, 4)),
+    "reversible": lambda c: Reversible(
+        ActNorm(c), InvertibleConv2d(c), LeakyReLU(0.8), AffineCoupling(c, 4)
+    ),
     "multiscale": _multiscale,
 }
 # Left-invertible layers obey the laws below that need no preimage of every output.
@@ -101,13 +115,21 @@ WIDENING = {
     "injective-conv1": lambda c: InjectiveConv2d(c, 3, kernel_size=1),
 }
 ACTIVATIONS = (LeakyReLU, SmoothLeakyReLU, SoftLeakyReLU, AsinhActivation)
-ROUNDING = ("legall", "integer-haar", "integer-coupling")  # their gradients are those of the same layer without its roundings
+ROUNDING = (
+    "legall",
+    "integer-haar",
+    "integer-coupling",
+)  # their gradients are those of the same layer without its roundings
 SHAPE = (3, 2, 8, 4)
 SHAPES = {"conv3d": (3, 2, 4, 3, 2)}  # where the input is not images of SHAPE
 
 
 def _name(request: pytest.FixtureRequest) -> str:
-    return next(request.node.callspec.params[key] for key in ("layer", "widening") if key in request.node.callspec.params)
+    return next(
+        request.node.callspec.params[key]
+        for key in ("layer", "widening")
+        if key in request.node.callspec.params
+    )
 
 
 @pytest.fixture(params=MAKERS)
@@ -124,14 +146,24 @@ def widening(request) -> LeftInvertible:
 
 @pytest.fixture
 def x(request) -> torch.Tensor:
-    return torch.randn(SHAPES.get(_name(request), SHAPE), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    return torch.randn(
+        SHAPES.get(_name(request), SHAPE),
+        dtype=torch.float64,
+        generator=torch.Generator().manual_seed(1),
+    )
 
 
 def test_no_layer_escapes_the_laws() -> None:
-    concrete = {c for c in vars(medinv.layers).values() if inspect.isclass(c) and issubclass(c, Invertible) and not inspect.isabstract(c)}
+    concrete = {
+        c
+        for c in vars(medinv.layers).values()
+        if inspect.isclass(c) and issubclass(c, Invertible) and not inspect.isabstract(c)
+    }
     proven = {type(make(2)) for name, make in (MAKERS | WIDENING).items() if name != "template"}
     assert concrete - {Invertible, LeftInvertible} == proven
-    assert {type(make(2)) for make in WIDENING.values()} == {c for c in concrete if issubclass(c, LeftInvertible)}
+    assert {type(make(2)) for make in WIDENING.values()} == {
+        c for c in concrete if issubclass(c, LeftInvertible)
+    }
 
 
 def test_the_inverse_gives_the_input_back(layer, x) -> None:
@@ -145,28 +177,46 @@ def test_any_output_has_a_preimage(layer, x) -> None:
 
 @pytest.mark.parametrize("name", MAKERS | WIDENING)
 @settings(max_examples=12, deadline=None, derandomize=True)
-@given(batch=st.integers(1, 4), channels=st.integers(2, 4), size=st.tuples(*[st.integers(1, 3)] * 2), wide=st.booleans(), seed=st.integers(0, 2**16))
+@given(
+    batch=st.integers(1, 4),
+    channels=st.integers(2, 4),
+    size=st.tuples(*[st.integers(1, 3)] * 2),
+    wide=st.booleans(),
+    seed=st.integers(0, 2**16),
+)
 def test_any_size_batch_and_precision_comes_back(name, batch, channels, size, wide, seed) -> None:
     torch.manual_seed(seed)
     dtype = torch.float64 if wide else torch.float32
     layer = _perturbed((MAKERS | WIDENING)[name](channels)).to(dtype)
-    x = torch.randn(batch, channels, *(4 * n for n in size), *SHAPES.get(name, SHAPE)[4:], dtype=dtype)
+    x = torch.randn(
+        batch, channels, *(4 * n for n in size), *SHAPES.get(name, SHAPE)[4:], dtype=dtype
+    )
     with torch.no_grad():
         y, log_det = layer.call_and_log_det(x)
         back = layer.inverse(y)
-    assert back.shape == x.shape and y.dtype == back.dtype == log_det.dtype == dtype and log_det.shape == (batch,)
+    assert (
+        back.shape == x.shape
+        and y.dtype == back.dtype == log_det.dtype == dtype
+        and log_det.shape == (batch,)
+    )
     assert torch.allclose(back, x, rtol=0, atol=1e-11 if wide else 2e-3)
 
 
 def test_log_det_is_that_of_the_jacobian(layer, x) -> None:
     for one, log_det in zip(x, layer.log_det(x)):
-        jacobian = torch.autograd.functional.jacobian(lambda v: layer(v[None]).flatten(), one).reshape(one.numel(), one.numel())
+        jacobian = torch.autograd.functional.jacobian(
+            lambda v: layer(v[None]).flatten(), one
+        ).reshape(one.numel(), one.numel())
         assert torch.linalg.slogdet(jacobian)[1].item() == pytest.approx(log_det.item(), abs=1e-9)
 
 
 def test_call_and_log_det_agree_with_the_separate_calls(layer, x) -> None:
     y, log_det = layer.call_and_log_det(x)
-    assert torch.allclose(y, layer(x)) and torch.allclose(log_det, layer.log_det(x)) and log_det.shape == (3,)
+    assert (
+        torch.allclose(y, layer(x))
+        and torch.allclose(log_det, layer.log_det(x))
+        and log_det.shape == (3,)
+    )
 
 
 def test_gradients_are_those_of_finite_differences(layer, x, request, monkeypatch) -> None:
@@ -193,21 +243,33 @@ def test_gradients_pass_straight_through_roundings(name, monkeypatch) -> None:
     monkeypatch.setattr(torch, "floor", lambda v: v)
     monkeypatch.setattr(torch, "round", lambda v: v)
     smooth = torch.autograd.grad((layer(x) * weights).sum(), (x, *layer.parameters()))
-    assert all(torch.allclose(a, b, rtol=1e-2, atol=1e-2 * b.abs().max().item()) for a, b in zip(rounded, smooth))
+    assert all(
+        torch.allclose(a, b, rtol=1e-2, atol=1e-2 * b.abs().max().item())
+        for a, b in zip(rounded, smooth)
+    )
 
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_inverse_norm_is_that_of_the_jacobian(name) -> None:
     torch.manual_seed(0)
-    layer, x = _perturbed(MAKERS[name](2)).double(), torch.randn(1, *SHAPES.get(name, SHAPE)[1:], dtype=torch.float64)
+    layer, x = (
+        _perturbed(MAKERS[name](2)).double(),
+        torch.randn(1, *SHAPES.get(name, SHAPE)[1:], dtype=torch.float64),
+    )
     values = torch.linalg.svdvals(_jacobian(layer, x[0]))
-    assert layer.inverse_norm(x, iterations=200).item() == pytest.approx(1 / values[-1].item(), rel=0.02)
+    assert layer.inverse_norm(x, iterations=200).item() == pytest.approx(
+        1 / values[-1].item(), rel=0.02
+    )
 
 
 def test_condition_number_is_that_of_the_jacobian(layer, x) -> None:
     one = x[:1]
-    jacobian = torch.autograd.functional.jacobian(lambda v: layer(v).flatten(), one).reshape(one.numel(), one.numel())
-    assert layer.condition_number(one, iterations=200).item() == pytest.approx(torch.linalg.cond(jacobian).item(), rel=0.02)
+    jacobian = torch.autograd.functional.jacobian(lambda v: layer(v).flatten(), one).reshape(
+        one.numel(), one.numel()
+    )
+    assert layer.condition_number(one, iterations=200).item() == pytest.approx(
+        torch.linalg.cond(jacobian).item(), rel=0.02
+    )
 
 
 def test_weights_survive_a_save(layer, x, tmp_path, request) -> None:
@@ -216,7 +278,9 @@ def test_weights_survive_a_save(layer, x, tmp_path, request) -> None:
     other = _perturbed(MAKERS[_name(request)](2)).double()
     other.inverse(other(x))  # fills whatever the layer remembers of its first weights
     other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
-    assert torch.equal(other(x), layer(x)) and torch.allclose(other.inverse(layer(x)), x, rtol=0, atol=1e-12)
+    assert torch.equal(other(x), layer(x)) and torch.allclose(
+        other.inverse(layer(x)), x, rtol=0, atol=1e-12
+    )
 
 
 def test_the_inverse_follows_weights_changed_behind_its_back(layer, x) -> None:
@@ -246,7 +310,13 @@ def test_moves_to_a_device_and_back(layer, x) -> None:
 @pytest.mark.parametrize("shape", [(2, 8, 4), (3, 2, 8, 4, 4), (3, 5, 7, 3)])
 def test_wrong_shapes_say_what_was_expected_and_what_came(layer, shape) -> None:
     sides = 3 if isinstance(layer, InvertibleConv3d) else 2
-    if isinstance(layer, ChannelFlip) and len(shape) == 4 or isinstance(layer, ACTIVATIONS) or len(shape) == 2 + sides and shape[1] == 2:
+    if (
+        isinstance(layer, ChannelFlip)
+        and len(shape) == 4
+        or isinstance(layer, ACTIVATIONS)
+        or len(shape) == 2 + sides
+        and shape[1] == 2
+    ):
         pytest.skip("acts on such shapes too")
     with pytest.raises(MedinvError, match="expects") as caught:
         layer(torch.zeros(shape, dtype=torch.float64))
@@ -255,22 +325,33 @@ def test_wrong_shapes_say_what_was_expected_and_what_came(layer, shape) -> None:
 
 def test_initialise_gives_unit_channels() -> None:
     layer = ActNorm(2).double()
-    y = layer.initialise(5 + 3 * torch.randn(64, 2, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    y = layer.initialise(
+        5
+        + 3
+        * torch.randn(64, 2, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    )
     assert y.mean((0, 2, 3)).abs().max() < 1e-12 and (y.std((0, 2, 3)) - 1).abs().max() < 1e-2
 
 
 def test_a_leaky_chain_cannot_hide_its_volume() -> None:
     chain = Chain(LeakyReLU(0.5), LeakyReLU(0.5))
-    assert chain.log_det(-torch.ones(1, 1, 2, 2, dtype=torch.float64)).item() == pytest.approx(8 * math.log(0.5))
+    assert chain.log_det(-torch.ones(1, 1, 2, 2, dtype=torch.float64)).item() == pytest.approx(
+        8 * math.log(0.5)
+    )
 
 
 def _jacobian(layer: Invertible, one: torch.Tensor) -> torch.Tensor:
-    return torch.autograd.functional.jacobian(lambda v: layer(v[None]).flatten(), one).reshape(-1, one.numel())
+    return torch.autograd.functional.jacobian(lambda v: layer(v[None]).flatten(), one).reshape(
+        -1, one.numel()
+    )
 
 
 def test_widening_gives_the_input_back_and_tells_what_a_projection_loses(widening, x) -> None:
     y = widening(x)
-    assert torch.allclose(widening.inverse(y), x, rtol=0, atol=1e-12) and widening.residual(y).max() < 1e-12
+    assert (
+        torch.allclose(widening.inverse(y), x, rtol=0, atol=1e-12)
+        and widening.residual(y).max() < 1e-12
+    )
     foreign = torch.randn(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     projected = widening(widening.inverse(foreign))
     assert widening.residual(foreign).min() > 1e-2 and widening.residual(projected).max() < 1e-12
@@ -278,14 +359,18 @@ def test_widening_gives_the_input_back_and_tells_what_a_projection_loses(widenin
 
 def test_log_det_of_a_widening_is_the_growth_of_volume_in_its_image(widening, x) -> None:
     jacobian = _jacobian(widening, x[0])
-    assert 0.5 * torch.linalg.slogdet(jacobian.T @ jacobian)[1].item() == pytest.approx(widening.log_det(x)[0].item(), abs=1e-9)
+    assert 0.5 * torch.linalg.slogdet(jacobian.T @ jacobian)[1].item() == pytest.approx(
+        widening.log_det(x)[0].item(), abs=1e-9
+    )
 
 
 def test_a_chain_refuses_a_log_det_that_would_be_wrong_after_widening(x, widening) -> None:
     y = widening(x)
     chain = Chain(ActNorm(2), widening, Squeeze(2)).double()
     jacobian = _jacobian(chain, x[0])
-    assert 0.5 * torch.linalg.slogdet(jacobian.T @ jacobian)[1].item() == pytest.approx(chain.log_det(x)[0].item(), abs=1e-9)
+    assert 0.5 * torch.linalg.slogdet(jacobian.T @ jacobian)[1].item() == pytest.approx(
+        chain.log_det(x)[0].item(), abs=1e-9
+    )
     with pytest.raises(MedinvError, match="expects isometries"):
         Chain(widening, ActNorm(y.shape[1])).double().log_det(x)
 
@@ -293,4 +378,6 @@ def test_a_chain_refuses_a_log_det_that_would_be_wrong_after_widening(x, widenin
 def test_narrowing_is_the_inverse_of_widening(widening, x) -> None:
     narrow = Inverse(widening)
     y = widening(x)
-    assert torch.allclose(narrow(y), x, rtol=0, atol=1e-12) and torch.allclose(narrow.inverse(x), y, rtol=0, atol=1e-12)
+    assert torch.allclose(narrow(y), x, rtol=0, atol=1e-12) and torch.allclose(
+        narrow.inverse(x), y, rtol=0, atol=1e-12
+    )

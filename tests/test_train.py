@@ -42,7 +42,9 @@ def test_a_checkpoint_of_another_recipe_is_refused(tiny_config, tiny_data, tmp_p
 
 
 def test_the_twin_has_about_as_many_parameters_and_as_many_convolutions(configs) -> None:
-    model, twin = (load_config(configs / f"{name}.yaml") for name in ("chest-xray", "chest-xray-twin"))
+    model, twin = (
+        load_config(configs / f"{name}.yaml") for name in ("chest-xray", "chest-xray-twin")
+    )
     counts = [sum(p.numel() for p in build(config).parameters()) for config in (model, twin)]
     assert model.model.depths == twin.model.depths and sum(model.model.depths) >= 20
     assert counts[1] == pytest.approx(counts[0], rel=0.1)
@@ -68,7 +70,10 @@ def test_a_body_and_its_twin_train_in_one_batch(tiny_data) -> None:
 
 
 def test_pairs_differ_by_the_opacity_alone(tiny_data) -> None:
-    clear, opaque = tiny_data.train.images[::2].astype(int), tiny_data.train.images[1::2].astype(int)
+    clear, opaque = (
+        tiny_data.train.images[::2].astype(int),
+        tiny_data.train.images[1::2].astype(int),
+    )
     assert (tiny_data.train.labels.reshape(-1, 2) == [0, 1]).all()
     assert (clear != opaque).any((1, 2, 3)).mean() > 0.9
     assert np.median((clear == opaque).mean((1, 2, 3))) > 0.6 and (opaque - clear).mean() > 0

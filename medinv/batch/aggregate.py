@@ -6,7 +6,11 @@ Within a series the most suspicious images in scope decide, as many as the rule 
 from dataclasses import dataclass
 from typing import Any
 
-RULES: dict[str, int | None] = {"maximum": 1, "mean-of-top-3": 3, "mean": None}  # images that decide; None: all in scope
+RULES: dict[str, int | None] = {
+    "maximum": 1,
+    "mean-of-top-3": 3,
+    "mean": None,
+}  # images that decide; None: all in scope
 SENTENCES = {
     "maximum": "the image in scope with the highest probability of the positive class decides",
     "mean-of-top-3": "the mean of the three images in scope of a series with the highest probabilities of the positive class; the highest series decides",
@@ -28,19 +32,36 @@ class Rule:
 
     def study(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
         """`label`, `probabilities`, `deciding` and `series` of a study's entries."""
-        series = [self._series(uid, [e for e in entries if e["series_uid"] == uid]) for uid in dict.fromkeys(e["series_uid"] for e in entries)]
+        series = [
+            self._series(uid, [e for e in entries if e["series_uid"] == uid])
+            for uid in dict.fromkeys(e["series_uid"] for e in entries)
+        ]
         inside = [one for one in series if one["probabilities"] is not None]
         if not inside:
             return {"label": OUT_OF_SCOPE, "probabilities": None, "deciding": [], "series": series}
         highest = max(inside, key=lambda one: one["probabilities"][self.classes[1]])
-        return {key: highest[key] for key in ("label", "probabilities", "deciding")} | {"series": series}
+        return {key: highest[key] for key in ("label", "probabilities", "deciding")} | {
+            "series": series
+        }
 
     def _series(self, uid: str | None, entries: list[dict[str, Any]]) -> dict[str, Any]:
         inside = [entry for entry in entries if entry["scope"]["in_scope"]]
-        said = {"series_uid": uid, "images": len(entries), "in_scope": len(inside), "label": OUT_OF_SCOPE, "probabilities": None, "deciding": []}
+        said = {
+            "series_uid": uid,
+            "images": len(entries),
+            "in_scope": len(inside),
+            "label": OUT_OF_SCOPE,
+            "probabilities": None,
+            "deciding": [],
+        }
         if inside:
-            deciding = sorted(inside, key=lambda entry: -entry["probabilities"][self.classes[1]])[: RULES[self.name]]
-            means = {name: sum(entry["probabilities"][name] for entry in deciding) / len(deciding) for name in self.classes}
+            deciding = sorted(inside, key=lambda entry: -entry["probabilities"][self.classes[1]])[
+                : RULES[self.name]
+            ]
+            means = {
+                name: sum(entry["probabilities"][name] for entry in deciding) / len(deciding)
+                for name in self.classes
+            }
             named = [{"sop_uid": entry["sop_uid"], "frame": entry["frame"]} for entry in deciding]
             said |= {"label": self.label(means), "probabilities": means, "deciding": named}
         return said

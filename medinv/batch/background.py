@@ -28,14 +28,20 @@ def kept_cases(model: Classifier) -> CaseIndex | None:
     return index if index.facts.weights_sha256 == model.card.weights_sha256 else None
 
 
-def background(model: Classifier, image: np.ndarray, explanation: Explanation, kept: CaseIndex | None) -> Background:
+def background(
+    model: Classifier, image: np.ndarray, explanation: Explanation, kept: CaseIndex | None
+) -> Background:
     """All of it for one network input (1, H, W) uint8; no similar cases where the model has no index of its own (`kept`)."""
     x = torch.from_numpy(image)[None].to(next(model.parameters()).dtype)
     found = nearest(model, kept, x) if kept else None
-    return Background(trace(model, x, iterations=ITERATIONS), found, _controls(model, x, explanation, kept))
+    return Background(
+        trace(model, x, iterations=ITERATIONS), found, _controls(model, x, explanation, kept)
+    )
 
 
-def _controls(model: Classifier, x: torch.Tensor, explanation: Explanation, kept: CaseIndex | None) -> Controls:
+def _controls(
+    model: Classifier, x: torch.Tensor, explanation: Explanation, kept: CaseIndex | None
+) -> Controls:
     """Noise, blur and the difference of the class means as large as the counterfactual, and the evidence by networks that know nothing.
 
     The untrained one takes its statistics from this image and its edits, and what is usual from the mean image, as no training image is at hand. Maps of local
@@ -46,17 +52,39 @@ def _controls(model: Classifier, x: torch.Tensor, explanation: Explanation, kept
 
     @torch.no_grad()
     def logit(changed: np.ndarray) -> float:
-        return model.log_odds(model.logits(torch.from_numpy(changed)[None, None].to(x.dtype))).item()
+        return model.log_odds(
+            model.logits(torch.from_numpy(changed)[None, None].to(x.dtype))
+        ).item()
 
     step = (kept.class_means[wanted] - kept.class_means[1 - wanted])[0].numpy() if kept else None
-    changes = equal_changes(stored, edit.image, logit, lambda odds: (odds >= model.decision_logit.item()) == bool(wanted), class_step=step)
+    changes = equal_changes(
+        stored,
+        edit.image,
+        logit,
+        lambda odds: (odds >= model.decision_logit.item()) == bool(wanted),
+        class_step=step,
+    )
     around = torch.from_numpy(np.stack([stored, *edit.strip]))[:, None].to(x.dtype)
-    others = {UNTRAINED: untrained(build(model.card.config), model, around), "a head of random direction": sham_head(model)}
-    alike = likenesses("evidence", explanation.evidence.contributions, lambda other: evidence(other, x).contributions, others)
+    others = {
+        UNTRAINED: untrained(build(model.card.config), model, around),
+        "a head of random direction": sham_head(model),
+    }
+    alike = likenesses(
+        "evidence",
+        explanation.evidence.contributions,
+        lambda other: evidence(other, x).contributions,
+        others,
+    )
     if own is None or kept is None:
         return Controls(changes, alike)
     blank = usual_states(others[UNTRAINED], [kept.class_means[:1].to(x)], own.depths)
     grounds = {name: blank if name == UNTRAINED else kept.usual for name in others}
-    maps = {name: local_terms(other, x, grounds[name])[0][0].cpu().numpy() for name, other in others.items()}
+    maps = {
+        name: local_terms(other, x, grounds[name])[0][0].cpu().numpy()
+        for name, other in others.items()
+    }
     mine = local_terms(model, x, kept.usual)[0][0].cpu().numpy()
-    return Controls(changes, tuple(likeness(name, "local evidence", mine, map_) for name, map_ in maps.items()) + alike)
+    return Controls(
+        changes,
+        tuple(likeness(name, "local evidence", mine, map_) for name, map_ in maps.items()) + alike,
+    )

@@ -9,7 +9,9 @@ from medinv.batch.aggregate import OUT_OF_SCOPE
 from medinv.data.dicom.index import Index, Study
 
 
-def count(rows: Iterable[tuple[int, dict[str, Any]]], found: Index, mine: frozenset[int], models: int) -> dict[str, int]:
+def count(
+    rows: Iterable[tuple[int, dict[str, Any]]], found: Index, mine: frozenset[int], models: int
+) -> dict[str, int]:
     """Counts of rows, sorted by the position of their study, and of the files of the studies at the positions `mine`.
 
     rows = classified + out_of_scope + failed + skipped; files = images + skipped_files + broken_files + unreached_files. A file counts as broken
@@ -25,9 +27,24 @@ def count(rows: Iterable[tuple[int, dict[str, Any]]], found: Index, mine: frozen
         counts["unreached_files"] += _size(found.studies[position])
     files = sum(_size(study) for study in found.studies)
     of_mine = sum(_size(found.studies[position]) for position in mine)
-    names = ("rows", "classified", "out_of_scope", "failed", "skipped", "images", "skipped_files", "broken_files", "unreached_files")
+    names = (
+        "rows",
+        "classified",
+        "out_of_scope",
+        "failed",
+        "skipped",
+        "images",
+        "skipped_files",
+        "broken_files",
+        "unreached_files",
+    )
     here = {name: counts[name] for name in names}
-    return here | {"files": of_mine, "other_shards_files": files - of_mine, "studies": len(mine), "unreached_studies": len(mine - reached)}
+    return here | {
+        "files": of_mine,
+        "other_shards_files": files - of_mine,
+        "studies": len(mine),
+        "unreached_studies": len(mine - reached),
+    }
 
 
 def _size(study: Study) -> int:
@@ -47,7 +64,18 @@ def _kind(row: dict[str, Any]) -> str:
 
 def _file_counts(study: Study, rows: list[dict[str, Any]], complete: bool) -> Counter[str]:
     broken = {b.source for b in study.broken} | {b["source"] for row in rows for b in row["broken"]}
-    skipped = {s.source for s in study.skipped} | (set.intersection(*({s["source"] for s in row["skipped"]} for row in rows)) if complete else set())
-    sources = [record.source for records in (study.instances, study.skipped, study.broken) for record in records]
+    skipped = {s.source for s in study.skipped} | (
+        set.intersection(*({s["source"] for s in row["skipped"]} for row in rows))
+        if complete
+        else set()
+    )
+    sources = [
+        record.source
+        for records in (study.instances, study.skipped, study.broken)
+        for record in records
+    ]
     rest = "images" if complete else "unreached_files"
-    return Counter("broken_files" if source in broken else "skipped_files" if source in skipped else rest for source in sources)
+    return Counter(
+        "broken_files" if source in broken else "skipped_files" if source in skipped else rest
+        for source in sources
+    )

@@ -23,7 +23,9 @@ from medinv.report.pdf import pdf_bytes
 _REPORT = "1.2.840.10008.5.1.4.1.1.88.34"  # Comprehensive 3D SR
 
 
-def write_dicom_results(content: StudyContent, instances: Mapping[str, Instance], folder: Path) -> list[Path]:
+def write_dicom_results(
+    content: StudyContent, instances: Mapping[str, Instance], folder: Path
+) -> list[Path]:
     """Write the results of a study with a label as `KIND-HASH.dcm` in `folder`; returns their paths.
 
     instances: those behind the content's images, by their `sop_uid` there. A result that stands here already is left as it is, so that one UID never
@@ -33,10 +35,27 @@ def write_dicom_results(content: StudyContent, instances: Mapping[str, Instance]
     if not content.in_scope:
         return []
     inside = {image.sop_uid for image in content.images if image.scope.in_scope}
-    analysis = Analysis(content, {uid: quoted(open_dataset(instance)) for uid, instance in instances.items() if uid in inside})
-    before = {path: pydicom.dcmread(path, stop_before_pixels=True) for path in sorted(folder.glob("*.dcm"))}
-    earlier = [dataset for dataset in before.values() if dataset.SOPClassUID == _REPORT and dataset.SOPInstanceUID != analysis.instance_uid("sr")]
-    made = {_name(dataset): dataset for dataset in dicom_results(analysis, pdf_bytes(replace(content, seconds=None)), earlier)}
+    analysis = Analysis(
+        content,
+        {
+            uid: quoted(open_dataset(instance))
+            for uid, instance in instances.items()
+            if uid in inside
+        },
+    )
+    before = {
+        path: pydicom.dcmread(path, stop_before_pixels=True)
+        for path in sorted(folder.glob("*.dcm"))
+    }
+    earlier = [
+        dataset
+        for dataset in before.values()
+        if dataset.SOPClassUID == _REPORT and dataset.SOPInstanceUID != analysis.instance_uid("sr")
+    ]
+    made = {
+        _name(dataset): dataset
+        for dataset in dicom_results(analysis, pdf_bytes(replace(content, seconds=None)), earlier)
+    }
     for name, dataset in made.items():
         if folder / name not in before:
             _write(folder / name, dataset)

@@ -20,17 +20,29 @@ def join_shards(out: Path, of: int) -> bool:
     Raises ConfigError if the shards are not of the same inputs, models and options, OutputError if nothing can be written.
     """
     folders = [out / "shards" / Shard(number, of).folder for number in range(1, of + 1)]
-    records = [json.loads((folder / "run.json").read_text()) for folder in folders if (folder / "run.json").is_file()]
+    records = [
+        json.loads((folder / "run.json").read_text())
+        for folder in folders
+        if (folder / "run.json").is_file()
+    ]
     if len(records) < of or any(record["stopped"] for record in records):
         return False
     if len({record["plan_sha256"] for record in records}) > 1:
-        raise ConfigError("the shards saw different files, models or options and are not joined: run each again with --resume", path=out)
+        raise ConfigError(
+            "the shards saw different files, models or options and are not joined: run each again with --resume",
+            path=out,
+        )
     with ExitStack() as stack:
         try:
             ledgers = [stack.enter_context(closing(Ledger(folder))) for folder in folders]
-        except ConfigError:  # another shard ends at this moment, sees all of them too, and joins them
+        except (
+            ConfigError
+        ):  # another shard ends at this moment, sees all of them too, and joins them
             return False
-        rows = heapq.merge(*(_rows(ledger, folder, out) for ledger, folder in zip(ledgers, folders)), key=lambda item: item[0])
+        rows = heapq.merge(
+            *(_rows(ledger, folder, out) for ledger, folder in zip(ledgers, folders)),
+            key=lambda item: item[0],
+        )
         write_tables(out, rows, lambda written: _record(records, sum(1 for _ in written)))
     return True
 
@@ -45,6 +57,16 @@ def _rows(ledger: Ledger, folder: Path, out: Path) -> Iterator[tuple[int, dict[s
 
 def _record(records: list[dict[str, Any]], rows: int) -> dict[str, Any]:
     counts = sum((Counter(record["counts"]) for record in records), Counter())
-    summed = {name: counts[name] for name in records[0]["counts"]} | {"rows": rows, "other_shards_files": 0}
+    summed = {name: counts[name] for name in records[0]["counts"]} | {
+        "rows": rows,
+        "other_shards_files": 0,
+    }
     seconds = round(sum(record["seconds"] for record in records), 2)
-    return {**records[0], "began": min(record["began"] for record in records), "seconds": seconds, "counts": summed, "shard": [1, 1], "joined_shards": len(records)}
+    return {
+        **records[0],
+        "began": min(record["began"] for record in records),
+        "seconds": seconds,
+        "counts": summed,
+        "shard": [1, 1],
+        "joined_shards": len(records),
+    }

@@ -54,27 +54,52 @@ class Ledger:
     def keep(self, slots: Sequence[Slot], *, failed: bool) -> set[Slot]:
         """Drop every row that fits none of `slots`, those that failed too unless `failed`; returns the slots that have their row."""
         with self._errors(), self._transaction():
-            known = {(study, model): (key, bad) for study, model, key, bad in self._database.execute("SELECT study, model, key, failed FROM rows")}
-            kept = {slot for slot in slots if (found := known.get((slot.study, slot.model))) and found[0] == slot.key and (failed or not found[1])}
+            known = {
+                (study, model): (key, bad)
+                for study, model, key, bad in self._database.execute(
+                    "SELECT study, model, key, failed FROM rows"
+                )
+            }
+            kept = {
+                slot
+                for slot in slots
+                if (found := known.get((slot.study, slot.model)))
+                and found[0] == slot.key
+                and (failed or not found[1])
+            }
             stale = known.keys() - {(slot.study, slot.model) for slot in kept}
             self._database.executemany("DELETE FROM rows WHERE study = ? AND model = ?", stale)
             places = [(slot.position, slot.place, slot.study, slot.model) for slot in kept]
-            self._database.executemany("UPDATE rows SET position = ?, place = ? WHERE study = ? AND model = ?", places)
+            self._database.executemany(
+                "UPDATE rows SET position = ?, place = ? WHERE study = ? AND model = ?", places
+            )
         return kept
 
     def put(self, rows: Sequence[tuple[Slot, dict[str, Any]]]) -> None:
         """Keep rows; they outlive the process when this returns."""
         values = [
-            (slot.study, slot.model, slot.key, slot.position, slot.place, bool(row["status"] == "failed" or row["broken"]), json.dumps(row, allow_nan=False))
+            (
+                slot.study,
+                slot.model,
+                slot.key,
+                slot.position,
+                slot.place,
+                bool(row["status"] == "failed" or row["broken"]),
+                json.dumps(row, allow_nan=False),
+            )
             for slot, row in rows
         ]
         with self._errors(), self._transaction():
-            self._database.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            self._database.executemany(
+                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)", values
+            )
 
     def rows(self) -> Iterator[tuple[int, str]]:
         """Position and JSON text of every row, by study, then model: the order does not depend on what was done when."""
         with self._errors():
-            yield from self._database.execute("SELECT position, row FROM rows ORDER BY position, place, study, model")
+            yield from self._database.execute(
+                "SELECT position, row FROM rows ORDER BY position, place, study, model"
+            )
 
     def close(self) -> None:
         with self._errors():
@@ -97,7 +122,16 @@ class Ledger:
             yield
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
-                raise ConfigError("another run is writing here: wait for it or name another folder", path=self._folder) from error
-            raise OutputError(f"the ledger cannot be written ({error}); what is done is kept: make room, then run again with --resume", path=self._folder) from error
+                raise ConfigError(
+                    "another run is writing here: wait for it or name another folder",
+                    path=self._folder,
+                ) from error
+            raise OutputError(
+                f"the ledger cannot be written ({error}); what is done is kept: make room, then run again with --resume",
+                path=self._folder,
+            ) from error
         except sqlite3.DatabaseError as error:
-            raise OutputError(f"{FILE} is no ledger or damaged ({error}): pass --overwrite to start anew", path=self._folder) from error
+            raise OutputError(
+                f"{FILE} is no ledger or damaged ({error}): pass --overwrite to start anew",
+                path=self._folder,
+            ) from error

@@ -29,7 +29,9 @@ class Figures:
     certificate: LosslessCertificate | None = None  # of the stored pixels, by the lossless intake
 
 
-def figures_of_studies(model: Classifier, studies: Sequence[Sequence[np.ndarray]]) -> list[list[Figures] | MedinvError]:
+def figures_of_studies(
+    model: Classifier, studies: Sequence[Sequence[np.ndarray]]
+) -> list[list[Figures] | MedinvError]:
     """Figures of the images (H, W) in grey levels of each study, several studies in one pass; one that the network cannot take fails by itself."""
     images = [image for study in studies for image in study]
     try:
@@ -38,7 +40,11 @@ def figures_of_studies(model: Classifier, studies: Sequence[Sequence[np.ndarray]
     except (MedinvError, RuntimeError, MemoryError) as error:
         if len(studies) > 1:
             return [one for study in studies for one in figures_of_studies(model, [study])]
-        return [error if isinstance(error, MedinvError) else NetworkError(str(error).splitlines()[0] if str(error) else type(error).__name__)]
+        return [
+            error
+            if isinstance(error, MedinvError)
+            else NetworkError(str(error).splitlines()[0] if str(error) else type(error).__name__)
+        ]
 
 
 @torch.inference_mode()
@@ -52,7 +58,16 @@ def _figures(model: Classifier, images: list[np.ndarray]) -> list[Figures]:
         restored = model.invert(reading.features)
         errors = (restored - x).abs().flatten(1).amax(1).tolist()
         exact = (restored.round() == x).flatten(1).all(1).tolist()
-        said = zip(reading.probabilities.tolist(), reading.scope.tolist(), exact, errors, restored[:, 0].numpy(), strict=True)
+        said = zip(
+            reading.probabilities.tolist(),
+            reading.scope.tolist(),
+            exact,
+            errors,
+            restored[:, 0].numpy(),
+            strict=True,
+        )
         seconds = (time.monotonic() - start) / len(x)
-        found += [Figures(*one, dtype=str(dtype).removeprefix("torch."), seconds=seconds) for one in said]
+        found += [
+            Figures(*one, dtype=str(dtype).removeprefix("torch."), seconds=seconds) for one in said
+        ]
     return found

@@ -24,12 +24,19 @@ class Shard:
 
     def holds(self, study: Study) -> bool:
         """Whether a study belongs here: told by its identity alone, whatever other studies there are."""
-        return int(hashlib.sha256(identity(study).encode()).hexdigest()[:12], 16) % self.of == self.number - 1
+        return (
+            int(hashlib.sha256(identity(study).encode()).hexdigest()[:12], 16) % self.of
+            == self.number - 1
+        )
 
 
 def identity(study: Study) -> str:
     """The study's UID; of files that name no study, where the file lies."""
-    return study.uid or next(record.source for records in (study.instances, study.skipped, study.broken) for record in records)
+    return study.uid or next(
+        record.source
+        for records in (study.instances, study.skipped, study.broken)
+        for record in records
+    )
 
 
 @dataclass(frozen=True)
@@ -64,4 +71,10 @@ class Options:
 
     def of_rows(self) -> dict[str, object]:
         """Those that change what stands in a row."""
-        return {"report": self.report, "dicom": self.dicom, "phi": self.phi, "rule": self.rule, "lossless": self.lossless}
+        return {
+            "report": self.report,
+            "dicom": self.dicom,
+            "phi": self.phi,
+            "rule": self.rule,
+            "lossless": self.lossless,
+        }

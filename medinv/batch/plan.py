@@ -33,7 +33,9 @@ class Plan:
     sha256: str
 
 
-def make_plan(found: Index, models: Sequence[Classifier], shard: Shard, options: dict[str, object]) -> Plan:
+def make_plan(
+    found: Index, models: Sequence[Classifier], shard: Shard, options: dict[str, object]
+) -> Plan:
     """A job for every study of the shard and every model, in the order of the index. `options` are those that the rows depend on."""
     cards = [hashlib.sha256(model.card.model_dump_json().encode()).hexdigest() for model in models]
     jobs, keys, ours = [], [], version("medinv")
@@ -44,14 +46,32 @@ def make_plan(found: Index, models: Sequence[Classifier], shard: Shard, options:
             for place, (model, card) in enumerate(zip(models, cards, strict=True)):
                 key = _hash([inputs, card, options, ours])
                 choice = choose(study, model.card.rules)
-                jobs.append(Job(Slot(pseudonym(identity(study), "study"), model.card.name, key, position, place), choice.study, choice.warnings))
-    return Plan(tuple(jobs), frozenset(job.slot.position for job in jobs), _hash([keys, cards, options, ours]))
+                jobs.append(
+                    Job(
+                        Slot(
+                            pseudonym(identity(study), "study"),
+                            model.card.name,
+                            key,
+                            position,
+                            place,
+                        ),
+                        choice.study,
+                        choice.warnings,
+                    )
+                )
+    return Plan(
+        tuple(jobs),
+        frozenset(job.slot.position for job in jobs),
+        _hash([keys, cards, options, ours]),
+    )
 
 
 def _fingerprint(study: Study) -> str:
     """Changes with the study's files: their places, sizes and times of change for those to be read, the reasons for the others."""
     images = [(image.source, image.sop_uid, *_state(image)) for image in study.instances]
-    others = [(record.source, record.code) for record in study.skipped] + [(record.source, record.error.code) for record in study.broken]
+    others = [(record.source, record.code) for record in study.skipped] + [
+        (record.source, record.error.code) for record in study.broken
+    ]
     return _hash([images, others])
 
 

@@ -17,7 +17,10 @@ PATIENCE = 0.1  # seconds that the network waits at most for more than one study
 _SHARE = 4  # and times as long as it was last busy: it is then so for a fifth of the time
 _DEFLATED = ".1.99"  # ending of its transfer syntax
 _FINEST = 8  # rows that an average of the lossless intake covers at least
-_MARGIN, _FIXED = 1.25, 8 << 20  # on the estimate below, whose factors were measured on files of all kinds; bytes
+_MARGIN, _FIXED = (
+    1.25,
+    8 << 20,
+)  # on the estimate below, whose factors were measured on files of all kinds; bytes
 
 
 def needed(instance: Instance, square: int = 0) -> int:
@@ -27,12 +30,23 @@ def needed(instance: Instance, square: int = 0) -> int:
     """
     word, pixels = -(-instance.bits_allocated // 8), instance.rows * instance.columns
     frame = pixels * instance.samples * word
-    compressed = instance.transfer_syntax not in SYNTAXES and not instance.transfer_syntax.endswith(_DEFLATED)
-    decoded = 2 * frame if not is_native(instance) else frame if instance.bits_stored < instance.bits_allocated else 0  # unused bits may have to go
+    compressed = instance.transfer_syntax not in SYNTAXES and not instance.transfer_syntax.endswith(
+        _DEFLATED
+    )
+    decoded = (
+        2 * frame
+        if not is_native(instance)
+        else frame
+        if instance.bits_stored < instance.bits_allocated
+        else 0
+    )  # unused bits may have to go
     decoder = 4 * pixels * instance.samples if compressed else 0
     shown = pixels * (48 if word > 2 else 16 if instance.samples > 1 else 1)
     spread = _spread(instance, square) * (48 if word > 2 else 24) if square else 0
-    return int(_MARGIN * (_content(instance, frame, compressed) + decoded + decoder + shown + spread)) + _FIXED
+    return (
+        int(_MARGIN * (_content(instance, frame, compressed) + decoded + decoder + shown + spread))
+        + _FIXED
+    )
 
 
 def _content(instance: Instance, frame: int, compressed: bool) -> int:
@@ -74,11 +88,20 @@ class Budget:
 class Pool:
     """Iterate over it for what reading each request gave, in whatever order they get done; use it in a `with`, which ends the readers."""
 
-    def __init__(self, requests: Iterable[Request], readers: Sequence[Reader], *, timeout: float, memory: int):
-        self._requests, self._lock, self._timeout, self._budget = iter(requests), threading.Lock(), timeout, Budget(memory)
+    def __init__(
+        self, requests: Iterable[Request], readers: Sequence[Reader], *, timeout: float, memory: int
+    ):
+        self._requests, self._lock, self._timeout, self._budget = (
+            iter(requests),
+            threading.Lock(),
+            timeout,
+            Budget(memory),
+        )
         self._done: Queue[tuple[int, ReadStudy | BaseException | None]] = Queue()
         self._room, self._closing, self._readers = Budget(AHEAD), threading.Event(), readers
-        self._threads = [threading.Thread(target=self._work, args=(reader,), daemon=True) for reader in readers]
+        self._threads = [
+            threading.Thread(target=self._work, args=(reader,), daemon=True) for reader in readers
+        ]
         self._working = len(readers)
 
     def __enter__(self) -> "Pool":
@@ -107,15 +130,24 @@ class Pool:
         studies = [*self._take(None)]
         while self._working and (found := self._take(0)) is not None:
             studies += found
-        until, wanted = time.monotonic() + patience, ENOUGH if _images(studies) < last or not last else 0
-        while self._working and _images(studies) < wanted and (found := self._take(max(until - time.monotonic(), 0))) is not None:
+        until, wanted = (
+            time.monotonic() + patience,
+            ENOUGH if _images(studies) < last or not last else 0,
+        )
+        while (
+            self._working
+            and _images(studies) < wanted
+            and (found := self._take(max(until - time.monotonic(), 0))) is not None
+        ):
             studies += found
         return studies
 
     def _take(self, seconds: float | None) -> list[ReadStudy] | None:
         """The next that is done, if it is a study; None if nothing is done in time. Raises what a reader's thread died of."""
         try:
-            room, item = self._done.get(timeout=seconds) if seconds != 0 else self._done.get_nowait()
+            room, item = (
+                self._done.get(timeout=seconds) if seconds != 0 else self._done.get_nowait()
+            )
         except Empty:
             return None
         self._room.give(room)
@@ -145,13 +177,19 @@ class Pool:
         square = max(request.sizes, default=0) if request.lossless else 0
         needs = [(instance, needed(instance, square)) for instance in request.instances]
         fits = tuple(instance for instance, need in needs if need <= self._budget.total)
-        amount = max((need for _, need in needs if need <= self._budget.total), default=0)  # images are read one after the other
+        amount = max(
+            (need for _, need in needs if need <= self._budget.total), default=0
+        )  # images are read one after the other
         self._budget.take(amount)
         try:
             study = reader.read(replace(request, instances=fits), self._timeout)
         finally:
             self._budget.give(amount)
-        study.broken += [_refused(instance, need, self._budget.total) for instance, need in needs if need > self._budget.total]
+        study.broken += [
+            _refused(instance, need, self._budget.total)
+            for instance, need in needs
+            if need > self._budget.total
+        ]
         return study
 
     def _put(self, item: ReadStudy | BaseException | None) -> None:
@@ -167,4 +205,6 @@ def _images(studies: Sequence[ReadStudy]) -> int:
 
 def _refused(instance: Instance, need: int, allowed: int) -> Broken:
     message = f"reading it needs about {need / 1e9:.2f} GB by its header, {allowed / 1e9:.2f} are allowed; allow more with --memory and --retry-failed"
-    return Broken(instance.source, instance.study_uid, MemoryBudgetError(message, path=instance.source))
+    return Broken(
+        instance.source, instance.study_uid, MemoryBudgetError(message, path=instance.source)
+    )

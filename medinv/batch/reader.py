@@ -33,8 +33,12 @@ class Task:
     sizes: tuple[int, ...]  # sides of the network inputs
     lossless: bool  # inputs by the lossless intake instead of the resizing one
     display: bool  # whether the grey levels at full size are wanted too
-    only: frozenset[tuple[str, int]] | None  # source and frame, from 0, of the frames wanted; None: all
-    decoded: dict[tuple[str, int], np.ndarray]  # network inputs (size, size) float64 that came back, to be certified against the file
+    only: (
+        frozenset[tuple[str, int]] | None
+    )  # source and frame, from 0, of the frames wanted; None: all
+    decoded: dict[
+        tuple[str, int], np.ndarray
+    ]  # network inputs (size, size) float64 that came back, to be certified against the file
     alarm: int  # seconds after which a file that hangs ends the process even if nobody is left to end it
 
 
@@ -82,7 +86,9 @@ def serve(connection: Connection) -> None:
 def _read(instance: Instance, task: Task, connection: Connection) -> Done:
     error: MedinvError | None = None
     film: Film | None = None
-    with warnings.catch_warnings(record=True) as caught:  # decoders quote header values in their warnings: only how many there were is kept
+    with warnings.catch_warnings(
+        record=True
+    ) as caught:  # decoders quote header values in their warnings: only how many there were is kept
         warnings.simplefilter("always")
         try:
             for pixels in _frames(instance, task):
@@ -92,18 +98,26 @@ def _read(instance: Instance, task: Task, connection: Connection) -> Done:
         except MedinvError as found:
             error = found
         except MemoryError:
-            error = PixelDataError("the memory does not suffice for the image", path=instance.source)
+            error = PixelDataError(
+                "the memory does not suffice for the image", path=instance.source
+            )
         except ConnectionError:
             raise
         except Exception as found:  # an error of ours that no study should pay for
-            error = PixelDataError(f"the image cannot be read ({type(found).__name__})", path=instance.source)
+            error = PixelDataError(
+                f"the image cannot be read ({type(found).__name__})", path=instance.source
+            )
     return Done(film, error, len(caught))
 
 
 def _frames(instance: Instance, task: Task) -> Iterator[Pixels]:
     if task.only is None:
         return read_frames(instance)
-    return (read_pixels(instance, frame) for frame in range(instance.frames) if (instance.source, frame) in task.only)
+    return (
+        read_pixels(instance, frame)
+        for frame in range(instance.frames)
+        if (instance.source, frame) in task.only
+    )
 
 
 def _film(instance: Instance, pixels: Pixels, task: Task) -> Film:
@@ -130,7 +144,9 @@ def _inputs(pixels: Pixels, task: Task) -> tuple[dict[int, np.ndarray], str | No
     from medinv.data.lossless import LosslessIntake  # brings torch
 
     taken = {size: LosslessIntake(size).forward(pixels) for size in task.sizes}
-    return {size: one.image[0].numpy() for size, one in taken.items()}, next(iter(taken.values())).policy
+    return {size: one.image[0].numpy() for size, one in taken.items()}, next(
+        iter(taken.values())
+    ).policy
 
 
 def _certificate(pixels: Pixels, decoded: np.ndarray | None) -> "LosslessCertificate | None":
@@ -140,11 +156,17 @@ def _certificate(pixels: Pixels, decoded: np.ndarray | None) -> "LosslessCertifi
 
     from medinv.data.lossless import LosslessIntake, certificate
 
-    return certificate(pixels, LosslessIntake(len(decoded)).forward(pixels), torch.from_numpy(decoded)[None])
+    return certificate(
+        pixels, LosslessIntake(len(decoded)).forward(pixels), torch.from_numpy(decoded)[None]
+    )
 
 
 if __name__ == "__main__":
-    from medinv.batch import reader  # the module under its own name, so that both ends unpickle the same classes
+    from medinv.batch import (
+        reader,
+    )  # the module under its own name, so that both ends unpickle the same classes
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process when it is done with it
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the parent, which ends this process when it is done with it
     reader.serve(Connection(int(sys.argv[1])))

@@ -55,26 +55,41 @@ class Results:
             folder.mkdir(parents=True, exist_ok=True)
             stands = [name for name in ("results.jsonl", FILE) if (folder / name).exists()]
             if stands and not overwrite and not resume:
-                raise ConfigError("results stand here already: name another folder, or pass --resume to continue or --overwrite to replace", path=folder)
+                raise ConfigError(
+                    "results stand here already: name another folder, or pass --resume to continue or --overwrite to replace",
+                    path=folder,
+                )
             if overwrite and not resume:
                 remove_ledger(folder)
         except OSError as error:
-            raise OutputError(f"cannot write here: {error.strerror}; choose a folder you may write to", path=folder) from error
+            raise OutputError(
+                f"cannot write here: {error.strerror}; choose a folder you may write to",
+                path=folder,
+            ) from error
         self.ledger = Ledger(folder)
 
     def finish(self, record: Record) -> dict[str, Any]:
         """Write the rows of the ledger out. Raises as `write_tables` does."""
-        return write_tables(self.folder, ((position, json.loads(text)) for position, text in self.ledger.rows()), record)
+        return write_tables(
+            self.folder,
+            ((position, json.loads(text)) for position, text in self.ledger.rows()),
+            record,
+        )
 
 
 def write_tables(folder: Path, rows: PlacedRows, record: Record) -> dict[str, Any]:
     """Write results.jsonl, results.csv, results.parquet and, last, run.json, which `record` makes of the rows as they pass. Raises OutputError."""
     try:
         with ExitStack() as stack:
-            tables = [stack.enter_context(table(folder)) for table in (JsonLines, CsvTable, ParquetTable)]
+            tables = [
+                stack.enter_context(table(folder)) for table in (JsonLines, CsvTable, ParquetTable)
+            ]
             run = record(_passing(rows, tables))
     except OSError as error:
-        raise OutputError(f"cannot write the results: {error.strerror}; make room, then run again with --resume", path=folder) from error
+        raise OutputError(
+            f"cannot write the results: {error.strerror}; make room, then run again with --resume",
+            path=folder,
+        ) from error
     write_atomically(folder / "run.json", json.dumps(run, indent=1).encode())
     return run
 

@@ -64,24 +64,52 @@ def run(
     `readers`: processes that were started before (see `workers.started`), to be used in place of new ones, and ended.
     `on_plan` is told how many rows there will be and how many of them stand already, `on_study` is given each new row.
     """
-    start, began, stopped = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds"), None
-    results = Results(options.folder, overwrite=options.overwrite, resume=options.resume or options.retry_failed)
-    with closing(results.ledger), _threads(options.threads), log_to(options.log or options.folder / "run.log"):
+    start, began, stopped = (
+        time.monotonic(),
+        datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        None,
+    )
+    results = Results(
+        options.folder, overwrite=options.overwrite, resume=options.resume or options.retry_failed
+    )
+    with (
+        closing(results.ledger),
+        _threads(options.threads),
+        log_to(options.log or options.folder / "run.log"),
+    ):
         plan = make_plan(found, models, options.shard, options.of_rows())
         kept = results.ledger.keep([job.slot for job in plan.jobs], failed=not options.retry_failed)
-        LOG.info("began: %d rows to make, %d stand already, %d readers", len(plan.jobs) - len(kept), len(kept), options.readers)
+        LOG.info(
+            "began: %d rows to make, %d stand already, %d readers",
+            len(plan.jobs) - len(kept),
+            len(kept),
+            options.readers,
+        )
         on_plan(len(plan.jobs), len(kept))
-        threading.Thread(target=import_module, args=("pyarrow.parquet",)).start()  # for the tables, while the network waits for the first images
+        threading.Thread(
+            target=import_module, args=("pyarrow.parquet",)
+        ).start()  # for the tables, while the network waits for the first images
         try:
             jobs = [job for job in plan.jobs if job.slot not in kept]
-            stopped = classify(jobs, models, options, results.ledger, _enough(readers, options.readers, jobs), on_study)
+            stopped = classify(
+                jobs,
+                models,
+                options,
+                results.ledger,
+                _enough(readers, options.readers, jobs),
+                on_study,
+            )
         except KeyboardInterrupt:
             stopped = INTERRUPTED
         LOG.info("ended: %s", stopped or "all done")
 
         def record(rows: Iterable[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
             counts = count(rows, found, plan.positions, len(models))
-            ended = {"seconds": round(time.monotonic() - start, 2), "stopped": stopped, "interrupted": stopped == INTERRUPTED}
+            ended = {
+                "seconds": round(time.monotonic() - start, 2),
+                "stopped": stopped,
+                "interrupted": stopped == INTERRUPTED,
+            }
             return {"began": began, **ended, "counts": counts, **_record(models, options, plan)}
 
         written = results.finish(record)
@@ -120,13 +148,20 @@ def _record(models: Sequence[Classifier], options: Options, plan: Plan) -> dict[
         "intake": "lossless" if options.lossless else "resize",
         "timeout_seconds": options.timeout,
         "memory_bytes": options.memory,
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in ("medinv", "torch", "monai", "pydicom", "numpy")}},
+        "versions": {
+            "python": platform.python_version(),
+            **{n: version(n) for n in ("medinv", "torch", "monai", "pydicom", "numpy")},
+        },
         "disclaimer": "Research use, not for diagnosis.",
     }
 
 
 def _model_record(card: Card, options: Options) -> dict[str, Any]:
-    hashes = {"sha256": card.weights_sha256, "config_sha256": card.config_sha256, "data_sha256": card.data_sha256}
+    hashes = {
+        "sha256": card.weights_sha256,
+        "config_sha256": card.config_sha256,
+        "data_sha256": card.data_sha256,
+    }
     return {"name": card.name, **hashes, "rule": options.rule or card.aggregation}
 
 

@@ -36,40 +36,73 @@ class Outcome:
 
 def image_key(entry: dict) -> str:
     """The name of an image within its row: its UID, with the number of the frame if it is one of several."""
-    return entry["sop_uid"] if entry["frame"] is None else f"{entry['sop_uid']} frame {entry['frame']}"
+    return (
+        entry["sop_uid"] if entry["frame"] is None else f"{entry['sop_uid']} frame {entry['frame']}"
+    )
 
 
 def films_of(job: Job, read: ReadStudy) -> list[Film]:
     """Those of the films read that the job's model is shown, in the study's order."""
     order = {instance.source: place for place, instance in enumerate(job.study.instances)}
-    return sorted((film for film in read.films if film.instance.source in order), key=lambda film: (order[film.instance.source], film.frame or 0))
+    return sorted(
+        (film for film in read.films if film.instance.source in order),
+        key=lambda film: (order[film.instance.source], film.frame or 0),
+    )
 
 
-def study_row(job: Job, read: ReadStudy, figures: list[Figures] | MedinvError, model: Classifier, rule: str, phi: bool) -> dict:
+def study_row(
+    job: Job,
+    read: ReadStudy,
+    figures: list[Figures] | MedinvError,
+    model: Classifier,
+    rule: str,
+    phi: bool,
+) -> dict:
     """The results row. `figures` are those of `films_of`, or why there are none."""
     films = films_of(job, read)
     wanted = {instance.source for instance in job.study.instances}
     broken = [*job.study.broken, *(one for one in read.broken if one.source in wanted)]
     if isinstance(figures, MedinvError):
-        broken += [Broken(source, job.study.uid, figures) for source in dict.fromkeys(film.instance.source for film in films)]
+        broken += [
+            Broken(source, job.study.uid, figures)
+            for source in dict.fromkeys(film.instance.source for film in films)
+        ]
         films, figures = [], []
     row = _row(job, model, broken, rule, phi)
     if read.decoder_warnings and wanted:
         row["warnings"].append(f"decoders gave {read.decoder_warnings} warnings")
     if films:
         ruling = Rule(rule, model.classes, model.threshold)
-        entries = [_entry(film, found, model, ruling, phi) for film, found in zip(films, figures, strict=True)]
-        row |= {"status": "ok", "error": None, "instances": entries, "reconstruction": _reconstruction(figures, films, model), **ruling.study(entries)}
+        entries = [
+            _entry(film, found, model, ruling, phi)
+            for film, found in zip(films, figures, strict=True)
+        ]
+        row |= {
+            "status": "ok",
+            "error": None,
+            "instances": entries,
+            "reconstruction": _reconstruction(figures, films, model),
+            **ruling.study(entries),
+        }
         if broken:
             row["warnings"].append(f"{len(broken)} of the study's files could not be read")
-    row["seconds"] = round((read.seconds if wanted else 0) + sum(found.seconds for found in figures), 3)
+    row["seconds"] = round(
+        (read.seconds if wanted else 0) + sum(found.seconds for found in figures), 3
+    )
     return row
 
 
 def _row(job: Job, model: Classifier, broken: list[Broken], rule: str, phi: bool) -> dict:
     """The row of a study before the network has seen it; what cannot be read alone decides its status."""
     problems = [
-        {"source": b.source, "sop_uid": None, "stage": b.error.stage, "code": b.error.code, "message": b.error.message} for b in broken
+        {
+            "source": b.source,
+            "sop_uid": None,
+            "stage": b.error.stage,
+            "code": b.error.code,
+            "message": b.error.message,
+        }
+        for b in broken
     ]
     left_out = [_left_out(skipped, phi) for skipped in job.study.skipped]
     reason = next(iter(problems + left_out), None)
@@ -95,7 +128,13 @@ def _row(job: Job, model: Classifier, broken: list[Broken], rule: str, phi: bool
 
 def _left_out(skipped: Skipped, phi: bool) -> dict:
     uid = _name(skipped.sop_uid, "image", phi) if skipped.sop_uid else None
-    return {"source": skipped.source, "sop_uid": uid, "stage": "selection", "code": skipped.code, "message": skipped.message}
+    return {
+        "source": skipped.source,
+        "sop_uid": uid,
+        "stage": "selection",
+        "code": skipped.code,
+        "message": skipped.message,
+    }
 
 
 def _name(uid: str, kind: str, phi: bool) -> str:
@@ -140,5 +179,9 @@ def _entry(film: Film, figures: Figures, model: Classifier, ruling: Rule, phi: b
 def _scope(score: float, model: Classifier) -> dict:
     """The likelihood must place the image among those that the model was made for; the header was looked at when images were chosen."""
     limit = model.card.scope.threshold
-    reasons = [] if score <= limit else [f"likelihood: score {score:.1f}; images in scope reach {limit:.1f}"]
+    reasons = (
+        []
+        if score <= limit
+        else [f"likelihood: score {score:.1f}; images in scope reach {limit:.1f}"]
+    )
     return {"in_scope": not reasons, "score": score, "threshold": limit, "reasons": reasons}

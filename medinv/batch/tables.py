@@ -102,7 +102,11 @@ class ParquetTable(Table):
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    probabilities, error, certificate = row["probabilities"], row["error"] or {}, row["reconstruction"] or {}
+    probabilities, error, certificate = (
+        row["probabilities"],
+        row["error"] or {},
+        row["reconstruction"] or {},
+    )
     values = (
         row["study_uid"], row["model"]["name"], row["status"], row["label"], list(probabilities.values())[1] if probabilities else None,
         row["rule"], len(row["instances"]), sum(i["scope"]["in_scope"] for i in row["instances"]), certificate.get("exact"), certificate.get("bits"),

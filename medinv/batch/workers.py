@@ -31,8 +31,12 @@ class Request:
     sizes: tuple[int, ...]
     display: bool = False
     lossless: bool = False
-    only: frozenset[tuple[str, int]] | None = None  # source and frame, from 0, of the frames wanted; None: all
-    decoded: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)  # network inputs that came back, to be certified
+    only: frozenset[tuple[str, int]] | None = (
+        None  # source and frame, from 0, of the frames wanted; None: all
+    )
+    decoded: dict[tuple[str, int], np.ndarray] = field(
+        default_factory=dict
+    )  # network inputs that came back, to be certified
 
 
 @dataclass
@@ -62,11 +66,18 @@ class Reader:
         """Let the process start while something else is done. A reader that was stopped stays so."""
         ours, theirs = socket.socketpair()
         command = [*_COMMAND, str(theirs.fileno())]
-        path = os.pathsep.join(filter(None, [str(Path(medinv.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+        path = os.pathsep.join(
+            filter(None, [str(Path(medinv.__file__).parents[1]), os.environ.get("PYTHONPATH")])
+        )
         quiet = subprocess.DEVNULL  # what decoders print may hold header values
         with ours, theirs:
             self._process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=quiet, stdout=quiet, stderr=quiet, env={**os.environ, "PYTHONPATH": path}
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=quiet,
+                stdout=quiet,
+                stderr=quiet,
+                env={**os.environ, "PYTHONPATH": path},
             )
             self._connection, self._ready = Connection(ours.detach()), False
 
@@ -77,7 +88,11 @@ class Reader:
         while rest:
             left = self._read(study, rest, _task(request, rest, timeout), left)
             if left <= 0:
-                study.films, study.broken, rest = [], [_timed_out(instance, timeout) for instance in request.instances], []
+                study.films, study.broken, rest = (
+                    [],
+                    [_timed_out(instance, timeout) for instance in request.instances],
+                    [],
+                )
         study.seconds = time.monotonic() - began
         return study
 
@@ -124,7 +139,10 @@ class Reader:
         except (EOFError, ConnectionError):
             self._ready = False
         if not self._ready and not self._stopped:
-            raise MedinvError(f"the process that reads files does not start (exit code {self._end(kill=True)}): try {' '.join(_COMMAND)} 0", stage="read")
+            raise MedinvError(
+                f"the process that reads files does not start (exit code {self._end(kill=True)}): try {' '.join(_COMMAND)} 0",
+                stage="read",
+            )
 
     def _end(self, *, kill: bool) -> int | None:
         """Bury the process. Returns its exit code: minus the signal it died of, None if it cannot be killed."""
@@ -134,7 +152,9 @@ class Reader:
             self._process.kill()
         try:
             code = self._process.wait(5)
-        except subprocess.TimeoutExpired:  # stuck in the kernel, such as on a network drive that is gone
+        except (
+            subprocess.TimeoutExpired
+        ):  # stuck in the kernel, such as on a network drive that is gone
             code = None
             self._process.kill()
         self._connection.close()
@@ -156,7 +176,15 @@ def started(count: int) -> Iterator[list[Reader]]:
 
 
 def _task(request: Request, rest: list[Instance], timeout: float) -> Task:
-    return Task(tuple(rest), request.sizes, request.lossless, request.display, request.only, request.decoded, int(timeout) + GRACE)
+    return Task(
+        tuple(rest),
+        request.sizes,
+        request.lossless,
+        request.display,
+        request.only,
+        request.decoded,
+        int(timeout) + GRACE,
+    )
 
 
 def _settle(study: ReadStudy, instance: Instance, films: list[Film], done: Done) -> None:
@@ -172,10 +200,16 @@ def _settle(study: ReadStudy, instance: Instance, films: list[Film], done: Done)
 
 def _crashed(instance: Instance, code: int | None) -> Broken:
     how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-    error = CrashedError(f"the process that read it died ({how}): its decoder does not survive this file, or the memory ran out", path=instance.source)
+    error = CrashedError(
+        f"the process that read it died ({how}): its decoder does not survive this file, or the memory ran out",
+        path=instance.source,
+    )
     return Broken(instance.source, instance.study_uid, error)
 
 
 def _timed_out(instance: Instance, timeout: float) -> Broken:
-    error = TimedOutError(f"the study was not read within {timeout:g} s; allow more with --timeout and --retry-failed", path=instance.source)
+    error = TimedOutError(
+        f"the study was not read within {timeout:g} s; allow more with --timeout and --retry-failed",
+        path=instance.source,
+    )
     return Broken(instance.source, instance.study_uid, error)

@@ -13,27 +13,128 @@ if TYPE_CHECKING:
 
 
 def classify(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="DICOM files, folders, zips, a DICOMDIR, or CSV lists with a column `path`.")],
-    model: Annotated[list[str], typer.Option("--model", "-m", help="Shipped model or model folder; may be repeated.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the results; needed unless --dry-run is given.", show_default=False)] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show which images would be classified and why not the rest; write nothing.")] = False,
-    explain_selection: Annotated[bool, typer.Option("--explain-selection", help="Show the verdict of each of the model's rules on each group of images.")] = False,
-    report: Annotated[bool, typer.Option("--report", help="Write an HTML report a study and an index page.")] = False,
-    dicom: Annotated[bool, typer.Option("--dicom", help="Write DICOM results too. They join the study, so they carry the patient's name as its images do.")] = False,
-    phi: Annotated[bool, typer.Option("--phi", help="Keep study and image UIDs instead of pseudonyms.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results in --out.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out: only what is missing or has changed is done.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="As --resume, and studies with a broken file are done again.")] = False,
-    shard: Annotated[str, typer.Option("--shard", metavar="I/N", help="Do part I of N; the part that ends last joins all results.")] = "1/1",
-    rule: Annotated[
-        str | None, typer.Option("--rule", help="How images decide for their study: maximum, mean-of-top-3 or mean. Default: what the model's card names.")
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="INPUT...",
+            help="DICOM files, folders, zips, a DICOMDIR, or CSV lists with a column `path`.",
+        ),
+    ],
+    model: Annotated[
+        list[str],
+        typer.Option("--model", "-m", help="Shipped model or model folder; may be repeated."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for the results; needed unless --dry-run is given.",
+            show_default=False,
+        ),
     ] = None,
-    intake: Annotated[str, typer.Option("--intake", help="resize (lossy, as the models were trained) or lossless (every stored byte comes back).")] = "resize",
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Longest time for reading a study.")] = 300,
-    memory: Annotated[float, typer.Option("--memory", min=0.01, metavar="GB", help="What reading may take; an image that needs more is refused by name.")] = 4,
-    readers: Annotated[int, typer.Option("--readers", min=0, help="Processes that read files; 0: half as many as the machine has cores.")] = 0,
-    max_failures: Annotated[int | None, typer.Option("--max-failures", min=0, metavar="N", help="Stop when more than N studies have failed.")] = None,
-    log: Annotated[Path | None, typer.Option("--log", metavar="FILE", help="Log, without identifiers. Default: run.log beside the results.")] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Show which images would be classified and why not the rest; write nothing.",
+        ),
+    ] = False,
+    explain_selection: Annotated[
+        bool,
+        typer.Option(
+            "--explain-selection",
+            help="Show the verdict of each of the model's rules on each group of images.",
+        ),
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write an HTML report a study and an index page.")
+    ] = False,
+    dicom: Annotated[
+        bool,
+        typer.Option(
+            "--dicom",
+            help="Write DICOM results too. They join the study, so they carry the patient's name as its images do.",
+        ),
+    ] = False,
+    phi: Annotated[
+        bool, typer.Option("--phi", help="Keep study and image UIDs instead of pseudonyms.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results in --out.")
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue the run in --out: only what is missing or has changed is done.",
+        ),
+    ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed", help="As --resume, and studies with a broken file are done again."
+        ),
+    ] = False,
+    shard: Annotated[
+        str,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="Do part I of N; the part that ends last joins all results.",
+        ),
+    ] = "1/1",
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            "--rule",
+            help="How images decide for their study: maximum, mean-of-top-3 or mean. Default: what the model's card names.",
+        ),
+    ] = None,
+    intake: Annotated[
+        str,
+        typer.Option(
+            "--intake",
+            help="resize (lossy, as the models were trained) or lossless (every stored byte comes back).",
+        ),
+    ] = "resize",
+    timeout: Annotated[
+        float,
+        typer.Option(
+            "--timeout", min=0.1, metavar="SECONDS", help="Longest time for reading a study."
+        ),
+    ] = 300,
+    memory: Annotated[
+        float,
+        typer.Option(
+            "--memory",
+            min=0.01,
+            metavar="GB",
+            help="What reading may take; an image that needs more is refused by name.",
+        ),
+    ] = 4,
+    readers: Annotated[
+        int,
+        typer.Option(
+            "--readers",
+            min=0,
+            help="Processes that read files; 0: half as many as the machine has cores.",
+        ),
+    ] = 0,
+    max_failures: Annotated[
+        int | None,
+        typer.Option(
+            "--max-failures", min=0, metavar="N", help="Stop when more than N studies have failed."
+        ),
+    ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            "--log",
+            metavar="FILE",
+            help="Log, without identifiers. Default: run.log beside the results.",
+        ),
+    ] = None,
 ) -> None:
     """Classify every study, certify that the features decode back to the pixels, and say why.
 
@@ -52,7 +153,9 @@ def classify(
     part = _shard(shard)
     _check(inputs, rule, intake, report or dicom)
     if out is None and not dry_run:
-        raise ConfigError("name a folder for the results with --out, or pass --dry-run to see which images would be classified")
+        raise ConfigError(
+            "name a folder for the results with --out, or pass --dry-run to see which images would be classified"
+        )
     cards = [read_card(name) for name in dict.fromkeys(model)]
     for card in cards:
         card.check_takes_studies()
@@ -60,7 +163,9 @@ def classify(
         out, report=report, dicom=dicom, phi=phi, overwrite=overwrite, resume=resume, retry_failed=retry_failed, max_failures=max_failures, shard=part,
         rule=rule, lossless=intake == "lossless", timeout=timeout, memory=int(memory * 1e9), readers=readers or READERS, log=log,
     )  # fmt: skip
-    with started(0 if dry_run else options.readers) as ready:  # their start takes as long as indexing a thousand files: both at once
+    with started(
+        0 if dry_run else options.readers
+    ) as ready:  # their start takes as long as indexing a thousand files: both at once
         found = index(inputs)
         if dry_run or explain_selection:
             code = print_selection(found, cards, Console(), every_rule=explain_selection, phi=phi)
@@ -70,7 +175,9 @@ def classify(
 
         loaded = [load(name) for name in dict.fromkeys(model)]
         with until_terminated(), progress("classifying") as bar:
-            summary = run(found, loaded, options, readers=ready, on_plan=bar.begin, on_study=bar.advance)
+            summary = run(
+                found, loaded, options, readers=ready, on_plan=bar.begin, on_study=bar.advance
+            )
     console = Console()
     print_rows(summary.rows, console)
     _print_summary(summary, options, console)
@@ -89,7 +196,9 @@ def _check(inputs: list[Path], rule: str | None, intake: str, report: bool) -> N
     if intake not in ("resize", "lossless"):
         raise ConfigError(f"expected --intake resize or lossless; got {intake!r}")
     if intake == "lossless" and report:
-        raise ConfigError("reports are drawn of the resized intake: leave out --report and --dicom, or --intake lossless")
+        raise ConfigError(
+            "reports are drawn of the resized intake: leave out --report and --dicom, or --intake lossless"
+        )
 
 
 def _shard(text: str) -> "Shard":
@@ -106,13 +215,26 @@ def _print_summary(summary: "Summary", options: "Options", console: "Console") -
     counts = summary.counts
     console.print(
         f"{counts['files']} files, {counts['studies']} studies: {counts['classified']} classified, {counts['out_of_scope']} out of scope, "
-        f"{counts['failed']} failed, {counts['skipped']} skipped" + (f", {counts['unreached_studies']} not reached" if counts["unreached_studies"] else ""),
+        f"{counts['failed']} failed, {counts['skipped']} skipped"
+        + (f", {counts['unreached_studies']} not reached" if counts["unreached_studies"] else ""),
         highlight=False,
     )
     if summary.stopped:
-        console.print(f"stopped: {summary.stopped}; all that is done is kept, the same command with --resume does the rest", highlight=False)
+        console.print(
+            f"stopped: {summary.stopped}; all that is done is kept, the same command with --resume does the rest",
+            highlight=False,
+        )
     if summary.joined:
-        console.print(f"all {options.shard.of} shards are done and joined: {options.out / 'results.jsonl'}", highlight=False, soft_wrap=True)
+        console.print(
+            f"all {options.shard.of} shards are done and joined: {options.out / 'results.jsonl'}",
+            highlight=False,
+            soft_wrap=True,
+        )
     folder = options.folder
-    console.print(f"results: {folder / 'results.jsonl'}" + (f"\nreports: {folder / 'index.html'}" if options.report else ""), highlight=False, soft_wrap=True)
+    console.print(
+        f"results: {folder / 'results.jsonl'}"
+        + (f"\nreports: {folder / 'index.html'}" if options.report else ""),
+        highlight=False,
+        soft_wrap=True,
+    )
     console.print("Research use, not for diagnosis.", style="bold")

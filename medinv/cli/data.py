@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Make data sets with known truth; say how to get the public ones.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make data sets with known truth; say how to get the public ones.", no_args_is_help=True
+)
 
 
 @app.callback()
@@ -23,22 +25,37 @@ def benchmarks() -> None:
 
     folder = os.environ.get("MEDINV_DATA")
     places = [Path(folder), Path(folder) / "medmnist"] if folder else []
-    typer.echo("Nothing is fetched by medinv: download what you need, put it in one folder and name that in MEDINV_DATA.\n")
+    typer.echo(
+        "Nothing is fetched by medinv: download what you need, put it in one folder and name that in MEDINV_DATA.\n"
+    )
     sets = {
-        "cifar10": (f"cifar-10-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html, unpacked to {FOLDER}/; or {NPZ} (x_train, y_train, ...)", (FOLDER, NPZ)),
-        **{name: (f"{files[0]} from https://medmnist.com (28 pixels a side; CC BY 4.0)", files) for name, files in FILES.items()},
+        "cifar10": (
+            f"cifar-10-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html, unpacked to {FOLDER}/; or {NPZ} (x_train, y_train, ...)",
+            (FOLDER, NPZ),
+        ),
+        **{
+            name: (f"{files[0]} from https://medmnist.com (28 pixels a side; CC BY 4.0)", files)
+            for name, files in FILES.items()
+        },
     }
     for name, (how, files) in sets.items():
-        there = next((place / file for place in places for file in files if (place / file).exists()), None)
+        there = next(
+            (place / file for place in places for file in files if (place / file).exists()), None
+        )
         typer.echo(f"{name:15} {how}\n{'':15} {'there: ' + str(there) if there else 'not there'}")
     typer.echo(f"\nMEDINV_DATA is {folder or 'not set'}. Research use, not for diagnosis.")
 
 
 @app.command()
 def phantoms(
-    out: Annotated[Path, typer.Option(help="Folder for studies/ (DICOM) and truth/ (masks, labels).")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for studies/ (DICOM) and truth/ (masks, labels).")
+    ],
     studies: Annotated[int, typer.Option(min=1, help="How many studies.")] = 8,
-    seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same pixels. Default: that of sample_data/.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Same seed, same pixels. Default: that of sample_data/."),
+    ] = None,
     ct: Annotated[bool, typer.Option(help="Add a short CT series to two studies in eight.")] = True,
 ) -> None:
     """Write DICOM studies of an invented thorax, with and without opacities, beside their masks and labels."""
@@ -47,10 +64,21 @@ def phantoms(
 
     seed = SAMPLE_SEED if seed is None else seed
     if seed in (TRAIN_SEED, VALIDATION_SEED, TEST_SEED):
-        typer.echo(f"note: seed {seed} also made radiographs of the shipped model's training, validation or test set", err=True)
+        typer.echo(
+            f"note: seed {seed} also made radiographs of the shipped model's training, validation or test set",
+            err=True,
+        )
     with typer.progressbar(length=studies, label="studies") as bar:
         truth = write_studies(out, studies, seed, ct=ct, progress=lambda _: bar.update(1))
     for row in truth:
-        contrast = f"{', '.join(row['kinds'])}, {row['contrast_grey_levels']:g} grey levels" if row["kinds"] else ""
-        typer.echo(f"{row['study']}  {row['label']:8}{'+ CT  ' if row['ct'] else '      '}{contrast}")
-    typer.echo(f"{studies} studies in {out}/studies, their truth in {out}/truth. Computer-generated: research use, not for diagnosis.")
+        contrast = (
+            f"{', '.join(row['kinds'])}, {row['contrast_grey_levels']:g} grey levels"
+            if row["kinds"]
+            else ""
+        )
+        typer.echo(
+            f"{row['study']}  {row['label']:8}{'+ CT  ' if row['ct'] else '      '}{contrast}"
+        )
+    typer.echo(
+        f"{studies} studies in {out}/studies, their truth in {out}/truth. Computer-generated: research use, not for diagnosis."
+    )

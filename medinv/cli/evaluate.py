@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 
-def evaluate(model: Annotated[str, typer.Option("--model", "-m", help="Shipped model or model folder.")]) -> None:
+def evaluate(
+    model: Annotated[str, typer.Option("--model", "-m", help="Shipped model or model folder.")],
+) -> None:
     """Measure a model on the test images of its configuration and compare with its card. Exit code 1 if they differ."""
     from medinv.data.load import load_images
     from medinv.models.store import load
@@ -19,5 +21,7 @@ def evaluate(model: Annotated[str, typer.Option("--model", "-m", help="Shipped m
         carded = loaded.card.metrics[name].value
         differs |= abs(carded - estimate.value) > 1e-6
         typer.echo(f"{name:18} {estimate}   card {carded:.3f}")
-    typer.echo(f"images {'are' if same_data else 'are NOT'} those of the card. Research use, not for diagnosis.")
+    typer.echo(
+        f"images {'are' if same_data else 'are NOT'} those of the card. Research use, not for diagnosis."
+    )
     raise typer.Exit(1 if differs else 0)

@@ -7,10 +7,20 @@ import typer
 
 
 def explain(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="DICOM files, folders or zips.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for one .npz and one .json an image.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="DICOM files, folders or zips.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for one .npz and one .json an image.")
+    ],
     model: Annotated[str, typer.Option("--model", "-m", help="Shipped model or model folder.")],
-    full: Annotated[bool, typer.Option("--full", help="Also trace, evidence by depth, nearest cases, robustness, controls: seconds an image.")] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Also trace, evidence by depth, nearest cases, robustness, controls: seconds an image.",
+        ),
+    ] = False,
 ) -> None:
     """Write reconstruction, evidence, local evidence and counterfactual of every image, whether in scope or not, with their residuals."""
     import io
@@ -42,14 +52,25 @@ def explain(
         explanation, reading = explain_image(loaded, image, kept)
         name, arrays = pseudonym(instance.sop_uid, "image"), io.BytesIO()
         cf = explanation.counterfactual
-        more = behind.behind(loaded, torch.from_numpy(image)[None].double(), cf, kept) if full else None
+        more = (
+            behind.behind(loaded, torch.from_numpy(image)[None].double(), cf, kept)
+            if full
+            else None
+        )
         local = {"local_evidence": explanation.local.locations} if explanation.local else {}
         np.savez_compressed(
             arrays, **local, **(behind.arrays(more) if more else {}), input=image[0], reconstruction=explanation.reconstruction.image, evidence=explanation.evidence.contributions,
             counterfactual=cf.image, difference=cf.difference, strip=np.stack(cf.strip),
         )  # fmt: skip
         write_atomically(out / f"{name}.npz", arrays.getvalue())
-        facts = {"image": name, "model": loaded.card.name, "disclaimer": loaded.card.disclaimer, **reading, **scalars(explanation), **(behind.scalars(more) if more else {})}
+        facts = {
+            "image": name,
+            "model": loaded.card.name,
+            "disclaimer": loaded.card.disclaimer,
+            **reading,
+            **scalars(explanation),
+            **(behind.scalars(more) if more else {}),
+        }
         write_atomically(out / f"{name}.json", json.dumps(facts, indent=1).encode())
         typer.echo(f"{instance.source}: {name}")
     typer.echo("Research use, not for diagnosis.")

@@ -26,7 +26,10 @@ def frames(inputs: Sequence[Path]) -> Iterator[tuple[Instance, Pixels]]:
         typer.echo(f"left out: {broken.error}", err=True)
     for instance in found.instances:
         if instance.format == "nifti":
-            typer.echo(f"left out: {instance.source}: a NIfTI volume; this command reads DICOM images", err=True)
+            typer.echo(
+                f"left out: {instance.source}: a NIfTI volume; this command reads DICOM images",
+                err=True,
+            )
             continue
         try:
             for pixels in read_frames(instance):
@@ -42,4 +45,7 @@ def network_inputs(inputs: Sequence[Path], size: int) -> Iterator[tuple[Instance
     """Every frame with what the network is given of it by the lossy intake, (1, size, size) uint8. Raises as `frames`."""
     intake = network_intake(size)
     for instance, pixels in frames(inputs):
-        yield instance, torch.as_tensor(intake(as_metatensor(pixels, instance))).numpy().astype(np.uint8)
+        yield (
+            instance,
+            torch.as_tensor(intake(as_metatensor(pixels, instance))).numpy().astype(np.uint8),
+        )

@@ -5,7 +5,18 @@ import sys
 
 import typer
 
-from medinv.cli import classify, data, evaluate, explain, models, receive, retrieve, send, train, verify
+from medinv.cli import (
+    classify,
+    data,
+    evaluate,
+    explain,
+    models,
+    receive,
+    retrieve,
+    send,
+    train,
+    verify,
+)
 from medinv.errors import ConfigError, MedinvError, ModelError, OutputError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_MODEL, EXIT_INTERRUPTED = 1, 2, 4, 130

@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 
-def models(name: Annotated[str | None, typer.Argument(help="Print this model's card as JSON.")] = None) -> None:
+def models(
+    name: Annotated[str | None, typer.Argument(help="Print this model's card as JSON.")] = None,
+) -> None:
     """List the shipped models, or print the card of one."""
     from medinv.models.store import read_card, shipped
 
@@ -16,5 +18,7 @@ def models(name: Annotated[str | None, typer.Argument(help="Print this model's c
         card = read_card(each)
         name, measure = ("AUC", "auc") if len(card.classes) == 2 else ("accuracy", "accuracy")
         found = card.metrics[measure]
-        typer.echo(f"{each:18} {card.title}; test {name} {found.value:.3f} ({found.low:.3f} to {found.high:.3f})")
+        typer.echo(
+            f"{each:18} {card.title}; test {name} {found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+        )
     typer.echo("Research use, not for diagnosis.")

@@ -7,9 +7,24 @@ import typer
 
 
 def receive(
-    network: Annotated[Path, typer.Option("--network", metavar="FILE", help="Network file such as configs/network.yaml: who may call, who is answered.")],
-    model: Annotated[list[str], typer.Option("--model", "-m", help="Shipped model or model folder; may be repeated.")],
-    folder: Annotated[Path, typer.Option("--folder", help="Where received images and results lie. They name their patients.")],
+    network: Annotated[
+        Path,
+        typer.Option(
+            "--network",
+            metavar="FILE",
+            help="Network file such as configs/network.yaml: who may call, who is answered.",
+        ),
+    ],
+    model: Annotated[
+        list[str],
+        typer.Option("--model", "-m", help="Shipped model or model folder; may be repeated."),
+    ],
+    folder: Annotated[
+        Path,
+        typer.Option(
+            "--folder", help="Where received images and results lie. They name their patients."
+        ),
+    ],
 ) -> None:
     """Take studies by C-STORE, classify each when it is complete, and send the results into it.
 
@@ -25,7 +40,10 @@ def receive(
 
     settings = load_network(network)
     if not settings.callers:
-        raise ConfigError("name at least one node under callers: nobody else may open an association", path=network)
+        raise ConfigError(
+            "name at least one node under callers: nobody else may open an association",
+            path=network,
+        )
     loaded = [load(name) for name in dict.fromkeys(model)]
     for one in loaded:
         one.card.check_takes_studies()

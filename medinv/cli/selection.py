@@ -13,7 +13,9 @@ from medinv.models.store import Card
 _SHOWN = 3  # paths a reason, unless all are asked for
 
 
-def print_selection(found: Index, cards: Sequence[Card], console: Console, *, every_rule: bool, phi: bool) -> int:
+def print_selection(
+    found: Index, cards: Sequence[Card], console: Console, *, every_rule: bool, phi: bool
+) -> int:
     """Print the choice of each model from each study, with `every_rule` each rule's verdict on each group and every path.
 
     Returns the exit code of a dry run: 0 if any image would be classified, 3 if none, 1 if a file is broken.
@@ -27,9 +29,16 @@ def print_selection(found: Index, cards: Sequence[Card], console: Console, *, ev
         loose = [study for study in found.studies if not (study.uid or study.instances)]
         if loose:
             _print(console, f"\n  files of no study: {len(loose)}")
-            _print_files([record for study in loose for record in (*study.skipped, *study.broken)], console, every_rule)
+            _print_files(
+                [record for study in loose for record in (*study.skipped, *study.broken)],
+                console,
+                every_rule,
+            )
     counts = found.counts()
-    _print(console, f"\n{counts['files']} files: {counts['instances']} images, {counts['skipped']} skipped, {counts['broken']} broken")
+    _print(
+        console,
+        f"\n{counts['files']} files: {counts['instances']} images, {counts['skipped']} skipped, {counts['broken']} broken",
+    )
     _print(console, "Research use, not for diagnosis.")
     return 1 if counts["broken"] else 0 if chosen else 3
 
@@ -38,7 +47,10 @@ def _print_study(study: Study, card: Card, console: Console, every_rule: bool, p
     choice = choose(study, card.rules)
     images = len(choice.study.instances)
     name = study.uid or study.instances[0].source
-    _print(console, f"\n  {name if phi else pseudonym(name, 'study')}: {images} of {_files(study)} files would be classified")
+    _print(
+        console,
+        f"\n  {name if phi else pseudonym(name, 'study')}: {images} of {_files(study)} files would be classified",
+    )
     for judged in choice.judged:
         _print_group(judged, console, every_rule, phi)
     _print_files([*study.skipped, *study.broken], console, every_rule)
@@ -49,12 +61,19 @@ def _print_study(study: Study, card: Card, console: Console, every_rule: bool, p
 
 def _print_group(judged: Judged, console: Console, every_rule: bool, phi: bool) -> None:
     group, objections = judged.group, judged.objections
-    why = f"\n{' ' * 10}because {'; '.join(verdict.says for verdict in objections)}" if objections else ""
+    why = (
+        f"\n{' ' * 10}because {'; '.join(verdict.says for verdict in objections)}"
+        if objections
+        else ""
+    )
     _print(console, f"    {'no ' if objections else 'yes'} {group.label}  {group}{why}")
     if every_rule:
         for verdict in judged.verdicts:
             text = f" ({verdict.text!r})" if phi and verdict.text is not None else ""
-            _print(console, f"          {'pass' if verdict.passed else 'FAIL'} {verdict.rule}: {verdict.says}{text}")
+            _print(
+                console,
+                f"          {'pass' if verdict.passed else 'FAIL'} {verdict.rule}: {verdict.says}{text}",
+            )
     _print_paths([instance.source for instance in group.instances], console, every_rule)
 
 
@@ -62,7 +81,11 @@ def _print_files(records: Iterable[Skipped | Broken], console: Console, every_pa
     """Files that are no images, under one line a reason."""
     reasons = defaultdict(list)
     for record in records:
-        code, message = (record.code, record.message) if isinstance(record, Skipped) else (f"broken, {record.error.code}", record.error.message)
+        code, message = (
+            (record.code, record.message)
+            if isinstance(record, Skipped)
+            else (f"broken, {record.error.code}", record.error.message)
+        )
         reasons[code, message].append(record.source)
     for (code, message), sources in sorted(reasons.items()):
         _print(console, f"    no   {code}: {message}")

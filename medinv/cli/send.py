@@ -7,9 +7,27 @@ import typer
 
 
 def send(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="DICOM files or folders, such as a results folder of classify --dicom.")],
-    to: Annotated[str, typer.Option("--to", metavar="PEER", help="A peer of the network file, an http(s) DICOMweb address, or AETITLE@HOST:PORT.")],
-    network: Annotated[Path | None, typer.Option("--network", metavar="FILE", help="Network file such as configs/network.yaml.")] = None,
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="INPUT...",
+            help="DICOM files or folders, such as a results folder of classify --dicom.",
+        ),
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="PEER",
+            help="A peer of the network file, an http(s) DICOMweb address, or AETITLE@HOST:PORT.",
+        ),
+    ],
+    network: Annotated[
+        Path | None,
+        typer.Option(
+            "--network", metavar="FILE", help="Network file such as configs/network.yaml."
+        ),
+    ] = None,
 ) -> None:
     """Send DICOM files by C-STORE or STOW-RS. Sending the same result twice stores it once.
 

@@ -65,17 +65,35 @@ def print_rows(rows: Iterable[dict], console: Console) -> None:
             console.print(_table(model, done))
         if more[model]:
             console.print(f"and {more[model]} more", highlight=False)
-        if counted := [f"{count} {code}" for (name, code), count in reasons.most_common() if name == model]:
+        if counted := [
+            f"{count} {code}" for (name, code), count in reasons.most_common() if name == model
+        ]:
             console.print("skipped: " + ", ".join(counted), highlight=False)
 
 
 def _table(model: str, rows: Sequence[dict]) -> Table:
-    narrow = [Column(name, no_wrap=True) for name in (model, "label", "probability", "images", "decodes back")]
-    shown = Table(*narrow, Column("notes", no_wrap=True, overflow="ellipsis", ratio=1), box=None, pad_edge=False, expand=True)
+    narrow = [
+        Column(name, no_wrap=True)
+        for name in (model, "label", "probability", "images", "decodes back")
+    ]
+    shown = Table(
+        *narrow,
+        Column("notes", no_wrap=True, overflow="ellipsis", ratio=1),
+        box=None,
+        pad_edge=False,
+        expand=True,
+    )
     for row in rows:
         positive = list(row["probabilities"].items())[1] if row["probabilities"] else None
         probability = f"{positive[0]} {positive[1]:.3f}" if positive else "-"
-        shown.add_row(row["study_uid"][:14], row["label"] or row["status"], probability, str(len(row["instances"])), _certificate(row["reconstruction"]), _note(row))
+        shown.add_row(
+            row["study_uid"][:14],
+            row["label"] or row["status"],
+            probability,
+            str(len(row["instances"])),
+            _certificate(row["reconstruction"]),
+            _note(row),
+        )
     return shown
 
 

@@ -8,10 +8,17 @@ import typer
 
 def train(
     config: Annotated[Path, typer.Argument(help="A YAML file such as configs/chest-xray.yaml.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Model folder. Default: runs/NAME-SEED.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override, such as train.epochs=3; may be repeated.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Model folder. Default: runs/NAME-SEED.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override, such as train.epochs=3; may be repeated."),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: torch's own choice.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads. Default: torch's own choice.")
+    ] = None,
 ) -> None:
     """Train, calibrate, measure and write weights and card. Interrupted, the same command goes on from the last epoch."""
     import torch
@@ -35,14 +42,25 @@ def train(
 
     def report(epoch: Epoch) -> None:
         bits = "" if epoch.bits_per_pixel is None else f"  {epoch.bits_per_pixel:.3f} bits a pixel"
-        typer.echo(f"epoch {epoch.number}/{recipe.train.epochs}  cross-entropy {epoch.cross_entropy:.4f}{bits}  {epoch.seconds:.0f} s", err=True)
+        typer.echo(
+            f"epoch {epoch.number}/{recipe.train.epochs}  cross-entropy {epoch.cross_entropy:.4f}{bits}  {epoch.seconds:.0f} s",
+            err=True,
+        )
 
     trained = run(recipe, data, device=device, checkpoint=folder / "checkpoint.pt", report=report)
-    command = " ".join(["medinv train", config.as_posix(), *(f"--set {override}" for override in overrides)])
-    foreign = foreign_images(data.test, recipe.data.path_variable) if recipe.model.kind == "invertible" else {}
+    command = " ".join(
+        ["medinv train", config.as_posix(), *(f"--set {override}" for override in overrides)]
+    )
+    foreign = (
+        foreign_images(data.test, recipe.data.path_variable)
+        if recipe.model.kind == "invertible"
+        else {}
+    )
     card = publish(folder, trained, recipe, data, command=command, foreign=foreign)
     for name, interval in card.metrics.items():
         typer.echo(f"{name:18} {interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})")
     if card.exactness:
-        typer.echo(f"decoded exactly    {card.exactness.share_float64:.4f} in float64, {card.exactness.share_float32:.4f} in float32, of {card.exactness.images}")
+        typer.echo(
+            f"decoded exactly    {card.exactness.share_float64:.4f} in float64, {card.exactness.share_float32:.4f} in float32, of {card.exactness.images}"
+        )
     typer.echo(f"model: {folder}\nResearch use, not for diagnosis.")

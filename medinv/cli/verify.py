@@ -11,9 +11,23 @@ if TYPE_CHECKING:
 
 
 def verify(
-    inputs: Annotated[list[Path] | None, typer.Argument(metavar="[INPUT...]", help="DICOM files, folders or zips. Default: the model's test images.")] = None,
-    model: Annotated[str, typer.Option("--model", "-m", help="Shipped model or model folder.")] = "chest-xray",
-    lossless: Annotated[bool, typer.Option("--lossless", help="Certify the lossless intake: features decode to every byte of the Pixel Data.")] = False,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[INPUT...]",
+            help="DICOM files, folders or zips. Default: the model's test images.",
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Shipped model or model folder.")
+    ] = "chest-xray",
+    lossless: Annotated[
+        bool,
+        typer.Option(
+            "--lossless",
+            help="Certify the lossless intake: features decode to every byte of the Pixel Data.",
+        ),
+    ] = False,
 ) -> None:
     """Certify that the features of every image decode back to every pixel. Exit code 0 if all do, 1 if not."""
     from medinv.errors import ConfigError
@@ -23,8 +37,12 @@ def verify(
     if inputs or not loaded.card.invertible:
         loaded.card.check_takes_studies()
     if lossless and not inputs:
-        raise ConfigError("--lossless certifies DICOM files: name files, folders or zips (the model's test images are 8-bit thumbnails)")
-    typer.echo(f"model             {loaded.card.name}, weights SHA-256 {loaded.card.weights_sha256}")
+        raise ConfigError(
+            "--lossless certifies DICOM files: name files, folders or zips (the model's test images are 8-bit thumbnails)"
+        )
+    typer.echo(
+        f"model             {loaded.card.name}, weights SHA-256 {loaded.card.weights_sha256}"
+    )
     verdict = _bytes_return(loaded, inputs) if lossless else _pixels_return(loaded, inputs)
     typer.echo("Research use, not for diagnosis.")
     raise typer.Exit(0 if verdict else 1)
@@ -39,15 +57,29 @@ def _pixels_return(loaded: "InvertibleNetwork", inputs: Sequence[Path] | None) -
     from medinv.publish import condition_numbers, exactness
 
     size = loaded.image_shape[1]
-    images = np.stack([x for _, x in network_inputs(inputs, size)]) if inputs else load_images(loaded.card.config.data).test.images
+    images = (
+        np.stack([x for _, x in network_inputs(inputs, size)])
+        if inputs
+        else load_images(loaded.card.config.data).test.images
+    )
     found, numbers = exactness(loaded, images), condition_numbers(loaded)
     sides = " x ".join(map(str, loaded.image_shape[1:]))
-    typer.echo(f"images            {found.images}, {found.bits} bits, {sides}: {'given' if inputs else 'test set'}")
-    typer.echo(f"exact, float64    {found.share_float64:.2%}, largest error {found.max_abs_error_float64:.2e} grey levels")
-    typer.echo(f"exact, float32    {found.share_float32:.2%}, largest error {found.max_abs_error_float32:.2e} grey levels")
-    typer.echo(f"condition numbers {min(numbers):.2f} to {max(numbers):.2f} over {len(numbers)} inverted convolutions")
+    typer.echo(
+        f"images            {found.images}, {found.bits} bits, {sides}: {'given' if inputs else 'test set'}"
+    )
+    typer.echo(
+        f"exact, float64    {found.share_float64:.2%}, largest error {found.max_abs_error_float64:.2e} grey levels"
+    )
+    typer.echo(
+        f"exact, float32    {found.share_float32:.2%}, largest error {found.max_abs_error_float32:.2e} grey levels"
+    )
+    typer.echo(
+        f"condition numbers {min(numbers):.2f} to {max(numbers):.2f} over {len(numbers)} inverted convolutions"
+    )
     verdict = found.share_float64 == 1
-    typer.echo(f"{'CERTIFIED' if verdict else 'NOT CERTIFIED'}: {round(found.share_float64 * found.images)} of {found.images} images come back in every pixel (float64)")
+    typer.echo(
+        f"{'CERTIFIED' if verdict else 'NOT CERTIFIED'}: {round(found.share_float64 * found.images)} of {found.images} images come back in every pixel (float64)"
+    )
     return verdict
 
 
@@ -69,11 +101,17 @@ def _bytes_return(loaded: "Classifier", inputs: Sequence[Path]) -> bool:
         total, exact = total + 1, exact + found.exact
         which = f", frame {pixels.frame + 1} of {instance.frames}" if instance.frames > 1 else ""
         typer.echo(f"{instance.source}{which}")
-        typer.echo(f"  pixels          {instance.rows} x {instance.columns}, {instance.bits_stored} bits, {found.bytes} bytes")
+        typer.echo(
+            f"  pixels          {instance.rows} x {instance.columns}, {instance.bits_stored} bits, {found.bytes} bytes"
+        )
         typer.echo(f"  stored          SHA-256 {found.stored_sha256}")
         typer.echo(f"  recovered       SHA-256 {found.recovered_sha256}")
-        typer.echo(f"  {'exact' if found.exact else 'NOT EXACT'}: {found.levels} wavelet levels; averages decode to within {found.error:.1e} of integers, 0.5 is allowed")
+        typer.echo(
+            f"  {'exact' if found.exact else 'NOT EXACT'}: {found.levels} wavelet levels; averages decode to within {found.error:.1e} of integers, 0.5 is allowed"
+        )
     verdict = exact == total > 0
     also = f"; {left_out} left out" if left_out else ""
-    typer.echo(f"{'CERTIFIED' if verdict else 'NOT CERTIFIED'}: {exact} of {total} frames come back in every byte of their Pixel Data{also}")
+    typer.echo(
+        f"{'CERTIFIED' if verdict else 'NOT CERTIFIED'}: {exact} of {total} frames come back in every byte of their Pixel Data{also}"
+    )
     return verdict

@@ -21,12 +21,26 @@ def load_chest_xray(path_variable: str, size: int) -> LabelledImages:
     """
     folder = os.environ.get(path_variable)
     if not folder:
-        raise MissingDataError(f"the environment variable {path_variable} must name the folder that holds {FILE}; it is not set")
+        raise MissingDataError(
+            f"the environment variable {path_variable} must name the folder that holds {FILE}; it is not set"
+        )
     path = Path(folder) / FILE
     if not path.is_file():
-        raise MissingDataError(f"no such file; {path_variable} must name the folder that holds {FILE}", path=path)
+        raise MissingDataError(
+            f"no such file; {path_variable} must name the folder that holds {FILE}", path=path
+        )
     with np.load(path) as archive:
         x, y, split, patient = (archive[key] for key in ("x", "y", "split", "patient"))
-    images = F.interpolate(torch.from_numpy(x)[:, None].float(), size=(size, size), mode="area").round().to(torch.uint8).numpy()
-    parts = [Part(images[split == s], y[split == s].astype(np.int64), patient[split == s].astype(np.int64)) for s in (0, 1, 2)]
+    images = (
+        F.interpolate(torch.from_numpy(x)[:, None].float(), size=(size, size), mode="area")
+        .round()
+        .to(torch.uint8)
+        .numpy()
+    )
+    parts = [
+        Part(
+            images[split == s], y[split == s].astype(np.int64), patient[split == s].astype(np.int64)
+        )
+        for s in (0, 1, 2)
+    ]
     return LabelledImages(*parts)

@@ -30,10 +30,17 @@ class LabelledImages:
 
     def __post_init__(self) -> None:
         parts = {"training": self.train, "validation": self.validation, "test": self.test}
-        for first, second in (("training", "validation"), ("training", "test"), ("validation", "test")):
+        for first, second in (
+            ("training", "validation"),
+            ("training", "test"),
+            ("validation", "test"),
+        ):
             shared = np.intersect1d(parts[first].patients, parts[second].patients)
             if len(shared):
-                raise DataError(f"the split must be by patient; {len(shared)} patients stand in {first} and {second} images", stage="split")
+                raise DataError(
+                    f"the split must be by patient; {len(shared)} patients stand in {first} and {second} images",
+                    stage="split",
+                )
 
     def sha256(self) -> str:
         """Hash of every image, label and split, in order."""

@@ -55,8 +55,12 @@ class LosslessInput:
 
     low: Tensor  # (1, size, size) integers: averages of the stored pixels, as far as they lie in the window
     beyond: Tensor  # (1, size, size) integers: by how much they lie outside
-    details: tuple[Tensor, ...]  # (3, n, n) integers each, finest first: along W, along H, along both
-    unused: np.ndarray | None  # (rows, columns) bits of the words that hold no pixel value; None if they follow from the value
+    details: tuple[
+        Tensor, ...
+    ]  # (3, n, n) integers each, finest first: along W, along H, along both
+    unused: (
+        np.ndarray | None
+    )  # (rows, columns) bits of the words that hold no pixel value; None if they follow from the value
     layout: Layout
 
     @property
@@ -73,9 +77,15 @@ class LosslessInput:
         scaled = (image.double() - self.layout.scale.offset) / self.layout.scale.factor
         low = scaled.round()
         distance = (scaled - low).abs().max().item()
-        square = _synthesised((low.to(self.low.dtype) + self.beyond)[None], self.details)[0, 0].numpy()
+        square = _synthesised((low.to(self.low.dtype) + self.beyond)[None], self.details)[
+            0, 0
+        ].numpy()
         rows, columns = (_firsts(n, len(square)) for n in (self.layout.rows, self.layout.columns))
-        words = square[np.ix_(rows, columns)].astype(self.layout.dtype).view(f"u{self.layout.dtype.itemsize}")
+        words = (
+            square[np.ix_(rows, columns)]
+            .astype(self.layout.dtype)
+            .view(f"u{self.layout.dtype.itemsize}")
+        )
         return (words if self.unused is None else words ^ self.unused), distance
 
 
@@ -88,12 +98,20 @@ class LosslessIntake:
     def forward(self, pixels: Pixels) -> LosslessInput:
         """Raises PixelDataError for colour, which has no affine way to grey."""
         if pixels.scale is None:
-            raise PixelDataError("the lossless intake reads grey images, this one is in colour: use the lossy intake", stage="intake")
+            raise PixelDataError(
+                "the lossless intake reads grey images, this one is in colour: use the lossy intake",
+                stage="intake",
+            )
         stored = pixels.stored
         side = self._side(max(stored.shape))
         wide = torch.int32 if stored.dtype.itemsize <= 2 else torch.int64
         square = stored[np.ix_(*(np.arange(side) * n // side for n in stored.shape))]
-        band, details = torch.from_numpy(square.astype(np.int32 if wide is torch.int32 else np.int64))[None, None], []
+        band, details = (
+            torch.from_numpy(square.astype(np.int32 if wide is torch.int32 else np.int64))[
+                None, None
+            ],
+            [],
+        )
         while band.shape[-1] > self.size:
             bands = IntegerHaar()(band)
             band = bands[:, :1]
@@ -101,7 +119,9 @@ class LosslessIntake:
         unused = pixels.words ^ stored.view(pixels.words.dtype)
         layout = Layout(*stored.shape, stored.dtype, pixels.bits_allocated, pixels.scale)
         low = band[0].clamp(*_window(pixels.scale, torch.iinfo(wide)))
-        return LosslessInput(low, band[0] - low, tuple(details), unused if unused.any() else None, layout)
+        return LosslessInput(
+            low, band[0] - low, tuple(details), unused if unused.any() else None, layout
+        )
 
     def _side(self, longest: int) -> int:
         side = self.size * _FINEST  # an average of few repeated rows would weigh some of them twice
@@ -112,7 +132,9 @@ class LosslessIntake:
 
 def _window(scale: Scale, kind: torch.iinfo) -> tuple[int, int]:
     """The integers of a kind that the scale maps to 0..255, but for rounding; a window that holds none keeps the next."""
-    low, high = sorted((min(max((level - scale.offset) / scale.factor, kind.min), kind.max) for level in (0, 255)))
+    low, high = sorted(
+        (min(max((level - scale.offset) / scale.factor, kind.min), kind.max) for level in (0, 255))
+    )
     first = math.ceil(low - _TOLERANCE)
     return first, max(first, math.floor(high + _TOLERANCE))
 
@@ -167,7 +189,9 @@ def certificate(pixels: Pixels, taken: LosslessInput, decoded: Tensor) -> Lossle
     words, error = taken.recover(decoded)
     stored, recovered = (native_pixel_data(w, pixels.bits_allocated) for w in (pixels.words, words))
     digests = [hashlib.sha256(content).hexdigest() for content in (stored, recovered)]
-    return LosslessCertificate(stored == recovered, *digests, len(stored), len(taken.details), error, 0.5 - error)
+    return LosslessCertificate(
+        stored == recovered, *digests, len(stored), len(taken.details), error, 0.5 - error
+    )
 
 
 def native_pixel_data(words: np.ndarray, bits_allocated: int) -> bytes:
@@ -182,5 +206,7 @@ def native_pixel_data(words: np.ndarray, bits_allocated: int) -> bytes:
 def _size(model: Reversible) -> int:
     channels, height, width = model.image_shape  # type: ignore[attr-defined]
     if channels != 1 or height != width:
-        raise ShapeError(f"the lossless intake gives (1, n, n); this model reads {(channels, height, width)}")
+        raise ShapeError(
+            f"the lossless intake gives (1, n, n); this model reads {(channels, height, width)}"
+        )
     return height

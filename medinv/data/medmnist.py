@@ -25,21 +25,38 @@ def load_medmnist(name: str, path_variable: str) -> LabelledImages:
     """
     path = _find(FILES[name], path_variable)
     with np.load(path) as archive:
-        missing = {f"{part}_{what}" for part in PARTS for what in ("images", "labels")} - set(archive)
+        missing = {f"{part}_{what}" for part in PARTS for what in ("images", "labels")} - set(
+            archive
+        )
         if missing:
-            raise DataError(f"expected a MedMNIST archive; it lacks {', '.join(sorted(missing))}", path=path)
-        arrays = [(archive[f"{part}_images"][:, None], archive[f"{part}_labels"].reshape(-1).astype(np.int64)) for part in PARTS]
+            raise DataError(
+                f"expected a MedMNIST archive; it lacks {', '.join(sorted(missing))}", path=path
+            )
+        arrays = [
+            (
+                archive[f"{part}_images"][:, None],
+                archive[f"{part}_labels"].reshape(-1).astype(np.int64),
+            )
+            for part in PARTS
+        ]
     held = {image.tobytes() for images, _ in arrays[1:] for image in images}
     fresh = np.array([image.tobytes() not in held for image in arrays[0][0]])
     arrays[0] = tuple(values[fresh] for values in arrays[0])
     starts = np.cumsum([0, *(len(labels) for _, labels in arrays)])
-    return LabelledImages(*(Part(images, labels, start + np.arange(len(labels))) for (images, labels), start in zip(arrays, starts)))
+    return LabelledImages(
+        *(
+            Part(images, labels, start + np.arange(len(labels)))
+            for (images, labels), start in zip(arrays, starts)
+        )
+    )
 
 
 def _find(names: tuple[str, ...], path_variable: str) -> Path:
     folder = os.environ.get(path_variable)
     if not folder:
-        raise MissingDataError(f"the environment variable {path_variable} must name the folder that holds {names[0]}; see `medinv data benchmarks`")
+        raise MissingDataError(
+            f"the environment variable {path_variable} must name the folder that holds {names[0]}; see `medinv data benchmarks`"
+        )
     for place in (Path(folder), Path(folder) / "medmnist"):
         for name in names:
             if (place / name).is_file():

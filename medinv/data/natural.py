@@ -32,20 +32,32 @@ def load_cifar10(path_variable: str) -> LabelledImages:
     """
     value = os.environ.get(path_variable)
     if not value:
-        raise MissingDataError(f"the environment variable {path_variable} must name the folder that holds {FOLDER}/ or {NPZ}; see `medinv data benchmarks`")
+        raise MissingDataError(
+            f"the environment variable {path_variable} must name the folder that holds {FOLDER}/ or {NPZ}; see `medinv data benchmarks`"
+        )
     folder = Path(value)
     if (folder / FOLDER).is_dir():
         x_train, y_train, x_test, y_test = _batches(folder / FOLDER)
     elif (folder / NPZ).is_file():
         with np.load(folder / NPZ) as archive:
-            x_train, y_train, x_test, y_test = (archive[key] for key in ("x_train", "y_train", "x_test", "y_test"))
+            x_train, y_train, x_test, y_test = (
+                archive[key] for key in ("x_train", "y_train", "x_test", "y_test")
+            )
         x_train, x_test = (np.ascontiguousarray(x.transpose(0, 3, 1, 2)) for x in (x_train, x_test))
     else:
-        raise MissingDataError(f"neither {FOLDER}/ nor {NPZ} is here; see `medinv data benchmarks`", path=folder)
+        raise MissingDataError(
+            f"neither {FOLDER}/ nor {NPZ} is here; see `medinv data benchmarks`", path=folder
+        )
     order = np.random.default_rng(0).permutation(len(x_train))
     kept, held = np.sort(order[:-VALIDATION]), np.sort(order[-VALIDATION:])
-    train, validation = (Part(x_train[rows], y_train[rows].astype(np.int64), rows) for rows in (kept, held))
-    return LabelledImages(train, validation, Part(x_test, y_test.astype(np.int64), len(x_train) + np.arange(len(x_test))))
+    train, validation = (
+        Part(x_train[rows], y_train[rows].astype(np.int64), rows) for rows in (kept, held)
+    )
+    return LabelledImages(
+        train,
+        validation,
+        Part(x_test, y_test.astype(np.int64), len(x_train) + np.arange(len(x_test))),
+    )
 
 
 def _batches(folder: Path) -> tuple[np.ndarray, ...]:
@@ -59,9 +71,14 @@ def _batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise MissingDataError(f"cannot be read: {error.strerror}; see `medinv data benchmarks`", path=path) from error
+        raise MissingDataError(
+            f"cannot be read: {error.strerror}; see `medinv data benchmarks`", path=path
+        ) from error
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != MD5[path.name]:
-        raise DataError(f"expected the published file with MD5 {MD5[path.name]}, got {found}; fetch the archive again", path=path)
+        raise DataError(
+            f"expected the published file with MD5 {MD5[path.name]}, got {found}; fetch the archive again",
+            path=path,
+        )
     batch = pickle.loads(content, encoding="bytes")
     return batch[b"data"].reshape(-1, 3, 32, 32), np.array(batch[b"labels"])

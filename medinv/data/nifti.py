@@ -15,12 +15,17 @@ from medinv.data.dicom.location import Location
 from medinv.data.dicom.records import Instance, Skipped
 from medinv.errors import HeaderError, MedinvError, PixelDataError
 
-if TYPE_CHECKING:  # else brought where it is needed: every process that reads DICOM files would wait for it
+if (
+    TYPE_CHECKING
+):  # else brought where it is needed: every process that reads DICOM files would wait for it
     import nibabel
 
 MOST_VOXELS = 1 << 30  # beyond it a damaged header would fill the memory
 _HEADER = 540  # bytes of the longer version
-_VERSIONS = {b"n+1\0": (344, 348, "Nifti1Header"), b"n+2\0": (4, 540, "Nifti2Header")}  # by magic: where it stands, bytes of the header, its class
+_VERSIONS = {
+    b"n+1\0": (344, 348, "Nifti1Header"),
+    b"n+2\0": (4, 540, "Nifti2Header"),
+}  # by magic: where it stands, bytes of the header, its class
 _TO_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # by code of the unit: not stated, metre, mm, micron
 _AGREEMENT = 1e-2  # mm, or relative: between two statements of one fact
 
@@ -50,15 +55,36 @@ def read_nifti_header(location: Location) -> Instance | Skipped:
 
     header, shape, dtype = _header(location)
     if dtype.fields or dtype.kind not in "iuf":
-        return Skipped(location.source, None, None, "nifti-kind", f"voxels of type {dtype}: only integers and real numbers are read")
+        return Skipped(
+            location.source,
+            None,
+            None,
+            "nifti-kind",
+            f"voxels of type {dtype}: only integers and real numbers are read",
+        )
     if len(shape) > 3:
-        return Skipped(location.source, None, None, "nifti-series", f"{' x '.join(map(str, shape))}: several volumes in one file; split it")
+        return Skipped(
+            location.source,
+            None,
+            None,
+            "nifti-series",
+            f"{' x '.join(map(str, shape))}: several volumes in one file; split it",
+        )
     try:
         affine, form, warnings = _affine(header)
     except (HeaderDataError, ValueError) as error:
-        raise HeaderError("qform or sform holds no rotation and scale: where the volume lies is not known", path=location.source) from error
+        raise HeaderError(
+            "qform or sform holds no rotation and scale: where the volume lies is not known",
+            path=location.source,
+        ) from error
     if form is None:
-        return Skipped(location.source, None, None, "unproven-affine", "neither qform nor sform is set: where the volume lies is not known")
+        return Skipped(
+            location.source,
+            None,
+            None,
+            "unproven-affine",
+            "neither qform nor sform is set: where the volume lies is not known",
+        )
     rows, columns, slices = (*shape, 1, 1)[:3]
     bits = 8 * dtype.itemsize
     return Instance(
@@ -75,14 +101,26 @@ def read_nifti(instance: Instance) -> Volume:
     location = instance.location
     header, shape, dtype = _header(location)
     if math.prod(shape) > MOST_VOXELS:
-        raise PixelDataError(f"{' x '.join(map(str, shape))} voxels are announced, at most {MOST_VOXELS} are read", path=location.source)
+        raise PixelDataError(
+            f"{' x '.join(map(str, shape))} voxels are announced, at most {MOST_VOXELS} are read",
+            path=location.source,
+        )
     length = math.prod(shape) * dtype.itemsize
     data = _read(location, int(header["vox_offset"]), length)
     if len(data) < length:
-        raise PixelDataError(f"{length} bytes of voxels are announced, found {len(data)}: the file is truncated", path=location.source)
-    stored = np.frombuffer(data, dtype).reshape((*shape, 1, 1)[:3], order="F").astype(dtype.newbyteorder("="))
+        raise PixelDataError(
+            f"{length} bytes of voxels are announced, found {len(data)}: the file is truncated",
+            path=location.source,
+        )
+    stored = (
+        np.frombuffer(data, dtype)
+        .reshape((*shape, 1, 1)[:3], order="F")
+        .astype(dtype.newbyteorder("="))
+    )
     slope, intercept = header.get_slope_inter()
-    values = stored.astype(np.float64) * (1.0 if slope is None else float(slope)) + (intercept or 0.0)
+    values = stored.astype(np.float64) * (1.0 if slope is None else float(slope)) + (
+        intercept or 0.0
+    )
     affine, _, warnings = _affine(header)
     if odd := int((~np.isfinite(values)).sum()):
         warnings.append(f"NIfTI: {odd} voxels are not finite numbers")
@@ -93,22 +131,44 @@ def _header(location: Location) -> "tuple[nibabel.Nifti1Header, tuple[int, ...],
     import nibabel
 
     start = _read(location, 0, _HEADER)
-    version = next((found for magic, found in _VERSIONS.items() if start[found[0] : found[0] + 4] == magic), None)
+    version = next(
+        (found for magic, found in _VERSIONS.items() if start[found[0] : found[0] + 4] == magic),
+        None,
+    )
     if version is None:
-        raise HeaderError("expected a NIfTI file in one piece (magic n+1 or n+2), found none", path=location.source)
+        raise HeaderError(
+            "expected a NIfTI file in one piece (magic n+1 or n+2), found none",
+            path=location.source,
+        )
     _, size, kind = version
     try:
-        header = getattr(nibabel, kind).from_fileobj(io.BytesIO(start[:size] + bytes(4)), check=False)  # four zeros: no extensions follow
+        header = getattr(nibabel, kind).from_fileobj(
+            io.BytesIO(start[:size] + bytes(4)), check=False
+        )  # four zeros: no extensions follow
         shape, dtype = header.get_data_shape(), header.get_data_dtype()
     except Exception as error:  # nibabel raises whatever it met: HeaderDataError, KeyError, ValueError, struct.error, ...
-        raise HeaderError(f"the NIfTI header cannot be understood ({type(error).__name__}): damaged", path=location.source) from error
+        raise HeaderError(
+            f"the NIfTI header cannot be understood ({type(error).__name__}): damaged",
+            path=location.source,
+        ) from error
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
-    if not shape or min(shape) < 1 or not np.isfinite(header["vox_offset"]) or header["vox_offset"] < 0:
-        raise HeaderError("the NIfTI header announces no voxels, or none where they could lie: damaged", path=location.source)
+    if (
+        not shape
+        or min(shape) < 1
+        or not np.isfinite(header["vox_offset"])
+        or header["vox_offset"] < 0
+    ):
+        raise HeaderError(
+            "the NIfTI header announces no voxels, or none where they could lie: damaged",
+            path=location.source,
+        )
     needed = int(header["vox_offset"]) + math.prod(map(int, shape)) * dtype.itemsize
     if not _packed(location) and location.size() < needed:
-        raise PixelDataError(f"{needed} bytes are announced, found {location.size()}: the file is truncated", path=location.source)
+        raise PixelDataError(
+            f"{needed} bytes are announced, found {location.size()}: the file is truncated",
+            path=location.source,
+        )
     return header, tuple(map(int, shape)), dtype
 
 
@@ -128,7 +188,11 @@ def _read(location: Location, offset: int, length: int) -> bytes:
     except MedinvError:
         raise
     except FAULTS as error:
-        raise PixelDataError(f"the file cannot be read ({type(error).__name__}): truncated or damaged", path=location.source, stage="read") from error
+        raise PixelDataError(
+            f"the file cannot be read ({type(error).__name__}): truncated or damaged",
+            path=location.source,
+            stage="read",
+        ) from error
 
 
 def _affine(header: "nibabel.Nifti1Header") -> tuple[np.ndarray, str | None, list[str]]:

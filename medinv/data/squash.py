@@ -27,7 +27,11 @@ def _bounds(extent: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 def _window_sums(image: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Sums over rows low..high of each window, exact for images of up to 2^24 pixels a window of rows and columns."""
     longest = int((high - low).max())
-    kind = np.uint16 if image.dtype == np.uint8 and longest < 256 else np.uint32  # narrow sums take a third of the time
+    kind = (
+        np.uint16 if image.dtype == np.uint8 and longest < 256 else np.uint32
+    )  # narrow sums take a third of the time
     if longest * len(low) == len(image):  # windows that do not share rows
         return np.add.reduce(image.reshape(len(low), longest, -1), axis=1, dtype=kind)
-    return np.stack([np.add.reduce(image[a:b], axis=0, dtype=kind) for a, b in zip(low, high, strict=True)])
+    return np.stack(
+        [np.add.reduce(image[a:b], axis=0, dtype=kind) for a, b in zip(low, high, strict=True)]
+    )

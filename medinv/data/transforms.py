@@ -30,7 +30,11 @@ def as_metatensor(pixels: Pixels, instance: Instance) -> MetaTensor:
         "original_channel_dim": 0,
         "space": SpaceKeys.RAS,
     }
-    return MetaTensor(torch.from_numpy(pixels.display)[None], affine=torch.from_numpy(affine(instance.geometry)), meta=meta)
+    return MetaTensor(
+        torch.from_numpy(pixels.display)[None],
+        affine=torch.from_numpy(affine(instance.geometry)),
+        meta=meta,
+    )
 
 
 def network_intake(size: int) -> Compose:
@@ -40,13 +44,17 @@ def network_intake(size: int) -> Compose:
     exactly or far from it at that precision, so that every machine rounds alike. Takes a MetaTensor, tensor or array; a MetaTensor
     keeps its meta, its affine follows the new size. Raises ShapeError for another shape or range.
     """
-    return _GreyCompose([Resize((size, size), mode="area", dtype=torch.float64), Lambda(_to_grey_levels)])
+    return _GreyCompose(
+        [Resize((size, size), mode="area", dtype=torch.float64), Lambda(_to_grey_levels)]
+    )
 
 
 class _GreyCompose(Compose):
     """Looks at its input before MONAI does, which would turn a ShapeError within a transform into a RuntimeError."""
 
-    def __call__(self, input_: torch.Tensor | np.ndarray, *args: object, **kwargs: object) -> MetaTensor:
+    def __call__(
+        self, input_: torch.Tensor | np.ndarray, *args: object, **kwargs: object
+    ) -> MetaTensor:
         _check(input_)
         return super().__call__(input_, *args, **kwargs)
 
@@ -55,7 +63,9 @@ def _check(image: torch.Tensor | np.ndarray) -> None:
     if image.ndim != 3 or image.shape[0] != 1 or 0 in image.shape:
         raise ShapeError(f"expected an image (1, H, W), found {tuple(image.shape)}")
     if not (image.min() >= 0 and image.max() <= 255):
-        raise ShapeError("expected grey levels in 0..255, found values outside: pass display grey levels")
+        raise ShapeError(
+            "expected grey levels in 0..255, found values outside: pass display grey levels"
+        )
 
 
 def _to_grey_levels(image: torch.Tensor) -> torch.Tensor:

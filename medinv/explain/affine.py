@@ -49,7 +49,9 @@ def _leaky(layer: LeakyReLU, x: Tensor) -> Map:
 @freeze.register(SoftLeakyReLU)
 def _smooth(layer: AsinhActivation | SmoothLeakyReLU | SoftLeakyReLU, x: Tensor) -> Map:
     """Through the origin, where these are zero too: the slope of the secant, not of the tangent."""
-    gate = torch.where(x.abs() > SMALL, layer(x) / torch.where(x.abs() > SMALL, x, 1.0), layer.derivative(x))
+    gate = torch.where(
+        x.abs() > SMALL, layer(x) / torch.where(x.abs() > SMALL, x, 1.0), layer.derivative(x)
+    )
     return lambda u: u * gate
 
 
@@ -78,7 +80,9 @@ def _in_turn(layers: nn.Sequential | Chain, x: Tensor) -> Map:
 @freeze.register
 def _additive(layer: AdditiveCoupling, x: Tensor) -> Map:
     net = freeze(layer.net, x[:, : layer.kept])
-    return lambda u: torch.cat([u[:, : layer.kept], u[:, layer.kept :] + net(u[:, : layer.kept])], 1)
+    return lambda u: torch.cat(
+        [u[:, : layer.kept], u[:, layer.kept :] + net(u[:, : layer.kept])], 1
+    )
 
 
 @freeze.register
@@ -86,7 +90,9 @@ def _scaled(layer: AffineCoupling, x: Tensor) -> Map:
     a = x[:, : layer.kept]
     scale = layer.scale_and_shift(a)[0].exp()
     net = freeze(layer.net, a)
-    return lambda u: torch.cat([u[:, : layer.kept], u[:, layer.kept :] * scale + net(u[:, : layer.kept]).chunk(2, 1)[1]], 1)
+    return lambda u: torch.cat(
+        [u[:, : layer.kept], u[:, layer.kept :] * scale + net(u[:, : layer.kept]).chunk(2, 1)[1]], 1
+    )
 
 
 @freeze.register

@@ -29,7 +29,15 @@ class Search:
     share: float = 0.6  # of the target's typical log-odds
 
 
-def seek(model: Classifier, x: Tensor, target: int, *, witness: Calibrated | None = None, witness_odds: float = 0.0, search: Search = Search()) -> Tensor:
+def seek(
+    model: Classifier,
+    x: Tensor,
+    target: int,
+    *,
+    witness: Calibrated | None = None,
+    witness_odds: float = 0.0,
+    search: Search = Search(),
+) -> Tensor:
     """The features (N, ...) of counterfactuals of images x (N, 1, H, W). `witness_odds` are calibrated log-odds, to be reached from either side."""
     sign = 1.0 if target else -1.0
     wanted = search.share * model.typical_odds[target]
@@ -41,17 +49,27 @@ def seek(model: Classifier, x: Tensor, target: int, *, witness: Calibrated | Non
         z = start + change
         image = model.invert(z)
         logits = model.logits_of(z)
-        cost = torch.relu(sign * (wanted - (logits[:, 1] - logits[:, 0]))) + search.prior / 2 * change.square().flatten(1).sum(1)
+        cost = torch.relu(
+            sign * (wanted - (logits[:, 1] - logits[:, 0]))
+        ) + search.prior / 2 * change.square().flatten(1).sum(1)
         cost = cost + (torch.relu(-image) + torch.relu(image - 255)).square().flatten(1).mean(1)
         if witness is not None:
-            cost = cost + torch.relu(sign * (witness_odds - witness.log_odds(witness.logits(image.clamp(0, 255)))))
+            cost = cost + torch.relu(
+                sign * (witness_odds - witness.log_odds(witness.logits(image.clamp(0, 255))))
+            )
         (change.grad,) = torch.autograd.grad(cost.sum(), [change])
         optimiser.step()
     return (start + change).detach()
 
 
 def sought_counterfactual(
-    model: Classifier, x: Tensor, target: int, *, witness: Calibrated | None = None, witness_odds: float = 0.0, search: Search = Search()
+    model: Classifier,
+    x: Tensor,
+    target: int,
+    *,
+    witness: Calibrated | None = None,
+    witness_odds: float = 0.0,
+    search: Search = Search(),
 ) -> Counterfactual:
     """The same decoded for one image `x` (1, 1, H, W), rounded, clipped and classified anew; the strip goes straight through the features."""
     with torch.no_grad():

@@ -10,7 +10,15 @@ from torch import Tensor
 from medinv.explain.controls import equal_changes, likenesses, sham_head, untrained
 from medinv.explain.evidence import evidence, head_view, layer_evidence, likelihood_ratio
 from medinv.explain.nearest import nearest
-from medinv.explain.result import Controls, Counterfactual, HeadView, LayerEvidence, Nearest, Robustness, Trace
+from medinv.explain.result import (
+    Controls,
+    Counterfactual,
+    HeadView,
+    LayerEvidence,
+    Nearest,
+    Robustness,
+    Trace,
+)
 from medinv.explain.robustness import robustness
 from medinv.explain.trace import trace
 from medinv.models.build import build
@@ -33,7 +41,9 @@ class Behind:
     nearest: Nearest | None
 
 
-def behind(model: Classifier, x: Tensor, counterfactual: Counterfactual, kept: CaseIndex | None) -> Behind:
+def behind(
+    model: Classifier, x: Tensor, counterfactual: Counterfactual, kept: CaseIndex | None
+) -> Behind:
     """Everything for one image `x` (1, 1, H, W) of integer grey levels whose counterfactual is at hand; seconds an image."""
     return Behind(
         trace=trace(model, x),
@@ -46,7 +56,9 @@ def behind(model: Classifier, x: Tensor, counterfactual: Counterfactual, kept: C
     )
 
 
-def controls(model: Classifier, x: Tensor, counterfactual: Counterfactual, kept: CaseIndex | None) -> Controls:
+def controls(
+    model: Classifier, x: Tensor, counterfactual: Counterfactual, kept: CaseIndex | None
+) -> Controls:
     """Changes of the counterfactual's size, and the evidence of networks that know nothing. The class means are those that the model keeps."""
     target = model.classes.index(counterfactual.target)
     step = (kept.class_means[target] - kept.class_means[1 - target])[0].numpy() if kept else None
@@ -56,26 +68,53 @@ def controls(model: Classifier, x: Tensor, counterfactual: Counterfactual, kept:
             return model.log_odds(model.logits(torch.from_numpy(image)[None, None].to(x))).item()
 
     image = x[0, 0].cpu().numpy().astype(np.uint8)
-    changes = equal_changes(image, counterfactual.image, logit, lambda odds: (odds >= model.decision_logit.item()) == bool(target), class_step=step)
+    changes = equal_changes(
+        image,
+        counterfactual.image,
+        logit,
+        lambda odds: (odds >= model.decision_logit.item()) == bool(target),
+        class_step=step,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         fresh = untrained(build(model.card.config), model, torch.cat([x, x.flip(-1)]))
     others = {"untrained weights": fresh, "sham head": sham_head(model)}
-    return Controls(changes, likenesses("evidence", evidence(model, x).contributions, lambda other: evidence(other, x).contributions, others))
+    return Controls(
+        changes,
+        likenesses(
+            "evidence",
+            evidence(model, x).contributions,
+            lambda other: evidence(other, x).contributions,
+            others,
+        ),
+    )
 
 
 def arrays(given: Behind) -> dict[str, np.ndarray]:
     """Its maps and pictures by name, for a file."""
-    found = {"likelihood_ratio": given.ratio.locations, "head_without": given.head.without, "head_seen": given.head.seen}
+    found = {
+        "likelihood_ratio": given.ratio.locations,
+        "head_without": given.head.without,
+        "head_seen": given.head.seen,
+    }
     found |= {f"stage_{stage.name.replace(' ', '_')}": stage.image for stage in given.trace.stages}
-    found |= {f"evidence_depth_{number:03d}": part.locations for number, part in enumerate(given.depths)}
-    return found | {f"control_{control.name.replace(' ', '_')}": control.image for control in given.controls.changes}
+    found |= {
+        f"evidence_depth_{number:03d}": part.locations for number, part in enumerate(given.depths)
+    }
+    return found | {
+        f"control_{control.name.replace(' ', '_')}": control.image
+        for control in given.controls.changes
+    }
 
 
 def scalars(given: Any) -> Any:
     """The figures of any result without its arrays, ready for JSON."""
     if is_dataclass(given):
-        return {field.name: scalars(getattr(given, field.name)) for field in fields(given) if not isinstance(getattr(given, field.name), np.ndarray)}
+        return {
+            field.name: scalars(getattr(given, field.name))
+            for field in fields(given)
+            if not isinstance(getattr(given, field.name), np.ndarray)
+        }
     if isinstance(given, tuple):
         return [scalars(item) for item in given]
     return given

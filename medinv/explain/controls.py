@@ -17,7 +17,13 @@ LARGEST_BLUR = 64.0  # pixels, standard deviation: beyond it an image of this si
 
 
 def equal_changes(
-    x: NDArray, counterfactual: NDArray, logit: Callable[[NDArray], float], flips: Callable[[float], bool], *, class_step: NDArray | None = None, seed: int = 0
+    x: NDArray,
+    counterfactual: NDArray,
+    logit: Callable[[NDArray], float],
+    flips: Callable[[float], bool],
+    *,
+    class_step: NDArray | None = None,
+    seed: int = 0,
 ) -> tuple[Control, ...]:
     """Noise, blur and, where it is given, the fixed difference of the class means `class_step` (*size), each of the counterfactual's root mean square.
 
@@ -26,7 +32,10 @@ def equal_changes(
     """
     image = x.astype(float)
     noise = 255 * np.random.default_rng(seed).normal(size=x.shape)
-    changes: dict[str, Callable[[float], NDArray]] = {"noise": lambda t: image + t * noise, "blur": lambda t: gaussian_filter(image, t * LARGEST_BLUR)}
+    changes: dict[str, Callable[[float], NDArray]] = {
+        "noise": lambda t: image + t * noise,
+        "blur": lambda t: gaussian_filter(image, t * LARGEST_BLUR),
+    }
     if class_step is not None:
         unit = 255 * class_step / max(_rms(class_step), 1e-9)
         changes["class-mean difference"] = lambda t: image + t * unit
@@ -34,7 +43,16 @@ def equal_changes(
     for name, change in changes.items():
         stored = _of_size(change, image, _rms(counterfactual - image))
         difference, reached = stored - image, logit(stored)
-        found.append(Control(name, stored, _rms(difference), reached, flips(reached), cosine(difference, counterfactual - image)))
+        found.append(
+            Control(
+                name,
+                stored,
+                _rms(difference),
+                reached,
+                flips(reached),
+                cosine(difference, counterfactual - image),
+            )
+        )
     return tuple(found)
 
 
@@ -43,16 +61,25 @@ def _of_size(change: Callable[[float], NDArray], image: NDArray, wanted: float) 
     low, high = 0.0, 1.0
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _rms(_stored(change(middle)) - image) < wanted else (low, middle)
+        low, high = (
+            (middle, high) if _rms(_stored(change(middle)) - image) < wanted else (low, middle)
+        )
     return _stored(change(high))
 
 
 def likeness(name: str, of: str, own: NDArray, other: NDArray) -> Likeness:
     """How alike two maps of one shape are, by direction and by the order of their sizes."""
-    return Likeness(name, of, cosine(own, other), float(spearmanr(np.abs(own).ravel(), np.abs(other).ravel()).statistic))
+    return Likeness(
+        name,
+        of,
+        cosine(own, other),
+        float(spearmanr(np.abs(own).ravel(), np.abs(other).ravel()).statistic),
+    )
 
 
-def likenesses(of: str, own: NDArray, explain: Callable[[nn.Module], NDArray], others: Mapping[str, nn.Module]) -> tuple[Likeness, ...]:
+def likenesses(
+    of: str, own: NDArray, explain: Callable[[nn.Module], NDArray], others: Mapping[str, nn.Module]
+) -> tuple[Likeness, ...]:
     """One explanation of one image beside the same made with other networks, by name."""
     return tuple(likeness(name, of, own, explain(other)) for name, other in others.items())
 
@@ -76,7 +103,9 @@ def sham_head(model: nn.Module, *, seed: int = 0) -> nn.Module:
     sham = deepcopy(model)
     generator = torch.Generator().manual_seed(seed)
     direction = model.means[1] - model.means[0]
-    random = torch.randn(direction.shape, generator=generator, dtype=direction.dtype).to(direction.device)
+    random = torch.randn(direction.shape, generator=generator, dtype=direction.dtype).to(
+        direction.device
+    )
     random *= torch.linalg.vector_norm(direction) / torch.linalg.vector_norm(random)
     middle = model.means.mean(0)
     sham.means.copy_(torch.stack([middle - random / 2, middle + random / 2]))

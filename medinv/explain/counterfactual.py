@@ -26,22 +26,38 @@ def counterfactual(model: Classifier, x: Tensor, target: int) -> Counterfactual:
 
 
 @torch.no_grad()
-def judged(model: Classifier, x: Tensor, target: int, start: Tensor, end: Tensor, *, made: Made = "direction") -> Counterfactual:
+def judged(
+    model: Classifier,
+    x: Tensor,
+    target: int,
+    start: Tensor,
+    end: Tensor,
+    *,
+    made: Made = "direction",
+) -> Counterfactual:
     """The counterfactual decoded from the features `end`, those of the image `x` being `start`, with its re-checks; the strip goes straight through the features."""
     path = torch.cat([torch.lerp(start, end, step / (STRIP - 1)) for step in range(STRIP)])
-    return _result(model, x, target, model.invert(path), model.log_odds(model.logits_of(end)).item(), made)
+    return _result(
+        model, x, target, model.invert(path), model.log_odds(model.logits_of(end)).item(), made
+    )
 
 
 @torch.no_grad()
-def filed(model: Classifier, x: Tensor, edited: Tensor, target: int, *, made: Made) -> Counterfactual:
+def filed(
+    model: Classifier, x: Tensor, edited: Tensor, target: int, *, made: Made
+) -> Counterfactual:
     """The counterfactual `edited` (1, 1, H, W) of the image `x`, edited as an image, encoded and decoded, with its re-checks; the strip goes straight through
     the pixels, so that nothing changes on the way that does not change in the end."""
     z = model.features(edited)
-    path = torch.cat([*(torch.lerp(x, edited, step / (STRIP - 1)) for step in range(STRIP - 1)), model.invert(z)])
+    path = torch.cat(
+        [*(torch.lerp(x, edited, step / (STRIP - 1)) for step in range(STRIP - 1)), model.invert(z)]
+    )
     return _result(model, x, target, path, model.log_odds(model.logits_of(z)).item(), made)
 
 
-def _result(model: Classifier, x: Tensor, target: int, path: Tensor, target_logit: float, made: Made) -> Counterfactual:
+def _result(
+    model: Classifier, x: Tensor, target: int, path: Tensor, target_logit: float, made: Made
+) -> Counterfactual:
     stored = path.clamp(0, 255).round()
     anew = model.read(stored[-1:])
     logit = model.log_odds(anew.logits).item()

@@ -27,7 +27,9 @@ def evidence(model: Explainable, x: Tensor) -> Evidence:
     (slope,) = torch.autograd.grad(at_reference.sum(), start)
     contributions = (slope * (x - reference))[0].sum(0)
     bias = at_reference.item()
-    return Evidence(contributions.cpu().numpy(), bias, logit, abs(contributions.sum().item() + bias - logit))
+    return Evidence(
+        contributions.cpu().numpy(), bias, logit, abs(contributions.sum().item() + bias - logit)
+    )
 
 
 def layer_evidence(model: Explainable, x: Tensor) -> tuple[LayerEvidence, ...]:
@@ -42,7 +44,11 @@ def layer_evidence(model: Explainable, x: Tensor) -> tuple[LayerEvidence, ...]:
     for name, values in zip(("image", *(step.name for step in steps(model.trunk))), terms):
         channels, locations = values[0].flatten(1).sum(1), values[0].sum(0)
         residual = abs(values.sum().item() + bias.item() - logit.item())
-        found.append(LayerEvidence(name, channels.cpu().numpy(), locations.cpu().numpy(), bias.item(), residual))
+        found.append(
+            LayerEvidence(
+                name, channels.cpu().numpy(), locations.cpu().numpy(), bias.item(), residual
+            )
+        )
     return tuple(found)
 
 
@@ -59,7 +65,14 @@ def layer_terms(model: Explainable, x: Tensor) -> tuple[list[Tensor], Tensor, Te
         grounds.append(ground if step.kept is None else ground[:, : step.kept])
     bias = decision(model, grounds[-1])
     slopes = torch.autograd.grad(bias.sum(), grounds)
-    return [slope * (image - ground.detach()) for slope, image, ground in zip(slopes, images, grounds)], bias.detach(), logit
+    return (
+        [
+            slope * (image - ground.detach())
+            for slope, image, ground in zip(slopes, images, grounds)
+        ],
+        bias.detach(),
+        logit,
+    )
 
 
 def likelihood_ratio(model: Explainable, x: Tensor) -> LayerEvidence:
@@ -76,7 +89,13 @@ def likelihood_ratio(model: Explainable, x: Tensor) -> LayerEvidence:
         first, second = model.means
         terms = slope * ((second - first) * last.here[0] - (second.square() - first.square()) / 2)
     channels, locations = terms.flatten(1).sum(1), terms.sum(0)
-    return LayerEvidence("likelihood ratio", channels.cpu().numpy(), locations.cpu().numpy(), bias.item(), abs(terms.sum().item() + bias.item() - logit))
+    return LayerEvidence(
+        "likelihood ratio",
+        channels.cpu().numpy(),
+        locations.cpu().numpy(),
+        bias.item(),
+        abs(terms.sum().item() + bias.item() - logit),
+    )
 
 
 @torch.no_grad()
@@ -107,6 +126,8 @@ def regional(contributions: np.ndarray, size: int = 8) -> np.ndarray:
     region the evidence lies. Raises ShapeError when the map is not (H, W) or a side is no multiple of `size`.
     """
     if contributions.ndim != 2 or size < 1 or any(side % size for side in contributions.shape):
-        raise ShapeError(f"expected (H, W), both multiples of {size}, got {contributions.shape}; choose a size that divides them")
+        raise ShapeError(
+            f"expected (H, W), both multiples of {size}, got {contributions.shape}; choose a size that divides them"
+        )
     height, width = contributions.shape
     return contributions.reshape(height // size, size, width // size, size).sum(axis=(1, 3))

@@ -18,7 +18,9 @@ from medinv.models.cases import CaseIndex
 from medinv.models.classifier import Classifier
 
 
-def explain_image(model: Classifier, image: np.ndarray, kept: CaseIndex | None = None) -> tuple[Explanation, dict[str, Any]]:
+def explain_image(
+    model: Classifier, image: np.ndarray, kept: CaseIndex | None = None
+) -> tuple[Explanation, dict[str, Any]]:
     """Reconstruction, evidence and the counterfactual of the class that is not called, for one network input (1, H, W) uint8.
 
     Local evidence, with its check, only where the model keeps what is usual (`kept`); the counterfactual is local where it keeps what belongs in a part of an
@@ -36,22 +38,58 @@ def explain_image(model: Classifier, image: np.ndarray, kept: CaseIndex | None =
     }  # fmt: skip
     local = None
     if kept and kept.usual:
-        local = checked(model, x, local_evidence(model, x, kept.usual, model.card.config.train.noise), kept.class_means[0])
-    return Explanation(reconstruct(model, x), evidence(model, x), _counterfactual(model, x, 1 - called, kept, local), local), said
+        local = checked(
+            model,
+            x,
+            local_evidence(model, x, kept.usual, model.card.config.train.noise),
+            kept.class_means[0],
+        )
+    return Explanation(
+        reconstruct(model, x),
+        evidence(model, x),
+        _counterfactual(model, x, 1 - called, kept, local),
+        local,
+    ), said
 
 
-def _counterfactual(model: Classifier, x: torch.Tensor, target: int, kept: CaseIndex | None, local: LocalEvidence | None) -> Counterfactual:
+def _counterfactual(
+    model: Classifier,
+    x: torch.Tensor,
+    target: int,
+    kept: CaseIndex | None,
+    local: LocalEvidence | None,
+) -> Counterfactual:
     """The most local one of those that this model can have and that pass their re-checks; where none does, the last."""
     if kept and kept.expectation and local:
-        near = planted_counterfactual(model, kept.expectation, x) if target else removed_counterfactual(model, kept.expectation, x, local.locations)
+        near = (
+            planted_counterfactual(model, kept.expectation, x)
+            if target
+            else removed_counterfactual(model, kept.expectation, x, local.locations)
+        )
         if near.valid:
             return near
-    return transported_counterfactual(model, kept.transport, x, target) if kept and kept.transport else counterfactual(model, x, target)
+    return (
+        transported_counterfactual(model, kept.transport, x, target)
+        if kept and kept.transport
+        else counterfactual(model, x, target)
+    )
 
 
 def scalars(explanation: Explanation) -> dict[str, dict[str, Any] | None]:
     """The figures of an explanation without its arrays, ready for JSON; None for local evidence where there is none."""
-    parts = {name: asdict(getattr(explanation, name)) for name in ("reconstruction", "evidence", "counterfactual")}
-    found = {name: {key: value for key, value in part.items() if not isinstance(value, np.ndarray | tuple)} for name, part in parts.items()}
+    parts = {
+        name: asdict(getattr(explanation, name))
+        for name in ("reconstruction", "evidence", "counterfactual")
+    }
+    found = {
+        name: {
+            key: value for key, value in part.items() if not isinstance(value, np.ndarray | tuple)
+        }
+        for name, part in parts.items()
+    }
     local = explanation.local
-    return found | {"local": local and {key: value for key, value in asdict(local).items() if key != "locations"} | {"valid": local.valid}}
+    return found | {
+        "local": local
+        and {key: value for key, value in asdict(local).items() if key != "locations"}
+        | {"valid": local.valid}
+    }

@@ -33,12 +33,16 @@ class Planting:
 
 
 @torch.no_grad()
-def planted(model: Classifier, expectation: Expectation, x: Tensor, *, planting: Planting = Planting()) -> Tensor:
+def planted(
+    model: Classifier, expectation: Expectation, x: Tensor, *, planting: Planting = Planting()
+) -> Tensor:
     """The image `x` (1, 1, H, W) with the brightening of least root mean square that reaches the log-odds asked for; with the most convincing one where none
     does. Tried as stored, returned before rounding and clipping."""
     spots = bumps(expectation, x, planting)
     wanted = planting.share * model.typical_odds[1]
-    gain = (_odds(model, _added(x, spots, planting.first)) - _odds(model, x)) / spots.flatten(1).norm(dim=1)
+    gain = (_odds(model, _added(x, spots, planting.first)) - _odds(model, x)) / spots.flatten(
+        1
+    ).norm(dim=1)
     best = spots[gain.topk(min(planting.finalists, len(spots))).indices]
     low, high = torch.zeros(len(best)).to(x), torch.full((len(best),), planting.most).to(x)
     for _ in range(planting.halvings):
@@ -52,7 +56,9 @@ def planted(model: Classifier, expectation: Expectation, x: Tensor, *, planting:
     return x + high[chosen] * best[chosen : chosen + 1]
 
 
-def planted_counterfactual(model: Classifier, expectation: Expectation, x: Tensor, *, planting: Planting = Planting()) -> Counterfactual:
+def planted_counterfactual(
+    model: Classifier, expectation: Expectation, x: Tensor, *, planting: Planting = Planting()
+) -> Counterfactual:
     """The same encoded, decoded and classified anew."""
     return filed(model, x, planted(model, expectation, x, planting=planting), 1, made="planting")
 
@@ -67,7 +73,9 @@ def bumps(expectation: Expectation, x: Tensor, planting: Planting) -> Tensor:
     while len(found) < planting.places * len(planting.radii) and left.max() > 0:
         row, column = divmod(int(left.argmax()), SIDE)
         left[(rows[:, None] - row) ** 2 + (columns - column) ** 2 < APART**2] = 0
-        distance = (down - (row + 0.5) * height / SIDE + 0.5) ** 2 + (across - (column + 0.5) * width / SIDE + 0.5) ** 2
+        distance = (down - (row + 0.5) * height / SIDE + 0.5) ** 2 + (
+            across - (column + 0.5) * width / SIDE + 0.5
+        ) ** 2
         found += [torch.exp(-distance / (2 * radius**2)) for radius in planting.radii]
     return torch.stack(found)[:, None]
 

@@ -12,4 +12,6 @@ from medinv.models.classifier import Classifier
 def reconstruct(model: Classifier, x: Tensor, *, bits: int = 8) -> Reconstruction:
     """Decode the features of one image `x` (1, 1, H, W), integers of `bits` bits, and compare."""
     trip = round_trip(model.trunk, x, bits=bits)
-    return Reconstruction(trip.restored[0, 0].cpu().numpy(), trip.all_exact, bits, trip.max_abs_error, trip.dtype)
+    return Reconstruction(
+        trip.restored[0, 0].cpu().numpy(), trip.all_exact, bits, trip.max_abs_error, trip.dtype
+    )

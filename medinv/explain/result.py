@@ -112,7 +112,9 @@ class Depth:
 
     name: str  # where it stands and what it is, such as "level 2, layer 5: AffineCoupling"
     shape: tuple[int, ...]  # (C, *size) of what goes on from here
-    image: np.ndarray  # (*size) grey levels decoded from all that stands at this depth, before rounding
+    image: (
+        np.ndarray
+    )  # (*size) grey levels decoded from all that stands at this depth, before rounding
     max_abs_error: float  # grey levels between `image` and the input
     exact: bool  # after rounding, every value of `image` is the input's
     condition_number: float  # of this layer's Jacobian at this image; where a layer does not know it, a lower estimate
@@ -135,7 +137,9 @@ class Trace:
     """The image through the trunk: decoded from every depth, and what each stage holds."""
 
     depths: tuple[Depth, ...]  # from the image to the features
-    stages: tuple[Stage, ...]  # coarsest, which decides, first; what their images add is cumulative in this order
+    stages: tuple[
+        Stage, ...
+    ]  # coarsest, which decides, first; what their images add is cumulative in this order
 
     @property
     def max_abs_error(self) -> float:
@@ -163,7 +167,9 @@ class LayerEvidence:
     """The decision as an exact sum over what stands at one depth: channels.sum() + bias = locations.sum() + bias = logit."""
 
     name: str  # of the depth
-    channels: np.ndarray  # (C,) log-odds of the positive class that each channel carries, summed over locations
+    channels: (
+        np.ndarray
+    )  # (C,) log-odds of the positive class that each channel carries, summed over locations
     locations: np.ndarray  # (*size) the same, summed over channels, at the resolution of the depth
     bias: float  # log-odds of the constant image; the same at every depth
     residual: float  # |channels.sum() + bias - logit|
@@ -176,7 +182,9 @@ class HeadView:
     The head is one direction in the features. With that part removed the log-odds are those of the bias alone, whatever else the features hold.
     """
 
-    without: np.ndarray  # (*size) grey levels decoded from the features less their part along the head's direction
+    without: (
+        np.ndarray
+    )  # (*size) grey levels decoded from the features less their part along the head's direction
     seen: np.ndarray  # (*size) input minus `without`: all that the head can see of this image
     energy_share: float  # of the squared length of the features, the part along the direction
     logit_without: float  # log-odds of `without`, unrounded, classified anew
@@ -193,7 +201,9 @@ class Nearest:
     ids: tuple[int, ...]  # rows of the training set, nearest first
     labels: tuple[str, ...]  # their classes
     distances: tuple[float, ...]  # Euclidean, in standard deviations of the index's axes
-    typical: tuple[float, float]  # 50th and 95th percentile of validation images' distance to their nearest: farther is unlike any case
+    typical: tuple[
+        float, float
+    ]  # 50th and 95th percentile of validation images' distance to their nearest: farther is unlike any case
     chance: float  # share of the query's called class in the training set: what neighbours drawn by chance would agree
     agreement: float  # share of these neighbours with the query's called class
     recovered: float  # share of the pixels' variance that a least-squares decoding of the projection recovers, on validation images
@@ -255,7 +265,9 @@ class WorstCase:
     amplification: float  # length of the image's change over that of the features': largest singular value of the inverse's Jacobian
     typical: float  # the same for a change in a random direction
     image_rms: float  # grey levels by which the decoded image really moves
-    predicted_rms: float  # amplification * size / sqrt(values): equal to image_rms while the map is linear
+    predicted_rms: (
+        float  # amplification * size / sqrt(values): equal to image_rms while the map is linear
+    )
     image: np.ndarray  # (*size) decoded from the changed features
     rounding_error: float  # grey levels: worst error of a round trip that starts from this image
 

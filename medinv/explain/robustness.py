@@ -37,19 +37,39 @@ def distance_in_features(model: Explainable, x: Tensor) -> Distance:
     """The same among the features, where the log-odds are linear and the closed form is exact: one step."""
     with torch.no_grad():
         z = model.features(x)
-    moved, affine, taken = _deepfool(lambda u: model.log_odds(model.logits_of(u)) - model.decision_logit, z, 2)
+    moved, affine, taken = _deepfool(
+        lambda u: model.log_odds(model.logits_of(u)) - model.decision_logit, z, 2
+    )
     with torch.no_grad():
         image = model.invert(moved)
     return _distance(model, "features", x, image, moved - z, affine, taken)
 
 
-def _distance(model: Explainable, where: str, x: Tensor, image: Tensor, change: Tensor, affine: float, taken: int) -> Distance:
+def _distance(
+    model: Explainable,
+    where: str,
+    x: Tensor,
+    image: Tensor,
+    change: Tensor,
+    affine: float,
+    taken: int,
+) -> Distance:
     with torch.no_grad():
         before, after = (_above(model, u).item() for u in (x, image))
-    return Distance(where, change.square().mean().sqrt().item(), affine, taken, (before >= 0) != (after >= 0), abs(after), _picture(image))
+    return Distance(
+        where,
+        change.square().mean().sqrt().item(),
+        affine,
+        taken,
+        (before >= 0) != (after >= 0),
+        abs(after),
+        _picture(image),
+    )
 
 
-def _deepfool(above: Callable[[Tensor], Tensor], x: Tensor, steps: int) -> tuple[Tensor, float, int]:
+def _deepfool(
+    above: Callable[[Tensor], Tensor], x: Tensor, steps: int
+) -> tuple[Tensor, float, int]:
     """Where the sign of `above` has changed, the root mean square of the first step alone, and the number of steps."""
     moved, affine, start = x, 0.0, None
     for step in range(steps):
@@ -87,7 +107,15 @@ def worst_case(model: Explainable, x: Tensor, *, size: float, iterations: int = 
         again = model.invert(model.features(image))
     rms = (image - x).square().mean().sqrt().item()
     predicted = amplification * size / math.sqrt(x.numel())
-    return WorstCase(size, amplification, typical, rms, predicted, _picture(image), (again - image).abs().max().item())
+    return WorstCase(
+        size,
+        amplification,
+        typical,
+        rms,
+        predicted,
+        _picture(image),
+        (again - image).abs().max().item(),
+    )
 
 
 def turned(model: Explainable, x: Tensor) -> tuple[Turned, ...]:
@@ -107,14 +135,25 @@ def turned(model: Explainable, x: Tensor) -> tuple[Turned, ...]:
     for name, turn, undo in moves:
         other = evidence(model, turn(x).contiguous())
         turned_back = undo(torch.from_numpy(other.contributions))
-        correlation = spearmanr(_regions(torch.from_numpy(as_it_is.contributions)), _regions(turned_back)).statistic
-        found.append(Turned(name, other.logit, (other.logit >= boundary) == (as_it_is.logit >= boundary), float(correlation)))
+        correlation = spearmanr(
+            _regions(torch.from_numpy(as_it_is.contributions)), _regions(turned_back)
+        ).statistic
+        found.append(
+            Turned(
+                name,
+                other.logit,
+                (other.logit >= boundary) == (as_it_is.logit >= boundary),
+                float(correlation),
+            )
+        )
     return tuple(found)
 
 
 def _regions(contributions: Tensor) -> Tensor:
     pool = F.adaptive_avg_pool2d if contributions.ndim == 2 else F.adaptive_avg_pool3d
-    return pool(contributions[None, None], tuple(min(REGIONS, side) for side in contributions.shape)).flatten()
+    return pool(
+        contributions[None, None], tuple(min(REGIONS, side) for side in contributions.shape)
+    ).flatten()
 
 
 def _above(model: Explainable, x: Tensor) -> Tensor:

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-MOVES = tuple((down, right) for down in range(-1, 3) for right in range(-1, 3))  # pixels along the last two axes: a period of places of 4 x 4 pixels
+MOVES = tuple(
+    (down, right) for down in range(-1, 3) for right in range(-1, 3)
+)  # pixels along the last two axes: a period of places of 4 x 4 pixels
 
 
 def copies(x: Tensor, noise: float) -> Iterator[tuple[tuple[int, int], Tensor]]:
@@ -37,7 +39,9 @@ def moved_back(maps: Tensor, move: tuple[int, int]) -> Tensor:
     What a repeated pixel contributes goes to the pixel that it repeats.
     """
     for axis, by in zip((-2, -1), move, strict=True):
-        maps = torch.zeros_like(maps).index_add_(axis, _came_from(maps.shape[axis], by, maps.device), maps)
+        maps = torch.zeros_like(maps).index_add_(
+            axis, _came_from(maps.shape[axis], by, maps.device), maps
+        )
     return maps
 
 

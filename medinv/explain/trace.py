@@ -26,7 +26,15 @@ def trace(model: Explainable, x: Tensor, *, iterations: int = 10) -> Trace:
         with torch.enable_grad():
             condition = step.layer.condition_number(before, iterations).item()
         depths.append(
-            Depth(step.name, tuple(state.here.shape[1:]), _picture(image), error, bool((image.round() == x).all()), condition, state.energy_share().item())
+            Depth(
+                step.name,
+                tuple(state.here.shape[1:]),
+                _picture(image),
+                error,
+                bool((image.round() == x).all()),
+                condition,
+                state.energy_share().item(),
+            )
         )
         before = state.here
     return Trace(tuple(depths), _stages(model, x, state))
@@ -42,12 +50,22 @@ def _stages(model: Explainable, x: Tensor, last: State) -> tuple[Stage, ...]:
         alone = back(path, _only(parts, {index}))
         together = alone if index == 0 else back(path, _only(parts, set(range(index + 1))))
         explained = 1 - ((x - together).square().sum() / grey).item()
-        found.append(Stage(f"level {len(parts) - index}", part[0].numel(), (part.square().sum() / total).item(), _picture(alone), explained))
+        found.append(
+            Stage(
+                f"level {len(parts) - index}",
+                part[0].numel(),
+                (part.square().sum() / total).item(),
+                _picture(alone),
+                explained,
+            )
+        )
     return tuple(found)
 
 
 def _only(parts: list[Tensor], wanted: set[int]) -> State:
-    chosen = [part if index in wanted else torch.zeros_like(part) for index, part in enumerate(parts)]
+    chosen = [
+        part if index in wanted else torch.zeros_like(part) for index, part in enumerate(parts)
+    ]
     return State(chosen[0], tuple(reversed(chosen[1:])))
 
 
@@ -57,7 +75,13 @@ def _picture(image: Tensor) -> NDArray:
 
 
 @torch.no_grad()
-def probe(model: Explainable, fit: tuple[NDArray, NDArray], test: tuple[NDArray, NDArray], *, seed: int = 0) -> tuple[Probe, ...]:
+def probe(
+    model: Explainable,
+    fit: tuple[NDArray, NDArray],
+    test: tuple[NDArray, NDArray],
+    *,
+    seed: int = 0,
+) -> tuple[Probe, ...]:
     """How well a ridge classifier tells the classes from the input, and from what goes on and what leaves after each level.
 
     fit, test: stored images (N, C, *size) uint8 and labels (N,) 0 or 1, of different patients. Beside each figure stands the same with the labels of `fit`
@@ -71,7 +95,11 @@ def probe(model: Explainable, fit: tuple[NDArray, NDArray], test: tuple[NDArray,
         kernel += torch.eye(len(kernel), dtype=kernel.dtype) * RIDGE * kernel.diagonal().mean()
         wanted = torch.from_numpy(np.stack([fit[1], sham], 1) * 2.0 - 1).to(kernel.dtype)
         scores = (across @ torch.linalg.solve(kernel, wanted - wanted.mean(0))).numpy()
-        found.append(Probe(name, *(float(roc_auc_score(test[1], scores[:, k])) for k in (0, 1)), len(test[1])))
+        found.append(
+            Probe(
+                name, *(float(roc_auc_score(test[1], scores[:, k])) for k in (0, 1)), len(test[1])
+            )
+        )
     return tuple(found)
 
 

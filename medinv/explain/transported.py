@@ -25,7 +25,9 @@ class Way:
 
 
 @torch.no_grad()
-def transported(model: Classifier, transport: Transport, x: Tensor, target: int, *, way: Way = Way()) -> Tensor:
+def transported(
+    model: Classifier, transport: Transport, x: Tensor, target: int, *, way: Way = Way()
+) -> Tensor:
     """The features (N, ...) of counterfactuals of images x (N, 1, H, W) that are called the other class."""
     step = transport.step(x, target)
     size = step.square().flatten(1).mean(1).sqrt().clamp_min(1e-12)[:, None, None, None]
@@ -33,11 +35,22 @@ def transported(model: Classifier, transport: Transport, x: Tensor, target: int,
     direction, logits = model.means[1] - model.means[0], model.logits_of(z)
     missing = way.share * model.typical_odds[target] - (logits[:, 1] - logits[:, 0])
     missing = missing.clamp_min(0) if target else missing.clamp_max(0)
-    z[:, : direction.shape[0]] += (missing / direction.square().sum())[:, None, None, None] * direction
+    z[:, : direction.shape[0]] += (missing / direction.square().sum())[
+        :, None, None, None
+    ] * direction
     return z
 
 
 @torch.no_grad()
-def transported_counterfactual(model: Classifier, transport: Transport, x: Tensor, target: int, *, way: Way = Way()) -> Counterfactual:
+def transported_counterfactual(
+    model: Classifier, transport: Transport, x: Tensor, target: int, *, way: Way = Way()
+) -> Counterfactual:
     """The same decoded for one image `x` (1, 1, H, W), rounded, clipped and classified anew; the strip goes straight through the features."""
-    return judged(model, x, target, model.features(x), transported(model, transport, x, target, way=way), made="transport")
+    return judged(
+        model,
+        x,
+        target,
+        model.features(x),
+        transported(model, transport, x, target, way=way),
+        made="transport",
+    )

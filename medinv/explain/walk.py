@@ -55,7 +55,13 @@ def steps(trunk: Chain) -> tuple[Step, ...]:
         if isinstance(part, Multiscale):
             for number, (level, kept) in enumerate(zip(part.levels, (*part.keep, None)), start=1):
                 for place, layer in enumerate(level, start=1):
-                    found.append(Step(f"level {number}, layer {place}: {type(layer).__name__}", layer, kept if place == len(level) else None))
+                    found.append(
+                        Step(
+                            f"level {number}, layer {place}: {type(layer).__name__}",
+                            layer,
+                            kept if place == len(level) else None,
+                        )
+                    )
         else:
             found.append(Step(f"layer {index}: {type(part).__name__}", part, None))
     return tuple(found)

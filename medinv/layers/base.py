@@ -140,7 +140,9 @@ class Chain(Invertible):
         for layer in self.layers:
             if widened and not layer.isometric:
                 got = f"got {type(layer).__name__}; put it before"
-                raise ConfigError(f"the log-determinant of a chain expects isometries alone after {widened}, which widens; {got}")
+                raise ConfigError(
+                    f"the log-determinant of a chain expects isometries alone after {widened}, which widens; {got}"
+                )
             if isinstance(layer, LeftInvertible):
                 widened = type(layer).__name__
 
@@ -182,7 +184,9 @@ def jacobian_norm(function, x: Tensor, iterations: int) -> Tensor:
     v = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
     axes = tuple(range(1, x.ndim))
     for _ in range(iterations):
-        v = v / torch.linalg.vector_norm(v, dim=axes, keepdim=True).clamp_min(1e-300 if x.dtype == torch.float64 else 1e-30)
+        v = v / torch.linalg.vector_norm(v, dim=axes, keepdim=True).clamp_min(
+            1e-300 if x.dtype == torch.float64 else 1e-30
+        )
         jv = torch.autograd.functional.jvp(function, x, v)[1]
         v = torch.autograd.functional.vjp(function, x, jv)[1]
     return torch.linalg.vector_norm(jv, dim=axes)
@@ -194,6 +198,10 @@ def check_images(x: Tensor, channels: int | None, layer: str, *, multiple_of: in
     if x.ndim != 4 or (channels is not None and x.shape[1] != channels):
         raise ShapeError(f"{layer} expects images of shape {wanted}; got {tuple(x.shape)}")
     if not x.is_floating_point():
-        raise ShapeError(f"{layer} expects a floating-point tensor; got {x.dtype}; convert it with .float() or .double()")
+        raise ShapeError(
+            f"{layer} expects a floating-point tensor; got {x.dtype}; convert it with .float() or .double()"
+        )
     if x.shape[2] % multiple_of or x.shape[3] % multiple_of or 0 in x.shape[2:]:
-        raise ShapeError(f"{layer} expects height and width divisible by {multiple_of}; got {tuple(x.shape)}; pad or resize the image")
+        raise ShapeError(
+            f"{layer} expects height and width divisible by {multiple_of}; got {tuple(x.shape)}; pad or resize the image"
+        )

@@ -41,9 +41,17 @@ class Border:
     def __init__(self, size: Sequence[int], kernel: Sequence[int], padding: str, spare: int = 0):
         self.size, self.padding = tuple(size), padding
         margins = [side // 2 for side in kernel]
-        self.torus = tuple(n + m + spare for n, m in zip(size, margins)) if padding == "zeros" else self.size
-        grid = torch.cartesian_prod(*[torch.arange(n) for n in self.torus]).reshape(-1, len(self.torus))
-        low, high = (0, self.size) if padding == "zeros" else (torch.tensor(margins), [n - m for n, m in zip(size, margins)])
+        self.torus = (
+            tuple(n + m + spare for n, m in zip(size, margins)) if padding == "zeros" else self.size
+        )
+        grid = torch.cartesian_prod(*[torch.arange(n) for n in self.torus]).reshape(
+            -1, len(self.torus)
+        )
+        low, high = (
+            (0, self.size)
+            if padding == "zeros"
+            else (torch.tensor(margins), [n - m for n, m in zip(size, margins)])
+        )
         inside = ((grid >= low) & (grid < torch.tensor(high))).all(1)
         self.pixels = grid[~inside]
         self.taps = [] if padding == "zeros" else list(self._reads(kernel))
@@ -55,7 +63,13 @@ class Border:
             read = self.pixels + torch.tensor([t - side // 2 for t, side in zip(tap, kernel)])
             rows = ((read < 0) | (read >= sizes)).any(1).nonzero().flatten()
             if len(rows):
-                padded = torch.stack([pads.source(column, n, self.padding) for column, n in zip(read[rows].T, self.size)], 1)
+                padded = torch.stack(
+                    [
+                        pads.source(column, n, self.padding)
+                        for column, n in zip(read[rows].T, self.size)
+                    ],
+                    1,
+                )
                 yield tap, rows, padded, read[rows].remainder(sizes)
 
     def flat(self, positions: Tensor) -> Tensor:
@@ -66,7 +80,9 @@ class Border:
         return index
 
 
-def regular(weight: Tensor, size: Sequence[int], padding: str, groups: int) -> tuple[Border, Circulant]:
+def regular(
+    weight: Tensor, size: Sequence[int], padding: str, groups: int
+) -> tuple[Border, Circulant]:
     """A border and C^-1 on its torus. For zeros a torus that loses a wave can be a little larger; raises SingularError if none will do."""
     for spare in (0, 1, 2) if padding == "zeros" else (0,):
         border = Border(size, weight.shape[2:], padding, spare)
@@ -81,7 +97,9 @@ def capacitance(weight: Tensor, inverse: Tensor, border: Border, groups: int) ->
     """K = E M C^-1 E^T as (groups, B c, B c), c channels a group, from the kernel and the inverse symbol on the torus. Differentiable."""
     matrices = inverse if groups > 1 else inverse.unsqueeze(-3)
     d = len(border.torus)
-    impulse = torch.fft.irfftn(matrices.permute(*range(d, d + 3), *range(d)), s=border.torus, dim=tuple(range(3, 3 + d))).flatten(3)
+    impulse = torch.fft.irfftn(
+        matrices.permute(*range(d, d + 3), *range(d)), s=border.torus, dim=tuple(range(3, 3 + d))
+    ).flatten(3)
     pixels = border.pixels
 
     def response(at: Tensor) -> Tensor:  # C^-1 E^T at positions (P, d): (groups, c, c, P, B)
@@ -92,7 +110,11 @@ def capacitance(weight: Tensor, inverse: Tensor, border: Border, groups: int) ->
         return response(pixels).permute(0, 3, 1, 4, 2).flatten(3, 4).flatten(1, 2)
     kernels = spectral.by_groups(weight, groups)
     order = len(pixels) * kernels.shape[1]
-    k = torch.eye(order, dtype=weight.dtype, device=weight.device).expand(groups, -1, -1).unflatten(1, (len(pixels), -1))
+    k = (
+        torch.eye(order, dtype=weight.dtype, device=weight.device)
+        .expand(groups, -1, -1)
+        .unflatten(1, (len(pixels), -1))
+    )
     for tap, rows, padded, wrapped in border.taps:
         change = response(padded) - response(wrapped)
         term = torch.matmul(kernels[(..., *tap)], change.flatten(2)).unflatten(2, change.shape[2:])
@@ -107,13 +129,22 @@ class Bordered:
         self.weight, self.size, self.groups = weight.detach().double(), tuple(size), groups
         self.border, self.circulant = regular(self.weight, size, padding, groups)
         k = capacitance(self.weight, self.circulant.half, self.border, groups)
-        factor, self.pivots, _ = torch.linalg.lu_factor_ex(k)  # a zero pivot shows in the solutions, which the caller judges
+        factor, self.pivots, _ = torch.linalg.lu_factor_ex(
+            k
+        )  # a zero pivot shows in the solutions, which the caller judges
         self.factors = {torch.float64: factor}
         self.index = self.border.flat(self.border.pixels).to(weight.device)
 
     def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
         """`A^-1 y` or `A^-T y` for y (N, C, *size)."""
-        wide = F.pad(y, [s for n, t in zip(reversed(self.size), reversed(self.border.torus)) for s in (0, t - n)])
+        wide = F.pad(
+            y,
+            [
+                s
+                for n, t in zip(reversed(self.size), reversed(self.border.torus))
+                for s in (0, t - n)
+            ],
+        )
         z = self.circulant.solve(wide, transposed=transposed)
         if transposed:
             correction = self._spread(self._border_solve(self._read(z), True))
@@ -127,7 +158,9 @@ class Bordered:
         columns = values.unflatten(1, (self.groups, -1)).permute(1, 3, 2, 0)  # (groups, B, c, N)
         if values.dtype not in self.factors:
             self.factors[values.dtype] = self.factors[torch.float64].to(values.dtype)
-        solved = torch.linalg.lu_solve(self.factors[values.dtype], self.pivots, columns.flatten(1, 2), adjoint=transposed)
+        solved = torch.linalg.lu_solve(
+            self.factors[values.dtype], self.pivots, columns.flatten(1, 2), adjoint=transposed
+        )
         return solved.unflatten(1, columns.shape[1:3]).permute(3, 0, 2, 1).flatten(1, 2)
 
     def _read(self, z: Tensor) -> Tensor:
@@ -154,7 +187,9 @@ class Bordered:
             return self._place(values, like)
         flat = like.flatten(2)
         for kernel, rows, padded, wrapped in self._taps(values.dtype):
-            term = torch.einsum("goi,ngop->ngip", kernel, values[..., rows].unflatten(1, (self.groups, -1))).flatten(1, 2)
+            term = torch.einsum(
+                "goi,ngop->ngip", kernel, values[..., rows].unflatten(1, (self.groups, -1))
+            ).flatten(1, 2)
             flat.index_add_(2, padded, term).index_add_(2, wrapped, -term)
         return flat.view_as(like)
 
@@ -162,11 +197,19 @@ class Bordered:
         kernels = spectral.by_groups(self.weight.to(dtype), self.groups)
         for tap, rows, padded, wrapped in self.border.taps:
             device = kernels.device
-            yield kernels[(..., *tap)], rows.to(device), self.border.flat(padded).to(device), self.border.flat(wrapped).to(device)
+            yield (
+                kernels[(..., *tap)],
+                rows.to(device),
+                self.border.flat(padded).to(device),
+                self.border.flat(wrapped).to(device),
+            )
 
 
 def log_abs_det(weight: Tensor, size: Sequence[int], padding: str, groups: int = 1) -> Tensor:
     """log |det A| = log |det C| + log |det K|, a scalar. Differentiable."""
     border, _ = regular(weight, size, padding, groups)
     inverse = spectral.Inverse.apply(spectral.symbol(weight, border.torus, groups))
-    return spectral.log_abs_det(weight, border.torus, groups) + torch.linalg.slogdet(capacitance(weight, inverse, border, groups))[1].sum()
+    return (
+        spectral.log_abs_det(weight, border.torus, groups)
+        + torch.linalg.slogdet(capacitance(weight, inverse, border, groups))[1].sum()
+    )

@@ -41,7 +41,9 @@ class SpectrumBounds:
         return self.largest / self.smallest if self.smallest > 0 else math.inf
 
 
-def spectrum_bounds(weight: Tensor, groups: int = 1, *, tolerance: float = 0.05, budget: int | None = None) -> SpectrumBounds:
+def spectrum_bounds(
+    weight: Tensor, groups: int = 1, *, tolerance: float = 0.05, budget: int | None = None
+) -> SpectrumBounds:
     """SpectrumBounds of all singular values of a kernel (C, C / groups, *k), for every image size at once.
 
     `smallest` comes within `tolerance` (relative) of the true minimum, unless `budget` singular value decompositions are spent before (by default
@@ -53,23 +55,35 @@ def spectrum_bounds(weight: Tensor, groups: int = 1, *, tolerance: float = 0.05,
     values = spectral.singular_values(weight, sides, groups).flatten(len(sides))
     met = values.max().item(), values.min().item()
     largest = _upper(weight, sides, groups)
-    angles = torch.cartesian_prod(*[2 * math.pi * torch.arange(n).double() / n for n in sides]).reshape(*sides, -1)
-    cells = _Cells(angles[..., : sides[-1] // 2 + 1, :].flatten(0, -2), values.amin(-1).flatten(), [math.pi / n for n in sides])
+    angles = torch.cartesian_prod(
+        *[2 * math.pi * torch.arange(n).double() / n for n in sides]
+    ).reshape(*sides, -1)
+    cells = _Cells(
+        angles[..., : sides[-1] // 2 + 1, :].flatten(0, -2),
+        values.amin(-1).flatten(),
+        [math.pi / n for n in sides],
+    )
     slopes = [_upper(_derivative(weight, axis), sides, groups) for axis in range(len(sides))]
     budget = max(4096, min(65536, 2**22 // weight.shape[1] ** 2)) if budget is None else budget
-    lowest, smallest = _lower(weight, groups, cells, _Floor(largest, margins, slopes, tolerance), budget)
+    lowest, smallest = _lower(
+        weight, groups, cells, _Floor(largest, margins, slopes, tolerance), budget
+    )
     return SpectrumBounds(largest, smallest, (met[0], min(met[1], lowest)))
 
 
 def _upper(weight: Tensor, sides: Sequence[int], groups: int) -> float:
-    shrink = math.prod(math.cos(side // 2 * math.pi / n) for side, n in zip(weight.shape[2:], sides))
+    shrink = math.prod(
+        math.cos(side // 2 * math.pi / n) for side, n in zip(weight.shape[2:], sides)
+    )
     return spectral.singular_values(weight, sides, groups).max().item() / shrink
 
 
 def _derivative(weight: Tensor, axis: int) -> Tensor:
     """The kernel whose symbol is dS / d theta_axis, but for a factor i that changes no singular value."""
     side = weight.shape[2 + axis]
-    return weight * (torch.arange(side).to(weight) - side // 2).reshape(-1, *[1] * (weight.ndim - 3 - axis))
+    return weight * (torch.arange(side).to(weight) - side // 2).reshape(
+        -1, *[1] * (weight.ndim - 3 - axis)
+    )
 
 
 @dataclass(frozen=True)
@@ -82,7 +96,9 @@ class _Cells:
 
     def halved(self, which: Tensor, weight: Tensor, groups: int) -> "_Cells":
         radii = [r / 2 for r in self.radii]
-        corners = torch.cartesian_prod(*[torch.tensor([-r, r], dtype=torch.float64) for r in radii]).reshape(-1, len(radii))
+        corners = torch.cartesian_prod(
+            *[torch.tensor([-r, r], dtype=torch.float64) for r in radii]
+        ).reshape(-1, len(radii))
         centres = (self.centres[which][:, None] + corners).flatten(0, 1)
         return _Cells(centres, _smallest_at(weight, groups, centres), radii)
 
@@ -99,11 +115,15 @@ class _Floor:
     def __call__(self, cells: _Cells) -> Tensor:
         turn = sum(m * r for m, r in zip(self.degrees, cells.radii))
         fall = sum(slope * r for slope, r in zip(self.slopes, cells.radii))
-        by_angle = self.largest * torch.sin((torch.arcsin((cells.values / self.largest).clamp(0, 1)) - turn).clamp_min(0))
+        by_angle = self.largest * torch.sin(
+            (torch.arcsin((cells.values / self.largest).clamp(0, 1)) - turn).clamp_min(0)
+        )
         return torch.maximum(by_angle, cells.values - fall)
 
 
-def _lower(weight: Tensor, groups: int, cells: _Cells, floor: _Floor, budget: int) -> tuple[float, float]:
+def _lower(
+    weight: Tensor, groups: int, cells: _Cells, floor: _Floor, budget: int
+) -> tuple[float, float]:
     """The smallest value met and the bound, by halving cells whose floor is too far below the smallest value met."""
     best, certified = cells.values.min().item(), floor.largest
     while True:
@@ -121,7 +141,9 @@ def _lower(weight: Tensor, groups: int, cells: _Cells, floor: _Floor, budget: in
 
 def _smallest_at(weight: Tensor, groups: int, angles: Tensor) -> Tensor:
     """Smallest singular value (B,) of the symbol at `angles` (B, d)."""
-    taps = torch.cartesian_prod(*[torch.arange(side).double() - side // 2 for side in weight.shape[2:]]).reshape(-1, angles.shape[1])
+    taps = torch.cartesian_prod(
+        *[torch.arange(side).double() - side // 2 for side in weight.shape[2:]]
+    ).reshape(-1, angles.shape[1])
     phases = torch.polar(torch.ones(len(angles), len(taps), dtype=torch.float64), angles @ taps.T)
     kernels = spectral.by_groups(weight, groups).flatten(3).to(phases.dtype)
     matrices = torch.einsum("bk,goik->bgoi", phases, kernels)

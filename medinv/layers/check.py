@@ -29,7 +29,9 @@ class RoundTrip:
     exact: Tensor  # (N,) bool: every value of the image comes back after rounding
     bits: int
     dtype: str
-    worst_layer: str | None  # of a Chain: the layer whose inverse leaves the largest relative error, as "index name"
+    worst_layer: (
+        str | None
+    )  # of a Chain: the layer whose inverse leaves the largest relative error, as "index name"
     restored: Tensor  # what came back, before rounding
 
     @property
@@ -47,7 +49,9 @@ def round_trip(layer: Invertible, x: Tensor, *, bits: int = 8) -> RoundTrip:
     error = (restored - x).abs().flatten(1)
     exact = (restored.round() == x).flatten(1).all(1)
     worst = _worst(layer, x) if isinstance(layer, Chain) else None
-    return RoundTrip(error.max().item(), exact, bits, str(x.dtype).removeprefix("torch."), worst, restored)
+    return RoundTrip(
+        error.max().item(), exact, bits, str(x.dtype).removeprefix("torch."), worst, restored
+    )
 
 
 def _worst(chain: Chain, x: Tensor) -> str:
@@ -55,7 +59,9 @@ def _worst(chain: Chain, x: Tensor) -> str:
     for index, layer in enumerate(chain):
         y = layer(x)
         scale = x.abs().max().clamp_min(torch.finfo(x.dtype).tiny)
-        errors.append((((layer.inverse(y) - x).abs().max() / scale).item(), f"{index} {type(layer).__name__}"))
+        errors.append(
+            (((layer.inverse(y) - x).abs().max() / scale).item(), f"{index} {type(layer).__name__}")
+        )
         x = y
     return max(errors)[1]
 
@@ -106,9 +112,17 @@ def certify(layer: Invertible, x: Tensor, bits: int = 8, *, iterations: int = 10
     Give layers with statistics in evaluation mode. `iterations` of power iteration are spent on a layer that does not know its inverse norm.
     Raises ShapeError if `x` is not such integers.
     """
-    if not x.is_floating_point() or x.numel() == 0 or not torch.equal(x, x.round()) or x.min() < 0 or x.max() >= 2**bits:
+    if (
+        not x.is_floating_point()
+        or x.numel() == 0
+        or not torch.equal(x, x.round())
+        or x.min() < 0
+        or x.max() >= 2**bits
+    ):
         wanted = f"integers from 0 to {2**bits - 1} held as floats"
-        raise ShapeError(f"certify expects {wanted}; got {x.dtype} of shape {tuple(x.shape)}; round the image or give its number of bits")
+        raise ShapeError(
+            f"certify expects {wanted}; got {x.dtype} of shape {tuple(x.shape)}; round the image or give its number of bits"
+        )
     figures, square, bound = [], x.new_zeros(x.shape[0]), x.new_zeros(x.shape[0])
     for figure, term, worst in _sweep(layer, x, iterations):
         figures.append(figure)
@@ -121,7 +135,8 @@ def certify(layer: Invertible, x: Tensor, bits: int = 8, *, iterations: int = 10
         tuple(figures),
         figures[-1].amplification,
         math.prod(figure.inverse_norm for figure in figures),
-        (square / values).sqrt() * math.sqrt(2 * math.log(max(values, 2))),  # the largest of so many normal deviates
+        (square / values).sqrt()
+        * math.sqrt(2 * math.log(max(values, 2))),  # the largest of so many normal deviates
         bound,
         (measured.restored - x).abs().flatten(1).amax(1),
         measured.exact,
@@ -129,10 +144,14 @@ def certify(layer: Invertible, x: Tensor, bits: int = 8, *, iterations: int = 10
     )
 
 
-def _sweep(layer: Invertible, x: Tensor, iterations: int) -> Iterator[tuple[LayerFigure, Tensor, Tensor]]:
+def _sweep(
+    layer: Invertible, x: Tensor, iterations: int
+) -> Iterator[tuple[LayerFigure, Tensor, Tensor]]:
     """For each layer its figure, the expected square error (N,) that its roundings cause, and their worst case (N,)."""
     unit = ROUNDINGS * torch.finfo(x.dtype).eps / 2
-    probe = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype).to(x.device)
+    probe = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype).to(
+        x.device
+    )
     start, norms = _length(probe), x.new_ones(x.shape[0])
     for index, step in enumerate(layer if isinstance(layer, Chain) else [layer]):
         with torch.no_grad():
@@ -144,7 +163,16 @@ def _sweep(layer: Invertible, x: Tensor, iterations: int) -> Iterator[tuple[Laye
         worst = 2 * rounds * norms * (_length(x) + own * _length(y))
         norms = norms * own
         error = (term / x[0].numel()).sqrt().max().item()
-        yield LayerFigure(f"{index} {type(step).__name__}", own.max().item(), (_length(arrived) / start).max().item(), error), term, worst
+        yield (
+            LayerFigure(
+                f"{index} {type(step).__name__}",
+                own.max().item(),
+                (_length(arrived) / start).max().item(),
+                error,
+            ),
+            term,
+            worst,
+        )
         x, probe = y, arrived
 
 

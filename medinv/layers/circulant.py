@@ -8,7 +8,9 @@ from torch import Tensor
 from medinv.layers import spectral
 
 SMALL = 32  # channels (a group) up to which two images packed as one complex image are faster than two half spectra
-BLOCK = 2**20  # bytes of spectrum turned from image order to frequency order at a time, so that they stay in the cache
+BLOCK = (
+    2**20
+)  # bytes of spectrum turned from image order to frequency order at a time, so that they stay in the cache
 
 
 class Circulant:
@@ -41,12 +43,20 @@ class Circulant:
         if self.groups > 1:
             return spectral.product_by_frequency(matrices, spectrum, self.groups).contiguous()
         n, c = spectrum.shape[:2]
-        spectrum = spectrum.contiguous()  # an FFT may hand back other strides, as for images in channels-last order
+        spectrum = (
+            spectrum.contiguous()
+        )  # an FFT may hand back other strides, as for images in channels-last order
         rows = spectrum.view(n * c, -1)
-        width = max(16, BLOCK // (n * c * spectrum.element_size())) if spectrum.device.type == "cpu" else rows.shape[1]
+        width = (
+            max(16, BLOCK // (n * c * spectrum.element_size()))
+            if spectrum.device.type == "cpu"
+            else rows.shape[1]
+        )
         for first in range(0, rows.shape[1], width):
             block = rows[:, first : first + width]
-            product = torch.bmm(block.t().contiguous().view(-1, n, c), matrices[first : first + width])
+            product = torch.bmm(
+                block.t().contiguous().view(-1, n, c), matrices[first : first + width]
+            )
             block.copy_(product.view(-1, n * c).t())
         return spectrum
 
@@ -55,7 +65,11 @@ class Circulant:
         if key not in self._variants:
             matrices = self._completed() if full else self.half
             matrices = (matrices.mH if transposed else matrices).to(dtype)
-            self._variants[key] = matrices.contiguous() if self.groups > 1 else matrices.flatten(0, -3).mT.contiguous()
+            self._variants[key] = (
+                matrices.contiguous()
+                if self.groups > 1
+                else matrices.flatten(0, -3).mT.contiguous()
+            )
         return self._variants[key]
 
     def _completed(self) -> Tensor:
@@ -64,5 +78,7 @@ class Circulant:
         columns = torch.arange(width // 2 + 1, width, device=self.half.device)
         mirrored = self.half.index_select(d - 1, width - columns)
         for axis in range(d - 1):
-            mirrored = mirrored.index_select(axis, -torch.arange(self.size[axis], device=self.half.device) % self.size[axis])
+            mirrored = mirrored.index_select(
+                axis, -torch.arange(self.size[axis], device=self.half.device) % self.size[axis]
+            )
         return torch.cat([self.half, mirrored.conj()], d - 1)

@@ -20,15 +20,32 @@ class _InvertibleConv(Invertible):
 
     _sides: int
 
-    def __init__(self, channels: int, kernel_size: int = 3, *, bias: bool = False, padding: Padding = "circular", groups: int = 1):
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int = 3,
+        *,
+        bias: bool = False,
+        padding: Padding = "circular",
+        groups: int = 1,
+    ):
         super().__init__()
         name = type(self).__name__
         if channels < 1 or kernel_size not in (1, 3, 5):
-            raise ConfigError(f"{name} expects channels >= 1 and kernel_size 1, 3 or 5; got {channels} and {kernel_size}")
+            raise ConfigError(
+                f"{name} expects channels >= 1 and kernel_size 1, 3 or 5; got {channels} and {kernel_size}"
+            )
         if groups < 1 or channels % groups:
-            raise ConfigError(f"{name} expects groups that divide its channels; got {groups} groups of {channels} channels")
+            raise ConfigError(
+                f"{name} expects groups that divide its channels; got {groups} groups of {channels} channels"
+            )
         pads.check_padding(padding)
-        self.channels, self.kernel_size, self.padding, self.groups = channels, kernel_size, padding, groups
+        self.channels, self.kernel_size, self.padding, self.groups = (
+            channels,
+            kernel_size,
+            padding,
+            groups,
+        )
         self.weight = nn.Parameter(_near_orthogonal(channels, kernel_size, self._sides, groups))
         self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
         self._factors: dict[tuple[int, ...], tuple[Tensor, Solver]] = {}
@@ -59,7 +76,12 @@ class _InvertibleConv(Invertible):
     def _factor(self, size: tuple[int, ...]) -> Solver:
         weight = self.weight.detach()
         made_of, solver = self._factors.get(size, (None, None))
-        if solver is None or made_of.dtype != weight.dtype or made_of.device != weight.device or not torch.equal(made_of, weight):
+        if (
+            solver is None
+            or made_of.dtype != weight.dtype
+            or made_of.device != weight.device
+            or not torch.equal(made_of, weight)
+        ):
             solver = Solver(weight, size, self.padding, self.groups)
             self._factors.pop(size, None)
             if len(self._factors) >= KEPT:
@@ -69,7 +91,9 @@ class _InvertibleConv(Invertible):
 
     def log_det(self, x: Tensor) -> Tensor:
         self._check(x, ".log_det")
-        return operator.log_abs_det(self.weight, x.shape[2:], self.padding, self.groups).expand(x.shape[0])
+        return operator.log_abs_det(self.weight, x.shape[2:], self.padding, self.groups).expand(
+            x.shape[0]
+        )
 
     def condition_number(self, x: Tensor, iterations: int = 0) -> Tensor:
         """The same for every image of one size: exact from the symbol (circular) or the dense matrix, by Lanczos to 1e-5 on larger padded images."""
@@ -90,7 +114,9 @@ class _InvertibleConv(Invertible):
         if x.ndim != 2 + self._sides or x.shape[1] != self.channels:
             raise ShapeError(f"{name} expects images of shape {wanted}; got {tuple(x.shape)}")
         if not x.is_floating_point():
-            raise ShapeError(f"{name} expects a floating-point tensor; got {x.dtype}; convert it with .float() or .double()")
+            raise ShapeError(
+                f"{name} expects a floating-point tensor; got {x.dtype}; convert it with .float() or .double()"
+            )
         pads.check_size(x.shape[2:], self.weight.shape[2:], self.padding, name)
 
 

@@ -10,7 +10,11 @@ from medinv.layers.base import Invertible, check_images
 def conv_net(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     """conv3 - ReLU - conv1 - ReLU - conv3 with zero padding; the last starts at zero, so that a coupling starts as the identity."""
     net = nn.Sequential(
-        nn.Conv2d(inputs, hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, outputs, 3, padding=1)
+        nn.Conv2d(inputs, hidden, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(hidden, hidden, 1),
+        nn.ReLU(),
+        nn.Conv2d(hidden, outputs, 3, padding=1),
     )
     nn.init.zeros_(net[-1].weight)
     nn.init.zeros_(net[-1].bias)
@@ -86,4 +90,6 @@ class AffineCoupling(Invertible):
 
 def check_channels(channels: int, layer: str) -> None:
     if channels < 2:
-        raise ConfigError(f"{layer} expects at least 2 channels, one half to move the other; got {channels}")
+        raise ConfigError(
+            f"{layer} expects at least 2 channels, one half to move the other; got {channels}"
+        )

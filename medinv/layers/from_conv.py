@@ -11,7 +11,9 @@ from medinv.layers.conv import InvertibleConv2d, InvertibleConv3d
 from medinv.layers.padding import check_size
 
 
-def from_conv(conv: nn.Conv2d | nn.Conv3d, size: Sequence[int] | None = None, *, share: bool = False) -> InvertibleConv2d | InvertibleConv3d:
+def from_conv(
+    conv: nn.Conv2d | nn.Conv3d, size: Sequence[int] | None = None, *, share: bool = False
+) -> InvertibleConv2d | InvertibleConv3d:
     """The invertible layer that computes what `conv` computes, with its weights copied, or shared so that training either trains both.
 
     `size` is the image size on which the inverse is proven to exist before the layer is returned; without it the first `inverse` is the proof.
@@ -21,10 +23,18 @@ def from_conv(conv: nn.Conv2d | nn.Conv3d, size: Sequence[int] | None = None, *,
     or a kernel other than 1, 3 or 5; SingularError, naming the lost waves or images, if it is singular on `size`.
     """
     if not isinstance(conv, nn.Conv2d | nn.Conv3d):
-        raise ConfigError(f"from_conv expects a torch.nn.Conv2d or Conv3d; got {type(conv).__name__}")
+        raise ConfigError(
+            f"from_conv expects a torch.nn.Conv2d or Conv3d; got {type(conv).__name__}"
+        )
     _check(conv)
     kind = InvertibleConv2d if isinstance(conv, nn.Conv2d) else InvertibleConv3d
-    layer = kind(conv.in_channels, conv.kernel_size[0], bias=conv.bias is not None, padding=conv.padding_mode, groups=conv.groups)
+    layer = kind(
+        conv.in_channels,
+        conv.kernel_size[0],
+        bias=conv.bias is not None,
+        padding=conv.padding_mode,
+        groups=conv.groups,
+    )
     layer.to(conv.weight.device, conv.weight.dtype)
     if share:
         layer.weight, layer.bias = conv.weight, conv.bias
@@ -40,14 +50,23 @@ def from_conv(conv: nn.Conv2d | nn.Conv3d, size: Sequence[int] | None = None, *,
 
 def _check(conv: nn.Conv2d | nn.Conv3d) -> None:
     same = tuple(side // 2 for side in conv.kernel_size)
-    padding = same if conv.padding == "same" else (0,) * len(same) if conv.padding == "valid" else tuple(conv.padding)
+    padding = (
+        same
+        if conv.padding == "same"
+        else (0,) * len(same)
+        if conv.padding == "valid"
+        else tuple(conv.padding)
+    )
     wanted = {
         "in_channels equal to out_channels": conv.in_channels == conv.out_channels,
         "stride 1": set(conv.stride) == {1},
         "dilation 1": set(conv.dilation) == {1},
-        "equal sides of 1, 3 or 5": len(set(conv.kernel_size)) == 1 and conv.kernel_size[0] in (1, 3, 5),
+        "equal sides of 1, 3 or 5": len(set(conv.kernel_size)) == 1
+        and conv.kernel_size[0] in (1, 3, 5),
         f"padding {same}": padding == same,
     }
     missing = [name for name, holds in wanted.items() if not holds]
     if missing:
-        raise ConfigError(f"from_conv expects {' and '.join(missing)}; got {conv}: it does not map images one to one")
+        raise ConfigError(
+            f"from_conv expects {' and '.join(missing)}; got {conv}: it does not map images one to one"
+        )

@@ -22,17 +22,23 @@ class InjectiveConv2d(LeftInvertible):
     Shapes: (N, C, H, W) to (N, multiple C, H, W). Raises SingularError if a frequency is lost. `Inverse(InjectiveConv2d(...))` narrows.
     """
 
-    def __init__(self, channels: int, multiple: int = 2, kernel_size: int = 3, *, bias: bool = False):
+    def __init__(
+        self, channels: int, multiple: int = 2, kernel_size: int = 3, *, bias: bool = False
+    ):
         super().__init__()
         if channels < 1 or multiple < 2 or kernel_size not in (1, 3, 5):
             got = f"{channels}, {multiple} and {kernel_size}"
-            raise ConfigError(f"InjectiveConv2d expects channels >= 1, multiple >= 2 and kernel_size 1, 3 or 5; got {got}")
+            raise ConfigError(
+                f"InjectiveConv2d expects channels >= 1, multiple >= 2 and kernel_size 1, 3 or 5; got {got}"
+            )
         self.channels, self.multiple, self.kernel_size = channels, multiple, kernel_size
         wide = channels * multiple
         weight = torch.zeros(wide, channels, kernel_size, kernel_size)
         if kernel_size > 1:
             weight.normal_(std=0.02 / math.sqrt(wide))
-        weight[:, :, kernel_size // 2, kernel_size // 2] += nn.init.orthogonal_(torch.empty(wide, channels))
+        weight[:, :, kernel_size // 2, kernel_size // 2] += nn.init.orthogonal_(
+            torch.empty(wide, channels)
+        )
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(wide)) if bias else None
         self._factors: dict[tuple[int, int], tuple[Tensor, Tensor, Tensor]] = {}
@@ -50,17 +56,26 @@ class InjectiveConv2d(LeftInvertible):
         pads.check_size(y.shape[2:], self.weight.shape[2:], "circular", "InjectiveConv2d.inverse")
         pseudo_inverse, gram_inverse = self._factor((y.shape[2], y.shape[3]))
         with torch.no_grad():
-            x = spectral.apply_symbol(pseudo_inverse, (y if self.bias is None else y - self.bias[:, None, None]).double()).to(y.dtype)
+            x = spectral.apply_symbol(
+                pseudo_inverse, (y if self.bias is None else y - self.bias[:, None, None]).double()
+            ).to(y.dtype)
         if torch.is_grad_enabled():
             # A step of refinement on the normal equations changes nothing but rounding; its derivatives are those of the least-squares solution.
             transposed = self.weight.transpose(0, 1).flip(2, 3)
-            x = x + spectral.apply_symbol(gram_inverse, pads.linear(y - self(x), transposed, "circular").double()).to(y.dtype)
+            x = x + spectral.apply_symbol(
+                gram_inverse, pads.linear(y - self(x), transposed, "circular").double()
+            ).to(y.dtype)
         return x
 
     def _factor(self, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         weight = self.weight.detach()
         made_of, *factors = self._factors.get(size, (None, None, None))
-        if made_of is None or made_of.dtype != weight.dtype or made_of.device != weight.device or not torch.equal(made_of, weight):
+        if (
+            made_of is None
+            or made_of.dtype != weight.dtype
+            or made_of.device != weight.device
+            or not torch.equal(made_of, weight)
+        ):
             factors = self._make(weight, size)
             self._factors = {size: (weight.clone(), *factors)}
         return tuple(factors)
@@ -69,7 +84,9 @@ class InjectiveConv2d(LeftInvertible):
         symbol = spectral.symbol(weight.double().cpu(), size).numpy()
         u, values, v = np.linalg.svd(symbol, full_matrices=False)
         if not values.min() * spectral.LOST > values.max():
-            raise SingularError(f"a convolution of {self.channels} channels to {len(weight)} loses a frequency on {size[0]}x{size[1]} images")
+            raise SingularError(
+                f"a convolution of {self.channels} channels to {len(weight)} loses a frequency on {size[0]}x{size[1]} images"
+            )
         right = v.conj().swapaxes(-1, -2) / values[..., None, :]
         made = right @ u.conj().swapaxes(-1, -2), right @ right.conj().swapaxes(-1, -2)
         return tuple(torch.from_numpy(matrices).to(weight.device) for matrices in made)
@@ -80,8 +97,13 @@ class InjectiveConv2d(LeftInvertible):
 
     def condition_number(self, x: Tensor, iterations: int = 0) -> Tensor:
         """Exact, from the symbol; the same for every image of one size."""
-        return x.new_full((x.shape[0],), spectral.condition_number(self.weight, (x.shape[2], x.shape[3])))
+        return x.new_full(
+            (x.shape[0],), spectral.condition_number(self.weight, (x.shape[2], x.shape[3]))
+        )
 
     def inverse_norm(self, x: Tensor, iterations: int = 0) -> Tensor:
         """Exact: one over the smallest singular value."""
-        return x.new_full((x.shape[0],), 1 / spectral.singular_values(self.weight, (x.shape[2], x.shape[3])).min().item())
+        return x.new_full(
+            (x.shape[0],),
+            1 / spectral.singular_values(self.weight, (x.shape[2], x.shape[3])).min().item(),
+        )

@@ -38,9 +38,13 @@ class IntegerCoupling(Invertible):
         super().__init__()
         check_channels(channels, "IntegerCoupling")
         if not 1 <= bits <= ACTIVATION_BITS:
-            raise ConfigError(f"IntegerCoupling expects images of 1 to {ACTIVATION_BITS} bits; got {bits}")
+            raise ConfigError(
+                f"IntegerCoupling expects images of 1 to {ACTIVATION_BITS} bits; got {bits}"
+            )
         if 9 * max(hidden, channels // 2) > 2**15:
-            raise ConfigError(f"IntegerCoupling expects at most {2**15 // 9} channels and hidden channels, or its sums would round; got {hidden}")
+            raise ConfigError(
+                f"IntegerCoupling expects at most {2**15 // 9} channels and hidden channels, or its sums would round; got {hidden}"
+            )
         self.channels = channels
         self.kept = channels // 2
         self.bits = bits
@@ -65,16 +69,30 @@ class IntegerCoupling(Invertible):
         hidden = a.double() / scale
         for module in self.net:
             hidden = _convolve(hidden, module) if isinstance(module, nn.Conv2d) else module(hidden)
-        shift = straight_through(hidden.clamp(-ACTIVATION_LIMIT, ACTIVATION_LIMIT) * scale, torch.round)
-        return shift.to(a.dtype) if a.is_floating_point() else shift.long().to(a.dtype)  # long first: narrow integers wrap, both ways alike
+        shift = straight_through(
+            hidden.clamp(-ACTIVATION_LIMIT, ACTIVATION_LIMIT) * scale, torch.round
+        )
+        return (
+            shift.to(a.dtype) if a.is_floating_point() else shift.long().to(a.dtype)
+        )  # long first: narrow integers wrap, both ways alike
 
     def log_det(self, x: Tensor) -> Tensor:
-        return x.new_zeros(x.shape[0], dtype=x.dtype if x.is_floating_point() else torch.get_default_dtype())
+        return x.new_zeros(
+            x.shape[0], dtype=x.dtype if x.is_floating_point() else torch.get_default_dtype()
+        )
 
     def _check(self, x: Tensor, layer: str) -> None:
-        if x.ndim != 4 or x.shape[1] != self.channels or x.dtype in (torch.bool, torch.uint8, torch.int8, torch.float16, torch.bfloat16):
-            wanted = f"(N, {self.channels}, H, W) in float32, float64 or integers of 16 bits and more"
-            raise ShapeError(f"{layer} expects images of shape {wanted}; got {tuple(x.shape)} {x.dtype}")
+        if (
+            x.ndim != 4
+            or x.shape[1] != self.channels
+            or x.dtype in (torch.bool, torch.uint8, torch.int8, torch.float16, torch.bfloat16)
+        ):
+            wanted = (
+                f"(N, {self.channels}, H, W) in float32, float64 or integers of 16 bits and more"
+            )
+            raise ShapeError(
+                f"{layer} expects images of shape {wanted}; got {tuple(x.shape)} {x.dtype}"
+            )
 
 
 def _convolve(x: Tensor, module: nn.Conv2d) -> Tensor:
@@ -82,7 +100,9 @@ def _convolve(x: Tensor, module: nn.Conv2d) -> Tensor:
     x = _to_grid(x.clamp(-ACTIVATION_LIMIT, ACTIVATION_LIMIT), ACTIVATION_BITS)
     weight = _to_grid(module.weight.double().clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT), WEIGHT_BITS)
     bias = _to_grid(module.bias.double().clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT), WEIGHT_BITS)
-    return _to_grid(F.conv2d(x, weight, bias, padding=module.padding), ACTIVATION_BITS + WEIGHT_BITS)
+    return _to_grid(
+        F.conv2d(x, weight, bias, padding=module.padding), ACTIVATION_BITS + WEIGHT_BITS
+    )
 
 
 def _to_grid(x: Tensor, bits: int) -> Tensor:
@@ -92,5 +112,7 @@ def _to_grid(x: Tensor, bits: int) -> Tensor:
 def _within(x: Tensor) -> Tensor:
     limit = 2**24 if x.dtype == torch.float32 else 2**53
     if x.is_floating_point() and x.numel() and x.detach().abs().amax() > limit:
-        raise ShapeError(f"IntegerCoupling expects integers that {x.dtype} holds exactly, up to {limit}; use float64 or smaller shifts")
+        raise ShapeError(
+            f"IntegerCoupling expects integers that {x.dtype} holds exactly, up to {limit}; use float64 or smaller shifts"
+        )
     return x

@@ -32,10 +32,14 @@ class LeGall53(Invertible):
     def inverse(self, y: Tensor) -> Tensor:
         _check(y, "LeGall53.inverse", 1, 4)
         low_low, low_high, high_low, high_high = y.chunk(4, 1)
-        return _synthesise(_synthesise(low_low, low_high, 3), _synthesise(high_low, high_high, 3), 2)
+        return _synthesise(
+            _synthesise(low_low, low_high, 3), _synthesise(high_low, high_high, 3), 2
+        )
 
     def log_det(self, x: Tensor) -> Tensor:
-        return x.new_zeros(x.shape[0], dtype=x.dtype if x.is_floating_point() else torch.get_default_dtype())
+        return x.new_zeros(
+            x.shape[0], dtype=x.dtype if x.is_floating_point() else torch.get_default_dtype()
+        )
 
 
 class IntegerHaar(Invertible):
@@ -60,10 +64,14 @@ class IntegerHaar(Invertible):
     def inverse(self, y: Tensor) -> Tensor:
         _check(y, "IntegerHaar.inverse", 1, 4)
         low_low, low_high, high_low, high_high = y.chunk(4, 1)
-        return _unpaired(_unpaired(low_low, low_high, 3, 1), _unpaired(high_low, high_high, 3, 1), 2, 0)
+        return _unpaired(
+            _unpaired(low_low, low_high, 3, 1), _unpaired(high_low, high_high, 3, 1), 2, 0
+        )
 
     def log_det(self, x: Tensor) -> Tensor:
-        return x.new_zeros(x.shape[0], dtype=x.dtype if x.is_floating_point() else torch.get_default_dtype())
+        return x.new_zeros(
+            x.shape[0], dtype=x.dtype if x.is_floating_point() else torch.get_default_dtype()
+        )
 
 
 def _pairs(x: Tensor, axis: int, up: int) -> tuple[Tensor, Tensor]:
@@ -93,7 +101,9 @@ def _synthesise(averages: Tensor, details: Tensor, axis: int) -> Tensor:
 
 def _next(x: Tensor, axis: int) -> Tensor:
     """x[n + 1], the last repeated: symmetric extension of the even samples."""
-    return torch.cat([x.narrow(axis, 1, x.shape[axis] - 1), x.narrow(axis, x.shape[axis] - 1, 1)], axis)
+    return torch.cat(
+        [x.narrow(axis, 1, x.shape[axis] - 1), x.narrow(axis, x.shape[axis] - 1, 1)], axis
+    )
 
 
 def _previous(x: Tensor, axis: int) -> Tensor:
@@ -103,13 +113,23 @@ def _previous(x: Tensor, axis: int) -> Tensor:
 
 def _floor_divide(x: Tensor, divisor: int) -> Tensor:
     if not x.is_floating_point():
-        return x >> divisor.bit_length() - 1  # the divisors are powers of two; 30 times as quick as torch's floor division
+        return (
+            x >> divisor.bit_length() - 1
+        )  # the divisors are powers of two; 30 times as quick as torch's floor division
     return straight_through(x / divisor, torch.floor)
 
 
 def _check(x: Tensor, layer: str, multiple_of: int, channels_multiple_of: int) -> None:
-    if x.ndim != 4 or x.shape[1] % channels_multiple_of or any(n == 0 or n % multiple_of for n in x.shape[2:]):
-        wanted = f"(N, C, H, W) with C divisible by {channels_multiple_of} and H and W by {multiple_of}"
+    if (
+        x.ndim != 4
+        or x.shape[1] % channels_multiple_of
+        or any(n == 0 or n % multiple_of for n in x.shape[2:])
+    ):
+        wanted = (
+            f"(N, C, H, W) with C divisible by {channels_multiple_of} and H and W by {multiple_of}"
+        )
         raise ShapeError(f"{layer} expects images of shape {wanted}; got {tuple(x.shape)}")
     if x.is_complex() or x.dtype in (torch.bool, torch.uint8, torch.int8):
-        raise ShapeError(f"{layer} expects a floating-point tensor or integers of 16 bits and more, since details are signed; got {x.dtype}")
+        raise ShapeError(
+            f"{layer} expects a floating-point tensor or integers of 16 bits and more, since details are signed; got {x.dtype}"
+        )

@@ -20,7 +20,9 @@ class Multiscale(Invertible):
     def __init__(self, levels: Sequence[Chain], keep: Sequence[int]):
         super().__init__()
         if len(keep) != len(levels) - 1:
-            raise ConfigError(f"Multiscale expects one number of kept channels between any two levels; got {len(levels)} levels and {list(keep)}")
+            raise ConfigError(
+                f"Multiscale expects one number of kept channels between any two levels; got {len(levels)} levels and {list(keep)}"
+            )
         self.levels = nn.ModuleList(levels)
         self.keep = tuple(keep)
 
@@ -41,7 +43,9 @@ class Multiscale(Invertible):
         """The parts of the output, last level first, each at its own resolution, and the log-determinant (N,) of each level, in the same order."""
         return self._climb(x, lambda level, h: level.call_and_log_det(h))
 
-    def _climb(self, x: Tensor, step: Callable[[Chain, Tensor], tuple[Tensor, Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
+    def _climb(
+        self, x: Tensor, step: Callable[[Chain, Tensor], tuple[Tensor, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor]]:
         parts, log_dets = [], []
         for level, kept in zip(self.levels, (*self.keep, 0)):
             x, log_det = step(level, x)
@@ -60,9 +64,14 @@ class Multiscale(Invertible):
         """The parts of an output, last level first, each (N, C_i, H_i, W_i) at its own resolution."""
         depth = len(self.levels)
         if y.ndim != 4 or y.shape[1] % 4**depth:
-            raise ShapeError(f"Multiscale.inverse expects (N, C, H, W) with C divisible by {4**depth}; got {tuple(y.shape)}")
+            raise ShapeError(
+                f"Multiscale.inverse expects (N, C, H, W) with C divisible by {4**depth}; got {tuple(y.shape)}"
+            )
         incoming = (y.shape[1] // 4**depth, *self.keep)
-        widths = [(4 * c - kept) * 4 ** (depth - 1 - i) for i, (c, kept) in enumerate(zip(incoming, (*self.keep, 0)))]
+        widths = [
+            (4 * c - kept) * 4 ** (depth - 1 - i)
+            for i, (c, kept) in enumerate(zip(incoming, (*self.keep, 0)))
+        ]
         return [F.pixel_shuffle(part, 2**i) for i, part in enumerate(y.split(widths[::-1], 1))]
 
     @staticmethod

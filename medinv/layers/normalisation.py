@@ -25,7 +25,9 @@ class ActNorm(Invertible):
     def forward(self, x: Tensor) -> Tensor:
         check_images(x, self.channels, "ActNorm")
         scale = self.log_scale.exp()
-        return F.batch_norm(x, torch.zeros_like(scale), torch.ones_like(scale), scale, self.bias * scale, eps=0.0)  # one kernel for what would be two
+        return F.batch_norm(
+            x, torch.zeros_like(scale), torch.ones_like(scale), scale, self.bias * scale, eps=0.0
+        )  # one kernel for what would be two
 
     def inverse(self, y: Tensor) -> Tensor:
         check_images(y, self.channels, "ActNorm.inverse")
@@ -47,7 +49,12 @@ class ActNorm(Invertible):
 
     def condition_number(self, x: Tensor, iterations: int = 0) -> Tensor:
         """Exact: largest over smallest scale."""
-        return (self.log_scale.detach().max() - self.log_scale.detach().min()).exp().to(x.dtype).expand(x.shape[0])
+        return (
+            (self.log_scale.detach().max() - self.log_scale.detach().min())
+            .exp()
+            .to(x.dtype)
+            .expand(x.shape[0])
+        )
 
 
 class FrozenNorm(Invertible):
@@ -56,7 +63,9 @@ class FrozenNorm(Invertible):
     def __init__(self, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
         if len(mean) != len(std) or not all(value > 0 for value in std):
-            raise ConfigError(f"FrozenNorm expects as many means as positive standard deviations; got {list(mean)} and {list(std)}")
+            raise ConfigError(
+                f"FrozenNorm expects as many means as positive standard deviations; got {list(mean)} and {list(std)}"
+            )
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float64).float())
         self.register_buffer("std", torch.tensor(std, dtype=torch.float64).float())
 
@@ -98,7 +107,9 @@ class InvertibleBatchNorm(Invertible):
     def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1):
         super().__init__()
         if channels < 1 or not eps > 0 or not 0 < momentum <= 1:
-            raise ConfigError(f"InvertibleBatchNorm expects channels >= 1, eps > 0 and momentum in (0, 1]; got {channels}, {eps} and {momentum}")
+            raise ConfigError(
+                f"InvertibleBatchNorm expects channels >= 1, eps > 0 and momentum in (0, 1]; got {channels}, {eps} and {momentum}"
+            )
         self.channels, self.eps, self.momentum = channels, eps, momentum
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
@@ -114,10 +125,21 @@ class InvertibleBatchNorm(Invertible):
     def forward(self, x: Tensor) -> Tensor:
         check_images(x, self.channels, "InvertibleBatchNorm")
         if not self.training:
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
         self._check_count(x)
         # The framework's own kernel: several times faster, and it keeps the statistics of 16-bit activations in 32 bits.
-        y, mean, inverse_std = torch.native_batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, True, self.momentum, self.eps)
+        y, mean, inverse_std = torch.native_batch_norm(
+            x,
+            self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            True,
+            self.momentum,
+            self.eps,
+        )
         self.batch_mean, self.batch_var = mean.detach(), inverse_std.detach() ** -2 - self.eps
         self.num_batches_tracked += 1
         return y
@@ -125,10 +147,18 @@ class InvertibleBatchNorm(Invertible):
     def inverse(self, y: Tensor) -> Tensor:
         check_images(y, self.channels, "InvertibleBatchNorm.inverse")
         if self.training and self.batch_mean is None:
-            raise ShapeError("InvertibleBatchNorm.inverse expects a forward before it in training, whose statistics it undoes; got none")
+            raise ShapeError(
+                "InvertibleBatchNorm.inverse expects a forward before it in training, whose statistics it undoes; got none"
+            )
         if (self.weight == 0).any():
-            raise SingularError("InvertibleBatchNorm expects weights other than 0; a channel is lost")
-        mean, var = (self.batch_mean, self.batch_var) if self.training else (self.running_mean, self.running_var)
+            raise SingularError(
+                "InvertibleBatchNorm expects weights other than 0; a channel is lost"
+            )
+        mean, var = (
+            (self.batch_mean, self.batch_var)
+            if self.training
+            else (self.running_mean, self.running_var)
+        )
         gain = (var + self.eps).sqrt() / self.weight
         return (y - self.bias[:, None, None]) * gain[:, None, None] + mean[:, None, None]
 
@@ -150,7 +180,9 @@ class InvertibleBatchNorm(Invertible):
         return (scales.amax() / scales.amin()).expand(x.shape[0])
 
     def _scales(self, x: Tensor) -> Tensor:
-        return (self.weight.detach().abs() / (self._statistics(x.detach())[1] + self.eps).sqrt()).to(x.dtype)
+        return (
+            self.weight.detach().abs() / (self._statistics(x.detach())[1] + self.eps).sqrt()
+        ).to(x.dtype)
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if not self.training:
@@ -160,7 +192,9 @@ class InvertibleBatchNorm(Invertible):
 
     def _check_count(self, x: Tensor) -> None:
         if x.numel() < 2 * self.channels:
-            raise ShapeError(f"InvertibleBatchNorm expects at least two values a channel in training; got {tuple(x.shape)}")
+            raise ShapeError(
+                f"InvertibleBatchNorm expects at least two values a channel in training; got {tuple(x.shape)}"
+            )
 
     def _observe(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The statistics in force; in training they are kept for `inverse`, and the running ones move (the variance unbiased, as in torch)."""
@@ -171,7 +205,9 @@ class InvertibleBatchNorm(Invertible):
                 count = x.numel() // self.channels
                 self.batch_mean, self.batch_var = mean.detach().clone(), var.detach().clone()
                 self.running_mean.lerp_(mean.detach().to(self.running_mean.dtype), self.momentum)
-                self.running_var.lerp_((var.detach() * count / (count - 1)).to(self.running_var.dtype), self.momentum)
+                self.running_var.lerp_(
+                    (var.detach() * count / (count - 1)).to(self.running_var.dtype), self.momentum
+                )
                 self.num_batches_tracked += 1
         return mean, var
 

@@ -43,7 +43,9 @@ def log_abs_det(weight: Tensor, size: Sequence[int], padding: str, groups: int =
         return torch.linalg.slogdet(pads.matrix(weight, size, padding, groups))[1]
 
 
-def extreme_singular_values(weight: Tensor, size: Sequence[int], padding: str, groups: int = 1) -> tuple[float, float]:
+def extreme_singular_values(
+    weight: Tensor, size: Sequence[int], padding: str, groups: int = 1
+) -> tuple[float, float]:
     """Largest and smallest singular value on images of `size`: exact for circular padding or up to 1,024 unknowns, by Lanczos to about 1e-5 beyond.
 
     The smallest is 0 where the operator is singular to rounding.
@@ -55,18 +57,30 @@ def extreme_singular_values(weight: Tensor, size: Sequence[int], padding: str, g
     if weight.shape[0] * math.prod(size) <= DENSE:
         values = torch.linalg.svdvals(pads.matrix(weight, size, padding, groups))
         return values[0].item(), values[-1].item()
-    largest = _norm(weight, size, lambda x: pads.linear_transposed(pads.linear(x, weight, padding, groups), weight, padding, groups))
+    largest = _norm(
+        weight,
+        size,
+        lambda x: pads.linear_transposed(
+            pads.linear(x, weight, padding, groups), weight, padding, groups
+        ),
+    )
     try:
         solver = Solver(weight, size, padding, groups)
-        return largest, 1 / _norm(weight, size, lambda y: solver.solve(solver.solve(y, transposed=True)))
+        return largest, 1 / _norm(
+            weight, size, lambda y: solver.solve(solver.solve(y, transposed=True))
+        )
     except SingularError:
         return largest, 0.0
 
 
-def _norm(weight: Tensor, size: Sequence[int], gram: Callable[[Tensor], Tensor], steps: int = 200) -> float:
+def _norm(
+    weight: Tensor, size: Sequence[int], gram: Callable[[Tensor], Tensor], steps: int = 200
+) -> float:
     """Square root of the largest eigenvalue of a positive map of images, by Lanczos with full reorthogonalisation."""
     generator = torch.Generator().manual_seed(0)
-    v = torch.randn(1, weight.shape[0], *size, dtype=weight.dtype, generator=generator).to(weight.device)
+    v = torch.randn(1, weight.shape[0], *size, dtype=weight.dtype, generator=generator).to(
+        weight.device
+    )
     basis = [v.flatten() / torch.linalg.vector_norm(v)]
     projected = torch.zeros(steps, steps, dtype=weight.dtype)
     for k in range(steps):
@@ -78,7 +92,9 @@ def _norm(weight: Tensor, size: Sequence[int], gram: Callable[[Tensor], Tensor],
             w = w - overlap @ space
         values, vectors = torch.linalg.eigh(projected[: k + 1, : k + 1], UPLO="U")
         length = torch.linalg.vector_norm(w)
-        if length.item() * abs(vectors[-1, -1].item()) <= 1e-5 * values[-1].item():  # the residual; the value's error goes with its square
+        if (
+            length.item() * abs(vectors[-1, -1].item()) <= 1e-5 * values[-1].item()
+        ):  # the residual; the value's error goes with its square
             break
         basis.append(w / length)
     return math.sqrt(values[-1].item())
@@ -99,11 +115,16 @@ class NullDirection:
             channel = int(self.vector.square().flatten(1).sum(1).argmax())
             return f"an image strongest at pixel {peak} and in channel {channel} (singular value {self.ratio:.1e} of the largest)"
         wave = ", ".join(f"{f:+.3g}" for f in self.frequency)
-        channels = ", ".join(f"{i}: {self.vector[i].abs():.2f}" for i in self.vector.abs().argsort(descending=True)[:4].tolist())
+        channels = ", ".join(
+            f"{i}: {self.vector[i].abs():.2f}"
+            for i in self.vector.abs().argsort(descending=True)[:4].tolist()
+        )
         return f"the wave of ({wave}) cycles a pixel in channels {{{channels}}} (singular value {self.ratio:.1e} of the largest)"
 
 
-def null_directions(weight: Tensor, size: Sequence[int], padding: str = "circular", groups: int = 1) -> list[NullDirection]:
+def null_directions(
+    weight: Tensor, size: Sequence[int], padding: str = "circular", groups: int = 1
+) -> list[NullDirection]:
     """What the convolution loses to float64 on images of `size`: singular values below 1e-12 of the largest. Empty if it is invertible.
 
     Circular padding: one for each frequency of the half spectrum and vector. Other paddings: from the dense matrix; raises ConfigError over 8,192
@@ -114,10 +135,16 @@ def null_directions(weight: Tensor, size: Sequence[int], padding: str = "circula
         return _lost_waves(weight, size, groups)
     if weight.shape[0] * math.prod(size) > DIRECT:
         got = f"{weight.shape[0]} channels of {tuple(size)}"
-        raise ConfigError(f"null_directions with {padding} padding expects at most {DIRECT} values an image; got {got}")
+        raise ConfigError(
+            f"null_directions with {padding} padding expects at most {DIRECT} values an image; got {got}"
+        )
     _, values, vectors = torch.linalg.svd(pads.matrix(weight, size, padding, groups))
     ratios = values / values[0].clamp_min(torch.finfo(values.dtype).tiny)
-    return [NullDirection(r.item(), v.reshape(-1, *size), None) for r, v in zip(ratios, vectors) if r * spectral.LOST < 1]
+    return [
+        NullDirection(r.item(), v.reshape(-1, *size), None)
+        for r, v in zip(ratios, vectors)
+        if r * spectral.LOST < 1
+    ]
 
 
 def _lost_waves(weight: Tensor, size: Sequence[int], groups: int) -> list[NullDirection]:
@@ -143,6 +170,9 @@ def check_invertible(weight: Tensor, size: Sequence[int], padding: str, groups: 
         if effective(weight, padding) != "circular" and weight.shape[0] * math.prod(size) > DIRECT:
             raise SingularError(f"{error.message} on {sides} images") from error
         lost = null_directions(weight, size, padding, groups)
-        names = "; ".join(map(str, lost[:4])) or "none exactly, but the condition number is beyond float64"
+        names = (
+            "; ".join(map(str, lost[:4]))
+            or "none exactly, but the condition number is beyond float64"
+        )
         what = f"this convolution has no inverse on {sides} images with {padding} padding"
         raise SingularError(f"{what}; {len(lost)} directions are lost: {names}") from error

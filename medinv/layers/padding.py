@@ -27,7 +27,9 @@ def check_size(size: Sequence[int], kernel: Sequence[int], padding: str, layer: 
         raise ShapeError(f"{what} expects images of at least {tuple(least)}; got {tuple(size)}")
 
 
-def linear(x: Tensor, weight: Tensor, padding: str, groups: int = 1, bias: Tensor | None = None) -> Tensor:
+def linear(
+    x: Tensor, weight: Tensor, padding: str, groups: int = 1, bias: Tensor | None = None
+) -> Tensor:
     """`w * x + b` on images (N, C, *size) of the same size out, by the framework's own convolution (the cross-correlation of deep learning)."""
     sides = weight.shape[2:]
     conv = (F.conv1d, F.conv2d, F.conv3d)[len(sides) - 1]
@@ -64,5 +66,7 @@ def source(position: Tensor, size: int, padding: str) -> Tensor:
 def matrix(weight: Tensor, size: Sequence[int], padding: str, groups: int = 1) -> Tensor:
     """The convolution without bias as a dense matrix, images flattened in (C, *size) order. Differentiable; for small images."""
     order = weight.shape[0] * torch.Size(size).numel()
-    unit = torch.eye(order, dtype=weight.dtype, device=weight.device).reshape(order, weight.shape[0], *size)
+    unit = torch.eye(order, dtype=weight.dtype, device=weight.device).reshape(
+        order, weight.shape[0], *size
+    )
     return linear(unit, weight, padding, groups).reshape(order, order).T

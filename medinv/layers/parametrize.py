@@ -23,7 +23,9 @@ GRAM_STEPS = 3  # leave the bound at most C^(1/16) too large, 1.3 for 64 channel
 GRID = 12  # samples a side and tap: 1.07 too large in two dimensions
 
 
-def bound_condition(layer: InvertibleConv2d | InvertibleConv3d, limit: float) -> InvertibleConv2d | InvertibleConv3d:
+def bound_condition(
+    layer: InvertibleConv2d | InvertibleConv3d, limit: float
+) -> InvertibleConv2d | InvertibleConv3d:
     """Reparametrise `layer.weight` in place so that its condition number stays at most `limit` through any training; returns the layer.
 
     The bound holds for every image size with circular and zero padding, and with reflect and replicate for images larger than the kernel; to the
@@ -33,7 +35,9 @@ def bound_condition(layer: InvertibleConv2d | InvertibleConv3d, limit: float) ->
     """
     if not limit > 1:
         raise ConfigError(f"bound_condition expects a limit over 1; got {limit}")
-    parametrize.register_parametrization(layer, "weight", NearIsometry(layer.weight.detach(), limit, layer.padding, layer.groups))
+    parametrize.register_parametrization(
+        layer, "weight", NearIsometry(layer.weight.detach(), limit, layer.padding, layer.groups)
+    )
     return layer
 
 
@@ -44,9 +48,16 @@ class NearIsometry(nn.Module):
         super().__init__()
         self.groups, self.limit = groups, limit
         margins = [side // 2 for side in weight.shape[2:]]
-        repeats = {"reflect": 2, "replicate": 1 + max(margins)}.get(padding, 1) if max(margins) else 1  # how often padding can show one pixel, a side
+        repeats = (
+            {"reflect": 2, "replicate": 1 + max(margins)}.get(padding, 1) if max(margins) else 1
+        )  # how often padding can show one pixel, a side
         self.radius = (limit - 1) / (limit + 1) / math.sqrt(repeats ** len(margins))
-        self.register_buffer("rotation", torch.zeros(groups, weight.shape[1], weight.shape[1], dtype=weight.dtype, device=weight.device))
+        self.register_buffer(
+            "rotation",
+            torch.zeros(
+                groups, weight.shape[1], weight.shape[1], dtype=weight.dtype, device=weight.device
+            ),
+        )
 
     def extra_repr(self) -> str:
         return f"limit={self.limit}"
@@ -59,7 +70,9 @@ class NearIsometry(nn.Module):
     @torch.no_grad()
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The parameters of a weight; exact if it is within reach."""
-        centre = spectral.by_groups(weight, self.groups)[(..., *[side // 2 for side in weight.shape[2:]])]
+        centre = spectral.by_groups(weight, self.groups)[
+            (..., *[side // 2 for side in weight.shape[2:]])
+        ]
         u, values, v = torch.linalg.svd(centre)
         self.rotation.copy_(u @ v)
         scale = values.mean().clamp_min(torch.finfo(weight.dtype).eps)
@@ -67,11 +80,15 @@ class NearIsometry(nn.Module):
         return free, torch.zeros_like(self.rotation), scale.log()
 
     def _rotated(self, rotation: Tensor, kernel: Tensor) -> Tensor:
-        return torch.einsum("gab,gb...->ga...", rotation, spectral.by_groups(kernel, self.groups)).reshape(kernel.shape)
+        return torch.einsum(
+            "gab,gb...->ga...", rotation, spectral.by_groups(kernel, self.groups)
+        ).reshape(kernel.shape)
 
     def _delta(self, like: Tensor) -> Tensor:
         delta = torch.zeros_like(like)
-        delta[(..., *[side // 2 for side in like.shape[2:]])] = torch.eye(like.shape[1], dtype=like.dtype, device=like.device).repeat(self.groups, 1)
+        delta[(..., *[side // 2 for side in like.shape[2:]])] = torch.eye(
+            like.shape[1], dtype=like.dtype, device=like.device
+        ).repeat(self.groups, 1)
         return delta
 
 
@@ -86,8 +103,12 @@ def norm_bound(weight: Tensor, groups: int = 1) -> Tensor:
     for _ in range(GRAM_STEPS + 1):
         matrices = matrices.mH @ matrices
         share /= 2
-        size = torch.linalg.vector_norm(matrices, dim=(-2, -1)).clamp_min(torch.finfo(weight.dtype).tiny)
+        size = torch.linalg.vector_norm(matrices, dim=(-2, -1)).clamp_min(
+            torch.finfo(weight.dtype).tiny
+        )
         log_bound = log_bound + share * size.log()
         matrices = matrices / size[..., None, None]
-    shrink = math.prod(math.cos(side // 2 * math.pi / n) for side, n in zip(weight.shape[2:], sides))
+    shrink = math.prod(
+        math.cos(side // 2 * math.pi / n) for side, n in zip(weight.shape[2:], sides)
+    )
     return log_bound.exp().max() / shrink

@@ -12,6 +12,7 @@ from medinv.layers.base import Invertible
 
 ITERATIONS = 40  # of Newton's method, which needs 4 to 8
 
+
 class _Activation(Invertible):
     """An increasing function of each value, with derivative in [slope, 1], 0 < slope <= 1."""
 
@@ -51,7 +52,9 @@ class LeakyReLU(_Activation):
         return F.leaky_relu(y, 1 / self.slope)
 
     def derivative(self, x: Tensor) -> Tensor:
-        return torch.where(x >= 0, x.new_ones(()), x.new_full((), self.slope))  # a plain number would be rounded to float32
+        return torch.where(
+            x >= 0, x.new_ones(()), x.new_full((), self.slope)
+        )  # a plain number would be rounded to float32
 
     def log_det(self, x: Tensor) -> Tensor:
         return (x < 0).flatten(1).sum(1).to(x.dtype) * math.log(self.slope)
@@ -66,7 +69,11 @@ class SmoothLeakyReLU(_Activation):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.add(x.new_full((), (1 + self.slope) / 2), x / (_root(x, 1.0) + 1), alpha=(1 - self.slope) / 2)
+        return x * torch.add(
+            x.new_full((), (1 + self.slope) / 2),
+            x / (_root(x, 1.0) + 1),
+            alpha=(1 - self.slope) / 2,
+        )
 
     def inverse(self, y: Tensor) -> Tensor:
         p, q = (1 + self.slope) / 2, (1 - self.slope) / 2
@@ -74,7 +81,9 @@ class SmoothLeakyReLU(_Activation):
         return y * torch.add(y.new_full((), p / self.slope), bend, alpha=-q / self.slope)
 
     def derivative(self, x: Tensor) -> Tensor:
-        return torch.add(x.new_full((), (1 + self.slope) / 2), x / _root(x, 1.0), alpha=(1 - self.slope) / 2)
+        return torch.add(
+            x.new_full((), (1 + self.slope) / 2), x / _root(x, 1.0), alpha=(1 - self.slope) / 2
+        )
 
 
 def _root(x: Tensor, constant: float) -> Tensor:
@@ -93,7 +102,9 @@ class _NewtonActivation(_Activation):
         with torch.no_grad():
             x = self._solve(y)
         if torch.is_grad_enabled() and y.requires_grad:
-            x = x + (y - self(x)) / self.derivative(x)  # its derivative is that of the implicit function
+            x = x + (y - self(x)) / self.derivative(
+                x
+            )  # its derivative is that of the implicit function
         return x
 
     def _solve(self, y: Tensor) -> Tensor:
@@ -118,7 +129,9 @@ class SoftLeakyReLU(_NewtonActivation):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.slope * x + (1 - self.slope) * (torch.clamp(x, min=0) + torch.log1p(torch.exp(-x.abs())) - math.log(2))
+        return self.slope * x + (1 - self.slope) * (
+            torch.clamp(x, min=0) + torch.log1p(torch.exp(-x.abs())) - math.log(2)
+        )
 
     def derivative(self, x: Tensor) -> Tensor:
         return self.slope + (1 - self.slope) * torch.sigmoid(x)
@@ -126,7 +139,9 @@ class SoftLeakyReLU(_NewtonActivation):
     def _bracket(self, y: Tensor) -> tuple[Tensor, Tensor]:
         # f lies between leaky ReLU and leaky ReLU - (1 - slope) log 2
         lifted = y + (1 - self.slope) * math.log(2)
-        return torch.where(y >= 0, y, y / self.slope), torch.where(lifted >= 0, lifted, lifted / self.slope)
+        return torch.where(y >= 0, y, y / self.slope), torch.where(
+            lifted >= 0, lifted, lifted / self.slope
+        )
 
 
 class AsinhActivation(_NewtonActivation):

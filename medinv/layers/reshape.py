@@ -96,7 +96,9 @@ class ChannelPadding(_Orthonormal, LeftInvertible):
     def __init__(self, channels: int, extra: int):
         super().__init__()
         if channels < 1 or extra < 1:
-            raise ConfigError(f"ChannelPadding expects at least 1 channel and 1 extra; got {channels} and {extra}")
+            raise ConfigError(
+                f"ChannelPadding expects at least 1 channel and 1 extra; got {channels} and {extra}"
+            )
         self.channels = channels
         self.extra = extra
 

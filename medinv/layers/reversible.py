@@ -23,11 +23,15 @@ class Reversible(Invertible):
     def __init__(self, *layers: Invertible, anchor_every: int | None = None):
         super().__init__()
         if anchor_every is not None and anchor_every < 1:
-            raise ConfigError(f"Reversible expects anchor_every to be at least 1, or None; got {anchor_every}")
+            raise ConfigError(
+                f"Reversible expects anchor_every to be at least 1, or None; got {anchor_every}"
+            )
         self.layers = nn.ModuleList(layers)
         self.anchor_every = anchor_every
         if any(isinstance(layer, LeftInvertible) for layer in layers):
-            raise ConfigError("Reversible expects bijections; got a layer that widens; put it in a Chain around Reversible")
+            raise ConfigError(
+                "Reversible expects bijections; got a layer that widens; put it in a Chain around Reversible"
+            )
         chain = Chain(*layers)
         self.isometric, self.bit_exact = chain.isometric, chain.bit_exact
 
@@ -58,7 +62,9 @@ class Reversible(Invertible):
 
 class _Recomputed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, chain: Reversible, with_log_det: bool, x: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx, chain: Reversible, with_log_det: bool, x: Tensor, *_: Tensor
+    ) -> tuple[Tensor, Tensor]:
         anchors, states, total = [], [], x.new_zeros(x.shape[0])
         for index, layer in enumerate(chain.layers):
             if chain.anchor_every and index % chain.anchor_every == 0:
@@ -79,21 +85,34 @@ class _Recomputed(torch.autograd.Function):
             now = _state(layer)
             _restore(layer, ctx.states[index])
             anchored = chain.anchor_every and index % chain.anchor_every == 0
-            x = (anchors[index // chain.anchor_every] if anchored else layer.inverse(y)).detach().requires_grad_()
-            grad_y = _step_back(layer, x, (grad_y, grad_log_det if ctx.with_log_det else None), gradients)
+            x = (
+                (anchors[index // chain.anchor_every] if anchored else layer.inverse(y))
+                .detach()
+                .requires_grad_()
+            )
+            grad_y = _step_back(
+                layer, x, (grad_y, grad_log_det if ctx.with_log_det else None), gradients
+            )
             _restore(layer, now)
             layer.forget()  # factors of a solve, which the coming step makes stale, would grow with depth as activations do
             y = x.detach()
         return None, None, grad_y, *(gradients.get(parameter) for parameter in chain.parameters())
 
 
-def _step_back(layer: Invertible, x: Tensor, grads: tuple[Tensor, Tensor | None], gradients: dict[Tensor, Tensor]) -> Tensor:
+def _step_back(
+    layer: Invertible,
+    x: Tensor,
+    grads: tuple[Tensor, Tensor | None],
+    gradients: dict[Tensor, Tensor],
+) -> Tensor:
     """The gradient at `x` of one layer; those of its weights are added to `gradients`."""
     parameters = [parameter for parameter in layer.parameters() if parameter.requires_grad]
     with torch.enable_grad():
         outputs = layer.call_and_log_det(x) if grads[1] is not None else (layer(x),)
     wanted = [(output, grad) for output, grad in zip(outputs, grads) if output.requires_grad]
-    grad_x, *rest = torch.autograd.grad([o for o, _ in wanted], (x, *parameters), [g for _, g in wanted], allow_unused=True)
+    grad_x, *rest = torch.autograd.grad(
+        [o for o, _ in wanted], (x, *parameters), [g for _, g in wanted], allow_unused=True
+    )
     for parameter, grad in zip(parameters, rest):
         if grad is not None:
             gradients[parameter] = gradients[parameter] + grad if parameter in gradients else grad
@@ -102,7 +121,9 @@ def _step_back(layer: Invertible, x: Tensor, grads: tuple[Tensor, Tensor | None]
 
 def _state(layer: Invertible) -> dict[str, Tensor]:
     """Copies of the buffers of a layer in training: running statistics, which recomputing must neither use too new nor move again."""
-    return {name: buffer.clone() for name, buffer in layer.named_buffers()} if layer.training else {}
+    return (
+        {name: buffer.clone() for name, buffer in layer.named_buffers()} if layer.training else {}
+    )
 
 
 def _restore(layer: Invertible, state: dict[str, Tensor]) -> None:

@@ -47,7 +47,10 @@ class Solver:
             if border_unknowns(channels, self.size, self.weight.shape[2:], self.padding) <= DIRECT:
                 return Bordered(self.weight, self.size, self.padding, self.groups)
             return _Preconditioned(self.weight, self.size, self.padding, self.groups)
-        except (SingularError, torch.linalg.LinAlgError):  # the circular operator is lost where the padded one need not be
+        except (
+            SingularError,
+            torch.linalg.LinAlgError,
+        ):  # the circular operator is lost where the padded one need not be
             if self.weight.shape[0] * torch.Size(self.size).numel() <= DIRECT:
                 return _Dense(self.weight, self.size, self.padding, self.groups)
             raise
@@ -71,12 +74,19 @@ class Solver:
         return x.to(y.dtype)
 
     def product(self, x: Tensor, transposed: bool = False) -> Tensor:
-        return (pads.linear_transposed if transposed else pads.linear)(x, self.weight, self.padding, self.groups)
+        return (pads.linear_transposed if transposed else pads.linear)(
+            x, self.weight, self.padding, self.groups
+        )
 
     def _backward_error(self, residual: Tensor, x: Tensor, y: Tensor) -> float:
         norms = [torch.linalg.vector_norm(v.flatten(1), dim=1) for v in (residual, x, y)]
         scale = self._norm() * norms[1] + norms[2]
-        return (norms[0] / scale.clamp_min(torch.finfo(torch.float64).tiny)).max().nan_to_num(torch.inf).item()
+        return (
+            (norms[0] / scale.clamp_min(torch.finfo(torch.float64).tiny))
+            .max()
+            .nan_to_num(torch.inf)
+            .item()
+        )
 
     def _norm(self) -> Tensor:
         """Root mean square of the singular values, so at most |A|."""
@@ -91,16 +101,24 @@ class Solver:
         It serves every image alike, so that a random one tells; calls then make as many, unchecked.
         """
         generator = torch.Generator().manual_seed(0)
-        y = torch.randn(2, self.weight.shape[0], *self.size, dtype=torch.float64, generator=generator).to(self.weight.device)
+        y = torch.randn(
+            2, self.weight.shape[0], *self.size, dtype=torch.float64, generator=generator
+        ).to(self.weight.device)
         x = self.engine.solve(y)
-        growth = (self._norm() * self.engine.solve(x / x.abs().max(), transposed=True).abs().max()).nan_to_num(torch.inf).item()
+        growth = (
+            (self._norm() * self.engine.solve(x / x.abs().max(), transposed=True).abs().max())
+            .nan_to_num(torch.inf)
+            .item()
+        )
         for count in range(CORRECTIONS):
             residual = y - self.product(x)
             error = self._backward_error(residual, x, y)
             if error <= TOLERANCE and growth < spectral.LOST:
                 return count, single and self._single_suffices(y)
             x = x + self.engine.solve(residual)
-        raise SingularError(f"a {self._what()} is singular to rounding (condition number near {growth:.1e}); `null_directions` names what is lost")
+        raise SingularError(
+            f"a {self._what()} is singular to rounding (condition number near {growth:.1e}); `null_directions` names what is lost"
+        )
 
     def _single_suffices(self, y: Tensor) -> bool:
         x = self.engine.solve(y.float()).double()
@@ -111,17 +129,27 @@ class Solver:
             bound = f"{CORRECTIONS} refinements, each of at most {ITERATIONS} steps of BiCGStab"
             reached = f"backward error {error:.1e} after {bound}, expected {TOLERANCE:.0e}"
             advice = "Keep the kernel near an isometry, or use a smaller image"
-            raise ConvergenceError(f"the inverse of a {self._what()} was not reached: {reached}. {advice}")
+            raise ConvergenceError(
+                f"the inverse of a {self._what()} was not reached: {reached}. {advice}"
+            )
 
 
 class _Dense:
     """LU factors of the whole matrix, for small images."""
 
     def __init__(self, weight: Tensor, size: Sequence[int], padding: str, groups: int):
-        self.factor, self.pivots, _ = torch.linalg.lu_factor_ex(pads.matrix(weight, size, padding, groups))  # a zero pivot shows in the solutions
+        self.factor, self.pivots, _ = torch.linalg.lu_factor_ex(
+            pads.matrix(weight, size, padding, groups)
+        )  # a zero pivot shows in the solutions
 
     def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
-        return torch.linalg.lu_solve(self.factor, self.pivots, y.double().flatten(1).T, adjoint=transposed).T.reshape(y.shape).to(y.dtype)
+        return (
+            torch.linalg.lu_solve(
+                self.factor, self.pivots, y.double().flatten(1).T, adjoint=transposed
+            )
+            .T.reshape(y.shape)
+            .to(y.dtype)
+        )
 
 
 class _Preconditioned:
@@ -131,12 +159,16 @@ class _Preconditioned:
         self.circulant = Circulant(weight, size, groups)
         self.maps = {
             False: lambda u: pads.linear(self.circulant.solve(u), weight, padding, groups),
-            True: lambda u: pads.linear_transposed(self.circulant.solve(u, transposed=True), weight, padding, groups),
+            True: lambda u: pads.linear_transposed(
+                self.circulant.solve(u, transposed=True), weight, padding, groups
+            ),
         }
 
     def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
         # A^T C^-T = (C^-1 A)^T has the spectrum of A C^-1
-        return self.circulant.solve(bicgstab(self.maps[transposed], y, 1e-12, ITERATIONS), transposed=transposed)
+        return self.circulant.solve(
+            bicgstab(self.maps[transposed], y, 1e-12, ITERATIONS), transposed=transposed
+        )
 
 
 class Solve(torch.autograd.Function):

@@ -31,17 +31,26 @@ def symbol(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tensor:
     """Symbol (n_1, ..., n_d // 2 + 1, [groups,] C_out / groups, C_in / groups), complex, of a kernel with odd sides on images of `size`."""
     last = len(size) - 1
     result = by_groups(weight, groups).to(weight.dtype.to_complex())
-    for axis, period in enumerate(size):  # each pass turns the first kernel axis into the last frequency axis
+    for axis, period in enumerate(
+        size
+    ):  # each pass turns the first kernel axis into the last frequency axis
         count = period // 2 + 1 if axis == last else period
-        result = torch.tensordot(result, _phases(period, count, weight.shape[2 + axis], weight), dims=([3], [1]))
+        result = torch.tensordot(
+            result, _phases(period, count, weight.shape[2 + axis], weight), dims=([3], [1])
+        )
     result = result.permute(*range(3, result.ndim), 0, 1, 2)
     return result.squeeze(-3) if groups == 1 else result
 
 
 def _phases(period: int, count: int, taps: int, like: Tensor) -> Tensor:
     """exp(2 pi i f (k - centre) / period) as (count, taps)."""
-    angles = torch.outer(torch.arange(count, dtype=torch.float64), torch.arange(taps, dtype=torch.float64) - taps // 2) * (2 * math.pi / period)
-    return torch.polar(torch.ones_like(angles), angles).to(device=like.device, dtype=like.dtype.to_complex())
+    angles = torch.outer(
+        torch.arange(count, dtype=torch.float64),
+        torch.arange(taps, dtype=torch.float64) - taps // 2,
+    ) * (2 * math.pi / period)
+    return torch.polar(torch.ones_like(angles), angles).to(
+        device=like.device, dtype=like.dtype.to_complex()
+    )
 
 
 def multiplicities(width: int, like: Tensor) -> Tensor:
@@ -55,7 +64,11 @@ def multiplicities(width: int, like: Tensor) -> Tensor:
 
 def singular_values(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tensor:
     """Singular values (n_1, ..., n_d // 2 + 1, [groups,] C / groups) of the circular convolution, float64, descending in the last axis."""
-    return torch.from_numpy(np.linalg.svd(symbol(weight.detach().double().cpu(), size, groups).numpy(), compute_uv=False))
+    return torch.from_numpy(
+        np.linalg.svd(
+            symbol(weight.detach().double().cpu(), size, groups).numpy(), compute_uv=False
+        )
+    )
 
 
 def condition_number(weight: Tensor, size: Sequence[int], groups: int = 1) -> float:
@@ -77,7 +90,10 @@ class _LogAbsDet(torch.autograd.Function):
             value, inverse = torch.linalg.slogdet(matrices)[1], torch.linalg.inv(matrices)
         else:
             array = matrices.detach().numpy()
-            value, inverse = torch.from_numpy(np.linalg.slogdet(array)[1]), torch.from_numpy(np.linalg.inv(array))
+            value, inverse = (
+                torch.from_numpy(np.linalg.slogdet(array)[1]),
+                torch.from_numpy(np.linalg.inv(array)),
+            )
         ctx.save_for_backward(inverse)
         return value
 
@@ -92,7 +108,11 @@ class Inverse(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, matrices: Tensor) -> Tensor:
-        inverse = torch.linalg.inv(matrices) if matrices.is_cuda else torch.from_numpy(np.linalg.inv(matrices.detach().numpy()))
+        inverse = (
+            torch.linalg.inv(matrices)
+            if matrices.is_cuda
+            else torch.from_numpy(np.linalg.inv(matrices.detach().numpy()))
+        )
         ctx.save_for_backward(inverse)
         return inverse
 
@@ -132,7 +152,9 @@ def inverse_symbol(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tens
         inverse = Inverse.apply(matrices)
     except (np.linalg.LinAlgError, torch.linalg.LinAlgError) as error:
         raise SingularError(_lost(weight, size)) from error
-    bound = (torch.linalg.matrix_norm(matrices).max() * torch.linalg.matrix_norm(inverse).max()).item()
+    bound = (
+        torch.linalg.matrix_norm(matrices).max() * torch.linalg.matrix_norm(inverse).max()
+    ).item()
     if not bound < LOST:
         raise SingularError(f"{_lost(weight, size)}: condition number near {bound:.1e}")
     return inverse
@@ -154,11 +176,15 @@ def apply_symbol(matrices: Tensor, x: Tensor, groups: int = 1) -> Tensor:
 def product_by_frequency(matrices: Tensor, spectrum: Tensor, groups: int = 1) -> Tensor:
     """`matrices` (*frequencies, [groups,] C_out, C_in) times `spectrum` (N, C_in, *frequencies), shaped (N, C_out, *frequencies)."""
     d, n = spectrum.ndim - 2, spectrum.shape[0]
-    if groups == 1:  # plain transposes of two axes are what the framework moves fastest; products of other layouts would go one by one
+    if (
+        groups == 1
+    ):  # plain transposes of two axes are what the framework moves fastest; products of other layouts would go one by one
         rows = spectrum.flatten(2).flatten(0, 1).t().contiguous().unflatten(1, (n, -1))
         product = torch.bmm(rows, matrices.flatten(0, d - 1).mT)
         return product.flatten(1).t().contiguous().reshape(n, -1, *spectrum.shape[2:])
-    if matrices.shape[-1] == matrices.shape[-2] == 1:  # depthwise: one number a channel and frequency
+    if (
+        matrices.shape[-1] == matrices.shape[-2] == 1
+    ):  # depthwise: one number a channel and frequency
         return spectrum * matrices[..., 0, 0].permute(d, *range(d))
     split = spectrum.unflatten(1, (groups, -1)).permute(*range(3, 3 + d), 1, 2, 0).contiguous()
     return torch.matmul(matrices, split).flatten(d, d + 1).permute(d + 1, d, *range(d))
@@ -172,7 +198,11 @@ def orthogonality_penalty(weight: Tensor, groups: int = 1) -> Tensor:
     centre = [side - 1 for side in weight.shape[2:]]
     conv = (F.conv1d, F.conv2d, F.conv3d)[len(centre) - 1]
     kernel = by_groups(weight, groups).transpose(1, 2)  # (groups, in, out, *k)
-    correlation = conv(kernel.transpose(0, 1).flatten(1, 2), kernel.flatten(0, 1), padding=centre, groups=groups)
+    correlation = conv(
+        kernel.transpose(0, 1).flatten(1, 2), kernel.flatten(0, 1), padding=centre, groups=groups
+    )
     delta = torch.zeros_like(correlation)
-    delta[(..., *centre)] = torch.eye(weight.shape[1], dtype=weight.dtype, device=weight.device).repeat(1, groups)
+    delta[(..., *centre)] = torch.eye(
+        weight.shape[1], dtype=weight.dtype, device=weight.device
+    ).repeat(1, groups)
     return (correlation - delta).square().sum()

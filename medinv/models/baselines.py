@@ -28,21 +28,63 @@ def baseline(model: ModelConfig, size: int) -> Baseline:
     if model.kind == "scattering":
         scattering = Scattering(size, scales=2, orientations=8)
         width = channels * scattering.paths
-        return Baseline(model, nn.Sequential(scattering, nn.BatchNorm2d(width), nn.Flatten(), nn.Linear(width * (size // 4) ** 2, classes)))
+        return Baseline(
+            model,
+            nn.Sequential(
+                scattering,
+                nn.BatchNorm2d(width),
+                nn.Flatten(),
+                nn.Linear(width * (size // 4) ** 2, classes),
+            ),
+        )
     from monai.networks.nets import resnet18  # brings seconds of imports
 
-    return Baseline(model, resnet18(spatial_dims=model.axes, n_input_channels=channels, num_classes=classes, conv1_t_size=3, conv1_t_stride=1, no_max_pool=True))
+    return Baseline(
+        model,
+        resnet18(
+            spatial_dims=model.axes,
+            n_input_channels=channels,
+            num_classes=classes,
+            conv1_t_size=3,
+            conv1_t_stride=1,
+            no_max_pool=True,
+        ),
+    )
 
 
 def lenet(channels: int, size: int, classes: int) -> nn.Sequential:
     """LeNet-5 (LeCun et al. 1998) with ReLU and maximum pooling; images are set in a frame of zeros up to 32 pixels a side if they are smaller."""
     frame = max(0, (32 - size) // 2)
     side = ((size + 2 * frame - 4) // 2 - 4) // 2
-    convolutions = [nn.ZeroPad2d(frame), nn.Conv2d(channels, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)]
-    return nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(16 * side**2, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, classes))
+    convolutions = [
+        nn.ZeroPad2d(frame),
+        nn.Conv2d(channels, 6, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+    ]
+    return nn.Sequential(
+        *convolutions,
+        nn.Flatten(),
+        nn.Linear(16 * side**2, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Linear(84, classes),
+    )
 
 
-STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))  # expansion, width, blocks, stride
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)  # expansion, width, blocks, stride
 
 
 def mobilenet_v2(channels: int, classes: int, *, small: bool = False) -> nn.Sequential:
@@ -54,7 +96,14 @@ def mobilenet_v2(channels: int, classes: int, *, small: bool = False) -> nn.Sequ
             first = stride if block == 0 and not (small and index == 1) else 1
             layers.append(InvertedResidual(width, out, expansion, first))
             width = out
-    return nn.Sequential(*layers, *_conv(width, 1280, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(1280, classes))
+    return nn.Sequential(
+        *layers,
+        *_conv(width, 1280, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(1280, classes),
+    )
 
 
 class InvertedResidual(nn.Module):
@@ -65,12 +114,20 @@ class InvertedResidual(nn.Module):
         wide = channels * expansion
         widen = [] if expansion == 1 else _conv(channels, wide, 1)
         narrow = [nn.Conv2d(wide, out, 1, bias=False), nn.BatchNorm2d(out)]
-        self.body = nn.Sequential(*widen, *_conv(wide, wide, 3, stride=stride, groups=wide), *narrow)
+        self.body = nn.Sequential(
+            *widen, *_conv(wide, wide, 3, stride=stride, groups=wide), *narrow
+        )
         self.shortcut = stride == 1 and channels == out
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x) if self.shortcut else self.body(x)
 
 
-def _conv(channels: int, out: int, kernel: int, *, stride: int = 1, groups: int = 1) -> list[nn.Module]:
-    return [nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(out), nn.ReLU6()]
+def _conv(
+    channels: int, out: int, kernel: int, *, stride: int = 1, groups: int = 1
+) -> list[nn.Module]:
+    return [
+        nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(out),
+        nn.ReLU6(),
+    ]

@@ -4,7 +4,16 @@ import torch
 from torch import nn
 
 from medinv.config import Config, ModelConfig
-from medinv.layers import ActNorm, AffineCoupling, Chain, FrozenNorm, Haar, Invertible, InvertibleConv2d, Multiscale
+from medinv.layers import (
+    ActNorm,
+    AffineCoupling,
+    Chain,
+    FrozenNorm,
+    Haar,
+    Invertible,
+    InvertibleConv2d,
+    Multiscale,
+)
 from medinv.models.baselines import baseline
 from medinv.models.calibrated import Calibrated
 from medinv.models.classifier import Classifier
@@ -21,7 +30,9 @@ def build(config: Config) -> Calibrated:
         return Twin(model.mean, model.std, model.depths, model.hidden, model.classes)
     if model.kind == "pooled":
         trunk = image_trunk(model) if model.axes == 2 else volume_trunk(model)
-        return PooledClassifier(trunk, (model.channels, *[size] * model.axes), model.hidden[-1], model.classes)
+        return PooledClassifier(
+            trunk, (model.channels, *[size] * model.axes), model.hidden[-1], model.classes
+        )
     if model.kind == "pooled-twin":
         return PooledTwin(model)
     return _classifier(config) if model.kind == "invertible" else baseline(model, size)

@@ -72,4 +72,6 @@ class InvertibleNetwork(Calibrated):
 
     def _check(self, x: Tensor) -> None:
         if tuple(x.shape[1:]) != self.image_shape:
-            raise ShapeError(f"this model expects images of shape (N, {', '.join(map(str, self.image_shape))}); got {tuple(x.shape)}")
+            raise ShapeError(
+                f"this model expects images of shape (N, {', '.join(map(str, self.image_shape))}); got {tuple(x.shape)}"
+            )

@@ -40,11 +40,17 @@ class CaseFacts(BaseModel):
     recovered_least_squares: float  # by the best affine decoding fitted on training images
     recovered_network: float  # by the network run backwards from the projection, all else at zero
     recovered_best_axes: float  # by as many principal axes of the pixels: what any linear index of this size could give away
-    agreement: float  # share of the five nearest training cases with the label of a validation image
+    agreement: (
+        float  # share of the five nearest training cases with the label of a validation image
+    )
     agreement_chance: float  # the same for cases drawn by chance
-    rms_nearest: float  # grey levels, median, between a validation image and the image of its nearest case
+    rms_nearest: (
+        float  # grey levels, median, between a validation image and the image of its nearest case
+    )
     rms_chance: float  # the same for a case drawn by chance
-    typical_distance: tuple[float, float]  # 50th and 95th percentile of validation images' distance to their nearest case
+    typical_distance: tuple[
+        float, float
+    ]  # 50th and 95th percentile of validation images' distance to their nearest case
     disclaimer: str = "Research use, not for diagnosis."
 
 
@@ -77,24 +83,48 @@ def load_cases(name_or_path: str | Path) -> CaseIndex:
     """The index beside the model of a shipped name or folder. Raises ModelNotFoundError where there is none, IntegrityError where it is not this model's."""
     folder = locate(name_or_path)
     if not (folder / CASES).is_file() or not (folder / FACTS).is_file():
-        raise ModelNotFoundError(f"this model has no index of cases: expected {CASES} and {FACTS} in its folder; make them with pipelines/case_index.py", path=folder)
+        raise ModelNotFoundError(
+            f"this model has no index of cases: expected {CASES} and {FACTS} in its folder; make them with pipelines/case_index.py",
+            path=folder,
+        )
     try:
         facts = CaseFacts.model_validate_json((folder / FACTS).read_bytes())
         card = json.loads((folder / "card.json").read_bytes())
         data = (folder / CASES).read_bytes()
         tensors = load_tensors(data)
     except (ValidationError, SafetensorError, OSError) as error:
-        raise IntegrityError(f"this index of cases cannot be read: {str(error).splitlines()[0]}; make it anew", path=folder) from error
-    if hashlib.sha256(data).hexdigest() != facts.cases_sha256 or card["weights_sha256"] != facts.weights_sha256:
-        raise IntegrityError("the index of cases, its facts and the weights do not belong together; make it anew with pipelines/case_index.py", path=folder)
-    tensors = {name: t.float() if t.is_floating_point() else t.long() for name, t in tensors.items()}
+        raise IntegrityError(
+            f"this index of cases cannot be read: {str(error).splitlines()[0]}; make it anew",
+            path=folder,
+        ) from error
+    if (
+        hashlib.sha256(data).hexdigest() != facts.cases_sha256
+        or card["weights_sha256"] != facts.weights_sha256
+    ):
+        raise IntegrityError(
+            "the index of cases, its facts and the weights do not belong together; make it anew with pipelines/case_index.py",
+            path=folder,
+        )
+    tensors = {
+        name: t.float() if t.is_floating_point() else t.long() for name, t in tensors.items()
+    }
     usual, moves, belongs = (_taken(tensors, prefix) for prefix in (USUAL, TRANSPORT, EXPECTATION))
-    return CaseIndex(**tensors, usual=usual, facts=facts, transport=Transport(**moves) if moves else None, expectation=Expectation(**belongs) if belongs else None)
+    return CaseIndex(
+        **tensors,
+        usual=usual,
+        facts=facts,
+        transport=Transport(**moves) if moves else None,
+        expectation=Expectation(**belongs) if belongs else None,
+    )
 
 
 def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Those of `tensors` whose names begin so, which leave it, by the rest of their names."""
-    return {name.removeprefix(prefix): tensors.pop(name) for name in sorted(tensors) if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): tensors.pop(name)
+        for name in sorted(tensors)
+        if name.startswith(prefix)
+    }
 
 
 def save_cases(folder: Path, tensors: dict[str, Tensor], facts: CaseFacts) -> None:
@@ -102,12 +132,17 @@ def save_cases(folder: Path, tensors: dict[str, Tensor], facts: CaseFacts) -> No
     data = save_tensors({name: t.contiguous() for name, t in tensors.items()})
     facts = facts.model_copy(update={"cases_sha256": hashlib.sha256(data).hexdigest()})
     try:
-        for name, content in ((CASES, data), (FACTS, facts.model_dump_json(indent=1).encode() + b"\n")):
+        for name, content in (
+            (CASES, data),
+            (FACTS, facts.model_dump_json(indent=1).encode() + b"\n"),
+        ):
             temporary = folder / (name + ".tmp")
             temporary.write_bytes(content)
             os.replace(temporary, folder / name)
     except OSError as error:
-        raise OutputError(f"cannot write the index of cases here: {error.strerror}", path=folder) from error
+        raise OutputError(
+            f"cannot write the index of cases here: {error.strerror}", path=folder
+        ) from error
 
 
 def principal_axes(coarse: Tensor, direction: Tensor, count: int) -> Tensor:

@@ -37,13 +37,21 @@ class Classifier(InvertibleNetwork):
     `typical_odds`, the median uncalibrated log-odds of training images of each class, and the centre, whitening and threshold of the scope.
     """
 
-    def __init__(self, trunk: Chain, image_shape: tuple[int, int, int], means: Tensor, classes: tuple[str, ...]):
+    def __init__(
+        self,
+        trunk: Chain,
+        image_shape: tuple[int, int, int],
+        means: Tensor,
+        classes: tuple[str, ...],
+    ):
         super().__init__(trunk, image_shape, classes)
         self.means = nn.Parameter(means)
         with torch.no_grad():
             blank = trunk(torch.zeros(1, *image_shape))
         self.latent_shape = tuple(blank.shape[1:])
-        terms = len(self.levels.levels) + 2 * sum(part.shape[1] for part in self.levels.split(blank))
+        terms = len(self.levels.levels) + 2 * sum(
+            part.shape[1] for part in self.levels.split(blank)
+        )
         self.register_buffer("typical_odds", torch.zeros(len(classes)))
         self.register_buffer("scope_centre", torch.zeros(terms))
         self.register_buffer("scope_whitening", torch.eye(terms))
@@ -63,9 +71,15 @@ class Classifier(InvertibleNetwork):
         parts, log_dets = self._parts(x)
         z = self.levels.merge(parts)
         logits = self.logits_of(z)
-        shared = sum(log_dets) - z.square().flatten(1).sum(1) / 2 - z[0].numel() * math.log(2 * math.pi) / 2
+        shared = (
+            sum(log_dets)
+            - z.square().flatten(1).sum(1) / 2
+            - z[0].numel() * math.log(2 * math.pi) / 2
+        )
         scope = ((_terms(parts, log_dets) - self.scope_centre) @ self.scope_whitening.T).norm(dim=1)
-        return Reading(z, logits, self.calibrated(logits).softmax(1), shared[:, None] + logits, scope)
+        return Reading(
+            z, logits, self.calibrated(logits).softmax(1), shared[:, None] + logits, scope
+        )
 
     def logits_and_terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, K), and what log p(x) is made of, (N, T): the log-determinant of each level, the mean and the log-energy of each latent channel."""

@@ -31,12 +31,21 @@ class Expectation:
 
     def fill(self, x: Tensor, region: Tensor) -> Tensor:
         """Images x (N, 1, H, W) with `region` (N, 1, H, W), 0 to 1, replaced by what belongs there. Only what coarse images show is replaced: fine texture stays."""
-        centre, axes, variances, rest = (t.to(x) for t in (self.centre, self.axes, self.variances, self.rest))
+        centre, axes, variances, rest = (
+            t.to(x) for t in (self.centre, self.axes, self.variances, self.rest)
+        )
         here = coarse(x) - centre
-        seen = (1 - 2 * coarse(region)).clamp_min(0) / rest  # a pixel that is half inside says nothing reliable
+        seen = (1 - 2 * coarse(region)).clamp_min(
+            0
+        ) / rest  # a pixel that is half inside says nothing reliable
         system = torch.einsum("pk,np,pl->nkl", axes, seen, axes) + torch.diag(1 / variances)
         found = torch.linalg.solve(system, (seen * here @ axes)[..., None])[..., 0] @ axes.T
-        return x + region * F.interpolate((found - here).reshape(-1, 1, SIDE, SIDE), size=x.shape[2:], mode="bilinear", align_corners=False)
+        return x + region * F.interpolate(
+            (found - here).reshape(-1, 1, SIDE, SIDE),
+            size=x.shape[2:],
+            mode="bilinear",
+            align_corners=False,
+        )
 
 
 @torch.no_grad()
@@ -50,5 +59,11 @@ def fit_expectation(images: Tensor, labels: Tensor, axes: int) -> Expectation:
     beyond = (all_of_them - centre) - (all_of_them - centre) @ found @ found.T
     above = beyond.clamp_min(0).square()
     rises = (above[labels == 1].mean(0) - above[labels == 0].mean(0)).clamp_min(0)
-    parts = centre, found, sizes[:axes].square() / (len(negative) - 1), beyond[labels == 0].square().mean(0).clamp_min(LEAST), rises
+    parts = (
+        centre,
+        found,
+        sizes[:axes].square() / (len(negative) - 1),
+        beyond[labels == 0].square().mean(0).clamp_min(LEAST),
+        rises,
+    )
     return Expectation(*(part.float() for part in parts))

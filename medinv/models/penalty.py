@@ -36,7 +36,11 @@ class Accretive:
 
     def __init__(self, model: nn.Module, bound: float):
         self.bound = bound
-        self._kernels = [module.weight for module in model.modules() if isinstance(module, InvertibleConv2d | InvertibleConv3d)]
+        self._kernels = [
+            module.weight
+            for module in model.modules()
+            if isinstance(module, InvertibleConv2d | InvertibleConv3d)
+        ]
         self._rotations: list[Tensor] = []
 
     @torch.no_grad()
@@ -65,14 +69,22 @@ def rotation(kernel: Tensor) -> Tensor:
 def _angles(weight: Tensor, count: int) -> Tensor:
     """Phases (count, taps) of random frequencies."""
     sides = weight.ndim - 2
-    taps = torch.cartesian_prod(*[torch.arange(side) - side // 2 for side in weight.shape[2:]]).reshape(-1, sides).to(weight)
-    return torch.rand(count, sides, dtype=weight.dtype, device=weight.device) * (2 * math.pi) @ taps.T
+    taps = (
+        torch.cartesian_prod(*[torch.arange(side) - side // 2 for side in weight.shape[2:]])
+        .reshape(-1, sides)
+        .to(weight)
+    )
+    return (
+        torch.rand(count, sides, dtype=weight.dtype, device=weight.device) * (2 * math.pi) @ taps.T
+    )
 
 
 def _symbols(weight: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
     """Real and imaginary part of the symbol, each (F, C_out, C_in)."""
     kernel = weight.flatten(2).permute(2, 0, 1).flatten(1).contiguous()  # (taps, C_out C_in)
-    real, imaginary = ((phase @ kernel).unflatten(1, weight.shape[:2]) for phase in (angles.cos(), angles.sin()))
+    real, imaginary = (
+        (phase @ kernel).unflatten(1, weight.shape[:2]) for phase in (angles.cos(), angles.sin())
+    )
     return real, imaginary
 
 
@@ -87,7 +99,14 @@ def _gradient(weight: Tensor) -> Tensor:
     angles = _angles(weight, FREQUENCIES)
     real, imaginary = _symbols(weight, angles)
     # products of real matrices: the framework's complex ones are several times slower
-    gram_real = real.mT @ real + imaginary.mT @ imaginary - torch.eye(weight.shape[1], dtype=weight.dtype, device=weight.device)
+    gram_real = (
+        real.mT @ real
+        + imaginary.mT @ imaginary
+        - torch.eye(weight.shape[1], dtype=weight.dtype, device=weight.device)
+    )
     gram_imaginary = real.mT @ imaginary - imaginary.mT @ real
-    slope_real, slope_imaginary = real @ gram_real - imaginary @ gram_imaginary, real @ gram_imaginary + imaginary @ gram_real
+    slope_real, slope_imaginary = (
+        real @ gram_real - imaginary @ gram_imaginary,
+        real @ gram_imaginary + imaginary @ gram_real,
+    )
     return (4 / FREQUENCIES) * _to_taps(slope_real, slope_imaginary, angles, weight)

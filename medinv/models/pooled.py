@@ -14,7 +14,9 @@ class PooledClassifier(InvertibleNetwork):
     left-invertible: `invert(features(x)) = x`, while features that no image has are projected.
     """
 
-    def __init__(self, trunk: Chain, image_shape: tuple[int, ...], coarse: int, classes: tuple[str, ...]):
+    def __init__(
+        self, trunk: Chain, image_shape: tuple[int, ...], coarse: int, classes: tuple[str, ...]
+    ):
         super().__init__(trunk, image_shape, classes)
         self.coarse = coarse
         self.head = nn.Linear(coarse, len(classes))

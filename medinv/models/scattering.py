@@ -24,7 +24,9 @@ class Scattering(nn.Module):
         low, bands = _filters(size, scales, orientations)
         peak = _littlewood_paley(low, bands).max().sqrt()
         self.register_buffer("low", (low / peak).float(), persistent=False)
-        self.register_buffer("bands", (bands / peak).float(), persistent=False)  # (J L, size, size), fine to coarse
+        self.register_buffer(
+            "bands", (bands / peak).float(), persistent=False
+        )  # (J L, size, size), fine to coarse
         self.paths = 1 + orientations * scales + orientations**2 * scales * (scales - 1) // 2
 
     def frame_bounds(self) -> tuple[float, float]:
@@ -38,8 +40,12 @@ class Scattering(nn.Module):
         for band in range(self.scales * self.orientations):
             first = torch.fft.fft2(torch.fft.ifft2(spectrum * self.bands[band]).abs())
             found.append(self._average(first))
-            for finer in range((band // self.orientations + 1) * self.orientations, len(self.bands)):
-                found.append(self._average(torch.fft.fft2(torch.fft.ifft2(first * self.bands[finer]).abs())))
+            for finer in range(
+                (band // self.orientations + 1) * self.orientations, len(self.bands)
+            ):
+                found.append(
+                    self._average(torch.fft.fft2(torch.fft.ifft2(first * self.bands[finer]).abs()))
+                )
         return torch.cat(found, 1)
 
     def _average(self, spectrum: Tensor) -> Tensor:
@@ -49,24 +55,36 @@ class Scattering(nn.Module):
 
 def _filters(size: int, scales: int, orientations: int) -> tuple[Tensor, Tensor]:
     """The Gaussian (size, size) and the wavelets (J L, size, size) in the frequency domain, real, float64, summed over aliases."""
-    low, bands = torch.zeros(size, size, dtype=torch.float64), torch.zeros(scales * orientations, size, size, dtype=torch.float64)
+    low, bands = (
+        torch.zeros(size, size, dtype=torch.float64),
+        torch.zeros(scales * orientations, size, size, dtype=torch.float64),
+    )
     base = 2 * math.pi * torch.fft.fftfreq(size, dtype=torch.float64)
     for alias_y in (-1, 0, 1):
         for alias_x in (-1, 0, 1):
-            wy, wx = torch.meshgrid(base + 2 * math.pi * alias_y, base + 2 * math.pi * alias_x, indexing="ij")
+            wy, wx = torch.meshgrid(
+                base + 2 * math.pi * alias_y, base + 2 * math.pi * alias_x, indexing="ij"
+            )
             low += torch.exp(-0.5 * (0.8 * 2 ** (scales - 1)) ** 2 * (wy**2 + wx**2))
             for index in range(len(bands)):
-                scale, angle = index // orientations, math.pi * (index % orientations) / orientations
+                scale, angle = (
+                    index // orientations,
+                    math.pi * (index % orientations) / orientations,
+                )
                 bands[index] += _morlet(wx, wy, 0.8 * 2**scale, 0.75 * math.pi / 2**scale, angle)
     return low, bands
 
 
-def _morlet(wx: Tensor, wy: Tensor, sigma: float, centre: float, angle: float, slant: float = 0.5) -> Tensor:
+def _morlet(
+    wx: Tensor, wy: Tensor, sigma: float, centre: float, angle: float, slant: float = 0.5
+) -> Tensor:
     """A Gaussian bump at distance `centre` in direction `angle`, less what makes its mean zero."""
     along = wx * math.cos(angle) + wy * math.sin(angle)
     across = (wy * math.cos(angle) - wx * math.sin(angle)) / slant
     bump = torch.exp(-0.5 * sigma**2 * ((along - centre) ** 2 + across**2))
-    return bump - math.exp(-0.5 * (sigma * centre) ** 2) * torch.exp(-0.5 * sigma**2 * (along**2 + across**2))
+    return bump - math.exp(-0.5 * (sigma * centre) ** 2) * torch.exp(
+        -0.5 * sigma**2 * (along**2 + across**2)
+    )
 
 
 def _littlewood_paley(low: Tensor, bands: Tensor) -> Tensor:

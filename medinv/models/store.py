@@ -84,7 +84,9 @@ class Scope(_Frozen):
     body_parts: tuple[str, ...]
     statistic: str
     threshold: float
-    flagged_in_scope: Interval  # share of test images of the same kind that are flagged all the same
+    flagged_in_scope: (
+        Interval  # share of test images of the same kind that are flagged all the same
+    )
     flagged_foreign: dict[str, Interval]  # share of images of other kinds that are flagged
 
 
@@ -116,7 +118,9 @@ class Card(_Frozen):
     calibration: Calibration
     scope: Scope | None
     selection: Selection | None = None  # None: its defaults
-    aggregation: Aggregation = "maximum"  # how the images of a study decide for it, unless the user says otherwise
+    aggregation: Aggregation = (
+        "maximum"  # how the images of a study decide for it, unless the user says otherwise
+    )
     exactness: Exactness | None
     largest_condition_number: float | None
     limits: tuple[str, ...]
@@ -143,10 +147,14 @@ class Card(_Frozen):
     def check_takes_studies(self) -> None:
         """Raise ConfigError unless the model is one for DICOM studies: invertible, and with a scope that its likelihood judges."""
         if not self.invertible:
-            raise ConfigError(f"{self.name} is an ordinary network: it cannot run backwards; choose an invertible model")
+            raise ConfigError(
+                f"{self.name} is an ordinary network: it cannot run backwards; choose an invertible model"
+            )
         if self.scope is None:
             wanted = "it has no scope to judge DICOM studies by; `medinv verify` and `medinv evaluate` measure it on its own test images"
-            raise ConfigError(f"{self.name} was trained on {self.config.data.set} images alone: {wanted}")
+            raise ConfigError(
+                f"{self.name} was trained on {self.config.data.set} images alone: {wanted}"
+            )
 
     @property
     def rules(self) -> Rules:
@@ -166,7 +174,9 @@ def locate(name_or_path: str | Path) -> Path:
     for folder in (SHIPPED / str(name_or_path), Path(name_or_path)):
         if (folder / CARD).is_file():
             return folder
-    raise ModelNotFoundError(f"no model {str(name_or_path)!r}: expected one of {', '.join(shipped())} or a folder with {WEIGHTS} and {CARD}")
+    raise ModelNotFoundError(
+        f"no model {str(name_or_path)!r}: expected one of {', '.join(shipped())} or a folder with {WEIGHTS} and {CARD}"
+    )
 
 
 def read_card(name_or_path: str | Path) -> Card:
@@ -175,7 +185,9 @@ def read_card(name_or_path: str | Path) -> Card:
     try:
         return Card.model_validate_json(path.read_bytes())
     except (ValidationError, OSError) as error:
-        raise IntegrityError(f"this is not a model card of this version: {str(error).splitlines()[0]}", path=path) from error
+        raise IntegrityError(
+            f"this is not a model card of this version: {str(error).splitlines()[0]}", path=path
+        ) from error
 
 
 def load(name_or_path: str | Path, *, dtype: torch.dtype = torch.float64) -> nn.Module:
@@ -191,19 +203,28 @@ def load(name_or_path: str | Path, *, dtype: torch.dtype = torch.float64) -> nn.
         raise IntegrityError(f"the weights cannot be read: {error.strerror}", path=path) from error
     found = hashlib.sha256(data).hexdigest()
     if found != card.weights_sha256:
-        raise IntegrityError(f"the weights are not those of the card: expected SHA-256 {card.weights_sha256}, got {found}; restore the file", path=path)
+        raise IntegrityError(
+            f"the weights are not those of the card: expected SHA-256 {card.weights_sha256}, got {found}; restore the file",
+            path=path,
+        )
     model = build(card.config)
     try:
         model.load_state_dict(load_tensors(data))
     except (RuntimeError, SafetensorError) as error:
-        raise IntegrityError(f"the weights do not fit the network of the card: {str(error).splitlines()[0]}", path=path) from error
+        raise IntegrityError(
+            f"the weights do not fit the network of the card: {str(error).splitlines()[0]}",
+            path=path,
+        ) from error
     model.card = card
     return model.to(dtype).eval()
 
 
 def serialise(model: nn.Module) -> tuple[bytes, str]:
     """The weights in float32 as safetensors bytes, and their SHA-256."""
-    tensors = {name: t.float().contiguous() if t.is_floating_point() else t.contiguous() for name, t in model.state_dict().items()}
+    tensors = {
+        name: t.float().contiguous() if t.is_floating_point() else t.contiguous()
+        for name, t in model.state_dict().items()
+    }
     data = save_tensors(tensors)
     return data, hashlib.sha256(data).hexdigest()
 
@@ -212,7 +233,10 @@ def save(folder: Path, weights: bytes, card: Card) -> None:
     """Write a model folder: each file to a temporary name, then renamed; the card last. Raises OutputError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, data in ((WEIGHTS, weights), (CARD, json.dumps(card.model_dump(mode="json"), indent=1).encode() + b"\n")):
+        for name, data in (
+            (WEIGHTS, weights),
+            (CARD, json.dumps(card.model_dump(mode="json"), indent=1).encode() + b"\n"),
+        ):
             temporary = folder / (name + ".tmp")
             temporary.write_bytes(data)
             os.replace(temporary, folder / name)

@@ -31,7 +31,9 @@ class Transport:
         axes, centres, maps = (t.to(x) for t in (self.axes, self.centres, self.maps))
         place = (coarse(x) - centres[source]) @ axes
         moved = centres[target] - centres[source] + (place @ maps[source].T - place) @ axes.T
-        return F.interpolate(moved.reshape(-1, 1, SIDE, SIDE), size=x.shape[2:], mode="bilinear", align_corners=False)
+        return F.interpolate(
+            moved.reshape(-1, 1, SIDE, SIDE), size=x.shape[2:], mode="bilinear", align_corners=False
+        )
 
 
 @torch.no_grad()
@@ -47,7 +49,9 @@ def fit_transport(images: Tensor, labels: Tensor, axes: int) -> Transport:
         covariances.append((1 - SHRUNK) * covariance + SHRUNK * covariance.diag().diag())
         roots.append(_root(covariances[k]))
     inverses = [torch.linalg.inv(root) for root in roots]
-    maps = [inverses[s] @ _root(roots[s] @ covariances[1 - s] @ roots[s]) @ inverses[s] for s in (0, 1)]
+    maps = [
+        inverses[s] @ _root(roots[s] @ covariances[1 - s] @ roots[s]) @ inverses[s] for s in (0, 1)
+    ]
     return Transport(found.float(), centres.float(), torch.stack(maps).float())
 
 

@@ -11,7 +11,18 @@ from torch.nn import functional as F
 
 from medinv.config import ModelConfig
 from medinv.errors import ConfigError
-from medinv.layers import ActNorm, Chain, ChannelPadding, FrozenNorm, Haar, InjectiveConv2d, Invertible, InvertibleBatchNorm, InvertibleConv2d, LeakyReLU
+from medinv.layers import (
+    ActNorm,
+    Chain,
+    ChannelPadding,
+    FrozenNorm,
+    Haar,
+    InjectiveConv2d,
+    Invertible,
+    InvertibleBatchNorm,
+    InvertibleConv2d,
+    LeakyReLU,
+)
 
 
 class Bypass(Invertible):
@@ -54,7 +65,12 @@ def image_trunk(model: ModelConfig) -> Chain:
     """The trunk of a configuration; level i has `depths[i]` convolutions of `hidden[i]` channels. Raises ConfigError where the widths do not fit."""
     channels = 4 * model.channels
     widening = _widening(channels, model)
-    return Chain(FrozenNorm([model.mean] * model.channels, [model.std] * model.channels), Haar(), *widening, *_level(0, model))
+    return Chain(
+        FrozenNorm([model.mean] * model.channels, [model.std] * model.channels),
+        Haar(),
+        *widening,
+        *_level(0, model),
+    )
 
 
 def _widening(channels: int, model: ModelConfig) -> list[Invertible]:
@@ -64,7 +80,9 @@ def _widening(channels: int, model: ModelConfig) -> list[Invertible]:
     if model.widening == "zeros":
         return [ChannelPadding(channels, width - channels)]
     if width % channels:
-        raise ConfigError(f"model.hidden must begin with a multiple of {channels}, the channels after the first halving; got {width}")
+        raise ConfigError(
+            f"model.hidden must begin with a multiple of {channels}, the channels after the first halving; got {width}"
+        )
     return [InjectiveConv2d(channels, width // channels), *_norm_and_bend(width, model)]
 
 
@@ -79,13 +97,27 @@ def _level(index: int, model: ModelConfig) -> list[Invertible]:
         return layers
     kept = model.hidden[index + 1]
     if kept > 4 * width:
-        raise ConfigError(f"model.hidden may grow fourfold from level to level, to {4 * width} after {width}; got {kept}")
+        raise ConfigError(
+            f"model.hidden may grow fourfold from level to level, to {4 * width} after {width}; got {kept}"
+        )
     inner = _level(index + 1, model)
-    return [*layers, Haar(), *(inner if kept == 4 * width else [Bypass(4 * width, kept, Chain(*inner), len(model.depths) - 2 - index)])]
+    return [
+        *layers,
+        Haar(),
+        *(
+            inner
+            if kept == 4 * width
+            else [Bypass(4 * width, kept, Chain(*inner), len(model.depths) - 2 - index)]
+        ),
+    ]
 
 
 def _norm_and_bend(width: int, model: ModelConfig) -> list[Invertible]:
-    norm: list[Invertible] = [] if model.norm == "none" else [InvertibleBatchNorm(width) if model.norm == "batch" else ActNorm(width)]
+    norm: list[Invertible] = (
+        []
+        if model.norm == "none"
+        else [InvertibleBatchNorm(width) if model.norm == "batch" else ActNorm(width)]
+    )
     return [*norm, LeakyReLU(model.slope)]
 
 

@@ -13,7 +13,14 @@ class Twin(Calibrated):
     Images (N, 1, H, W) in grey levels -> logits (N, K). As many 3x3 convolutions a level as the invertible trunk, after the same first halving.
     """
 
-    def __init__(self, mean: float, std: float, depths: tuple[int, ...], widths: tuple[int, ...], classes: tuple[str, ...]):
+    def __init__(
+        self,
+        mean: float,
+        std: float,
+        depths: tuple[int, ...],
+        widths: tuple[int, ...],
+        classes: tuple[str, ...],
+    ):
         super().__init__(classes)
         self.mean, self.std = mean, std
         layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
@@ -22,7 +29,11 @@ class Twin(Calibrated):
             if level:
                 layers.append(nn.AvgPool2d(2))
             for _ in range(depth):
-                layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+                layers += [
+                    nn.Conv2d(channels, width, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(width),
+                    nn.ReLU(),
+                ]
                 channels = width
         self.body = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(channels, len(classes)))

@@ -17,22 +17,32 @@ _TEMPORARY = 2  # result of a transient rejection
 
 
 @contextmanager
-def associated(network: Network, peer: DicomPeer, contexts: Sequence[PresentationContext]) -> Iterator[Association]:
+def associated(
+    network: Network, peer: DicomPeer, contexts: Sequence[PresentationContext]
+) -> Iterator[Association]:
     """An open association, released at the end. Raises UnreachableError if nobody answers or the peer is busy, RefusedError if it says no."""
     ae = AE(ae_title=network.ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = TIMEOUT
     ae.requested_contexts = list(contexts)
     if peer.tls and network.tls is None:
-        raise ConfigError("the peer asks for tls: the network file must name certificate, key and authority")
+        raise ConfigError(
+            "the peer asks for tls: the network file must name certificate, key and authority"
+        )
     tls = (client_context(network.tls), peer.address) if peer.tls and network.tls else None
     association = ae.associate(peer.address, peer.port, ae_title=peer.ae_title, tls_args=tls)
     where = f"{peer.ae_title} at {peer.address}:{peer.port}"
     if association.is_rejected:
         answer = association.acceptor.primitive
         said = f"{where} rejects {network.ae_title}: {answer.reason_str if answer else 'no reason given'}"
-        raise UnreachableError(said) if answer and answer.result == _TEMPORARY else RefusedError(f"{said}; name each other in both nodes' configuration")
+        raise (
+            UnreachableError(said)
+            if answer and answer.result == _TEMPORARY
+            else RefusedError(f"{said}; name each other in both nodes' configuration")
+        )
     if not association.is_established:
-        raise UnreachableError(f"expected {where} to answer{' with TLS' if peer.tls else ''}; no association came about")
+        raise UnreachableError(
+            f"expected {where} to answer{' with TLS' if peer.tls else ''}; no association came about"
+        )
     try:
         yield association
     finally:
@@ -43,7 +53,9 @@ def associated(network: Network, peer: DicomPeer, contexts: Sequence[Presentatio
 def check(status: Dataset, what: str) -> None:
     """Pass a success or warning. Raises UnreachableError for no answer or a want of resources, RefusedError for any other failure."""
     if "Status" not in status:
-        raise UnreachableError(f"{what}: the peer gave no answer in {TIMEOUT:.0f} s or closed the association")
+        raise UnreachableError(
+            f"{what}: the peer gave no answer in {TIMEOUT:.0f} s or closed the association"
+        )
     code = status.Status
     if code == 0x0000 or code in (0x0001, 0x0107, 0x0116) or 0xB000 <= code <= 0xBFFF:
         return

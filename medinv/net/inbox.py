@@ -44,9 +44,15 @@ class Inbox:
             self._lock = (folder / "lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ConfigError("another medinv receive works in this folder; end it or name another folder", path=folder) from error
+            raise ConfigError(
+                "another medinv receive works in this folder; end it or name another folder",
+                path=folder,
+            ) from error
         except OSError as error:
-            raise OutputError(f"cannot write here: {error.strerror}; choose a folder you may write to", path=folder) from error
+            raise OutputError(
+                f"cannot write here: {error.strerror}; choose a folder you may write to",
+                path=folder,
+            ) from error
 
     def close(self) -> None:
         """Let another service have the folder."""
@@ -64,7 +70,13 @@ class Inbox:
         """Studies with images that are not answered and to which none was added for `quiet` seconds. One that failed waits to be sent again."""
         now = time.time()
         found = [self._look(folder) for folder in sorted((self.folder / "studies").iterdir())]
-        return [one for one in found if one.images and one.stage not in ("answered", "failed") and now - max(one.images.values()) / 1e9 >= quiet]
+        return [
+            one
+            for one in found
+            if one.images
+            and one.stage not in ("answered", "failed")
+            and now - max(one.images.values()) / 1e9 >= quiet
+        ]
 
     def note(self, study: Waiting, stage: Stage) -> None:
         """Write down how far these images have come; images that came meanwhile make the study due again."""
@@ -75,14 +87,25 @@ class Inbox:
         """Delete the images of studies that were answered so long ago; those of failed ones stay."""
         for folder in (self.folder / "studies").iterdir():
             study, state = self._look(folder), _state(folder)
-            if study.images and study.stage == "answered" and time.time() - state["at"] >= hours * 3600:
+            if (
+                study.images
+                and study.stage == "answered"
+                and time.time() - state["at"] >= hours * 3600
+            ):
                 for name in study.images:
                     (folder / "images" / name).unlink()
 
     def _look(self, folder: Path) -> Waiting:
-        images = {path.name: path.stat().st_mtime_ns for path in sorted((folder / "images").glob("*.dcm"))}
+        images = {
+            path.name: path.stat().st_mtime_ns for path in sorted((folder / "images").glob("*.dcm"))
+        }
         state = _state(folder)
-        return Waiting(folder.name, folder, images, state["stage"] if state.get("images") == images else "received")
+        return Waiting(
+            folder.name,
+            folder,
+            images,
+            state["stage"] if state.get("images") == images else "received",
+        )
 
 
 def _state(folder: Path) -> dict:
@@ -94,14 +117,24 @@ def _state(folder: Path) -> dict:
 
 def is_ours(header: Dataset) -> bool:
     """Made by this program from another image."""
-    return any(item.get("Manufacturer") == MAKER and item.get("DeviceUID") for item in header.get("ContributingEquipmentSequence", ()))
+    return any(
+        item.get("Manufacturer") == MAKER and item.get("DeviceUID")
+        for item in header.get("ContributingEquipmentSequence", ())
+    )
 
 
 def write_image(folder: Path, header: Dataset, data: bytes, below: Path = Path()) -> Path:
     """Write a file as STUDY/below/IMAGE.dcm under `folder`, named by hashes. Raises HeaderError without UIDs and OutputError."""
     if not header.get("StudyInstanceUID") or not header.get("SOPInstanceUID"):
-        raise HeaderError("expected StudyInstanceUID and SOPInstanceUID; the image lacks one, so that no result could refer to it")
-    path = folder / pseudonym(header.StudyInstanceUID, "study") / below / f"{pseudonym(header.SOPInstanceUID, 'image')}.dcm"
+        raise HeaderError(
+            "expected StudyInstanceUID and SOPInstanceUID; the image lacks one, so that no result could refer to it"
+        )
+    path = (
+        folder
+        / pseudonym(header.StudyInstanceUID, "study")
+        / below
+        / f"{pseudonym(header.SOPInstanceUID, 'image')}.dcm"
+    )
     write_durably(path, data)
     return path
 

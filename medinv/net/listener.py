@@ -31,10 +31,16 @@ def listening(network: Network, callers: tuple[Caller, ...], keep: Keep) -> Iter
     for context in AllStoragePresentationContexts:
         ae.add_supported_context(context.abstract_syntax, AllTransferSyntaxes)
     ae.add_supported_context(Verification)
-    handlers = [(evt.EVT_REQUESTED, lambda event: _admit(event, network, callers)), (evt.EVT_C_STORE, lambda event: _stored(event, keep))]
+    handlers = [
+        (evt.EVT_REQUESTED, lambda event: _admit(event, network, callers)),
+        (evt.EVT_C_STORE, lambda event: _stored(event, keep)),
+    ]
     try:
         server = ae.start_server(
-            (network.address, network.port), block=False, evt_handlers=handlers, ssl_context=server_context(network.tls) if network.tls else None
+            (network.address, network.port),
+            block=False,
+            evt_handlers=handlers,
+            ssl_context=server_context(network.tls) if network.tls else None,
         )
     except OSError as error:
         message = f"cannot listen at {network.address}:{network.port}: {error.strerror}; choose another port or end the program that holds it"
@@ -48,10 +54,17 @@ def listening(network: Network, callers: tuple[Caller, ...], keep: Keep) -> Iter
 def _admit(event: evt.Event, network: Network, callers: tuple[Caller, ...]) -> None:
     """Reject an association of anybody who is not named with title and address, or who calls somebody else."""
     asked, address = event.assoc.requestor.primitive, event.assoc.requestor.address
-    known = any(caller.ae_title == asked.calling_ae_title.strip() and caller.address == address for caller in callers)
+    known = any(
+        caller.ae_title == asked.calling_ae_title.strip() and caller.address == address
+        for caller in callers
+    )
     if known and asked.called_ae_title.strip() == network.ae_title:
         return
-    LOG.warning("rejected an association from %s: %s", address, "it calls another title" if known else "title and address are not among the callers")
+    LOG.warning(
+        "rejected an association from %s: %s",
+        address,
+        "it calls another title" if known else "title and address are not among the callers",
+    )
     event.assoc.acse.send_reject(_REJECTED, _BY_USER, _CALLED if known else _CALLING)
     evt.trigger(event.assoc, evt.EVT_REJECTED, {})
     event.assoc.kill()

@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelMove
+from pynetdicom.sop_class import (
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelMove,
+)
 
 from medinv.errors import ConfigError, RefusedError
 from medinv.net.association import associated, check
@@ -21,7 +24,9 @@ def find_studies(peer: DicomPeer, keys: Mapping[str, str], network: Network) -> 
     query.QueryRetrieveLevel, query.StudyInstanceUID = "STUDY", ""
     for keyword, value in keys.items():
         if tag_for_keyword(keyword) is None:
-            raise ConfigError(f"expected a DICOM keyword such as StudyDate or ModalitiesInStudy; got {keyword!r}")
+            raise ConfigError(
+                f"expected a DICOM keyword such as StudyDate or ModalitiesInStudy; got {keyword!r}"
+            )
         setattr(query, keyword, value)
     model, found = StudyRootQueryRetrieveInformationModelFind, []
     with associated(network, peer, [build_context(model)]) as association:
@@ -41,12 +46,22 @@ def move_study(peer: DicomPeer, study_uid: str, network: Network, keep: Keep) ->
     query = Dataset()
     query.QueryRetrieveLevel, query.StudyInstanceUID = "STUDY", study_uid
     model = StudyRootQueryRetrieveInformationModelMove
-    with listening(network, (Caller(ae_title=peer.ae_title, address=peer.address),), keep), associated(network, peer, [build_context(model)]) as association:
-        for status, _ in _responses(association.send_c_move, query, model, "C-MOVE", network.ae_title):
+    with (
+        listening(network, (Caller(ae_title=peer.ae_title, address=peer.address),), keep),
+        associated(network, peer, [build_context(model)]) as association,
+    ):
+        for status, _ in _responses(
+            association.send_c_move, query, model, "C-MOVE", network.ae_title
+        ):
             if status.get("Status") not in _PENDING:
-                check(status, f"C-MOVE to {network.ae_title} (the archive must know its address and port)")
+                check(
+                    status,
+                    f"C-MOVE to {network.ae_title} (the archive must know its address and port)",
+                )
                 if failed := status.get("NumberOfFailedSuboperations"):
-                    raise RefusedError(f"C-MOVE: {failed} images did not come; the archive's log says why")
+                    raise RefusedError(
+                        f"C-MOVE: {failed} images did not come; the archive's log says why"
+                    )
 
 
 def _responses(send: object, query: Dataset, model: str, what: str, *destination: str) -> object:

@@ -26,18 +26,31 @@ FIRST, LONGEST = 30.0, 900.0  # s that a study is put off after a failure, doubl
 class Service:
     """What one `medinv receive` does. Received images stay on the disk until they are classified and answered."""
 
-    def __init__(self, network: Network, models: Sequence[Classifier], folder: Path, say: Callable[[str], object] = lambda text: None):
+    def __init__(
+        self,
+        network: Network,
+        models: Sequence[Classifier],
+        folder: Path,
+        say: Callable[[str], object] = lambda text: None,
+    ):
         self.network, self.models, self.say = network, models, say
         self.inbox = Inbox(folder)
-        self._put_off: dict[str, tuple[float, float]] = {}  # study: when to try again (monotonic), how long it was put off
+        self._put_off: dict[
+            str, tuple[float, float]
+        ] = {}  # study: when to try again (monotonic), how long it was put off
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop` is set. A study that is being classified then is finished first. Raises ConfigError when the port cannot be had."""
         with closing(self.inbox), listening(self.network, self.network.callers, self.inbox.keep):
-            self.say(f"{self.network.ae_title} listens at {self.network.address}:{self.network.port}")
+            self.say(
+                f"{self.network.ae_title} listens at {self.network.address}:{self.network.port}"
+            )
             while not stop.wait(LOOK):
                 for study in self.inbox.due(self.network.quiet_seconds):
-                    if not stop.is_set() and time.monotonic() >= self._put_off.get(study.name, (0.0, 0.0))[0]:
+                    if (
+                        not stop.is_set()
+                        and time.monotonic() >= self._put_off.get(study.name, (0.0, 0.0))[0]
+                    ):
                         self._attend(study)
                 self.inbox.forget(self.network.keep_hours)
 
@@ -47,7 +60,10 @@ class Service:
                 self._classify(study)
                 self.inbox.note(study, "classified")
             self._answer(study)
-            failed = any(row["status"] == "failed" for row in Rows(self.inbox.results(study.name) / "results.jsonl"))
+            failed = any(
+                row["status"] == "failed"
+                for row in Rows(self.inbox.results(study.name) / "results.jsonl")
+            )
             self.inbox.note(study, "failed" if failed else "answered")
             self._put_off.pop(study.name, None)
         except MedinvError as error:
@@ -62,11 +78,20 @@ class Service:
 
     def _classify(self, study: Waiting) -> None:
         found = index([study.folder / "images"])
-        summary = run(found, self.models, Options(self.inbox.results(study.name), dicom=True, overwrite=True))
+        summary = run(
+            found, self.models, Options(self.inbox.results(study.name), dicom=True, overwrite=True)
+        )
         for row in summary.rows:
             said = row["label"] or f"{row['status']} ({row['error']['code']})"
-            kept = "; its images are kept, send it again to have it tried again" if row["status"] == "failed" else ""
-            self.say(f"{study.name}: {row['model']['name']}: {said}{kept}" + "".join(f"; {warning}" for warning in row["warnings"]))
+            kept = (
+                "; its images are kept, send it again to have it tried again"
+                if row["status"] == "failed"
+                else ""
+            )
+            self.say(
+                f"{study.name}: {row['model']['name']}: {said}{kept}"
+                + "".join(f"; {warning}" for warning in row["warnings"])
+            )
 
     def _answer(self, study: Waiting) -> None:
         """Send the results there are. Raises the first error, so that the study is answered again as a whole: what has arrived is not doubled."""

@@ -20,7 +20,9 @@ def studies_matching(peer: Peer, keys: Mapping[str, str], network: Network) -> l
 
 def retrieve_studies(peer: Peer, uids: Sequence[str], folder: Path, network: Network) -> list[int]:
     """Fetch the studies into folders named by hashes; returns the number of files of each. Raises UnreachableError, RefusedError or OutputError."""
-    return [patiently(lambda uid=uid: _one(peer, uid, folder, network), network.tries) for uid in uids]
+    return [
+        patiently(lambda uid=uid: _one(peer, uid, folder, network), network.tries) for uid in uids
+    ]
 
 
 def _one(peer: Peer, uid: str, folder: Path, network: Network) -> int:

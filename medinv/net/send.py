@@ -9,7 +9,13 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 from pynetdicom.presentation import build_context
 
-from medinv.errors import MedinvError, MissingDataError, NotDicomError, RefusedError, UnreachableError
+from medinv.errors import (
+    MedinvError,
+    MissingDataError,
+    NotDicomError,
+    RefusedError,
+    UnreachableError,
+)
 from medinv.net.association import associated, check
 from medinv.net.dicomweb import store
 from medinv.net.retry import patiently
@@ -28,9 +34,17 @@ class Sent:
 
 def dicom_files(inputs: Sequence[Path]) -> list[Path]:
     """The DICOM files among files and folders (recursively), in order. Raises MissingDataError where there is none."""
-    found = [path for given in inputs for path in (sorted(given.rglob("*")) if given.is_dir() else [given]) if path.is_file() and _is_dicom(path)]
+    found = [
+        path
+        for given in inputs
+        for path in (sorted(given.rglob("*")) if given.is_dir() else [given])
+        if path.is_file() and _is_dicom(path)
+    ]
     if not found:
-        raise MissingDataError("expected DICOM files to send; there are none (medinv classify --dicom makes them)", path=inputs[0] if inputs else None)
+        raise MissingDataError(
+            "expected DICOM files to send; there are none (medinv classify --dicom makes them)",
+            path=inputs[0] if inputs else None,
+        )
     return list(dict.fromkeys(found))
 
 
@@ -71,7 +85,13 @@ def _by_store(files: Sequence[Path], peer: DicomPeer, network: Network) -> Itera
             meta = pydicom.filereader.read_file_meta_info(path)
             kinds[path] = meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID
         except (InvalidDicomError, AttributeError, OSError, ValueError) as error:
-            yield Sent(path, NotDicomError(f"expected a DICOM file with its meta information ({type(error).__name__})", path=path))
+            yield Sent(
+                path,
+                NotDicomError(
+                    f"expected a DICOM file with its meta information ({type(error).__name__})",
+                    path=path,
+                ),
+            )
     wanted = list(dict.fromkeys(kinds.values()))
     for start in range(0, len(wanted), _CONTEXTS):
         some = wanted[start : start + _CONTEXTS]
@@ -84,7 +104,9 @@ def _store(association: object, path: Path, sop_class: UID) -> None:
     try:
         status = association.send_c_store(path)
     except ValueError as error:  # no presentation context was accepted for it
-        raise RefusedError(f"the peer does not take {sop_class.name} in this transfer syntax", path=path) from error
+        raise RefusedError(
+            f"the peer does not take {sop_class.name} in this transfer syntax", path=path
+        ) from error
     except RuntimeError as error:  # the association is gone
         raise UnreachableError("the peer closed the association", path=path) from error
     check(status, "C-STORE")

@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from medinv.errors import ConfigError
 
-AETitle = Annotated[str, Field(pattern=r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")]
+AETitle = Annotated[
+    str, Field(pattern=r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -64,8 +66,12 @@ class Network(_Frozen):
     callers: tuple[Caller, ...] = ()
     peers: dict[str, Peer] = {}
     answer_to: str | None = None
-    quiet_seconds: float = Field(default=20.0, gt=0)  # without a new image after which a study is complete
-    keep_hours: float = Field(default=24.0, ge=0)  # that an answered study's images are kept, for those that come late
+    quiet_seconds: float = Field(
+        default=20.0, gt=0
+    )  # without a new image after which a study is complete
+    keep_hours: float = Field(
+        default=24.0, ge=0
+    )  # that an answered study's images are kept, for those that come late
     tries: int = Field(default=5, ge=1)  # of one sending, before it is put off
     tls: Tls | None = None
 
@@ -77,9 +83,15 @@ class Network(_Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> "Network":
         if self.answer_to is not None and self.answer_to not in self.peers:
-            raise ValueError(f"answer_to names {self.answer_to!r}, which is not among the peers: {', '.join(self.peers) or 'none'}")
-        if self.tls is None and any(isinstance(peer, DicomPeer) and peer.tls for peer in self.peers.values()):
-            raise ValueError("a peer asks for tls: the section tls must name certificate, key and authority")
+            raise ValueError(
+                f"answer_to names {self.answer_to!r}, which is not among the peers: {', '.join(self.peers) or 'none'}"
+            )
+        if self.tls is None and any(
+            isinstance(peer, DicomPeer) and peer.tls for peer in self.peers.values()
+        ):
+            raise ValueError(
+                "a peer asks for tls: the section tls must name certificate, key and authority"
+            )
         return self
 
     def peer(self, name: str) -> Peer:
@@ -94,7 +106,9 @@ class Network(_Frozen):
             return DicomPeer(ae_title=title, address=address.strip("[]"), port=port)
         except ValidationError as error:
             known = f" ({', '.join(self.peers)})" if self.peers else ""
-            raise ConfigError(f"expected a peer of the network file{known}, an http(s) address or AETITLE@HOST:PORT; got {name!r}") from error
+            raise ConfigError(
+                f"expected a peer of the network file{known}, an http(s) address or AETITLE@HOST:PORT; got {name!r}"
+            ) from error
 
 
 def load_network(path: Path | None) -> Network:
@@ -108,9 +122,14 @@ def load_network(path: Path | None) -> Network:
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"expected a readable YAML file: {error}", path=path) from error
     if isinstance(tree, dict) and isinstance(tree.get("tls"), dict):
-        tree["tls"] = {key: path.parent / value if isinstance(value, str) else value for key, value in tree["tls"].items()}
+        tree["tls"] = {
+            key: path.parent / value if isinstance(value, str) else value
+            for key, value in tree["tls"].items()
+        }
     try:
         return Network.model_validate(tree)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'top'}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'top'}: {e['msg']}" for e in error.errors()
+        )
         raise ConfigError(problems, path=path) from error

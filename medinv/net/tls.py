@@ -23,6 +23,8 @@ def _loaded(purpose: ssl.Purpose, tls: Tls) -> ssl.SSLContext:
         context = ssl.create_default_context(purpose, cafile=str(tls.authority))
         context.load_cert_chain(str(tls.certificate), str(tls.key))
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"expected readable PEM files for tls (certificate {tls.certificate}, key, authority {tls.authority}): {error}") from error
+        raise ConfigError(
+            f"expected readable PEM files for tls (certificate {tls.certificate}, key, authority {tls.authority}): {error}"
+        ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

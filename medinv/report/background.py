@@ -29,18 +29,35 @@ class Background:
     @property
     def levels(self) -> tuple[Level, ...]:
         """The trace's depths by level, in order; the depths' names begin with their level."""
-        found = [(name, list(depths)) for name, depths in groupby(self.trace.depths if self.trace else (), key=lambda depth: depth.name.split(", ")[0])]
+        found = [
+            (name, list(depths))
+            for name, depths in groupby(
+                self.trace.depths if self.trace else (), key=lambda depth: depth.name.split(", ")[0]
+            )
+        ]
         return tuple(
-            Level(name, len(depths), math.prod(depths[-1].shape), max(d.max_abs_error for d in depths), max(d.condition_number for d in depths))
+            Level(
+                name,
+                len(depths),
+                math.prod(depths[-1].shape),
+                max(d.max_abs_error for d in depths),
+                max(d.condition_number for d in depths),
+            )
             for name, depths in found
         )
 
     @property
     def worst(self) -> Depth | None:
         """The layer of the largest condition number."""
-        return max(self.trace.depths, key=lambda depth: depth.condition_number) if self.trace else None
+        return (
+            max(self.trace.depths, key=lambda depth: depth.condition_number) if self.trace else None
+        )
 
     @property
     def flipping(self) -> tuple[str, ...]:
         """Names of the controls that change the answer too."""
-        return tuple(control.name for control in self.controls.changes if control.flipped) if self.controls else ()
+        return (
+            tuple(control.name for control in self.controls.changes if control.flipped)
+            if self.controls
+            else ()
+        )

@@ -31,7 +31,9 @@ class ImageArrays:
     display: np.ndarray  # (H, W) uint8, as a radiologist expects to see it
     aspect: float  # height of a stored pixel over its width
     spacing: tuple[float, float] | None  # mm between rows, between columns
-    laterality: tuple[str, str] | None  # letters at the image's left and right edge, such as ("R", "L")
+    laterality: (
+        tuple[str, str] | None
+    )  # letters at the image's left and right edge, such as ("R", "L")
     network_input: np.ndarray  # (h, w) uint8, what the network was given
     explanation: Explanation | None  # None for an image out of scope
     intake: str  # what was done between the file and the network, in words
@@ -41,13 +43,21 @@ class ImageArrays:
         for name in ("display", "network_input"):
             array = getattr(self, name)
             if array.ndim != 2 or array.dtype != np.uint8 or array.size == 0:
-                raise ShapeError(f"{name}: expected a (H, W) uint8 image, got {array.dtype} {array.shape}; convert it to grey levels 0..255 first")
+                raise ShapeError(
+                    f"{name}: expected a (H, W) uint8 image, got {array.dtype} {array.shape}; convert it to grey levels 0..255 first"
+                )
         if not self.aspect > 0:
-            raise ShapeError(f"aspect: expected pixel height over width above 0, got {self.aspect}; use 1.0 where the header says nothing")
+            raise ShapeError(
+                f"aspect: expected pixel height over width above 0, got {self.aspect}; use 1.0 where the header says nothing"
+            )
         expected = self.network_input.shape
-        came = expected if self.explanation is None else self.explanation.evidence.contributions.shape
+        came = (
+            expected if self.explanation is None else self.explanation.evidence.contributions.shape
+        )
         if came != expected:
-            raise ShapeError(f"explanation: expected maps of the network input's shape {expected}, got {came}; explain this very input")
+            raise ShapeError(
+                f"explanation: expected maps of the network input's shape {expected}, got {came}; explain this very input"
+            )
 
 
 @dataclass(frozen=True)
@@ -148,7 +158,11 @@ class StudyContent:
     @property
     def uncertainty(self) -> Uncertainty | None:
         """That of the one image whose probability is the study's; None where several decided, of which no calibration was measured."""
-        alike = [image for image in self.images if image.positive is not None and image.positive == self.positive]
+        alike = [
+            image
+            for image in self.images
+            if image.positive is not None and image.positive == self.positive
+        ]
         return alike[0].uncertainty if alike else None
 
     @property
@@ -164,7 +178,9 @@ class StudyContent:
     def ranked(self) -> tuple[ImageContent, ...]:
         """Images that can be shown: in scope first, then by falling probability of the positive class, then as in the row."""
         shown = [image for image in self.images if image.arrays is not None]
-        return tuple(sorted(shown, key=lambda image: (not image.scope.in_scope, -(image.positive or 0.0))))
+        return tuple(
+            sorted(shown, key=lambda image: (not image.scope.in_scope, -(image.positive or 0.0)))
+        )
 
 
 @dataclass(frozen=True)
@@ -174,7 +190,9 @@ class Balance:
     towards: float  # sum of the contributions above zero
     against: float  # sum of those below
     largest: float  # the contribution of largest size, with its sign
-    place: tuple[int, int]  # row and column (0, 1, 2) of the ninth of the image in which the centre of the largest lies
+    place: tuple[
+        int, int
+    ]  # row and column (0, 1, 2) of the ninth of the image in which the centre of the largest lies
 
 
 def image_name(sop_uid: str, frame: int | None) -> str:
@@ -185,18 +203,31 @@ def image_name(sop_uid: str, frame: int | None) -> str:
 def balance(contributions: np.ndarray) -> Balance:
     """Sums of an evidence map (H, W), of pixels or of regions, over its signs, and its largest contribution."""
     values = np.asarray(contributions, dtype=float)
-    row, column = (int(index) for index in np.unravel_index(int(np.abs(values).argmax()), values.shape))
+    row, column = (
+        int(index) for index in np.unravel_index(int(np.abs(values).argmax()), values.shape)
+    )
     place = int(3 * (row + 0.5) / values.shape[0]), int(3 * (column + 0.5) / values.shape[1])
-    return Balance(float(values[values > 0].sum()), float(values[values < 0].sum()), float(values[row, column]), place)
+    return Balance(
+        float(values[values > 0].sum()),
+        float(values[values < 0].sum()),
+        float(values[row, column]),
+        place,
+    )
 
 
 def edge_letters(orientation: Sequence[str] | None) -> tuple[str, str] | None:
     """Letters at the left and right edge from DICOM PatientOrientation, whose first value says where the rows run to; None where it is absent."""
     towards = str(orientation[0]).upper() if orientation else ""
-    return (towards.translate(_OPPOSITE), towards) if towards and set(towards) <= set("LRAPHF") else None
+    return (
+        (towards.translate(_OPPOSITE), towards)
+        if towards and set(towards) <= set("LRAPHF")
+        else None
+    )
 
 
-def study_content(row: Mapping[str, Any], images: Mapping[str, ImageArrays], card: CardLike) -> StudyContent:
+def study_content(
+    row: Mapping[str, Any], images: Mapping[str, ImageArrays], card: CardLike
+) -> StudyContent:
     """Gather one study's facts.
 
     row: the study's results row, as in results.jsonl; `probabilities` map class to calibrated probability, or list them in the card's order;
@@ -204,7 +235,10 @@ def study_content(row: Mapping[str, Any], images: Mapping[str, ImageArrays], car
     images: arrays by `image_name`, which is the row's `sop_uid` but for frames; images without arrays are listed, not drawn.
     """
     model = model_facts(card, (row.get("model") or {}).get("sha256"))
-    shown = tuple(_image(number, instance, images, model) for number, instance in enumerate(row.get("instances") or (), start=1))
+    shown = tuple(
+        _image(number, instance, images, model)
+        for number, instance in enumerate(row.get("instances") or (), start=1)
+    )
     in_scope = row.get("label") not in (None, OUT_OF_SCOPE)
     probabilities = _probabilities(row.get("probabilities"), model.classes) if in_scope else ()
     error = row.get("error")
@@ -220,37 +254,64 @@ def study_content(row: Mapping[str, Any], images: Mapping[str, ImageArrays], car
         images=shown,
         series=tuple(_series(one, shown, model.classes) for one in row.get("series") or ()),
         aggregation=row.get("aggregation"),
-        reconstruction=StudyReconstruction(bool(found["exact"]), int(found["bits"]), float(found["max_abs_error"])) if found else None,
+        reconstruction=StudyReconstruction(
+            bool(found["exact"]), int(found["bits"]), float(found["max_abs_error"])
+        )
+        if found
+        else None,
         error=_problem(error) if error else None,
         skipped=tuple(_problem(item) for item in row.get("skipped") or ()),
         broken=tuple(_problem(item) for item in row.get("broken") or ()),
         warnings=tuple(str(warning) for warning in row.get("warnings") or ()),
-        disclaimers=(strings.RESEARCH_USE, strings.DISCLAIMER_LABEL, strings.DISCLAIMER_COUNTERFACTUAL),
+        disclaimers=(
+            strings.RESEARCH_USE,
+            strings.DISCLAIMER_LABEL,
+            strings.DISCLAIMER_COUNTERFACTUAL,
+        ),
         seconds=row.get("seconds"),
     )
-    return replace(content, warnings=content.warnings + _contradictions(content, card.model_dump().get("weights_sha256")))
+    return replace(
+        content,
+        warnings=content.warnings
+        + _contradictions(content, card.model_dump().get("weights_sha256")),
+    )
 
 
 def _contradictions(content: StudyContent, carded: str | None) -> tuple[str, ...]:
     """Facts that do not fit each other are said, not smoothed over."""
     found = []
     point, positive = content.model.operating_point, content.positive
-    if point and positive is not None and (positive >= point.threshold) != (content.label == content.model.classes[1]):
+    if (
+        point
+        and positive is not None
+        and (positive >= point.threshold) != (content.label == content.model.classes[1])
+    ):
         found.append(strings.label_contradicts(content.label, positive, point.threshold))
     for image in content.images:
         explanation = image.arrays.explanation if image.arrays else None
-        if explanation and image.positive is not None and abs(_sigmoid(explanation.evidence.logit) - image.positive) > 1e-6:
-            found.append(strings.logit_contradicts(image.number, explanation.evidence.logit, image.positive))
+        if (
+            explanation
+            and image.positive is not None
+            and abs(_sigmoid(explanation.evidence.logit) - image.positive) > 1e-6
+        ):
+            found.append(
+                strings.logit_contradicts(image.number, explanation.evidence.logit, image.positive)
+            )
     used = dict(content.model.hashes).get("weights_sha256")
     if used and carded and used != carded:
         found.append(strings.hash_contradicts(used, carded))
     return tuple(found)
 
 
-def _image(number: int, instance: Mapping[str, Any], images: Mapping[str, ImageArrays], model: ModelFacts) -> ImageContent:
+def _image(
+    number: int, instance: Mapping[str, Any], images: Mapping[str, ImageArrays], model: ModelFacts
+) -> ImageContent:
     given = instance.get("scope") or {}
     in_scope = bool(given.get("in_scope", True)) and instance.get("label") != OUT_OF_SCOPE
-    frame, named = instance.get("frame"), _probabilities(instance.get("probabilities"), model.classes) if in_scope else ()
+    frame, named = (
+        instance.get("frame"),
+        _probabilities(instance.get("probabilities"), model.classes) if in_scope else (),
+    )
     arrays = images.get(image_name(instance["sop_uid"], frame))
     return ImageContent(
         number=number,
@@ -260,14 +321,23 @@ def _image(number: int, instance: Mapping[str, Any], images: Mapping[str, ImageA
         label=instance.get("label") if in_scope else None,
         probabilities=named,
         uncertainty=uncertainty(model.calibration, named[1][1]) if len(named) > 1 else None,
-        scope=Scope(in_scope, given.get("score"), given.get("threshold"), tuple(str(reason) for reason in given.get("reasons") or ())),
+        scope=Scope(
+            in_scope,
+            given.get("score"),
+            given.get("threshold"),
+            tuple(str(reason) for reason in given.get("reasons") or ()),
+        ),
         stored_sha256=instance.get("stored_sha256"),
         warnings=tuple(str(warning) for warning in instance.get("warnings") or ()),
-        arrays=arrays if arrays is None or in_scope else replace(arrays, explanation=None, background=Background()),
+        arrays=arrays
+        if arrays is None or in_scope
+        else replace(arrays, explanation=None, background=Background()),
     )
 
 
-def _series(given: Mapping[str, Any], images: Sequence[ImageContent], classes: Sequence[str]) -> SeriesContent:
+def _series(
+    given: Mapping[str, Any], images: Sequence[ImageContent], classes: Sequence[str]
+) -> SeriesContent:
     named = _probabilities(given.get("probabilities"), classes)
     decided = {image_name(one["sop_uid"], one.get("frame")) for one in given.get("deciding") or ()}
     return SeriesContent(
@@ -280,7 +350,9 @@ def _series(given: Mapping[str, Any], images: Sequence[ImageContent], classes: S
     )
 
 
-def _probabilities(given: Mapping[str, float] | Sequence[float] | None, classes: Sequence[str]) -> tuple[tuple[str, float], ...]:
+def _probabilities(
+    given: Mapping[str, float] | Sequence[float] | None, classes: Sequence[str]
+) -> tuple[tuple[str, float], ...]:
     if not given:
         return ()
     by_name = given if isinstance(given, Mapping) else dict(zip(classes, given, strict=True))
@@ -292,4 +364,9 @@ def _sigmoid(odds: float) -> float:
 
 
 def _problem(given: Mapping[str, Any]) -> Problem:
-    return Problem(given.get("sop_uid"), given.get("stage"), str(given.get("code", "")), str(given.get("message", "")))
+    return Problem(
+        given.get("sop_uid"),
+        given.get("stage"),
+        str(given.get("code", "")),
+        str(given.get("message", "")),
+    )

@@ -22,16 +22,41 @@ def dicom_results(analysis: Analysis, pdf: bytes, earlier: Sequence[Dataset] = (
         return []
     try:
         return _objects(analysis, pdf, earlier)
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:  # what the DICOM libraries raise quotes values, which may name a patient
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        KeyError,
+        IndexError,
+    ) as error:  # what the DICOM libraries raise quotes values, which may name a patient
         message = f"no DICOM results can be made of this header ({type(error).__name__}): it lacks or contradicts what an object of the study must quote"
         raise HeaderError(message, stage="dicom results") from error
 
 
 def _objects(analysis: Analysis, pdf: bytes, earlier: Sequence[Dataset]) -> list[Dataset]:
     stacks = analysis.stacks
-    segmented = [part for k, stack in enumerate(stacks, start=1) if (part := segmentation(analysis, stack, k))]
-    maps = [made for k, stack in enumerate(stacks, start=1) if (made := parametric_map(analysis, stack, k))]
+    segmented = [
+        part
+        for k, stack in enumerate(stacks, start=1)
+        if (part := segmentation(analysis, stack, k))
+    ]
+    maps = [
+        made
+        for k, stack in enumerate(stacks, start=1)
+        if (made := parametric_map(analysis, stack, k))
+    ]
     single = (image for image in analysis.explained if image.frame is None)
-    states = [made for k, image in enumerate(single, start=1) if (made := presentation_state(analysis, image, k))]
+    states = [
+        made
+        for k, image in enumerate(single, start=1)
+        if (made := presentation_state(analysis, image, k))
+    ]
     report = structured_report(analysis, segmented, earlier)
-    return [report, secondary_capture(analysis), encapsulated_pdf(analysis, pdf), *(part.dataset for part in segmented), *maps, *states]
+    return [
+        report,
+        secondary_capture(analysis),
+        encapsulated_pdf(analysis, pdf),
+        *(part.dataset for part in segmented),
+        *maps,
+        *states,
+    ]

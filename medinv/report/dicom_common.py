@@ -35,7 +35,9 @@ SERIES: dict[Kind, tuple[int, str]] = {  # number (high, so that results stand b
 LAYOUT = "2"  # to be raised when an object of the same facts changes its looks
 MAKER = "medinv"
 SCHEME = "99MEDINV"
-CODING_SCHEME = CodingSchemeIdentificationItem(SCHEME, name="medinv private codes", responsible_organization=MAKER)
+CODING_SCHEME = CodingSchemeIdentificationItem(
+    SCHEME, name="medinv private codes", responsible_organization=MAKER
+)
 FINDINGS = {"pneumonia": CodedConcept("233604007", "SCT", "Pneumonia")}
 _NAMESPACE = uuid.UUID("a4c1f2f0-6f0b-5d0e-9d5e-0c8c1f5b7e21")
 
@@ -64,7 +66,10 @@ def finding(name: str) -> CodedConcept:
 def reference(header: Dataset) -> Dataset:
     """An item that names an image."""
     item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = (
+        header.SOPClassUID,
+        header.SOPInstanceUID,
+    )
     return item
 
 
@@ -78,13 +83,21 @@ class Analysis:
     @property
     def inside(self) -> tuple[ImageContent, ...]:
         """The images that the result rests on: those in scope, the deciding one first."""
-        mine = [image for image in self.content.images if image.scope.in_scope and image.probabilities and image.sop_uid in self.headers]
+        mine = [
+            image
+            for image in self.content.images
+            if image.scope.in_scope and image.probabilities and image.sop_uid in self.headers
+        ]
         return tuple(sorted(mine, key=lambda image: -(image.positive or 0.0)))
 
     @property
     def explained(self) -> tuple[ImageContent, ...]:
         """Those of them that come with evidence."""
-        return tuple(image for image in self.inside if image.arrays is not None and image.arrays.explanation is not None)
+        return tuple(
+            image
+            for image in self.inside
+            if image.arrays is not None and image.arrays.explanation is not None
+        )
 
     @property
     def stacks(self) -> tuple[tuple[ImageContent, ...], ...]:
@@ -95,8 +108,14 @@ class Analysis:
         groups: dict[tuple, list[ImageContent]] = {}
         for image in (image for image in self.explained if image.frame is None):
             head = self.headers[image.sop_uid]
-            place = (head.FrameOfReferenceUID, *np.round(head.ImageOrientationPatient, 3)) if is_slice(head) else (image.sop_uid,)
-            groups.setdefault((head.SeriesInstanceUID, head.Rows, head.Columns, *place), []).append(image)
+            place = (
+                (head.FrameOfReferenceUID, *np.round(head.ImageOrientationPatient, 3))
+                if is_slice(head)
+                else (image.sop_uid,)
+            )
+            groups.setdefault((head.SeriesInstanceUID, head.Rows, head.Columns, *place), []).append(
+                image
+            )
         return tuple(tuple(sorted(group, key=self._depth)) for group in groups.values())
 
     def _depth(self, image: ImageContent) -> float:
@@ -104,7 +123,9 @@ class Analysis:
         if not is_slice(head):
             return 0.0
         cosines = np.array(head.ImageOrientationPatient, float)
-        return float(np.cross(cosines[:3], cosines[3:]) @ np.array(head.ImagePositionPatient, float))
+        return float(
+            np.cross(cosines[:3], cosines[3:]) @ np.array(head.ImagePositionPatient, float)
+        )
 
     @property
     def first(self) -> Dataset:
@@ -131,18 +152,39 @@ class Analysis:
         content = self.content
         facts = {
             "makers": [LAYOUT, content.medinv_version, self.sha256, content.model.version],
-            "study": [self.first.StudyInstanceUID, content.study_uid, content.label, _rounded(content.positive), content.aggregation],
+            "study": [
+                self.first.StudyInstanceUID,
+                content.study_uid,
+                content.label,
+                _rounded(content.positive),
+                content.aggregation,
+            ],
             "broken": [[problem.code, problem.uid] for problem in content.broken],
-            "exact": content.reconstruction and [content.reconstruction.exact, content.reconstruction.bits],
+            "exact": content.reconstruction
+            and [content.reconstruction.exact, content.reconstruction.bits],
             "images": [self._facts(image) for image in self.inside],
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def _facts(self, image: ImageContent) -> list[Any]:
         head, arrays = self.headers[image.sop_uid], image.arrays
-        drawn = arrays and hashlib.sha256(arrays.network_input.tobytes() + np.ascontiguousarray(arrays.display).tobytes()).hexdigest()
+        drawn = (
+            arrays
+            and hashlib.sha256(
+                arrays.network_input.tobytes() + np.ascontiguousarray(arrays.display).tobytes()
+            ).hexdigest()
+        )
         evidence = arrays and arrays.explanation and (regional_sums(arrays).round(3) + 0.0).tolist()
-        return [head.SOPInstanceUID, image.sop_uid, image.frame, image.stored_sha256, image.label, _rounded(image.positive), drawn, evidence]
+        return [
+            head.SOPInstanceUID,
+            image.sop_uid,
+            image.frame,
+            image.stored_sha256,
+            image.label,
+            _rounded(image.positive),
+            drawn,
+            evidence,
+        ]
 
     def instance_uid(self, kind: Kind, number: int = 1) -> str:
         """SOP Instance UID of the number-th object of a kind."""
@@ -151,14 +193,18 @@ class Analysis:
     def tracking(self, *what: str) -> tuple[str, str]:
         """Identifier and UID by which later results of the same model's name on the same images are found again."""
         model = self.content.model.name
-        return " ".join((MAKER, model, *what[:1])), uid("tracking", self.first.StudyInstanceUID, model, *what)
+        return " ".join((MAKER, model, *what[:1])), uid(
+            "tracking", self.first.StudyInstanceUID, model, *what
+        )
 
     def making(self, kind: Kind, number: int = 1) -> dict[str, Any]:
         """Series, instance and equipment in highdicom's keywords."""
         model, version = self.content.model, self.content.medinv_version
         series, description = SERIES[kind]
         return {
-            "series_instance_uid": uid("series", self.first.StudyInstanceUID, self.sha256, version, kind),
+            "series_instance_uid": uid(
+                "series", self.first.StudyInstanceUID, self.sha256, version, kind
+            ),
             "series_number": series,
             "series_description": f"{model.name[:30]} {description}, research use",
             "sop_instance_uid": self.instance_uid(kind, number),
@@ -178,7 +224,10 @@ class Analysis:
             MAKER,
             codes.DCM.ProcessingEquipment,
             manufacturer_model_name=f"{MAKER} {model.name}"[:64],
-            software_versions=[f"{MAKER} {self.content.medinv_version}", f"{model.name[:50]} {model.version}"],
+            software_versions=[
+                f"{MAKER} {self.content.medinv_version}",
+                f"{model.name[:50]} {model.version}",
+            ],
             device_serial_number=self.sha256[:16],
             contribution_description=f"{model.title[:200]}. Weights SHA-256 {self.sha256}. {RESEARCH_USE}",
         )
@@ -189,7 +238,11 @@ class Analysis:
         """The model as the algorithm behind a segment."""
         model = self.content.model
         return AlgorithmIdentificationSequence(
-            f"{MAKER} {model.name}", codes.DCM.ArtificialIntelligence, model.version, source=MAKER, parameters={"weights_sha256": self.sha256}
+            f"{MAKER} {model.name}",
+            codes.DCM.ArtificialIntelligence,
+            model.version,
+            source=MAKER,
+            parameters={"weights_sha256": self.sha256},
         )
 
 

@@ -34,7 +34,9 @@ class Regions:
     threshold: float  # log-odds from which on a region (or pixel) belongs to it
     total: float  # log-odds of all together
     outlined: float  # log-odds of the largest region; of local evidence, of the connected pixels around the largest
-    box: tuple[float, float, float, float]  # around these: left, top, right, bottom, in stored pixels
+    box: tuple[
+        float, float, float, float
+    ]  # around these: left, top, right, bottom, in stored pixels
 
 
 def regions(arrays: ImageArrays, rows: int, columns: int) -> Regions | None:
@@ -49,13 +51,29 @@ def regions(arrays: ImageArrays, rows: int, columns: int) -> Regions | None:
     if not largest > 0:
         return None
     chosen = values >= SHARE * largest
-    down, right = (np.arange(n) * side // n for n, side in zip((rows, columns), values.shape, strict=True))
-    parts = ndimage.label(chosen)[0] if local else np.arange(1, values.size + 1).reshape(values.shape)
+    down, right = (
+        np.arange(n) * side // n for n, side in zip((rows, columns), values.shape, strict=True)
+    )
+    parts = (
+        ndimage.label(chosen)[0] if local else np.arange(1, values.size + 1).reshape(values.shape)
+    )
     around = parts == parts.flat[values.argmax()]
     high, wide = rows / values.shape[0], columns / values.shape[1]
     (top, left), (bottom, right_) = (edge(np.argwhere(around), axis=0) for edge in (np.min, np.max))
-    box = float(left * wide), float(top * high), float((right_ + 1) * wide), float((bottom + 1) * high)
-    return Regions(chosen[np.ix_(down, right)], local is not None, SHARE * largest, float(values[chosen].sum()), float(values[around].sum()), box)
+    box = (
+        float(left * wide),
+        float(top * high),
+        float((right_ + 1) * wide),
+        float((bottom + 1) * high),
+    )
+    return Regions(
+        chosen[np.ix_(down, right)],
+        local is not None,
+        SHARE * largest,
+        float(values[chosen].sum()),
+        float(values[around].sum()),
+        box,
+    )
 
 
 @dataclass(frozen=True)
@@ -67,12 +85,18 @@ class Segmented:
     regions: tuple[Regions, ...]
 
 
-def segmentation(analysis: Analysis, stack: Sequence[ImageContent], number: int) -> Segmented | None:
+def segmentation(
+    analysis: Analysis, stack: Sequence[ImageContent], number: int
+) -> Segmented | None:
     """The regions that speak for the finding in images that were called positive; None where there are none."""
     found = []
     for image in stack:
         head = analysis.headers[image.sop_uid]
-        if image.label == analysis.positive and (found_here := regions(image.arrays, head.Rows, head.Columns)) and found_here.mask.any():
+        if (
+            image.label == analysis.positive
+            and (found_here := regions(image.arrays, head.Rows, head.Columns))
+            and found_here.mask.any()
+        ):
             found.append((image, found_here))
     if not found:
         return None
@@ -91,24 +115,33 @@ def segmentation(analysis: Analysis, stack: Sequence[ImageContent], number: int)
     dataset.SegmentSequence[0].SegmentDescription = _words(analysis, parts)
     dataset.PatientOrientation = headers[0].get("PatientOrientation")
     order = _order(dataset, headers)
-    return Segmented(_settled(dataset, analysis), tuple(images[k] for k in order), tuple(parts[k] for k in order))
+    return Segmented(
+        _settled(dataset, analysis), tuple(images[k] for k in order), tuple(parts[k] for k in order)
+    )
 
 
 def _order(dataset: Dataset, headers: Sequence[Dataset]) -> list[int]:
     """Which header stands behind each frame: the library sorts frames along the normal in its own direction."""
     if len(headers) == 1:
         return [0]
-    named = [frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID for frame in dataset.PerFrameFunctionalGroupsSequence]
+    named = [
+        frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        for frame in dataset.PerFrameFunctionalGroupsSequence
+    ]
     return [[head.SOPInstanceUID for head in headers].index(uid_) for uid_ in named]
 
 
-def _description(analysis: Analysis, image: ImageContent, parts: Sequence[Regions]) -> seg.SegmentDescription:
+def _description(
+    analysis: Analysis, image: ImageContent, parts: Sequence[Regions]
+) -> seg.SegmentDescription:
     label, tracking_uid = analysis.tracking("evidence regions", image.sop_uid)
     return seg.SegmentDescription(
         segment_number=1,
         segment_label=f"Regions that speak for {analysis.positive}"[:64],
         segmented_property_category=codes.SCT.SpatialAndRelationalConcept,
-        segmented_property_type=private("evidence-region", "Region that speaks for the finding of a model"),
+        segmented_property_type=private(
+            "evidence-region", "Region that speaks for the finding of a model"
+        ),
         algorithm_type=seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=analysis.algorithm(),
         tracking_id=label,
@@ -132,7 +165,9 @@ def _words(analysis: Analysis, parts: Sequence[Regions]) -> str:
     )
 
 
-def parametric_map(analysis: Analysis, stack: Sequence[ImageContent], number: int) -> Dataset | None:
+def parametric_map(
+    analysis: Analysis, stack: Sequence[ImageContent], number: int
+) -> Dataset | None:
     """Every network pixel's contribution over the slices of a series, exact, on the network's grid laid over the stored one; None for a projection."""
     head = analysis.headers[stack[0].sop_uid]
     if not is_slice(head):
@@ -148,10 +183,16 @@ def parametric_map(analysis: Analysis, stack: Sequence[ImageContent], number: in
         pixel_array=maps,
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[_mapping(analysis, reach)],
-        voi_lut_transformations=[hd.VOILUTTransformation(0.0, 2 * size, voi_lut_function="LINEAR_EXACT")],
+        voi_lut_transformations=[
+            hd.VOILUTTransformation(0.0, 2 * size, voi_lut_function="LINEAR_EXACT")
+        ],
         pixel_measures=hd.PixelMeasuresSequence(spacing.tolist(), _thickness(headers)),
-        plane_orientation=hd.PlaneOrientationSequence("PATIENT", [float(x) for x in head.ImageOrientationPatient]),
-        plane_positions=[hd.PlanePositionSequence("PATIENT", _corner(each, scale).tolist()) for each in headers],
+        plane_orientation=hd.PlaneOrientationSequence(
+            "PATIENT", [float(x) for x in head.ImageOrientationPatient]
+        ),
+        plane_positions=[
+            hd.PlanePositionSequence("PATIENT", _corner(each, scale).tolist()) for each in headers
+        ],
         content_label="EVIDENCE",
         content_description=f"Evidence for {analysis.positive[:24]}, research use"[:64],
         **analysis.making("map", number),
@@ -179,7 +220,10 @@ def _thickness(headers: Sequence[Dataset]) -> float:
 
 def _corner(header: Dataset, scale: np.ndarray) -> np.ndarray:
     """Centre of the first network pixel, mm: its corner is that of the first stored pixel, whose centre the header gives."""
-    cosines, spacing = np.array(header.ImageOrientationPatient, float), np.array(header.PixelSpacing, float)
+    cosines, spacing = (
+        np.array(header.ImageOrientationPatient, float),
+        np.array(header.PixelSpacing, float),
+    )
     down, right = (scale - 1) / 2 * spacing
     return np.array(header.ImagePositionPatient, float) + right * cosines[:3] + down * cosines[3:]
 
@@ -190,7 +234,9 @@ def presentation_state(analysis: Analysis, image: ImageContent, number: int) -> 
     found = regions(image.arrays, head.Rows, head.Columns)
     if is_slice(head) or image.label != analysis.positive or found is None:
         return None
-    layer = pr.GraphicLayer("EVIDENCE", order=1, description=strings.RESEARCH_USE, display_color=_ORANGE)
+    layer = pr.GraphicLayer(
+        "EVIDENCE", order=1, description=strings.RESEARCH_USE, display_color=_ORANGE
+    )
     # MONOCHROME1 is shown inverted, which a presentation state must say by its presentation LUT (PS3.3 C.11.6).
     shape = "INVERSE" if head.PhotometricInterpretation == "MONOCHROME1" else "IDENTITY"
     dataset = pr.GrayscaleSoftcopyPresentationState(
@@ -198,7 +244,14 @@ def presentation_state(analysis: Analysis, image: ImageContent, number: int) -> 
         content_label="EVIDENCE",
         content_description=f"Evidence for {analysis.positive[:24]}, research use"[:64],
         graphic_layers=[layer],
-        graphic_annotations=[pr.GraphicAnnotation([head], layer, graphic_objects=[_outline(found)], text_objects=[_caption(analysis, found, head)])],
+        graphic_annotations=[
+            pr.GraphicAnnotation(
+                [head],
+                layer,
+                graphic_objects=[_outline(found)],
+                text_objects=[_caption(analysis, found, head)],
+            )
+        ],
         presentation_lut_transformation=hd.PresentationLUTTransformation(shape),
         transfer_syntax_uid=ExplicitVRLittleEndian,
         **analysis.making("state", number),
@@ -215,7 +268,12 @@ def _outline(found: Regions) -> pr.GraphicObject:
 
 def _caption(analysis: Analysis, found: Regions, header: Dataset) -> pr.TextObject:
     left, _, _, bottom = found.box
-    box = (max(left - 0.1 * header.Columns, 1.0), bottom, min(left + 0.4 * header.Columns, header.Columns), min(bottom + 0.1 * header.Rows, header.Rows))
+    box = (
+        max(left - 0.1 * header.Columns, 1.0),
+        bottom,
+        min(left + 0.4 * header.Columns, header.Columns),
+        min(bottom + 0.1 * header.Rows, header.Rows),
+    )
     text = f"{found.outlined:+.2f} log-odds for {analysis.positive}. {strings.RESEARCH_USE}"
     return pr.TextObject(text, units="PIXEL", bounding_box=box)
 

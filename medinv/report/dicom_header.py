@@ -8,7 +8,14 @@ from pydicom.valuerep import PersonName
 
 from medinv.errors import HeaderError
 
-_REQUIRED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Rows", "Columns")
+_REQUIRED = (
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SOPInstanceUID",
+    "SOPClassUID",
+    "Rows",
+    "Columns",
+)
 _MAY_BE_EMPTY = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
 )  # fmt: skip
@@ -26,11 +33,17 @@ def quoted(dataset: Dataset) -> Dataset:
     """The elements that results quote, names and texts decoded. Raises HeaderError, which quotes no value."""
     missing = [keyword for keyword in _REQUIRED if not dataset.get(keyword)]
     if missing:
-        raise HeaderError(f"DICOM results refer to their images by {', '.join(_REQUIRED)}; the header lacks {', '.join(missing)}", stage="dicom results")
+        raise HeaderError(
+            f"DICOM results refer to their images by {', '.join(_REQUIRED)}; the header lacks {', '.join(missing)}",
+            stage="dicom results",
+        )
     try:
         return _kept(dataset)
     except Exception as error:  # pydicom raises whatever a damaged value made it meet
-        raise HeaderError(f"the header cannot be quoted ({type(error).__name__}): a value is damaged", stage="dicom results") from error
+        raise HeaderError(
+            f"the header cannot be quoted ({type(error).__name__}): a value is damaged",
+            stage="dicom results",
+        ) from error
 
 
 def _kept(dataset: Dataset) -> Dataset:
@@ -48,4 +61,12 @@ def _kept(dataset: Dataset) -> Dataset:
 
 def is_slice(header: Dataset) -> bool:
     """The image lies at a known place in the patient, so that neighbours make a volume."""
-    return all(header.get(keyword) for keyword in ("FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
+    return all(
+        header.get(keyword)
+        for keyword in (
+            "FrameOfReferenceUID",
+            "ImagePositionPatient",
+            "ImageOrientationPatient",
+            "PixelSpacing",
+        )
+    )

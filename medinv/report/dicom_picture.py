@@ -34,10 +34,18 @@ def secondary_capture(analysis: Analysis) -> Dataset:
         **analysis.making("picture"),
     )
     dataset.copy_patient_and_study_information(analysis.first)
-    dataset.PatientOrientation, dataset.Laterality = None, None  # several pictures on a sheet have none of their own
-    dataset.ConversionType, dataset.BurnedInAnnotation = "WSD", "YES" if analysis.names_study else "NO"
+    dataset.PatientOrientation, dataset.Laterality = (
+        None,
+        None,
+    )  # several pictures on a sheet have none of their own
+    dataset.ConversionType, dataset.BurnedInAnnotation = (
+        "WSD",
+        "YES" if analysis.names_study else "NO",
+    )
     dataset.DerivationDescription = f"Summary of a model's result. {strings.RESEARCH_USE}"
-    dataset.SourceImageSequence = [reference(analysis.headers[each.sop_uid]) for each in analysis.inside]
+    dataset.SourceImageSequence = [
+        reference(analysis.headers[each.sop_uid]) for each in analysis.inside
+    ]
     return dataset
 
 
@@ -45,10 +53,17 @@ def picture(analysis: Analysis, image: ImageContent) -> Image.Image:
     """RGB: what was shown to the network, the evidence over it, and the counterfactual where it passed its re-checks."""
     arrays = image.arrays
     shown = _native(arrays)
-    panels = [(shown, "The image as stored"), (_overlaid(arrays, shown), f"Evidence for (orange) and against (blue) {analysis.positive}")]
+    panels = [
+        (shown, "The image as stored"),
+        (_overlaid(arrays, shown), f"Evidence for (orange) and against (blue) {analysis.positive}"),
+    ]
     counterfactual = arrays.explanation.counterfactual
     if counterfactual.valid:
-        decoded = Image.fromarray(counterfactual.image).convert("RGB").resize(shown.size, Image.Resampling.NEAREST)
+        decoded = (
+            Image.fromarray(counterfactual.image)
+            .convert("RGB")
+            .resize(shown.size, Image.Resampling.NEAREST)
+        )
         panels.append((decoded, f"An image for which the model answers {counterfactual.target}"))
     width = GAP + len(panels) * (PANEL + GAP)
     sheet = Image.new("RGB", (width, HEAD + PANEL + FOOT), _PAPER)
@@ -63,24 +78,47 @@ def picture(analysis: Analysis, image: ImageContent) -> Image.Image:
     return sheet
 
 
-def _headline(draw: ImageDraw.ImageDraw, analysis: Analysis, image: ImageContent, width: int) -> None:
+def _headline(
+    draw: ImageDraw.ImageDraw, analysis: Analysis, image: ImageContent, width: int
+) -> None:
     draw.rectangle((0, 0, width, 40), fill=_WARNING)
     draw.text((GAP, 7), strings.RESEARCH_USE.upper(), (0, 0, 0), _font(22, bold=True))
     content = analysis.content
     point = content.model.operating_point
-    limit = f", called {analysis.positive} from {strings.percent(point.threshold)} on" if point else ""
+    limit = (
+        f", called {analysis.positive} from {strings.percent(point.threshold)} on" if point else ""
+    )
     answer = f"{image.label}: {strings.percent(image.positive)} probability of {analysis.positive}{limit}"
     _fitted(draw, (GAP, 52), answer, 30, width - 2 * GAP, _INK, bold=True)
-    images = f"image {image.number} of {len(content.images)}, which decides; " if len(content.images) > 1 else ""
-    _fitted(draw, (GAP, 98), f"{content.model.title} ({content.model.name} {content.model.version}); {images}study {content.study_uid}", 18, width - 2 * GAP, _QUIET)
+    images = (
+        f"image {image.number} of {len(content.images)}, which decides; "
+        if len(content.images) > 1
+        else ""
+    )
+    _fitted(
+        draw,
+        (GAP, 98),
+        f"{content.model.title} ({content.model.name} {content.model.version}); {images}study {content.study_uid}",
+        18,
+        width - 2 * GAP,
+        _QUIET,
+    )
 
 
-def _footing(draw: ImageDraw.ImageDraw, sheet: Image.Image, analysis: Analysis, arrays: ImageArrays) -> None:
+def _footing(
+    draw: ImageDraw.ImageDraw, sheet: Image.Image, analysis: Analysis, arrays: ImageArrays
+) -> None:
     values, scale = _values(arrays)
     left, top = 2 * GAP + PANEL, HEAD + PANEL + 42
-    bar = Image.fromarray(_blend(np.full((14, PANEL), 90, np.uint8), np.tile(np.linspace(-1, 1, PANEL), (14, 1)), 1.0))
+    bar = Image.fromarray(
+        _blend(np.full((14, PANEL), 90, np.uint8), np.tile(np.linspace(-1, 1, PANEL), (14, 1)), 1.0)
+    )
     sheet.paste(bar, (left, top))
-    for share, anchor, text in ((0, "la", f"{-scale:+.2g}"), (0.5, "ma", "0"), (1, "ra", f"{scale:+.2g}")):
+    for share, anchor, text in (
+        (0, "la", f"{-scale:+.2g}"),
+        (0.5, "ma", "0"),
+        (1, "ra", f"{scale:+.2g}"),
+    ):
         draw.text((left + share * PANEL, top + 20), text, _INK, _font(16), anchor=anchor)
     local = arrays.explanation.local
     found, evidence = balance(values), local or arrays.explanation.evidence
@@ -88,7 +126,9 @@ def _footing(draw: ImageDraw.ImageDraw, sheet: Image.Image, analysis: Analysis, 
     sums = f"log-odds a {'pixel' if local else 'region'}; {found.towards:+.1f} {found.against:+.1f} and constant {constant:+.1f} make {evidence.logit:+.2f}"
     _fitted(draw, (left, top + 42), sums, 16, PANEL, _QUIET)
     certificate = arrays.explanation.reconstruction
-    exact = "decode back to every pixel" if certificate.exact else "DO NOT decode back to every pixel"
+    exact = (
+        "decode back to every pixel" if certificate.exact else "DO NOT decode back to every pixel"
+    )
     lines = (
         f"The features {exact} of the network's input ({certificate.bits} bits).",
         f"Input {arrays.network_input.shape[0]} x {arrays.network_input.shape[1]} pixels, the image squashed.",
@@ -96,8 +136,16 @@ def _footing(draw: ImageDraw.ImageDraw, sheet: Image.Image, analysis: Analysis, 
     )
     for k, line in enumerate(lines):
         _fitted(draw, (GAP, top + 24 * k), line, 16, PANEL, _QUIET)
-    words = f"Local evidence, against what is usual in images labelled {analysis.content.model.classes[0]}," if local else "The evidence"
-    unclaimed = "; the same shape elsewhere moves the answer as much, so that no place is claimed" if local and not local.valid else ""
+    words = (
+        f"Local evidence, against what is usual in images labelled {analysis.content.model.classes[0]},"
+        if local
+        else "The evidence"
+    )
+    unclaimed = (
+        "; the same shape elsewhere moves the answer as much, so that no place is claimed"
+        if local and not local.valid
+        else ""
+    )
     caveat = f"{words} is an exact sum{unclaimed}. It is not shown to be where a disease lies, and the label is no finding of a radiologist."
     _fitted(draw, (GAP, top + 96), caveat, 16, sheet.width - 2 * GAP, _WARNING)
 
@@ -118,8 +166,13 @@ def _native(arrays: ImageArrays) -> Image.Image:
 
 def _overlaid(arrays: ImageArrays, shown: Image.Image) -> Image.Image:
     values, scale = _values(arrays)
-    rows, columns = (np.arange(n) * side // n for n, side in zip((shown.height, shown.width), values.shape, strict=True))
-    return Image.fromarray(_blend(np.asarray(shown.convert("L")), values[np.ix_(rows, columns)], scale))
+    rows, columns = (
+        np.arange(n) * side // n
+        for n, side in zip((shown.height, shown.width), values.shape, strict=True)
+    )
+    return Image.fromarray(
+        _blend(np.asarray(shown.convert("L")), values[np.ix_(rows, columns)], scale)
+    )
 
 
 def _blend(grey: np.ndarray, values: np.ndarray, scale: float) -> np.ndarray:
@@ -129,16 +182,38 @@ def _blend(grey: np.ndarray, values: np.ndarray, scale: float) -> np.ndarray:
     return np.rint((1 - alpha) * grey[..., None] + alpha * colour[..., :3]).astype(np.uint8)
 
 
-def _letters(draw: ImageDraw.ImageDraw, arrays: ImageArrays, shown: Image.Image, panels: int) -> None:
+def _letters(
+    draw: ImageDraw.ImageDraw, arrays: ImageArrays, shown: Image.Image, panels: int
+) -> None:
     if arrays.laterality is None:
         return
     for k in range(panels):
         left = GAP + k * (PANEL + GAP) + (PANEL - shown.width) // 2
-        for x, anchor, letter in ((left + 8, "la", arrays.laterality[0]), (left + shown.width - 8, "ra", arrays.laterality[1])):
-            draw.text((x, HEAD + (PANEL - shown.height) // 2 + 6), letter, _INK, _font(24, bold=True), anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0))
+        for x, anchor, letter in (
+            (left + 8, "la", arrays.laterality[0]),
+            (left + shown.width - 8, "ra", arrays.laterality[1]),
+        ):
+            draw.text(
+                (x, HEAD + (PANEL - shown.height) // 2 + 6),
+                letter,
+                _INK,
+                _font(24, bold=True),
+                anchor=anchor,
+                stroke_width=2,
+                stroke_fill=(0, 0, 0),
+            )
 
 
-def _fitted(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: int, room: int, ink: tuple[int, int, int], *, bold: bool = False) -> None:
+def _fitted(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    text: str,
+    size: int,
+    room: int,
+    ink: tuple[int, int, int],
+    *,
+    bold: bool = False,
+) -> None:
     """One line, smaller where it would leave its room, and cut where it would become too small to read."""
     while size > 12 and draw.textlength(text, _font(size, bold=bold)) > room:
         size -= 1
@@ -149,4 +224,6 @@ def _fitted(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: 
 
 @cache
 def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / f"DejaVuSans{'-Bold' if bold else ''}.ttf", size)
+    return ImageFont.truetype(
+        Path(get_data_path()) / "fonts" / "ttf" / f"DejaVuSans{'-Bold' if bold else ''}.ttf", size
+    )

@@ -18,9 +18,15 @@ _EVIDENCE = private("evidence", "Contribution to the log-odds of the finding, su
 _THRESHOLD = private("evidence-limit", "Contribution from which on a region is segmented")
 
 
-def structured_report(analysis: Analysis, segmented: Sequence[Segmented], earlier: Sequence[Dataset]) -> Dataset:
+def structured_report(
+    analysis: Analysis, segmented: Sequence[Segmented], earlier: Sequence[Dataset]
+) -> Dataset:
     """The report over all images in scope; `earlier`: structured reports of the same study and model that this one replaces."""
-    groups = [_study(analysis), *_each(analysis), *(group for part in segmented for group in _regions(analysis, part))]
+    groups = [
+        _study(analysis),
+        *_each(analysis),
+        *(group for part in segmented for group in _regions(analysis, part)),
+    ]
     report = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=_observer(analysis)),
         procedure_reported=_procedure(analysis.first),
@@ -45,7 +51,11 @@ def structured_report(analysis: Analysis, segmented: Sequence[Segmented], earlie
 def _observer(analysis: Analysis) -> sr.ObserverContext:
     model = analysis.content.model
     identity = sr.DeviceObserverIdentifyingAttributes(
-        uid=device_uid(analysis.sha256), name=model.title, manufacturer_name=MAKER, model_name=f"{MAKER} {model.name}", serial_number=analysis.sha256[:16]
+        uid=device_uid(analysis.sha256),
+        name=model.title,
+        manufacturer_name=MAKER,
+        model_name=f"{MAKER} {model.name}",
+        serial_number=analysis.sha256[:16],
     )
     return sr.ObserverContext(codes.DCM.Device, identity)
 
@@ -60,26 +70,53 @@ def _procedure(header: Dataset) -> Code:
 
 def _algorithm(analysis: Analysis) -> sr.AlgorithmIdentification:
     model, certificate = analysis.content.model, analysis.content.reconstruction
-    said = [strings.RESEARCH_USE, f"weights SHA-256 {analysis.sha256}", f"{MAKER} {analysis.content.medinv_version}"]
+    said = [
+        strings.RESEARCH_USE,
+        f"weights SHA-256 {analysis.sha256}",
+        f"{MAKER} {analysis.content.medinv_version}",
+    ]
     if certificate:
-        said.append(f"features decode back to the pixels: {'exactly' if certificate.exact else 'NOT exactly'}, at {certificate.bits} bits")
-    return sr.AlgorithmIdentification(f"{MAKER} {model.name}", model.version, parameters=said, family=codes.DCM.ArtificialIntelligence, manufacturer=MAKER)
+        said.append(
+            f"features decode back to the pixels: {'exactly' if certificate.exact else 'NOT exactly'}, at {certificate.bits} bits"
+        )
+    return sr.AlgorithmIdentification(
+        f"{MAKER} {model.name}",
+        model.version,
+        parameters=said,
+        family=codes.DCM.ArtificialIntelligence,
+        manufacturer=MAKER,
+    )
 
 
 def _study(analysis: Analysis) -> sr.MeasurementsAndQualitativeEvaluations:
     """The study's answer, on all images that it rests on."""
     content = analysis.content
-    return _answer(analysis, analysis.inside, content.label, content.positive, analysis.tracking("study"))
+    return _answer(
+        analysis, analysis.inside, content.label, content.positive, analysis.tracking("study")
+    )
 
 
 def _each(analysis: Analysis) -> list[sr.MeasurementsAndQualitativeEvaluations]:
     """Each image's own answer, where there are several."""
     images = analysis.inside if len(analysis.inside) > 1 else ()
-    return [_answer(analysis, [image], image.label, image.positive, analysis.tracking("image", image.sop_uid, str(image.frame or 1))) for image in images]
+    return [
+        _answer(
+            analysis,
+            [image],
+            image.label,
+            image.positive,
+            analysis.tracking("image", image.sop_uid, str(image.frame or 1)),
+        )
+        for image in images
+    ]
 
 
 def _answer(
-    analysis: Analysis, images: Sequence[ImageContent], label: str | None, probability: float | None, tracking: tuple[str, str]
+    analysis: Analysis,
+    images: Sequence[ImageContent],
+    label: str | None,
+    probability: float | None,
+    tracking: tuple[str, str],
 ) -> sr.MeasurementsAndQualitativeEvaluations:
     point = analysis.content.model.operating_point
     measured = [_percent(codes.DCM.Probability, probability)] if probability is not None else []
@@ -91,7 +128,9 @@ def _answer(
         algorithm_id=_algorithm(analysis),
         measurements=measured + limit,
         qualitative_evaluations=[sr.QualitativeEvaluation(_PRESENCE, presence)],
-        source_images=[_reference(analysis.headers[image.sop_uid], image.frame) for image in images],
+        source_images=[
+            _reference(analysis.headers[image.sop_uid], image.frame) for image in images
+        ],
     )
 
 
@@ -100,13 +139,20 @@ def _percent(name: Code, share: float) -> sr.Measurement:
 
 
 def _reference(header: Dataset, frame: int | None) -> sr.SourceImageForMeasurementGroup:
-    return sr.SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID, None if frame is None else [frame])
+    return sr.SourceImageForMeasurementGroup(
+        header.SOPClassUID, header.SOPInstanceUID, None if frame is None else [frame]
+    )
 
 
-def _regions(analysis: Analysis, part: Segmented) -> list[sr.PlanarROIMeasurementsAndQualitativeEvaluations]:
+def _regions(
+    analysis: Analysis, part: Segmented
+) -> list[sr.PlanarROIMeasurementsAndQualitativeEvaluations]:
     """The evidence of each segmented image."""
     pairs = enumerate(zip(part.images, part.regions, strict=True), start=1)
-    return [_region(analysis, part.dataset, frame, analysis.headers[image.sop_uid], found) for frame, (image, found) in pairs]
+    return [
+        _region(analysis, part.dataset, frame, analysis.headers[image.sop_uid], found)
+        for frame, (image, found) in pairs
+    ]
 
 
 def _region(
@@ -114,8 +160,12 @@ def _region(
 ) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
     label, tracking_uid = analysis.tracking("evidence", header.SOPInstanceUID)
     source = sr.SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID)
-    segment = sr.ReferencedSegmentationFrame(segmentation.SOPClassUID, segmentation.SOPInstanceUID, frame, 1, source)
-    del segment[0].ReferencedSOPSequence[0].ReferencedSegmentNumber  # a frame of a binary segmentation belongs to one segment: only one may be named
+    segment = sr.ReferencedSegmentationFrame(
+        segmentation.SOPClassUID, segmentation.SOPInstanceUID, frame, 1, source
+    )
+    del (
+        segment[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
+    )  # a frame of a binary segmentation belongs to one segment: only one may be named
     return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=tracking_uid, identifier=label),
         referenced_segment=segment,

@@ -26,7 +26,11 @@ class IndexEntry:
 def index_entry(row: Mapping[str, Any], href: str | None = None) -> IndexEntry:
     """One line of the index from a results row; href: the study's report, relative to the index page, or None."""
     in_scope = row.get("label") not in (None, OUT_OF_SCOPE)
-    named = list(row["probabilities"].items()) if in_scope and isinstance(row.get("probabilities"), Mapping) else []
+    named = (
+        list(row["probabilities"].items())
+        if in_scope and isinstance(row.get("probabilities"), Mapping)
+        else []
+    )
     positive = named[1] if len(named) > 1 else (None, None)
     return IndexEntry(
         study_uid=row.get("study_uid"),

@@ -8,7 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medinv.explain.result import Counterfactual, Evidence, Explanation, LocalEvidence, Reconstruction
+from medinv.explain.result import (
+    Counterfactual,
+    Evidence,
+    Explanation,
+    LocalEvidence,
+    Reconstruction,
+)
 from medinv.report import strings
 from medinv.report.background import Background
 from medinv.report.content import ImageArrays, ImageContent, Problem, StudyContent, balance
@@ -23,7 +29,12 @@ GREY, ODDS, SHARE = "grey levels (0 to 255)", "log-odds", "1"
 
 def write_json(content: StudyContent, path: Path) -> Path:
     """Write one study's facts; raises OutputError when they cannot be written."""
-    return write_page(path, (json.dumps(facts(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8"))
+    return write_page(
+        path,
+        (json.dumps(facts(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode(
+            "utf-8"
+        ),
+    )
 
 
 def facts(content: StudyContent) -> dict[str, Any]:
@@ -66,7 +77,14 @@ def _maybe(value: float | None, unit: str) -> dict[str, Any] | None:
 
 
 def _interval(found: Interval | None) -> dict[str, Any] | None:
-    return found and {"value": found.value, "low": found.low, "high": found.high, "level": 0.95, "cases": found.n, "unit": SHARE}
+    return found and {
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "level": 0.95,
+        "cases": found.n,
+        "unit": SHARE,
+    }
 
 
 def _probabilities(named: Sequence[tuple[str, float]]) -> dict[str, Any]:
@@ -85,7 +103,12 @@ def _uncertainty(found: Uncertainty | None) -> dict[str, Any] | None:
 
 
 def _problem(problem: Problem) -> dict[str, Any]:
-    return {"uid": problem.uid, "stage": problem.stage, "code": problem.code, "message": problem.message}
+    return {
+        "uid": problem.uid,
+        "stage": problem.stage,
+        "code": problem.code,
+        "message": problem.message,
+    }
 
 
 def _image(image: ImageContent) -> dict[str, Any]:
@@ -100,7 +123,12 @@ def _image(image: ImageContent) -> dict[str, Any]:
         "label": image.label,
         "probabilities": _probabilities(image.probabilities),
         "uncertainty": _uncertainty(image.uncertainty),
-        "scope": {"in_scope": scope.in_scope, "score": _maybe(scope.score, SHARE), "threshold": _maybe(scope.threshold, SHARE), "reasons": list(scope.reasons)},
+        "scope": {
+            "in_scope": scope.in_scope,
+            "score": _maybe(scope.score, SHARE),
+            "threshold": _maybe(scope.threshold, SHARE),
+            "reasons": list(scope.reasons),
+        },
         "warnings": list(image.warnings),
         "drawn": arrays and _drawn(arrays),
         "explanation": explanation and _explanation(explanation),
@@ -126,18 +154,37 @@ def _explanation(given: Explanation) -> dict[str, Any]:
 
 
 def _round_trip(r: Reconstruction) -> dict[str, Any]:
-    return {"exact": r.exact, "bits": r.bits, "max_abs_error": _number(r.max_abs_error, GREY), "dtype": r.dtype}
+    return {
+        "exact": r.exact,
+        "bits": r.bits,
+        "max_abs_error": _number(r.max_abs_error, GREY),
+        "dtype": r.dtype,
+    }
 
 
 def _evidence(e: Evidence) -> dict[str, Any]:
     sums = balance(e.contributions)
-    terms = {"constant": e.bias, "towards": sums.towards, "against": sums.against, "logit": e.logit, "residual": e.residual, "largest": sums.largest}
+    terms = {
+        "constant": e.bias,
+        "towards": sums.towards,
+        "against": sums.against,
+        "logit": e.logit,
+        "residual": e.residual,
+        "largest": sums.largest,
+    }
     return {name: _number(value, ODDS) for name, value in terms.items()}
 
 
 def _local(e: LocalEvidence) -> dict[str, Any]:
     sums, check = balance(e.locations), e.check
-    terms = {"constant": e.constant, "towards": sums.towards, "against": sums.against, "logit": e.logit, "residual": e.residual, "largest": sums.largest}
+    terms = {
+        "constant": e.constant,
+        "towards": sums.towards,
+        "against": sums.against,
+        "logit": e.logit,
+        "residual": e.residual,
+        "largest": sums.largest,
+    }
     terms |= {"usual": e.bias, "jitter": e.jitter}  # the two parts of the constant
     return {name: _number(value, ODDS) for name, value in terms.items()} | {
         "depths": list(e.depths), "pixels_a_side": e.grain, "claimed": e.valid,
@@ -163,7 +210,12 @@ def _background(given: Background) -> dict[str, Any]:
         for d in (given.trace.depths if given.trace else ())
     ]  # fmt: skip
     stages = [
-        {"name": s.name, "values": s.values, "energy_share": _number(s.energy_share, SHARE), "variance_explained": _number(s.variance_explained, SHARE)}
+        {
+            "name": s.name,
+            "values": s.values,
+            "energy_share": _number(s.energy_share, SHARE),
+            "variance_explained": _number(s.variance_explained, SHARE),
+        }
         for s in (given.trace.stages if given.trace else ())
     ]
     return {

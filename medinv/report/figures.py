@@ -74,7 +74,9 @@ class Explained:
 
     local: EvidenceMap | None  # None where the model keeps nothing of what is usual
     pixels: EvidenceMap
-    regions: EvidenceMap | None  # None where the input does not divide into regions, and where there is a local map
+    regions: (
+        EvidenceMap | None
+    )  # None where the input does not divide into regions, and where there is a local map
     frames: tuple[Picture, ...]  # from the input to the counterfactual
     difference: SignedPicture
     decoded: Picture
@@ -105,7 +107,9 @@ def native(display: np.ndarray, aspect: float, longest: int = LONGEST) -> Pictur
     stored = Image.fromarray(display)
     while True:
         size = max(round(width * ratio), 1), max(round(height * ratio), 1)
-        data = _png(stored if stored.size == size else stored.resize(size, Image.Resampling.LANCZOS))
+        data = _png(
+            stored if stored.size == size else stored.resize(size, Image.Resampling.LANCZOS)
+        )
         if len(data) <= NATIVE_BYTES or max(size) <= 256:
             return Picture(data, *size)
         ratio *= 0.85
@@ -120,7 +124,11 @@ def signed(values: np.ndarray, palette: Palette, share: float = 0.99) -> SignedP
     """(h, w) signed map; full colour is the `share` quantile of the sizes, so that one pixel does not hide the rest."""
     sizes = np.abs(values)
     scale = float(np.quantile(sizes, share)) or float(sizes.max())
-    return SignedPicture(_enlarged(Image.fromarray(diverging(values, scale, palette))), scale, int((sizes > scale).sum()))
+    return SignedPicture(
+        _enlarged(Image.fromarray(diverging(values, scale, palette))),
+        scale,
+        int((sizes > scale).sum()),
+    )
 
 
 def diverging(values: np.ndarray, scale: float, palette: Palette) -> np.ndarray:
@@ -129,16 +137,22 @@ def diverging(values: np.ndarray, scale: float, palette: Palette) -> np.ndarray:
     below, above = (np.array(colour, dtype=np.uint8) for colour in palette)
     share = np.abs(values) / scale if scale > 0 else np.zeros_like(values)
     alpha = np.rint(255 * np.minimum(share, 1.0)).astype(np.uint8)
-    return np.concatenate([np.where(values[..., None] < 0, below, above), alpha[..., None]], axis=-1)
+    return np.concatenate(
+        [np.where(values[..., None] < 0, below, above), alpha[..., None]], axis=-1
+    )
 
 
 def colour_bar(palette: Palette) -> Picture:
     """From minus full colour to plus full colour, made by the very function that draws the maps."""
-    image = Image.fromarray(diverging(np.linspace(-1.0, 1.0, 255)[None].repeat(8, axis=0), 1.0, palette))
+    image = Image.fromarray(
+        diverging(np.linspace(-1.0, 1.0, 255)[None].repeat(8, axis=0), 1.0, palette)
+    )
     return Picture(_png(image), 255, 8)
 
 
-def scale_bar(picture: Picture, columns: int, spacing: tuple[float, float] | None) -> ScaleBar | None:
+def scale_bar(
+    picture: Picture, columns: int, spacing: tuple[float, float] | None
+) -> ScaleBar | None:
     """The longest of 1, 2, 5, 10 ... 100 mm that takes at most a third of the drawn width; None without spacing."""
     if spacing is None or not spacing[1] > 0:
         return None
@@ -151,7 +165,9 @@ def evidence_map(evidence: Evidence, size: int) -> EvidenceMap:
     """The evidence summed over blocks of `size` x `size` pixels. Full colour is the largest region; of pixels, one may hide the rest."""
     values, block = regional(evidence.contributions, size), "pixel" if size == 1 else "region"
     drawn = signed(values, EVIDENCE, share=0.99 if size == 1 else 1.0)
-    return EvidenceMap(block, size, drawn, balance(values), evidence.bias, evidence.logit, evidence.residual)
+    return EvidenceMap(
+        block, size, drawn, balance(values), evidence.bias, evidence.logit, evidence.residual
+    )
 
 
 def local_map(local: LocalEvidence, positive: bool) -> EvidenceMap:
@@ -162,14 +178,18 @@ def local_map(local: LocalEvidence, positive: bool) -> EvidenceMap:
     values, drawn = local.locations, signed(local.locations, EVIDENCE, share=1.0)
     for_called = balance(values.clip(0) if positive else values.clip(None, 0))
     sums = replace(balance(values), largest=for_called.largest, place=for_called.place)
-    return EvidenceMap("place", local.grain, drawn, sums, local.constant, local.logit, local.residual)
+    return EvidenceMap(
+        "place", local.grain, drawn, sums, local.constant, local.logit, local.residual
+    )
 
 
 def panel(image: ImageContent) -> Panel:
     """All pictures of one image; raises ValueError when the content holds no arrays for it."""
     arrays = image.arrays
     if arrays is None:
-        raise ValueError(f"image {image.number}: expected arrays to draw, got none; pass its ImageArrays to study_content")
+        raise ValueError(
+            f"image {image.number}: expected arrays to draw, got none; pass its ImageArrays to study_content"
+        )
     drawn = native(arrays.display, arrays.aspect)
     bar = scale_bar(drawn, arrays.display.shape[1], arrays.spacing)
     given, explanation = arrays.network_input, arrays.explanation
@@ -180,12 +200,16 @@ def panel(image: ImageContent) -> Panel:
     explained = Explained(
         local=local_map(local, image.label == image.probabilities[1][0]) if local else None,
         pixels=evidence_map(explanation.evidence, 1),
-        regions=None if local or any(side % REGION for side in given.shape) else evidence_map(explanation.evidence, REGION),
+        regions=None
+        if local or any(side % REGION for side in given.shape)
+        else evidence_map(explanation.evidence, REGION),
         frames=tuple(grey(frame) for frame in _frames(given, counterfactual)),
         difference=signed(counterfactual.difference, CHANGE),
         decoded=grey(decoded),
         error=signed(decoded - given.astype(float), CHANGE, share=1.0),
-        stages=tuple(grey(stage.image) for stage in arrays.background.trace.stages) if arrays.background.trace else (),
+        stages=tuple(grey(stage.image) for stage in arrays.background.trace.stages)
+        if arrays.background.trace
+        else (),
     )
     return Panel(image, drawn, bar, grey(given), explained)
 

@@ -29,9 +29,15 @@ THUMBNAIL = 128  # px
 def write_report(content: StudyContent, path: Path, *, beside: Sequence[str] = ()) -> Path:
     """Write one study's page, with links to the files `beside` it; raises OutputError when it cannot be written."""
     ranked = content.ranked()
-    panels = tuple(figures.panel(image) for image in ranked[: SHOWN_IN_FULL if content.in_scope else 1])
+    panels = tuple(
+        figures.panel(image) for image in ranked[: SHOWN_IN_FULL if content.in_scope else 1]
+    )
     many = len(content.images) > 1
-    thumbnails = {image.number: figures.native(image.arrays.display, image.arrays.aspect, THUMBNAIL) for image in ranked[:THUMBNAILS] if many}
+    thumbnails = {
+        image.number: figures.native(image.arrays.display, image.arrays.aspect, THUMBNAIL)
+        for image in ranked[:THUMBNAILS]
+        if many
+    }
     return _write(
         path,
         "report.html",
@@ -47,7 +53,14 @@ def write_report(content: StudyContent, path: Path, *, beside: Sequence[str] = (
 
 def write_index(entries: Sequence[IndexEntry], path: Path) -> Path:
     """Write a batch's page: one line a result, with filter and sorting; raises OutputError when it cannot be written."""
-    return _write(path, "index.html", sheet="", entries=entries, parts=Counter(outcome(entry) for entry in entries), outcome=outcome)
+    return _write(
+        path,
+        "index.html",
+        sheet="",
+        entries=entries,
+        parts=Counter(outcome(entry) for entry in entries),
+        outcome=outcome,
+    )
 
 
 def outcome(entry: IndexEntry) -> str:
@@ -58,7 +71,11 @@ def outcome(entry: IndexEntry) -> str:
 def _write(path: Path, template: str, *, sheet: str, **values: Any) -> Path:
     style = Markup(_asset("report.css") + _page_margins(sheet))
     script = Markup(_asset(template.replace(".html", ".js")))
-    page = _environment().get_template(template).render(w=strings, style=style, script=script, policy=_policy(style, script), **values)
+    page = (
+        _environment()
+        .get_template(template)
+        .render(w=strings, style=style, script=script, policy=_policy(style, script), **values)
+    )
     return write_page(path, page.encode("utf-8"))
 
 
@@ -67,7 +84,9 @@ def _policy(style: str, script: str) -> str:
 
 
 def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode(
+        "ascii"
+    )
 
 
 def _page_margins(sheet: str) -> str:
@@ -90,4 +109,10 @@ def _asset(name: str) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(TEMPLATES)
-    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

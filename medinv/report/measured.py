@@ -19,4 +19,8 @@ def measured(given: Mapping[str, Any] | float | None) -> Interval | None:
     """From a card: a mapping, a bare number or nothing."""
     if given is None:
         return None
-    return Interval(given["value"], given.get("low"), given.get("high"), given.get("n")) if isinstance(given, Mapping) else Interval(float(given))
+    return (
+        Interval(given["value"], given.get("low"), given.get("high"), given.get("n"))
+        if isinstance(given, Mapping)
+        else Interval(float(given))
+    )

@@ -51,15 +51,30 @@ class ModelFacts:
     @property
     def calibration_fit(self) -> Mapping[str, Any]:
         """The calibration without its tables, which are told by themselves."""
-        return {key: value for key, value in self.calibration.items() if key not in ("interval", "observed")}
+        return {
+            key: value
+            for key, value in self.calibration.items()
+            if key not in ("interval", "observed")
+        }
 
 
 def model_facts(model_card: CardLike, used_sha256: str | None) -> ModelFacts:
     """The facts of a card; used_sha256: the hash of the weights that gave the result, which goes before the card's."""
     card = model_card.model_dump()
     point = card.get("operating_point")
-    hashes = {"weights_sha256": used_sha256 or card.get("weights_sha256")} | {key: card.get(key) for key in ("config_sha256", "data_sha256")}
-    origin = ("parameters", "convolutions", "largest_condition_number", "command", "commit", "seed", "device", "seconds")
+    hashes = {"weights_sha256": used_sha256 or card.get("weights_sha256")} | {
+        key: card.get(key) for key in ("config_sha256", "data_sha256")
+    }
+    origin = (
+        "parameters",
+        "convolutions",
+        "largest_condition_number",
+        "command",
+        "commit",
+        "seed",
+        "device",
+        "seconds",
+    )
     return ModelFacts(
         name=card["name"],
         title=card["title"],
@@ -69,9 +84,15 @@ def model_facts(model_card: CardLike, used_sha256: str | None) -> ModelFacts:
         intended_use=card["intended_use"],
         training_data=card["training_data"],
         data_licence=card["data_licence"],
-        metrics=tuple((name, measured(value)) for name, value in card["metrics"].items() if value is not None),
-        operating_point=point and OperatingPoint(
-            point["threshold"], str(point["chosen_on"]), measured(point.get("sensitivity")), measured(point.get("specificity"))
+        metrics=tuple(
+            (name, measured(value)) for name, value in card["metrics"].items() if value is not None
+        ),
+        operating_point=point
+        and OperatingPoint(
+            point["threshold"],
+            str(point["chosen_on"]),
+            measured(point.get("sensitivity")),
+            measured(point.get("specificity")),
         ),
         limits=tuple(card["limits"]),
         not_tested=tuple(card["not_tested"]),

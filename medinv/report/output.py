@@ -13,7 +13,10 @@ def write_page(path: Path, data: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, data)
     except OSError as error:
-        raise OutputError(f"expected a folder that can be written, got: {error.strerror}; choose another output folder", path=path) from error
+        raise OutputError(
+            f"expected a folder that can be written, got: {error.strerror}; choose another output folder",
+            path=path,
+        ) from error
     return path
 
 

@@ -22,8 +22,12 @@ from medinv.report.figures import Picture, ScaleBar, SignedPicture
 MARGIN = 14 * mm
 WIDTH = A4[0] - 2 * MARGIN
 REGULAR, BOLD, MONO = "DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono"
-INK, QUIET, LINE, TRACK, FILL = (HexColor(code) for code in ("#14191e", "#4c5761", "#c9d1d7", "#dfe5e9", "#0b6f86"))
-GOOD, BAD, WARN_PAPER, WARN_LINE, BAD_PAPER = (HexColor(code) for code in ("#17603a", "#8a1a14", "#fff6e0", "#b57b0e", "#fdeeec"))
+INK, QUIET, LINE, TRACK, FILL = (
+    HexColor(code) for code in ("#14191e", "#4c5761", "#c9d1d7", "#dfe5e9", "#0b6f86")
+)
+GOOD, BAD, WARN_PAPER, WARN_LINE, BAD_PAPER = (
+    HexColor(code) for code in ("#17603a", "#8a1a14", "#fff6e0", "#b57b0e", "#fdeeec")
+)
 
 
 @cache
@@ -32,12 +36,31 @@ def register_fonts() -> None:
     folder = files("matplotlib") / "mpl-data" / "fonts" / "ttf"
     for name in (REGULAR, BOLD, MONO):
         pdfmetrics.registerFont(TTFont(name, str(folder / f"{name}.ttf")))
-    pdfmetrics.registerFontFamily(REGULAR, normal=REGULAR, bold=BOLD, italic=REGULAR, boldItalic=BOLD)
+    pdfmetrics.registerFontFamily(
+        REGULAR, normal=REGULAR, bold=BOLD, italic=REGULAR, boldItalic=BOLD
+    )
 
 
-def _style(name: str, size: float, *, bold: bool = False, colour: HexColor = INK, after: float = 3, leading: float = 1.32, **more: object) -> ParagraphStyle:
+def _style(
+    name: str,
+    size: float,
+    *,
+    bold: bool = False,
+    colour: HexColor = INK,
+    after: float = 3,
+    leading: float = 1.32,
+    **more: object,
+) -> ParagraphStyle:
     font = BOLD if bold else REGULAR
-    return ParagraphStyle(name, fontName=font, fontSize=size, leading=size * leading, textColor=colour, spaceAfter=after, **more)
+    return ParagraphStyle(
+        name,
+        fontName=font,
+        fontSize=size,
+        leading=size * leading,
+        textColor=colour,
+        spaceAfter=after,
+        **more,
+    )
 
 
 STYLES = {
@@ -52,11 +75,18 @@ STYLES = {
     "small": _style("small", 6.4, colour=QUIET, after=0, leading=1.25),
     "good": _style("good", 8.2, colour=GOOD),
     "bad": _style("bad", 8.2, colour=BAD),
-    "mono": ParagraphStyle("mono", fontName=MONO, fontSize=6.6, leading=8.6, textColor=INK, splitLongWords=1),
+    "mono": ParagraphStyle(
+        "mono", fontName=MONO, fontSize=6.6, leading=8.6, textColor=INK, splitLongWords=1
+    ),
 }
 
 
-_FONT = ("FONTNAME", (0, 0), (-1, -1), REGULAR)  # tables name Helvetica, which would not be embedded, even where all cells are paragraphs
+_FONT = (
+    "FONTNAME",
+    (0, 0),
+    (-1, -1),
+    REGULAR,
+)  # tables name Helvetica, which would not be embedded, even where all cells are paragraphs
 
 
 def text(words: str, style: str = "body") -> Paragraph:
@@ -71,23 +101,60 @@ def bullets(lines: Sequence[str], style: str = "body") -> list[Flowable]:
 def columns(cells: Sequence[Sequence[Flowable]], width: float, *, gap: float = 12) -> Table:
     """Flowables side by side in columns of equal width."""
     each = (width - gap * (len(cells) - 1)) / len(cells)
-    table = Table([[list(cell) for cell in cells]], colWidths=[each + gap] * (len(cells) - 1) + [each], hAlign="LEFT")
-    flush = [_FONT, ("LEFTPADDING", (0, 0), (-1, -1), 0), ("TOPPADDING", (0, 0), (-1, -1), 0), ("BOTTOMPADDING", (0, 0), (-1, -1), 0)]
-    table.setStyle(TableStyle([*flush, ("RIGHTPADDING", (0, 0), (-2, -1), gap), ("RIGHTPADDING", (-1, 0), (-1, -1), 0), ("VALIGN", (0, 0), (-1, -1), "TOP")]))
+    table = Table(
+        [[list(cell) for cell in cells]],
+        colWidths=[each + gap] * (len(cells) - 1) + [each],
+        hAlign="LEFT",
+    )
+    flush = [
+        _FONT,
+        ("LEFTPADDING", (0, 0), (-1, -1), 0),
+        ("TOPPADDING", (0, 0), (-1, -1), 0),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 0),
+    ]
+    table.setStyle(
+        TableStyle(
+            [
+                *flush,
+                ("RIGHTPADDING", (0, 0), (-2, -1), gap),
+                ("RIGHTPADDING", (-1, 0), (-1, -1), 0),
+                ("VALIGN", (0, 0), (-1, -1), "TOP"),
+            ]
+        )
+    )
     return table
 
 
 def boxes(cells: Sequence[Sequence[Flowable]], width: float) -> Table:
     """Flowables side by side in a frame, one step after the other."""
-    table = Table([[list(cell) for cell in cells]], colWidths=[width / len(cells)] * len(cells), hAlign="LEFT")
-    inside = [("LEFTPADDING", (0, 0), (-1, -1), 4), ("RIGHTPADDING", (0, 0), (-1, -1), 4), ("VALIGN", (0, 0), (-1, -1), "TOP")]
-    table.setStyle(TableStyle([_FONT, *inside, ("BOX", (0, 0), (-1, -1), 0.5, LINE), ("INNERGRID", (0, 0), (-1, -1), 0.5, LINE)]))
+    table = Table(
+        [[list(cell) for cell in cells]], colWidths=[width / len(cells)] * len(cells), hAlign="LEFT"
+    )
+    inside = [
+        ("LEFTPADDING", (0, 0), (-1, -1), 4),
+        ("RIGHTPADDING", (0, 0), (-1, -1), 4),
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+    ]
+    table.setStyle(
+        TableStyle(
+            [
+                _FONT,
+                *inside,
+                ("BOX", (0, 0), (-1, -1), 0.5, LINE),
+                ("INNERGRID", (0, 0), (-1, -1), 0.5, LINE),
+            ]
+        )
+    )
     return table
 
 
-def rows(lines: Sequence[Sequence[Flowable]], widths: Sequence[float], *, head: bool = False) -> Table:
+def rows(
+    lines: Sequence[Sequence[Flowable]], widths: Sequence[float], *, head: bool = False
+) -> Table:
     """A table with a line under each row; its head is repeated on the next page."""
-    table = Table([list(line) for line in lines], colWidths=list(widths), hAlign="LEFT", repeatRows=int(head))
+    table = Table(
+        [list(line) for line in lines], colWidths=list(widths), hAlign="LEFT", repeatRows=int(head)
+    )
     table.setStyle(
         TableStyle(
             [
@@ -103,7 +170,16 @@ def notice(parts: Sequence[Flowable], width: float, *, bad: bool = False) -> Tab
     """A box that is not overlooked."""
     table = Table([[list(parts)]], colWidths=[width], hAlign="LEFT", spaceAfter=6)
     paper, line = (BAD_PAPER, BAD) if bad else (WARN_PAPER, WARN_LINE)
-    table.setStyle(TableStyle([_FONT, ("BACKGROUND", (0, 0), (-1, -1), paper), ("LINEBEFORE", (0, 0), (0, -1), 2.5, line), ("LEFTPADDING", (0, 0), (-1, -1), 8)]))
+    table.setStyle(
+        TableStyle(
+            [
+                _FONT,
+                ("BACKGROUND", (0, 0), (-1, -1), paper),
+                ("LINEBEFORE", (0, 0), (0, -1), 2.5, line),
+                ("LEFTPADDING", (0, 0), (-1, -1), 8),
+            ]
+        )
+    )
     return table
 
 
@@ -153,8 +229,16 @@ class Figure(Flowable):
             for colour, thickness in ((INK, 2.4), (white, 1.2)):
                 self.canv.setStrokeColor(colour)
                 self.canv.setLineWidth(thickness)
-                self.canv.lines([(left, low, left + length, low), (left, low, left, low + 3), (left + length, low, left + length, low + 3)])
-            self._mark(f"{strings.number(self.bar.length_mm, 2)} mm", left + length + 4, low, size * 0.8)
+                self.canv.lines(
+                    [
+                        (left, low, left + length, low),
+                        (left, low, left, low + 3),
+                        (left + length, low, left + length, low + 3),
+                    ]
+                )
+            self._mark(
+                f"{strings.number(self.bar.length_mm, 2)} mm", left + length + 4, low, size * 0.8
+            )
 
     def _mark(self, words: str, x: float, y: float, size: float) -> None:
         for outline in (True, False):  # white on a dark rim is legible on any image
@@ -170,10 +254,23 @@ class Figure(Flowable):
 class Ruler(Flowable):
     """The colour bar of a signed map, with its ends and its zero in words."""
 
-    def __init__(self, bar: Picture, drawn: SignedPicture, words: tuple[str, str, str], width: float, opacity: float = 1.0):
+    def __init__(
+        self,
+        bar: Picture,
+        drawn: SignedPicture,
+        words: tuple[str, str, str],
+        width: float,
+        opacity: float = 1.0,
+    ):
         """words: what the low end means, the unit, what the high end means."""
         super().__init__()
-        self.bar, self.drawn, self.words, self.width, self.opacity = bar, drawn, words, width, opacity
+        self.bar, self.drawn, self.words, self.width, self.opacity = (
+            bar,
+            drawn,
+            words,
+            width,
+            opacity,
+        )
 
     def wrap(self, *_: float) -> tuple[float, float]:
         return self.width, 29
@@ -189,7 +286,10 @@ class Ruler(Flowable):
         self.canv.setFillColor(QUIET)
         self.canv.setFont(REGULAR, 6.6)
         scale = strings.number(self.drawn.scale)
-        for y, (low, middle, high) in ((13.5, (f"\u2212{scale}", "0", f"+{scale}")), (5.5, self.words)):
+        for y, (low, middle, high) in (
+            (13.5, (f"\u2212{scale}", "0", f"+{scale}")),
+            (5.5, self.words),
+        ):
             self.canv.drawString(0, y, low)
             self.canv.drawCentredString(self.width / 2, y, middle)
             self.canv.drawRightString(self.width, y, high)
@@ -198,7 +298,13 @@ class Ruler(Flowable):
 class ProbabilityBar(Flowable):
     """From 0 to 100 %: the probability, its interval and the operating point."""
 
-    def __init__(self, value: float, threshold: float | None, between: tuple[float, float] | None, width: float):
+    def __init__(
+        self,
+        value: float,
+        threshold: float | None,
+        between: tuple[float, float] | None,
+        width: float,
+    ):
         super().__init__()
         self.value, self.threshold, self.between, self.width = value, threshold, between, width
 
@@ -219,7 +325,10 @@ class ProbabilityBar(Flowable):
             canvas.setFillAlpha(1)
         if self.threshold is None:
             return
-        at, words = self.width * self.threshold, f"{strings.OPERATING_POINT} {strings.percent(self.threshold)}"
+        at, words = (
+            self.width * self.threshold,
+            f"{strings.OPERATING_POINT} {strings.percent(self.threshold)}",
+        )
         canvas.setStrokeColor(INK)
         canvas.setLineWidth(1.4)
         canvas.line(at, 10.5, at, 24)

@@ -36,7 +36,11 @@ class Uncertainty:
     def observed_covers(self, probability: float) -> bool | None:
         """Whether the observed share is compatible with the probability; None where none was observed."""
         share = self.observed.share if self.observed else None
-        return None if share is None else share.low <= probability <= share.high or self.low <= share.value <= self.high
+        return (
+            None
+            if share is None
+            else share.low <= probability <= share.high or self.low <= share.value <= self.high
+        )
 
 
 def uncertainty(calibration: Mapping[str, Any], probability: float) -> Uncertainty | None:
@@ -50,13 +54,25 @@ def uncertainty(calibration: Mapping[str, Any], probability: float) -> Uncertain
     certain = min(max(probability, 1e-12), 1 - 1e-12)
     odds = math.log(certain / (1 - certain))
     inside = min(max(odds, kept["log_odds"][0]), kept["log_odds"][-1])
-    low, high = (_sigmoid(float(np.interp(inside, kept["log_odds"], kept[end])) + odds - inside) for end in ("low", "high"))
-    return Uncertainty(min(low, probability), max(high, probability), kept["images"], kept["patients"], next((one for one in observed_shares(calibration) if one.holds(probability)), None))
+    low, high = (
+        _sigmoid(float(np.interp(inside, kept["log_odds"], kept[end])) + odds - inside)
+        for end in ("low", "high")
+    )
+    return Uncertainty(
+        min(low, probability),
+        max(high, probability),
+        kept["images"],
+        kept["patients"],
+        next((one for one in observed_shares(calibration) if one.holds(probability)), None),
+    )
 
 
 def observed_shares(calibration: Mapping[str, Any]) -> tuple[Observed, ...]:
     """All that a card tells of test images by their probability."""
-    return tuple(Observed(one["low"], one["high"], one["patients"], measured(one["share"])) for one in calibration.get("observed") or ())
+    return tuple(
+        Observed(one["low"], one["high"], one["patients"], measured(one["share"]))
+        for one in calibration.get("observed") or ()
+    )
 
 
 def _sigmoid(odds: float) -> float:

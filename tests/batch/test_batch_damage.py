@@ -24,7 +24,9 @@ def test_every_damaged_file_has_one_fate(damaged, phantom, tmp_path) -> None:
     (tmp_path / "in").mkdir()
     for number, data in enumerate(damaged(300, seed=1)):
         (tmp_path / "in" / f"{number}.dcm").write_bytes(data)
-    summary = run(index([tmp_path / "in"]), [_open_to_all(phantom)], Options(tmp_path / "out", timeout=60))
+    summary = run(
+        index([tmp_path / "in"]), [_open_to_all(phantom)], Options(tmp_path / "out", timeout=60)
+    )
     fates = [path for row in summary.rows for path in {image["path"] for image in row["instances"]}]
     assert len(fates) > 10
     fates += [item["source"] for row in summary.rows for item in (*row["skipped"], *row["broken"])]
@@ -41,5 +43,7 @@ def _open_to_all(model):
 
     copied = copy.copy(model)
     scope = model.card.scope.model_copy(update={"modalities": (), "body_parts": ()})
-    copied.card = model.card.model_copy(update={"scope": scope, "selection": Selection(not_image_type=(), colour=True)})
+    copied.card = model.card.model_copy(
+        update={"scope": scope, "selection": Selection(not_image_type=(), colour=True)}
+    )
     return copied

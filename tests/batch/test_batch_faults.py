@@ -43,34 +43,65 @@ def _run(folder: Path, model, out: Path, **options) -> Summary:
     return run(index([folder]), [model], Options(out, **options))
 
 
-def test_crashes_hangs_and_vanished_files_cost_only_themselves(faulty, write_film, phantom, tmp_path) -> None:
+def test_crashes_hangs_and_vanished_files_cost_only_themselves(
+    faulty, write_film, phantom, tmp_path
+) -> None:
     folder = tmp_path / "in"
-    for study, name in enumerate(("a", "crash", "b", "hang", "c", "vanish", "d", "bug", "e"), start=1):
+    for study, name in enumerate(
+        ("a", "crash", "b", "hang", "c", "vanish", "d", "bug", "e"), start=1
+    ):
         write_film(folder / f"{name}.dcm", study)
     summary = _run(folder, phantom, tmp_path / "out", timeout=3, readers=2)
-    codes = {row["broken"][0]["source"].split("/")[-1]: row["error"]["code"] for row in summary.rows if row["status"] == "failed"}
-    assert codes == {"crash.dcm": "crashed", "hang.dcm": "timeout", "vanish.dcm": "missing", "bug.dcm": "pixel-data"}
-    assert summary.counts["classified"] + summary.counts["out_of_scope"] == 5 and summary.counts["broken_files"] == 4 and summary.exit_code == 1
+    codes = {
+        row["broken"][0]["source"].split("/")[-1]: row["error"]["code"]
+        for row in summary.rows
+        if row["status"] == "failed"
+    }
+    assert codes == {
+        "crash.dcm": "crashed",
+        "hang.dcm": "timeout",
+        "vanish.dcm": "missing",
+        "bug.dcm": "pixel-data",
+    }
+    assert (
+        summary.counts["classified"] + summary.counts["out_of_scope"] == 5
+        and summary.counts["broken_files"] == 4
+        and summary.exit_code == 1
+    )
 
 
 def test_a_crash_within_a_study_costs_one_film(faulty, write_film, phantom, tmp_path) -> None:
     for image, name in enumerate(("first", "crash", "last"), start=1):
         write_film(tmp_path / "in" / f"{name}.dcm", 1, image)
     (row,) = _run(tmp_path / "in", phantom, tmp_path / "out").rows
-    assert row["status"] == "ok" and len(row["instances"]) == 2 and [b["code"] for b in row["broken"]] == ["crashed"]
+    assert (
+        row["status"] == "ok"
+        and len(row["instances"]) == 2
+        and [b["code"] for b in row["broken"]] == ["crashed"]
+    )
 
 
 def test_a_study_that_hangs_is_all_of_it_timed_out(faulty, write_film, phantom, tmp_path) -> None:
     for image, name in enumerate(("first", "hang", "last"), start=1):
         write_film(tmp_path / "in" / f"{name}.dcm", 1, image)
     (row,) = _run(tmp_path / "in", phantom, tmp_path / "out", timeout=2).rows
-    assert row["status"] == "failed" and not row["instances"] and [b["code"] for b in row["broken"]] == ["timeout"] * 3
+    assert (
+        row["status"] == "failed"
+        and not row["instances"]
+        and [b["code"] for b in row["broken"]] == ["timeout"] * 3
+    )
 
 
-def test_what_needs_more_memory_than_allowed_is_refused_by_name(write_film, phantom, tmp_path) -> None:
+def test_what_needs_more_memory_than_allowed_is_refused_by_name(
+    write_film, phantom, tmp_path
+) -> None:
     write_film(tmp_path / "in" / "film.dcm", 1)
     (row,) = _run(tmp_path / "in", phantom, tmp_path / "out", memory=1000).rows
-    assert row["status"] == "failed" and row["error"]["code"] == "memory" and "--memory" in row["error"]["message"]
+    assert (
+        row["status"] == "failed"
+        and row["error"]["code"] == "memory"
+        and "--memory" in row["error"]["message"]
+    )
     (row,) = _run(tmp_path / "in", phantom, tmp_path / "out", retry_failed=True).rows
     assert row["status"] == "ok"
 
@@ -91,7 +122,9 @@ class _Full:
         return self._database.executemany(words, rows)
 
 
-def test_a_full_disk_keeps_what_is_done_and_a_resumed_run_does_the_rest(twenty, phantom, tmp_path, monkeypatch) -> None:
+def test_a_full_disk_keeps_what_is_done_and_a_resumed_run_does_the_rest(
+    twenty, phantom, tmp_path, monkeypatch
+) -> None:
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: _Full(connect(*a, **k), rows=10))
     with pytest.raises(OutputError, match="--resume"):

@@ -12,36 +12,65 @@ from medinv.batch.workers import Reader, Request
 from medinv.data.dicom.index import index
 
 
-def test_every_stored_byte_comes_back_and_the_row_says_so(samples, write_film, phantom, tmp_path) -> None:
+def test_every_stored_byte_comes_back_and_the_row_says_so(
+    samples, write_film, phantom, tmp_path
+) -> None:
     film = write_film(tmp_path / "in" / "film.dcm", 1)
     (row,) = run(index([film.parent]), [phantom], Options(tmp_path / "out", lossless=True)).rows
     (image,), certificate = row["instances"], row["instances"][0]["certificate"]
     stored = hashlib.sha256(pydicom.dcmread(film).PixelData).hexdigest()
-    assert certificate["exact"] and certificate["stored_sha256"] == certificate["recovered_sha256"] == stored
-    assert row["reconstruction"]["exact"] and not row["reconstruction"]["intake_lossy"] and image["intake"].count("lossless")
+    assert (
+        certificate["exact"]
+        and certificate["stored_sha256"] == certificate["recovered_sha256"] == stored
+    )
+    assert (
+        row["reconstruction"]["exact"]
+        and not row["reconstruction"]["intake_lossy"]
+        and image["intake"].count("lossless")
+    )
 
 
 def test_the_resizing_intake_is_called_lossy(write_film, phantom, tmp_path) -> None:
     film = write_film(tmp_path / "in" / "film.dcm", 1)
     (row,) = run(index([film.parent]), [phantom], Options(tmp_path / "out")).rows
-    assert row["reconstruction"]["intake_lossy"] and row["instances"][0]["intake_lossy"] and row["instances"][0]["certificate"] is None
+    assert (
+        row["reconstruction"]["intake_lossy"]
+        and row["instances"][0]["intake_lossy"]
+        and row["instances"][0]["certificate"] is None
+    )
 
 
 @pytest.mark.parametrize("lossless", [True, False])
-def test_a_file_that_changes_under_the_run_is_broken_by_name(write_film, phantom, tmp_path, lossless) -> None:
+def test_a_file_that_changes_under_the_run_is_broken_by_name(
+    write_film, phantom, tmp_path, lossless
+) -> None:
     film = write_film(tmp_path / "in" / "film.dcm", 1)
     found = index([film.parent])
     write_film(film, 2)  # another image under the same name
     (row,) = run(found, [phantom], Options(tmp_path / "out", lossless=lossless)).rows
-    assert row["status"] == "failed" and row["error"]["code"] == "data" and "index it again" in row["error"]["message"]
+    assert (
+        row["status"] == "failed"
+        and row["error"]["code"] == "data"
+        and "index it again" in row["error"]["message"]
+    )
 
 
 def test_every_frame_of_a_file_is_an_image_of_its_own() -> None:
-    (instance,) = index([Path(pydicom.__file__).parent / "data" / "test_files" / "rtdose_rle.dcm"]).instances
+    (instance,) = index(
+        [Path(pydicom.__file__).parent / "data" / "test_files" / "rtdose_rle.dcm"]
+    ).instances
     reader = Reader()
     read = reader.read(Request(0, (instance,), (16,)), 60)
-    again = reader.read(Request(0, (instance,), (16,), display=True, only=frozenset({(instance.source, 4)})), 60)
+    again = reader.read(
+        Request(0, (instance,), (16,), display=True, only=frozenset({(instance.source, 4)})), 60
+    )
     reader.stop()
-    assert [film.frame for film in read.films] == list(range(1, instance.frames + 1)) and instance.frames > 4
+    assert [film.frame for film in read.films] == list(
+        range(1, instance.frames + 1)
+    ) and instance.frames > 4
     (film,) = again.films
-    assert film.frame == 5 and film.sha256 == read.films[4].sha256 and film.display.shape == (instance.rows, instance.columns)
+    assert (
+        film.frame == 5
+        and film.sha256 == read.films[4].sha256
+        and film.display.shape == (instance.rows, instance.columns)
+    )

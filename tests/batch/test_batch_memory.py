@@ -40,8 +40,16 @@ print(json.dumps([most() - before, done.error is None]))
 def _write(path: Path, kind: str) -> Path:
     dataset = pydicom.dcmread(pydicom.data.get_testdata_file("CT_small.dcm", download=False))
     frames, rows = (60, 512) if kind.startswith("frames") else (1, 2048)
-    image = np.add.outer(np.arange(rows), np.arange(rows)) % 3000 + np.random.default_rng(0).integers(0, 500, (rows, rows))
-    dataset.Rows, dataset.Columns, dataset.PixelRepresentation, dataset.BitsStored, dataset.HighBit = rows, rows, 0, 12, 11
+    image = np.add.outer(np.arange(rows), np.arange(rows)) % 3000 + np.random.default_rng(
+        0
+    ).integers(0, 500, (rows, rows))
+    (
+        dataset.Rows,
+        dataset.Columns,
+        dataset.PixelRepresentation,
+        dataset.BitsStored,
+        dataset.HighBit,
+    ) = rows, rows, 0, 12, 11
     if frames > 1:
         dataset.NumberOfFrames = frames
     dataset.PixelData = image.astype(np.uint16).tobytes() * frames
@@ -57,11 +65,20 @@ def _write(path: Path, kind: str) -> Path:
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
 @pytest.mark.parametrize(
-    "kind, intake", [("native", "resize"), ("jpeg2000", "resize"), ("native zip", "resize"), ("frames native", "resize"), ("jpeg2000", "lossless")]
+    "kind, intake",
+    [
+        ("native", "resize"),
+        ("jpeg2000", "resize"),
+        ("native zip", "resize"),
+        ("frames native", "resize"),
+        ("jpeg2000", "lossless"),
+    ],
 )
 def test_no_image_takes_more_than_was_said(tmp_path, kind, intake) -> None:
     path = _write(tmp_path / "x.dcm", kind)
     (instance,) = index([path]).instances
-    said = subprocess.run([sys.executable, "-c", READ, str(path), intake], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", READ, str(path), intake], capture_output=True, text=True, check=True
+    ).stdout
     taken, whole = json.loads(said)
     assert whole and taken <= needed(instance, 64 if intake == "lossless" else 0) <= 5 * taken

@@ -16,7 +16,14 @@ from medinv.batch.run import run
 from medinv.data.dicom.index import index
 from medinv.errors import ConfigError
 
-RUN = [sys.executable, "-c", "from medinv.cli.main import main; main()", "classify", "--model", "phantom-opacity"]
+RUN = [
+    sys.executable,
+    "-c",
+    "from medinv.cli.main import main; main()",
+    "classify",
+    "--model",
+    "phantom-opacity",
+]
 
 
 def _rows(folder: Path) -> list[dict]:
@@ -37,13 +44,19 @@ def whole(twenty, phantom, tmp_path_factory) -> list[dict]:
     return _rows(out)
 
 
-def test_killed_at_any_moment_and_resumed_it_says_what_an_uninterrupted_run_says(twenty, whole, tmp_path) -> None:
+def test_killed_at_any_moment_and_resumed_it_says_what_an_uninterrupted_run_says(
+    twenty, whole, tmp_path
+) -> None:
     chance, out, killed, after = random.Random(0), tmp_path / "out", 0, 0
     command = [*RUN, str(twenty), "--out", str(out), "--resume", "--readers", "1"]
     while killed < 4:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         log, deadline = out / "run.log", time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline and not (log.is_file() and log.read_text().count(": ok") > after):
+        while (
+            process.poll() is None
+            and time.monotonic() < deadline
+            and not (log.is_file() and log.read_text().count(": ok") > after)
+        ):
             time.sleep(0.005)
         time.sleep(chance.random() * 0.02)
         process.kill()
@@ -54,7 +67,9 @@ def test_killed_at_any_moment_and_resumed_it_says_what_an_uninterrupted_run_says
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert _rows(out) == whole
-    assert (out / "run.log").read_text().count(": ok") <= len(whole) + killed  # at most the study in flight is done again
+    assert (out / "run.log").read_text().count(": ok") <= len(
+        whole
+    ) + killed  # at most the study in flight is done again
 
 
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(twenty, whole, tmp_path) -> None:
@@ -69,7 +84,10 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(twenty, whole, tmp_path
         pytest.skip("the run was over before it was interrupted")
     assert process.returncode == 130 and "--resume" in said
     counts = json.loads((tmp_path / "run.json").read_text())["counts"]
-    assert counts["images"] + counts["unreached_files"] == counts["files"] == 20 and counts["rows"] == len(_rows(tmp_path)) > 0
+    assert (
+        counts["images"] + counts["unreached_files"] == counts["files"] == 20
+        and counts["rows"] == len(_rows(tmp_path)) > 0
+    )
     assert subprocess.run([*command, "--resume"], capture_output=True, timeout=120).returncode == 0
     assert _rows(tmp_path) == whole
 
@@ -93,7 +111,9 @@ def test_shards_of_different_options_are_not_joined(twenty, phantom, tmp_path) -
         run(found, [phantom], Options(tmp_path, shard=Shard(2, 2), rule="mean"))
 
 
-def test_resuming_does_what_is_new_changed_or_asked_for_and_nothing_else(write_film, phantom, tmp_path) -> None:
+def test_resuming_does_what_is_new_changed_or_asked_for_and_nothing_else(
+    write_film, phantom, tmp_path
+) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     for study in (1, 2, 3):
         write_film(folder / f"{study}.dcm", study)
@@ -123,15 +143,31 @@ def test_too_many_failures_end_the_run(write_film, phantom, tmp_path) -> None:
         film = write_film(tmp_path / "in" / f"{study}.dcm", study)
         film.write_bytes(film.read_bytes()[:-1000])
     summary = run(index([tmp_path / "in"]), [phantom], Options(tmp_path / "out", max_failures=2))
-    assert summary.stopped == "too many failures" and summary.exit_code == 1 and summary.counts["failed"] == 3 and summary.counts["unreached_files"] == 4
-    assert run(index([tmp_path / "in"]), [phantom], Options(tmp_path / "out", resume=True)).counts["failed"] == 7
+    assert (
+        summary.stopped == "too many failures"
+        and summary.exit_code == 1
+        and summary.counts["failed"] == 3
+        and summary.counts["unreached_files"] == 4
+    )
+    assert (
+        run(index([tmp_path / "in"]), [phantom], Options(tmp_path / "out", resume=True)).counts[
+            "failed"
+        ]
+        == 7
+    )
 
 
 def test_the_log_names_nobody(samples, phantom, tmp_path) -> None:
     folder = tmp_path / "Doe^Jane"
     shutil.copytree(samples / "studies" / "study-01", folder)
     (folder / "broken.dcm").write_bytes(b"rubbish")
-    summary = run(index([folder]), [phantom], Options(tmp_path / "out", phi=True, log=tmp_path / "log"))
+    summary = run(
+        index([folder]), [phantom], Options(tmp_path / "out", phi=True, log=tmp_path / "log")
+    )
     said = (tmp_path / "log").read_text()
-    assert "Doe" not in said and "broken.dcm" not in said and not any(row["study_uid"] in said for row in summary.rows if row["status"] == "ok")
+    assert (
+        "Doe" not in said
+        and "broken.dcm" not in said
+        and not any(row["study_uid"] in said for row in summary.rows if row["status"] == "ok")
+    )
     assert said.count(" ok, ") == summary.counts["classified"] and "not-dicom" in said

@@ -20,7 +20,18 @@ from medinv.errors import ConfigError, OutputError, ShapeError
 from medinv.models.store import load
 
 REAL = Path(pydicom.__file__).parent / "data" / "test_files"
-REQUIRED = ("study_uid", "status", "error", "label", "probabilities", "instances", "reconstruction", "warnings", "model", "seconds")
+REQUIRED = (
+    "study_uid",
+    "status",
+    "error",
+    "label",
+    "probabilities",
+    "instances",
+    "reconstruction",
+    "warnings",
+    "model",
+    "seconds",
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +70,9 @@ def test_no_real_file_of_another_kind_gets_a_label(real) -> None:
 
 def test_likelihood_alone_flags_most_real_ct_and_mr(chest) -> None:
     instances = [i for i in index([REAL]).instances if i.modality in ("CT", "MR") and i.frames == 1]
-    images = [squash(read_pixels(instance).display, 64) for instance in instances if not instance.warnings]
+    images = [
+        squash(read_pixels(instance).display, 64) for instance in instances if not instance.warnings
+    ]
     (figures,) = figures_of_studies(chest, [images])
     assert len(images) >= 15
     assert sum(found.score > chest.card.scope.threshold for found in figures) >= 0.9 * len(images)
@@ -67,7 +80,11 @@ def test_likelihood_alone_flags_most_real_ct_and_mr(chest) -> None:
 
 def test_every_image_decodes_exactly_even_those_out_of_scope(real) -> None:
     summary, _ = real
-    assert all(row["reconstruction"]["exact"] and row["reconstruction"]["max_abs_error"] < 1e-6 for row in summary.rows if row["status"] == "ok")
+    assert all(
+        row["reconstruction"]["exact"] and row["reconstruction"]["max_abs_error"] < 1e-6
+        for row in summary.rows
+        if row["status"] == "ok"
+    )
 
 
 def test_the_files_on_disk_say_what_the_summary_says(real) -> None:
@@ -76,11 +93,23 @@ def test_the_files_on_disk_say_what_the_summary_says(real) -> None:
     assert rows == json.loads(json.dumps(list(summary.rows)))
     assert all(key in row for row in rows for key in REQUIRED)
     table = list(csv.DictReader((out / "results.csv").open()))
-    assert [line["study_uid"] for line in table] == [row["study_uid"] for row in rows] == pq.read_table(out / "results.parquet")["study_uid"].to_pylist()
+    assert (
+        [line["study_uid"] for line in table]
+        == [row["study_uid"] for row in rows]
+        == pq.read_table(out / "results.parquet")["study_uid"].to_pylist()
+    )
     record = json.loads((out / "run.json").read_text())
     counts = record["counts"]
-    assert counts["classified"] + counts["out_of_scope"] + counts["failed"] + counts["skipped"] == counts["rows"] == len(rows)
-    assert record["models"][0]["sha256"] and record["versions"]["torch"] and "not for diagnosis" in record["disclaimer"]
+    assert (
+        counts["classified"] + counts["out_of_scope"] + counts["failed"] + counts["skipped"]
+        == counts["rows"]
+        == len(rows)
+    )
+    assert (
+        record["models"][0]["sha256"]
+        and record["versions"]["torch"]
+        and "not for diagnosis" in record["disclaimer"]
+    )
     assert not list(out.glob("*.tmp")) + list(out.glob("*.partial"))
 
 
@@ -89,9 +118,19 @@ def test_identifiers_are_pseudonyms_unless_asked_for(chest, samples, tmp_path) -
     dataset = pydicom.dcmread(next(source.rglob("*.dcm")))
     hidden = _run([source], chest, tmp_path / "hidden", report=True)
     shown = _run([source], chest, tmp_path / "shown", phi=True)
-    assert hidden.rows[0]["study_uid"] == pseudonym(dataset.StudyInstanceUID, "study") and shown.rows[0]["study_uid"] == dataset.StudyInstanceUID
-    written = b"".join(path.read_bytes() for path in (tmp_path / "hidden").rglob("*") if path.is_file())
-    for secret in (str(dataset.PatientName), str(dataset.PatientID), dataset.StudyInstanceUID, dataset.SOPInstanceUID):
+    assert (
+        hidden.rows[0]["study_uid"] == pseudonym(dataset.StudyInstanceUID, "study")
+        and shown.rows[0]["study_uid"] == dataset.StudyInstanceUID
+    )
+    written = b"".join(
+        path.read_bytes() for path in (tmp_path / "hidden").rglob("*") if path.is_file()
+    )
+    for secret in (
+        str(dataset.PatientName),
+        str(dataset.PatientID),
+        dataset.StudyInstanceUID,
+        dataset.SOPInstanceUID,
+    ):
         assert secret and secret.encode() not in written
 
 
@@ -99,7 +138,10 @@ def test_identifiers_are_pseudonyms_unless_asked_for(chest, samples, tmp_path) -
 def damaged(samples, tmp_path) -> Path:
     """A folder with a whole study, one cut in its pixels, one with text instead of DICOM, and a study of two whose second film is cut."""
     folder = tmp_path / "in"
-    files = {name: next((samples / "studies" / name).glob("radiograph*.dcm")).read_bytes() for name in ("study-01", "study-03", "study-05")}
+    files = {
+        name: next((samples / "studies" / name).glob("radiograph*.dcm")).read_bytes()
+        for name in ("study-01", "study-03", "study-05")
+    }
     folder.mkdir()
     (folder / "whole.dcm").write_bytes(files["study-01"])
     (folder / "cut.dcm").write_bytes(files["study-03"][: len(files["study-03"]) // 2])
@@ -111,10 +153,17 @@ def damaged(samples, tmp_path) -> Path:
 def test_a_broken_file_fails_alone_with_a_typed_error(chest, damaged, tmp_path) -> None:
     summary = _run([damaged], chest, tmp_path / "out")
     by_status = {row["status"]: row for row in summary.rows}
-    failed = {row["error"]["code"]: row["error"] for row in summary.rows if row["status"] == "failed"}
-    assert set(failed) == {"pixel-data", "not-dicom"} and failed["pixel-data"]["stage"] in ("read", "pixels")
+    failed = {
+        row["error"]["code"]: row["error"] for row in summary.rows if row["status"] == "failed"
+    }
+    assert set(failed) == {"pixel-data", "not-dicom"} and failed["pixel-data"]["stage"] in (
+        "read",
+        "pixels",
+    )
     assert by_status["ok"]["instances"][0]["path"].endswith("whole.dcm")
-    assert by_status["skipped"]["error"]["code"] == "not-dicom" and by_status["skipped"]["skipped"][0]["source"].endswith("notes.txt")
+    assert by_status["skipped"]["error"]["code"] == "not-dicom" and by_status["skipped"]["skipped"][
+        0
+    ]["source"].endswith("notes.txt")
     assert summary.exit_code == 1 and summary.counts["files"] == 4
 
 
@@ -122,7 +171,9 @@ def test_one_film_of_a_study_may_fail_and_the_study_says_so(chest, samples, tmp_
     folder = tmp_path / "in"
     shutil.copytree(samples / "studies" / "study-01", folder)
     first = pydicom.dcmread(next(folder.rglob("*.dcm")))
-    first.SOPInstanceUID = first.file_meta.MediaStorageSOPInstanceUID = first.SOPInstanceUID[:-1] + "99"[: 65 - len(first.SOPInstanceUID)]
+    first.SOPInstanceUID = first.file_meta.MediaStorageSOPInstanceUID = (
+        first.SOPInstanceUID[:-1] + "99"[: 65 - len(first.SOPInstanceUID)]
+    )
     first.save_as(folder / "second.dcm")
     whole = (folder / "second.dcm").read_bytes()
     (folder / "second.dcm").write_bytes(whole[:-2000])
@@ -133,8 +184,14 @@ def test_one_film_of_a_study_may_fail_and_the_study_says_so(chest, samples, tmp_
 
 def test_a_zip_says_what_the_folder_says(chest, samples, tmp_path) -> None:
     archive = shutil.make_archive(str(tmp_path / "study"), "zip", samples / "studies" / "study-01")
-    zipped, plain = (_run([path], chest, tmp_path / str(i)).rows[0] for i, path in enumerate((Path(archive), samples / "studies" / "study-01")))
-    assert zipped["label"] == plain["label"] and zipped["instances"][0]["stored_sha256"] == plain["instances"][0]["stored_sha256"]
+    zipped, plain = (
+        _run([path], chest, tmp_path / str(i)).rows[0]
+        for i, path in enumerate((Path(archive), samples / "studies" / "study-01"))
+    )
+    assert (
+        zipped["label"] == plain["label"]
+        and zipped["instances"][0]["stored_sha256"] == plain["instances"][0]["stored_sha256"]
+    )
 
 
 def test_ctrl_c_keeps_what_is_done(chest, samples, tmp_path) -> None:
@@ -143,11 +200,16 @@ def test_ctrl_c_keeps_what_is_done(chest, samples, tmp_path) -> None:
 
     found = index([samples / "studies" / name for name in ("study-01", "study-03")])
     summary = run(found, [chest], Options(tmp_path), on_study=stop)
-    assert summary.exit_code == 130 and len((tmp_path / "results.jsonl").read_text().splitlines()) == 1
+    assert (
+        summary.exit_code == 130 and len((tmp_path / "results.jsonl").read_text().splitlines()) == 1
+    )
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["interrupted"] is True and record["counts"]["unreached_studies"] == 1
     resumed = run(found, [chest], Options(tmp_path, resume=True))
-    assert resumed.exit_code == 0 and len({row["study_uid"] for row in resumed.rows}) == len(resumed.rows) == 2
+    assert (
+        resumed.exit_code == 0
+        and len({row["study_uid"] for row in resumed.rows}) == len(resumed.rows) == 2
+    )
 
 
 def test_nothing_is_overwritten_unasked(chest, tmp_path) -> None:
@@ -161,10 +223,16 @@ def test_nothing_is_overwritten_unasked(chest, tmp_path) -> None:
         run(empty, [chest], Options(tmp_path / "file"))
 
 
-def test_a_report_that_cannot_be_made_costs_no_result(chest, samples, tmp_path, monkeypatch) -> None:
+def test_a_report_that_cannot_be_made_costs_no_result(
+    chest, samples, tmp_path, monkeypatch
+) -> None:
     def fail(*_: object) -> None:
         raise ShapeError("no such map")
 
     monkeypatch.setattr("medinv.batch.pages.write_study_report", fail)
     (row,) = _run([samples / "studies" / "study-01"], chest, tmp_path, report=True).rows
-    assert row["status"] == "ok" and "no report: shape: no such map" in row["warnings"] and (tmp_path / "run.json").is_file()
+    assert (
+        row["status"] == "ok"
+        and "no report: shape: no such map" in row["warnings"]
+        and (tmp_path / "run.json").is_file()
+    )

@@ -14,7 +14,9 @@ RUN = [sys.executable, "-c", "from medinv.cli.main import main; main()"]
 
 
 def medinv(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess:
-    return subprocess.run([*RUN, *map(str, words)], capture_output=True, text=True, cwd=cwd, timeout=300)
+    return subprocess.run(
+        [*RUN, *map(str, words)], capture_output=True, text=True, cwd=cwd, timeout=300
+    )
 
 
 @pytest.fixture
@@ -28,7 +30,11 @@ def test_classify_writes_results_and_a_report_that_opens_offline(film, tmp_path)
     assert "not for diagnosis" in done.stdout and "exactly" in done.stdout
     (row,) = map(json.loads, (tmp_path / "results.jsonl").read_text().splitlines())
     page = (tmp_path / row["report"]).read_text()
-    assert row["label"] in page.lower() and "not for diagnosis" in page and "http://" not in page.replace("http://www.w3.org", "")
+    assert (
+        row["label"] in page.lower()
+        and "not for diagnosis" in page
+        and "http://" not in page.replace("http://www.w3.org", "")
+    )
     assert row["study_uid"] in (tmp_path / "index.html").read_text()
 
 
@@ -36,9 +42,16 @@ def test_explain_writes_arrays_whose_sum_is_the_logit(film, tmp_path) -> None:
     import numpy as np
 
     assert medinv("explain", film, "--model", "phantom-opacity", "--out", tmp_path).returncode == 0
-    (facts,), (arrays,) = [json.loads(p.read_text()) for p in tmp_path.glob("*.json")], [np.load(p) for p in tmp_path.glob("*.npz")]
-    assert arrays["evidence"].sum() + facts["evidence"]["bias"] == pytest.approx(facts["evidence"]["logit"], abs=1e-8)
-    assert (arrays["reconstruction"].round() == arrays["input"]).all() and facts["reconstruction"]["exact"]
+    (facts,), (arrays,) = (
+        [json.loads(p.read_text()) for p in tmp_path.glob("*.json")],
+        [np.load(p) for p in tmp_path.glob("*.npz")],
+    )
+    assert arrays["evidence"].sum() + facts["evidence"]["bias"] == pytest.approx(
+        facts["evidence"]["logit"], abs=1e-8
+    )
+    assert (arrays["reconstruction"].round() == arrays["input"]).all() and facts["reconstruction"][
+        "exact"
+    ]
     assert (arrays["counterfactual"] - arrays["input"].astype(float) == arrays["difference"]).all()
 
 
@@ -49,7 +62,11 @@ def test_verify_certifies_a_film(film) -> None:
 
 def test_models_lists_what_is_shipped_and_prints_cards() -> None:
     listed = medinv("models")
-    assert listed.returncode == 0 and "chest-xray" in listed.stdout and "phantom-opacity" in listed.stdout
+    assert (
+        listed.returncode == 0
+        and "chest-xray" in listed.stdout
+        and "phantom-opacity" in listed.stdout
+    )
     assert json.loads(medinv("models", "chest-xray").stdout)["name"] == "chest-xray"
 
 
@@ -81,7 +98,14 @@ def test_a_model_with_a_wrong_hash_exits_4(film, tmp_path) -> None:
 
 
 def test_train_writes_a_model_that_classifies(tmp_path, configs, film) -> None:
-    small = ["data.size=16", "data.counts=[24,24,24]", "model.depths=[1,1]", "model.hidden=[4,4]", "train.epochs=1", "train.batch=8"]
+    small = [
+        "data.size=16",
+        "data.counts=[24,24,24]",
+        "model.depths=[1,1]",
+        "model.hidden=[4,4]",
+        "train.epochs=1",
+        "train.batch=8",
+    ]
     options = [word for text in small for word in ("--set", text)]
     done = medinv("train", configs / "phantom-opacity.yaml", "--out", tmp_path / "m", *options)
     assert done.returncode == 0, done.stderr
@@ -99,11 +123,17 @@ def test_verify_lossless_prints_both_hashes_of_the_pixel_data(tmp_path, samples)
     film.decompress()
     film.save_as(tmp_path / "film.dcm")
     done = medinv("verify", tmp_path / "film.dcm", "--model", "chest-xray", "--lossless")
-    assert done.returncode == 0 and "CERTIFIED: 1 of 1 frames come back in every byte" in done.stdout
+    assert (
+        done.returncode == 0 and "CERTIFIED: 1 of 1 frames come back in every byte" in done.stdout
+    )
     assert done.stdout.count(hashlib.sha256(film.PixelData).hexdigest()) == 2
     assert medinv("verify", "--lossless").returncode == 2
     film.PhotometricInterpretation, film.SamplesPerPixel, film.PlanarConfiguration = "RGB", 3, 0
     film.PixelData *= 3
     film.save_as(tmp_path / "film.dcm")
     done = medinv("verify", tmp_path / "film.dcm", "--lossless")
-    assert done.returncode == 1 and "NOT CERTIFIED: 0 of 0 frames" in done.stdout and "1 left out" in done.stdout
+    assert (
+        done.returncode == 1
+        and "NOT CERTIFIED: 0 of 0 frames" in done.stdout
+        and "1 left out" in done.stdout
+    )

@@ -8,7 +8,15 @@ from medinv.cli.main import app
 from medinv.data import natural
 from medinv.errors import ConfigError
 
-SMALL = ("model.depths=[1,1]", "model.hidden=[12,16]", "train.epochs=1", "train.batch=20", "train.bfloat16=false", "train.warmup=0", "train.average=0.0")
+SMALL = (
+    "model.depths=[1,1]",
+    "model.hidden=[12,16]",
+    "train.epochs=1",
+    "train.batch=20",
+    "train.bfloat16=false",
+    "train.warmup=0",
+    "train.average=0.0",
+)
 
 
 @pytest.fixture(scope="module")
@@ -19,21 +27,32 @@ def folder(configs, tmp_path_factory):
     arrays = {}
     for name, count in (("train", 80), ("test", 30)):
         labels = np.arange(count) % 10
-        arrays |= {f"x_{name}": (colours[labels] + generator.integers(-15, 16, (count, 32, 32, 3))).astype(np.uint8), f"y_{name}": labels}
+        arrays |= {
+            f"x_{name}": (colours[labels] + generator.integers(-15, 16, (count, 32, 32, 3))).astype(
+                np.uint8
+            ),
+            f"y_{name}": labels,
+        }
     np.savez(place / natural.NPZ, **arrays)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDINV_DATA", str(place))
         patch.setattr(natural, "VALIDATION", 20)
-        given = ["train", str(configs / "cifar10.yaml"), "--out", str(place / "model")] + [part for one in SMALL for part in ("--set", one)]
+        given = ["train", str(configs / "cifar10.yaml"), "--out", str(place / "model")] + [
+            part for one in SMALL for part in ("--set", one)
+        ]
         result = CliRunner().invoke(app, given)
         assert result.exit_code == 0, result.output
-        assert "accuracy" in result.output and "decoded exactly    1.0000 in float64" in result.output
+        assert (
+            "accuracy" in result.output and "decoded exactly    1.0000 in float64" in result.output
+        )
         yield place / "model"
 
 
 def test_it_is_measured_anew_as_its_card_says(folder) -> None:
     result = CliRunner().invoke(app, ["evaluate", "-m", str(folder)])
-    assert result.exit_code == 0 and "accuracy" in result.output and "sensitivity" not in result.output
+    assert (
+        result.exit_code == 0 and "accuracy" in result.output and "sensitivity" not in result.output
+    )
 
 
 def test_every_test_image_is_certified(folder) -> None:
@@ -41,12 +60,20 @@ def test_every_test_image_is_certified(folder) -> None:
     assert result.exit_code == 0 and "CERTIFIED: 30 of 30 images" in result.output
 
 
-@pytest.mark.parametrize("command", [["classify", "--out", "unused"], ["explain", "--out", "unused"], ["verify"]])
+@pytest.mark.parametrize(
+    "command", [["classify", "--out", "unused"], ["explain", "--out", "unused"], ["verify"]]
+)
 def test_it_is_kept_from_studies_with_a_reason(folder, samples, command) -> None:
     result = CliRunner().invoke(app, [command[0], str(samples), "-m", str(folder), *command[1:]])
-    assert isinstance(result.exception, ConfigError) and "own test images" in result.exception.message
+    assert (
+        isinstance(result.exception, ConfigError) and "own test images" in result.exception.message
+    )
 
 
 def test_how_to_get_public_sets_is_said(folder) -> None:
     result = CliRunner().invoke(app, ["data", "benchmarks"])
-    assert result.exit_code == 0 and f"there: {folder.parent / natural.NPZ}" in result.output and "not there" in result.output
+    assert (
+        result.exit_code == 0
+        and f"there: {folder.parent / natural.NPZ}" in result.output
+        and "not there" in result.output
+    )

@@ -8,7 +8,9 @@ import pydicom.data
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-PYDICOM_FILES = Path(pydicom.data.__file__).parent / "test_files"  # only what lies on this disk: nothing is downloaded
+PYDICOM_FILES = (
+    Path(pydicom.data.__file__).parent / "test_files"
+)  # only what lies on this disk: nothing is downloaded
 
 
 def dataset(pixels: np.ndarray, number: int = 1, **elements: object) -> Dataset:
@@ -18,7 +20,12 @@ def dataset(pixels: np.ndarray, number: int = 1, **elements: object) -> Dataset:
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     ds.SOPClassUID, ds.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1.1", f"1.2.1.1.{number}"
     ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.Modality = "1.2.1", "1.2.1.1", "DX"
-    ds.PatientName, ds.PatientID, ds.PatientBirthDate, ds.AccessionNumber = "Doe^Secret", "ID-SECRET", "19700101", "ACC-SECRET"
+    ds.PatientName, ds.PatientID, ds.PatientBirthDate, ds.AccessionNumber = (
+        "Doe^Secret",
+        "ID-SECRET",
+        "19700101",
+        "ACC-SECRET",
+    )
     ds.InstanceNumber, ds.SamplesPerPixel, ds.PhotometricInterpretation = number, 1, "MONOCHROME2"
     ds.Rows, ds.Columns = pixels.shape
     ds.BitsAllocated = ds.BitsStored = 8 * pixels.itemsize
@@ -33,7 +40,9 @@ def dataset(pixels: np.ndarray, number: int = 1, **elements: object) -> Dataset:
     return ds
 
 
-def write(path: Path, pixels: np.ndarray | None = None, number: int = 1, **elements: object) -> Path:
+def write(
+    path: Path, pixels: np.ndarray | None = None, number: int = 1, **elements: object
+) -> Path:
     """Write `dataset` to a file."""
     pixels = np.arange(64 * 48, dtype=np.uint16).reshape(64, 48) if pixels is None else pixels
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,12 @@ def cifar(tmp_path, monkeypatch):
     folder.mkdir()
     sums = {}
     for i, name in enumerate(natural.MD5):
-        content = pickle.dumps({b"data": np.full((2, 3072), 10 * i, np.uint8) + np.array([[0], [1]], np.uint8), b"labels": [i, i + 1]})
+        content = pickle.dumps(
+            {
+                b"data": np.full((2, 3072), 10 * i, np.uint8) + np.array([[0], [1]], np.uint8),
+                b"labels": [i, i + 1],
+            }
+        )
         (folder / name).write_bytes(content)
         sums[name] = hashlib.md5(content).hexdigest()
     monkeypatch.setattr(natural, "MD5", sums)
@@ -31,7 +36,11 @@ def cifar(tmp_path, monkeypatch):
 def test_the_standard_archive_is_split_once_and_for_all(cifar) -> None:
     data = load_cifar10("MEDINV_DATA")
     assert [len(part) for part in (data.train, data.validation, data.test)] == [7, 3, 2]
-    assert data.train.images.shape[1:] == (3, 32, 32) and data.test.images[:, 0, 0, 0].tolist() == [50, 51] and data.test.labels.tolist() == [5, 6]
+    assert (
+        data.train.images.shape[1:] == (3, 32, 32)
+        and data.test.images[:, 0, 0, 0].tolist() == [50, 51]
+        and data.test.labels.tolist() == [5, 6]
+    )
     assert sorted([*data.train.patients, *data.validation.patients]) == list(range(10))
     assert load_cifar10("MEDINV_DATA").sha256() == data.sha256()
 
@@ -55,7 +64,9 @@ def test_a_training_image_that_is_tested_too_is_left_out_of_training(tmp_path, m
     images = np.random.default_rng(0).integers(0, 256, (9, 28, 28), dtype=np.uint8)
     images[0] = images[8]
     parts = {"train": slice(0, 5), "val": slice(5, 7), "test": slice(7, 9)}
-    arrays = {f"{name}_images": images[rows] for name, rows in parts.items()} | {f"{name}_labels": np.arange(9)[rows, None] % 2 for name, rows in parts.items()}
+    arrays = {f"{name}_images": images[rows] for name, rows in parts.items()} | {
+        f"{name}_labels": np.arange(9)[rows, None] % 2 for name, rows in parts.items()
+    }
     np.savez(tmp_path / "breastmnist.npz", **arrays)
     monkeypatch.setenv("MEDINV_DATA", str(tmp_path))
     data = load_medmnist("breastmnist", "MEDINV_DATA")
@@ -63,7 +74,11 @@ def test_a_training_image_that_is_tested_too_is_left_out_of_training(tmp_path, m
     assert data.train.labels.tolist() == [1, 0, 1, 0] and data.test.images.shape == (2, 1, 28, 28)
 
 
-@pytest.mark.parametrize(("name", "counts"), [("breastmnist", (546, 78, 156)), ("adrenalmnist3d", (1188, 98, 298))])
+@pytest.mark.parametrize(
+    ("name", "counts"), [("breastmnist", (546, 78, 156)), ("adrenalmnist3d", (1188, 98, 298))]
+)
 def test_official_counts(data_dir, name, counts) -> None:
     data = load_medmnist(name, "MEDINV_DATA")
-    assert (len(data.validation), len(data.test)) == counts[1:] and counts[0] - 10 <= len(data.train) <= counts[0]
+    assert (len(data.validation), len(data.test)) == counts[1:] and counts[0] - 10 <= len(
+        data.train
+    ) <= counts[0]

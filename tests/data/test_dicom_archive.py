@@ -29,7 +29,10 @@ def zipped(path: Path, **members: bytes) -> Path:
 
 
 def test_members_read_like_files(tmp_path: Path, image: bytes) -> None:
-    path = zipped(tmp_path / "studies.zip", **{"deep/er/a.dcm": image, "README.md": b"read me", "folder/": b""})
+    path = zipped(
+        tmp_path / "studies.zip",
+        **{"deep/er/a.dcm": image, "README.md": b"read me", "folder/": b""},
+    )
     found = index([path])
     (instance,) = found.instances
     assert instance.source == f"{path}!deep/er/a.dcm"
@@ -38,7 +41,9 @@ def test_members_read_like_files(tmp_path: Path, image: bytes) -> None:
     assert found.counts() == {"files": 2, "instances": 1, "skipped": 1, "broken": 0}
 
 
-def test_zips_within_folders_are_opened_and_zips_within_zips_are_not(tmp_path: Path, image: bytes) -> None:
+def test_zips_within_folders_are_opened_and_zips_within_zips_are_not(
+    tmp_path: Path, image: bytes
+) -> None:
     inner = zipped(tmp_path / "inner.zip", **{"a.dcm": image}).read_bytes()
     (tmp_path / "inner.zip").unlink()
     zipped(tmp_path / "folder.zip", **{"a.dcm": image, "nested.zip": inner})
@@ -48,12 +53,20 @@ def test_zips_within_folders_are_opened_and_zips_within_zips_are_not(tmp_path: P
     assert [s.code for s in found.skipped] == ["nested-archive"]
 
 
-@pytest.mark.parametrize("name", ["/etc/a.dcm", "../a.dcm", "x/../../a.dcm", "C:\\a.dcm", "..\\a.dcm"])
-def test_names_that_point_outside_are_refused_alone(tmp_path: Path, image: bytes, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["/etc/a.dcm", "../a.dcm", "x/../../a.dcm", "C:\\a.dcm", "..\\a.dcm"]
+)
+def test_names_that_point_outside_are_refused_alone(
+    tmp_path: Path, image: bytes, name: str
+) -> None:
     found = index([zipped(tmp_path / "z.zip", **{name: image, "good.dcm": image})])
     assert [i.location.member for i in found.instances] == ["good.dcm"]
     (broken,) = found.broken
-    assert isinstance(broken.error, ArchiveError) and "outside" in broken.error.message and "a.dcm" in str(broken.error)
+    assert (
+        isinstance(broken.error, ArchiveError)
+        and "outside" in broken.error.message
+        and "a.dcm" in str(broken.error)
+    )
 
 
 def test_links_and_repeated_names_are_refused(tmp_path: Path, image: bytes) -> None:
@@ -108,7 +121,9 @@ def test_a_damaged_archive_is_broken_as_a_whole_or_by_member(tmp_path: Path, ima
 
 
 @pytest.mark.parametrize("side", [8, 512])
-def test_a_wrong_checksum_is_noticed_at_the_latest_when_the_pixels_are_read(tmp_path: Path, side: int) -> None:
+def test_a_wrong_checksum_is_noticed_at_the_latest_when_the_pixels_are_read(
+    tmp_path: Path, side: int
+) -> None:
     image = write(tmp_path / "a.dcm", np.ones((side, side), np.uint16)).read_bytes()
     path = tmp_path / "z.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
@@ -127,5 +142,7 @@ def test_flipped_bytes_anywhere_in_a_zip_raise_nothing_else(tmp_path: Path, imag
     path = zipped(tmp_path / "z.zip", **{"a.dcm": image[:2000], "b.txt": b"text"})
     content = path.read_bytes()
     for place in range(0, len(content), 3):
-        path.write_bytes(content[:place] + struct.pack("B", content[place] ^ 0xFF) + content[place + 1 :])
+        path.write_bytes(
+            content[:place] + struct.pack("B", content[place] ^ 0xFF) + content[place + 1 :]
+        )
         assert index([path]).counts()["files"] >= 1

@@ -11,7 +11,14 @@ from dicom_samples import PYDICOM_FILES, dataset, write
 
 from medinv.data.dicom.index import index, open_dataset
 from medinv.data.dicom.pixels import read_pixels
-from medinv.errors import DataError, HeaderError, MedinvError, MissingDataError, NotDicomError, PixelDataError
+from medinv.errors import (
+    DataError,
+    HeaderError,
+    MedinvError,
+    MissingDataError,
+    NotDicomError,
+    PixelDataError,
+)
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 
@@ -26,7 +33,9 @@ def one(path: Path) -> object:
 def test_every_file_that_pydicom_ships_is_counted_once() -> None:
     files = [path for path in PYDICOM_FILES.rglob("*") if path.is_file()]
     found = index([PYDICOM_FILES])
-    sources = [record.source for kind in (found.instances, found.skipped, found.broken) for record in kind]
+    sources = [
+        record.source for kind in (found.instances, found.skipped, found.broken) for record in kind
+    ]
     assert sorted(sources) == sorted(map(str, files))
     assert found.counts()["files"] == len(files)
     for instance in found.instances:
@@ -50,13 +59,27 @@ def test_what_is_no_image_is_skipped_with_a_reason(name: str, code: str) -> None
 
 def test_header_of_a_real_image_is_read() -> None:
     instance = one(PYDICOM_FILES / "CT_small.dcm")
-    assert (instance.modality, instance.rows, instance.columns, instance.bits_stored, instance.signed) == ("CT", 128, 128, 16, True)
-    assert instance.geometry.spacing == (0.661468, 0.661468) and instance.geometry.spacing_from == "PixelSpacing"
+    assert (
+        instance.modality,
+        instance.rows,
+        instance.columns,
+        instance.bits_stored,
+        instance.signed,
+    ) == ("CT", 128, 128, 16, True)
+    assert (
+        instance.geometry.spacing == (0.661468, 0.661468)
+        and instance.geometry.spacing_from == "PixelSpacing"
+    )
     assert instance.transfer_syntax == "1.2.840.10008.1.2.1" and not instance.lossy
 
 
 def test_float_pixels_are_skipped(tmp_path: Path) -> None:
-    path = write(tmp_path / "f.dcm", PixelData=None, FloatPixelData=np.zeros(64 * 48, "f4").tobytes(), BitsAllocated=32)
+    path = write(
+        tmp_path / "f.dcm",
+        PixelData=None,
+        FloatPixelData=np.zeros(64 * 48, "f4").tobytes(),
+        BitsAllocated=32,
+    )
     assert one(path).code == "float-pixel-data"
 
 
@@ -71,8 +94,14 @@ def test_files_that_are_not_dicom(tmp_path: Path) -> None:
     (tmp_path / "folder" / "fake.dcm").write_text("hello, this is no image at all" * 9)
     (tmp_path / "folder" / "._fake.dcm").write_bytes(b"\x00\x05\x16\x07" * 40)
     found = index([tmp_path])
-    assert {Path(s.source).name: s.code for s in found.skipped} == {"notes.txt": "not-dicom", "._fake.dcm": "not-dicom"}
-    assert {Path(b.source).name: type(b.error) for b in found.broken} == {"empty.dcm": NotDicomError, "fake.dcm": NotDicomError}
+    assert {Path(s.source).name: s.code for s in found.skipped} == {
+        "notes.txt": "not-dicom",
+        "._fake.dcm": "not-dicom",
+    }
+    assert {Path(b.source).name: type(b.error) for b in found.broken} == {
+        "empty.dcm": NotDicomError,
+        "fake.dcm": NotDicomError,
+    }
     assert isinstance(one(tmp_path / "folder" / "notes.txt"), NotDicomError)  # the user named it
 
 
@@ -94,11 +123,16 @@ def test_missing_and_odd_inputs_stop_nothing(tmp_path: Path) -> None:
         found = index([tmp_path, tmp_path / "absent.dcm"])
     assert [i.sop_uid for i in found.instances] == ["1.2.1.1.1"]
     assert sorted(s.code for s in found.skipped) == ["linked-folder", "not-a-file", "not-a-file"]
-    assert {Path(b.source).name for b in found.broken if isinstance(b.error, MissingDataError)} == {"absent.dcm", "dangling"}
+    assert {Path(b.source).name for b in found.broken if isinstance(b.error, MissingDataError)} == {
+        "absent.dcm",
+        "dangling",
+    }
     assert found.counts() == {"files": 6, "instances": 1, "skipped": 3, "broken": 2}
 
 
-def test_a_folder_that_cannot_be_listed_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_listed_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path / "good.dcm")
     (tmp_path / "closed").mkdir()
     scandir = os.scandir
@@ -125,7 +159,10 @@ def test_duplicates_are_skipped_and_the_first_is_kept(tmp_path: Path) -> None:
         write(tmp_path / name)
     found = index([tmp_path / "c", tmp_path / "b", tmp_path / "a"])
     assert [Path(i.source).name for i in found.instances] == ["a"]
-    assert [(Path(s.source).name, s.code) for s in found.skipped] == [("b", "duplicate"), ("c", "duplicate")]
+    assert [(Path(s.source).name, s.code) for s in found.skipped] == [
+        ("b", "duplicate"),
+        ("c", "duplicate"),
+    ]
 
 
 def test_order_depends_on_the_files_alone(tmp_path: Path) -> None:
@@ -134,13 +171,20 @@ def test_order_depends_on_the_files_alone(tmp_path: Path) -> None:
     for place, number in enumerate(numbers):
         write(tmp_path / f"{place}", number=number)
     paths = list(tmp_path.iterdir())
-    orders = [[i.sop_uid for i in index(order).instances] for order in (paths, paths[::-1], [tmp_path])]
+    orders = [
+        [i.sop_uid for i in index(order).instances] for order in (paths, paths[::-1], [tmp_path])
+    ]
     assert orders[0] == orders[1] == orders[2] == [f"1.2.1.1.{n}" for n in range(1, 13)]
 
 
 def test_slices_are_ordered_along_the_normal_not_by_number(tmp_path: Path) -> None:
     for number, depth in enumerate([30, -10, 20, 5], 1):
-        write(tmp_path / str(number), number=number, ImagePositionPatient=[0, 0, depth], ImageOrientationPatient=AXIAL)
+        write(
+            tmp_path / str(number),
+            number=number,
+            ImagePositionPatient=[0, 0, depth],
+            ImageOrientationPatient=AXIAL,
+        )
     assert [i.geometry.position[2] for i in index([tmp_path]).instances] == [-10, 5, 20, 30]
 
 
@@ -150,7 +194,13 @@ def test_studies_and_files_without_a_study(tmp_path: Path) -> None:
     write(tmp_path / "c", number=3, StudyInstanceUID=None)
     write(tmp_path / "d", number=4, StudyInstanceUID=None)
     (tmp_path / "e.txt").touch()
-    assert [(s.uid, len(s.instances)) for s in index([tmp_path]).studies] == [("1.2.1", 1), ("1.2.9", 1), (None, 1), (None, 1), (None, 0)]
+    assert [(s.uid, len(s.instances)) for s in index([tmp_path]).studies] == [
+        ("1.2.1", 1),
+        ("1.2.9", 1),
+        (None, 1),
+        (None, 1),
+        (None, 0),
+    ]
 
 
 @pytest.mark.parametrize("uid", ["../../etc", "1.2\\3.4", "x" * 65, "a/b", ".."])
@@ -162,15 +212,21 @@ def test_a_uid_that_could_not_name_a_file_is_refused(tmp_path: Path, uid: str) -
     assert isinstance(one(tmp_path / "a.dcm"), HeaderError)
 
 
-def test_unusable_elements_are_left_aside_with_a_warning_that_quotes_nothing(tmp_path: Path) -> None:
+def test_unusable_elements_are_left_aside_with_a_warning_that_quotes_nothing(
+    tmp_path: Path,
+) -> None:
     path = write(tmp_path / "a.dcm", PixelSpacing=[0.5, 0.5], InstanceNumber=7)
     path.write_bytes(path.read_bytes().replace(b"0.5\\0.5 ", b"0.5\\Doe "))
     instance = one(path)
     assert instance.geometry.spacing is None and instance.geometry.aspect == 1.0
-    assert any("PixelSpacing" in warning for warning in instance.warnings) and "Doe" not in str(instance.warnings)
+    assert any("PixelSpacing" in warning for warning in instance.warnings) and "Doe" not in str(
+        instance.warnings
+    )
 
 
-@pytest.mark.parametrize("keyword", ["Rows", "Columns", "BitsAllocated", "PhotometricInterpretation"])
+@pytest.mark.parametrize(
+    "keyword", ["Rows", "Columns", "BitsAllocated", "PhotometricInterpretation"]
+)
 def test_an_image_that_does_not_say_what_it_is_is_broken(tmp_path: Path, keyword: str) -> None:
     error = one(write(tmp_path / "a.dcm", **{keyword: None}))
     assert isinstance(error, HeaderError) and keyword in error.message
@@ -183,11 +239,15 @@ def test_no_patient_identifier_is_kept(tmp_path: Path) -> None:
     assert "SECRET" not in text and "Secret" not in text and "19700101" not in text
 
 
-def test_damaged_values_are_not_quoted_in_warnings(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+def test_damaged_values_are_not_quoted_in_warnings(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
     path = write(tmp_path / "a.dcm")
     content = path.read_bytes()
     syntax = content.index(b"\x02\x00\x10\x00UI")
-    length = content.index(b"Secret") + 6 - (syntax + 8)  # the transfer syntax now runs into the patient's name
+    length = (
+        content.index(b"Secret") + 6 - (syntax + 8)
+    )  # the transfer syntax now runs into the patient's name
     path.write_bytes(content[: syntax + 6] + length.to_bytes(2, "little") + content[syntax + 8 :])
     found = index([path])
     assert "Secret" not in " ".join([repr(found), *(str(warning.message) for warning in recwarn)])

@@ -27,7 +27,16 @@ def one(path: Path) -> Instance:
     ],
 )
 @pytest.mark.parametrize("implicit", [False, True])
-def test_the_b_value_of_each_manufacturer(tmp_path: Path, implicit: bool, creator: str, group: int, element: int, vr: str, value: object, b_value: float | None) -> None:
+def test_the_b_value_of_each_manufacturer(
+    tmp_path: Path,
+    implicit: bool,
+    creator: str,
+    group: int,
+    element: int,
+    vr: str,
+    value: object,
+    b_value: float | None,
+) -> None:
     ds = dataset(np.zeros((4, 4), np.uint8))
     ds.private_block(group, creator, create=True).add_new(element, vr, value)
     if implicit:
@@ -44,7 +53,9 @@ def test_the_standard_b_value_comes_first(tmp_path: Path) -> None:
     assert one(tmp_path / "a.dcm").b_value == 50
 
 
-@pytest.mark.parametrize(("code", "view"), [("399348003", "AP"), ("R-10214", "PA"), ("399173006", "LL"), ("0", None)])
+@pytest.mark.parametrize(
+    ("code", "view"), [("399348003", "AP"), ("R-10214", "PA"), ("399173006", "LL"), ("0", None)]
+)
 def test_the_view_may_be_a_code(tmp_path: Path, code: str, view: str | None) -> None:
     item = Dataset()
     item.CodeValue = code
@@ -53,24 +64,45 @@ def test_the_view_may_be_a_code(tmp_path: Path, code: str, view: str | None) -> 
 
 
 @pytest.mark.parametrize(
-    ("charset", "text"), [("ISO_IR 192", "Schädel 肺"), ("ISO_IR 100", "Schädel"), ("ISO_IR 144", "Грудь"), (["", "ISO 2022 IR 87"], "胸部"), ("GB18030", "胸部")]
+    ("charset", "text"),
+    [
+        ("ISO_IR 192", "Schädel 肺"),
+        ("ISO_IR 100", "Schädel"),
+        ("ISO_IR 144", "Грудь"),
+        (["", "ISO 2022 IR 87"], "胸部"),
+        ("GB18030", "胸部"),
+    ],
 )
 def test_descriptions_in_their_own_alphabet(tmp_path: Path, charset: object, text: str) -> None:
-    assert one(write(tmp_path / "a.dcm", SpecificCharacterSet=charset, SeriesDescription=text)).series_description == text
+    assert (
+        one(
+            write(tmp_path / "a.dcm", SpecificCharacterSet=charset, SeriesDescription=text)
+        ).series_description
+        == text
+    )
 
 
 @pytest.mark.parametrize("content", [b"line\nbreak", b"x" * 90])
 def test_a_description_that_is_damage_is_none(tmp_path: Path, content: bytes) -> None:
-    path = write(tmp_path / "a.dcm", SpecificCharacterSet="ISO_IR 192", SeriesDescription="x" * len(content))
+    path = write(
+        tmp_path / "a.dcm", SpecificCharacterSet="ISO_IR 192", SeriesDescription="x" * len(content)
+    )
     path.write_bytes(path.read_bytes().replace(b"x" * len(content), content))
     assert one(path).series_description is None
 
 
 @pytest.mark.parametrize("name", ["explicit", "implicit"])
-def test_a_header_reads_alike_however_much_of_it_is_read_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_header_reads_alike_however_much_of_it_is_read_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     item = Dataset()
     item.CodeValue = "399348003"
-    path = write(tmp_path / "a.dcm", ViewCodeSequence=[item], ImageComments="c" * 900, PixelSpacing=[0.5, 0.5])
+    path = write(
+        tmp_path / "a.dcm",
+        ViewCodeSequence=[item],
+        ImageComments="c" * 900,
+        PixelSpacing=[0.5, 0.5],
+    )
     if name == "implicit":
         ds = dataset(np.zeros((64, 48), np.uint16), ViewCodeSequence=[item])
         ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2"

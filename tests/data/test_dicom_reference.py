@@ -35,7 +35,9 @@ def pixels_of(path: Path) -> Pixels:
 LITTLE = "1.2.840.10008.1.2.1"
 
 
-@pytest.mark.parametrize("syntax", ["1.2", "1.2.2", "1.2.1.99", "1.2.5", "1.2.4.57", "1.2.4.70", "1.2.4.80", "1.2.4.90"])
+@pytest.mark.parametrize(
+    "syntax", ["1.2", "1.2.2", "1.2.1.99", "1.2.5", "1.2.4.57", "1.2.4.70", "1.2.4.80", "1.2.4.90"]
+)
 def test_lossless_copies_decode_to_identical_pixels(syntaxes: dict[str, Path], syntax: str) -> None:
     reference, copy = pixels_of(syntaxes[LITTLE]), pixels_of(syntaxes[f"1.2.840.10008.{syntax}"])
     assert copy.sha256 == reference.sha256
@@ -43,7 +45,9 @@ def test_lossless_copies_decode_to_identical_pixels(syntaxes: dict[str, Path], s
 
 
 @pytest.mark.parametrize(("syntax", "most"), [("1.2.4.81", 1), ("1.2.4.91", 5)])
-def test_lossy_copies_stay_near_and_are_flagged(syntaxes: dict[str, Path], syntax: str, most: int) -> None:
+def test_lossy_copies_stay_near_and_are_flagged(
+    syntaxes: dict[str, Path], syntax: str, most: int
+) -> None:
     reference, copy = pixels_of(syntaxes[LITTLE]), pixels_of(syntaxes[f"1.2.840.10008.{syntax}"])
     assert 0 < np.abs(copy.stored.astype(int) - reference.stored).max() <= most
     assert copy.lossy
@@ -54,7 +58,11 @@ def test_jpeg_of_12_bits_is_a_clean_error(syntaxes: dict[str, Path], syntax: str
     path = syntaxes[f"1.2.840.10008.{syntax}"]
     with pytest.raises(PixelDataError) as caught:
         pixels_of(path)
-    assert caught.value.stage == "decode" and caught.value.path == str(path) and caught.value.__cause__ is not None
+    assert (
+        caught.value.stage == "decode"
+        and caught.value.path == str(path)
+        and caught.value.__cause__ is not None
+    )
 
 
 def test_real_studies_index_alike_as_folder_and_as_zip(data_dir: Path, tmp_path: Path) -> None:
@@ -80,8 +88,14 @@ def test_hundred_real_slices(data_dir: Path) -> None:
 def dcmtk_display(path: Path, tmp_path: Path, mode: list[str]) -> np.ndarray:
     """Grey levels as dcmtk shows them, overlays off."""
     if shutil.which("dcmj2pnm") is None:
-        pytest.skip("dcmtk is not installed: its dcmj2pnm is the reference for displayed grey levels")
-    subprocess.run(["dcmj2pnm", "-O", "+op", *mode, str(path), str(tmp_path / "out.pgm")], check=True, capture_output=True)
+        pytest.skip(
+            "dcmtk is not installed: its dcmj2pnm is the reference for displayed grey levels"
+        )
+    subprocess.run(
+        ["dcmj2pnm", "-O", "+op", *mode, str(path), str(tmp_path / "out.pgm")],
+        check=True,
+        capture_output=True,
+    )
     return np.asarray(Image.open(tmp_path / "out.pgm")).astype(int)
 
 
@@ -97,8 +111,12 @@ def test_real_images_are_displayed_as_dcmtk_does(name: str, tmp_path: Path) -> N
     assert np.abs(reference - pixels.display).max() <= 1  # dcmtk truncates where we round
 
 
-@pytest.mark.parametrize("syntax", ["1.2.4.50", "1.2.4.57", "1.2.4.70", "1.2.2", "1.2.5", "1.2.1.99"])
-def test_transfer_syntaxes_are_displayed_as_dcmtk_does(syntaxes: dict[str, Path], syntax: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "syntax", ["1.2.4.50", "1.2.4.57", "1.2.4.70", "1.2.2", "1.2.5", "1.2.1.99"]
+)
+def test_transfer_syntaxes_are_displayed_as_dcmtk_does(
+    syntaxes: dict[str, Path], syntax: str, tmp_path: Path
+) -> None:
     path = syntaxes[f"1.2.840.10008.{syntax}"]
     assert np.abs(dcmtk_display(path, tmp_path, ["+Wi", "1"]) - pixels_of(path).display).max() <= 1
 
@@ -117,7 +135,9 @@ def test_transfer_syntaxes_are_displayed_as_dcmtk_does(syntaxes: dict[str, Path]
 )
 def test_grey_scale_elements_work_as_in_dcmtk(tmp_path: Path, elements: dict) -> None:
     ramp = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
-    path = write(tmp_path / "x.dcm", ramp, **{"WindowCenter": 2000, "WindowWidth": 1000, **elements})
+    path = write(
+        tmp_path / "x.dcm", ramp, **{"WindowCenter": 2000, "WindowWidth": 1000, **elements}
+    )
     assert np.abs(dcmtk_display(path, tmp_path, ["+Wi", "1"]) - pixels_of(path).display).max() <= 1
 
 
@@ -129,7 +149,12 @@ DCMTK = {
 }  # fmt: skip
 JPEG_2000 = ("1.2.4.90", "1.2.4.91")
 # No words to compare with: dcmtk refuses the first (premature end), keeps the chroma of the second subsampled, and swaps 32-bit words by halves.
-NOT_IN_DCMTK = {"SC_rgb_jpeg.dcm", "SC_ybr_full_422_uncompressed.dcm", "rtdose_expb.dcm", "rtdose_expb_1frame.dcm"}
+NOT_IN_DCMTK = {
+    "SC_rgb_jpeg.dcm",
+    "SC_ybr_full_422_uncompressed.dcm",
+    "rtdose_expb.dcm",
+    "rtdose_expb_1frame.dcm",
+}
 
 
 def syntax_of(instance: Instance) -> str:
@@ -158,17 +183,23 @@ def dcmtk_words(path: Path, instance: Instance, out: Path) -> np.ndarray:
     """(frames, rows, columns[, 3]) as dcmtk decodes them; skips without dcmtk."""
     if shutil.which("dcmdjpeg") is None:
         pytest.skip("dcmtk is not installed: its decoders are the reference for stored pixels")
-    subprocess.run([*DCMTK[syntax_of(instance)], str(path), str(out)], check=True, capture_output=True)
+    subprocess.run(
+        [*DCMTK[syntax_of(instance)], str(path), str(out)], check=True, capture_output=True
+    )
     dataset = pydicom.dcmread(out)
     shape = (instance.frames, instance.rows, instance.columns)
     if instance.bits_allocated == 1:
-        return np.unpackbits(np.frombuffer(dataset.PixelData, "u1"), bitorder="little")[: np.prod(shape)].reshape(shape)
+        return np.unpackbits(np.frombuffer(dataset.PixelData, "u1"), bitorder="little")[
+            : np.prod(shape)
+        ].reshape(shape)
     words = np.frombuffer(dataset.PixelData, f"<u{instance.bits_allocated // 8}")
     if instance.samples == 1:
         return words[: np.prod(shape)].reshape(shape)
     words = words[: 3 * np.prod(shape)]
     if dataset.PlanarConfiguration == 1:
-        return words.reshape(instance.frames, 3, instance.rows, instance.columns).transpose(0, 2, 3, 1)
+        return words.reshape(instance.frames, 3, instance.rows, instance.columns).transpose(
+            0, 2, 3, 1
+        )
     return words.reshape(*shape, 3)
 
 
@@ -178,7 +209,9 @@ def _check_words(images: list[tuple[Path, Instance, list[Pixels]]], tmp_path: Pa
     for path, instance, frames in images:
         if syntax_of(instance) in DCMTK and path.name not in NOT_IN_DCMTK:
             reference = dcmtk_words(path, instance, tmp_path / "reference.dcm")
-            assert np.array_equal(np.stack([pixels.words for pixels in frames]), reference), path.name
+            assert np.array_equal(np.stack([pixels.words for pixels in frames]), reference), (
+                path.name
+            )
             met.add(syntax_of(instance))
     return met
 
@@ -187,7 +220,9 @@ def test_every_word_of_pydicoms_images_is_what_dcmtk_decodes(real: list, tmp_pat
     assert len(_check_words(real, tmp_path)) >= 8
 
 
-def test_every_word_of_all_transfer_syntaxes_is_what_dcmtk_decodes(syntaxes: dict[str, Path], tmp_path: Path) -> None:
+def test_every_word_of_all_transfer_syntaxes_is_what_dcmtk_decodes(
+    syntaxes: dict[str, Path], tmp_path: Path
+) -> None:
     assert len(_check_words(readable(list(syntaxes.values())), tmp_path)) >= 10
 
 
@@ -202,8 +237,12 @@ def test_every_word_of_real_slices_is_what_dcmtk_decodes(data_dir: Path, tmp_pat
 def test_jpeg_2000_decodes_as_two_other_decoders_do(real: list, reference: str) -> None:
     compared = 0
     for path, instance, frames in real:
-        if syntax_of(instance) in JPEG_2000 and not (reference == "pillow" and path.name == "GDCMJ2K_TextGBR.dcm"):
-            assert np.array_equal(frames[0].stored, pixel_array(path, raw=True, decoding_plugin=reference)), path.name
+        if syntax_of(instance) in JPEG_2000 and not (
+            reference == "pillow" and path.name == "GDCMJ2K_TextGBR.dcm"
+        ):
+            assert np.array_equal(
+                frames[0].stored, pixel_array(path, raw=True, decoding_plugin=reference)
+            ), path.name
             compared += 1
     assert compared >= 6
 
@@ -212,18 +251,35 @@ def test_colours_have_the_luma_of_what_dcmtk_shows(real: list, tmp_path: Path) -
     """Up to 8 levels where dcmtk cuts colours that RGB cannot hold; their Y is kept here."""
     compared = 0
     for path, instance, frames in real:
-        if instance.samples == 3 and syntax_of(instance) in DCMTK and path.name not in NOT_IN_DCMTK and "jls" not in path.name:
+        if (
+            instance.samples == 3
+            and syntax_of(instance) in DCMTK
+            and path.name not in NOT_IN_DCMTK
+            and "jls" not in path.name
+        ):
             reference = luma(dcmtk_colours(path, tmp_path, len(frames))).astype(int)
             difference = np.abs(reference - frames[-1].display)
-            assert difference.max() <= (0 if instance.photometric == "RGB" else 8) and difference.mean() < 0.4, path.name
+            assert (
+                difference.max() <= (0 if instance.photometric == "RGB" else 8)
+                and difference.mean() < 0.4
+            ), path.name
             compared += 1
     palette = PYDICOM_FILES / "examples_palette.dcm"
-    assert np.abs(luma(dcmtk_colours(palette, tmp_path, 1)).astype(int) - pixels_of(palette).display).max() <= 1
+    assert (
+        np.abs(
+            luma(dcmtk_colours(palette, tmp_path, 1)).astype(int) - pixels_of(palette).display
+        ).max()
+        <= 1
+    )
     assert compared >= 20
 
 
 def dcmtk_colours(path: Path, tmp_path: Path, frame: int) -> np.ndarray:
     if shutil.which("dcmj2pnm") is None:
         pytest.skip("dcmtk is not installed: its dcmj2pnm is the reference for colours")
-    subprocess.run(["dcmj2pnm", "-O", "+op", "+F", str(frame), str(path), str(tmp_path / "out.ppm")], check=True, capture_output=True)
+    subprocess.run(
+        ["dcmj2pnm", "-O", "+op", "+F", str(frame), str(path), str(tmp_path / "out.ppm")],
+        check=True,
+        capture_output=True,
+    )
     return np.asarray(Image.open(tmp_path / "out.ppm").convert("RGB"))

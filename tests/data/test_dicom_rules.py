@@ -14,12 +14,22 @@ from medinv.data.dicom.index import Index, index
 from medinv.data.dicom.rules import Choice, choose
 from medinv.models.store import read_card
 
-AXIAL, CORONAL, TILTED = [1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, -1], [1, 0, 0, 0, 0.9483237, -0.3173047]
+AXIAL, CORONAL, TILTED = (
+    [1, 0, 0, 0, 1, 0],
+    [1, 0, 0, 0, 0, -1],
+    [1, 0, 0, 0, 0.9483237, -0.3173047],
+)
 
 
 def stack(folder: Path, count: int, first: int = 1, **elements: object) -> None:
     """Slices 5 mm apart of one CT series."""
-    elements = {"Modality": "CT", "PixelSpacing": [0.5, 0.5], "SliceThickness": 5, "ImageOrientationPatient": AXIAL, **elements}
+    elements = {
+        "Modality": "CT",
+        "PixelSpacing": [0.5, 0.5],
+        "SliceThickness": 5,
+        "ImageOrientationPatient": AXIAL,
+        **elements,
+    }
     for number in range(first, first + count):
         place = {"ImagePositionPatient": [0, 0, 5 * (number - first)]} | elements
         write(folder / f"{number}", number=number, **place)
@@ -30,9 +40,16 @@ def groups(folder: Path) -> tuple[Group, ...]:
     return group(study.instances)
 
 
-def chosen(folder: Path, modalities: tuple[str, ...] = (), body_parts: tuple[str, ...] = (), **rules: object) -> Choice:
+def chosen(
+    folder: Path,
+    modalities: tuple[str, ...] = (),
+    body_parts: tuple[str, ...] = (),
+    **rules: object,
+) -> Choice:
     (study,) = index([folder]).studies
-    return choose(study, Rules(modalities=modalities, body_parts=body_parts, selection=Selection(**rules)))
+    return choose(
+        study, Rules(modalities=modalities, body_parts=body_parts, selection=Selection(**rules))
+    )
 
 
 def codes(choice: Choice) -> list[str]:
@@ -49,21 +66,42 @@ def codes(choice: Choice) -> list[str]:
     ids=lambda second: "-".join(second),
 )  # fmt: skip
 def test_a_folder_of_two_kinds_makes_two_groups(tmp_path: Path, second: dict) -> None:
-    first = {"EchoTime": 30, "DiffusionBValue": 0.0, "AcquisitionNumber": 1, "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "M"]}
+    first = {
+        "EchoTime": 30,
+        "DiffusionBValue": 0.0,
+        "AcquisitionNumber": 1,
+        "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "M"],
+    }
     stack(tmp_path, 3, **first)
     stack(tmp_path, 2, first=4, **(first | second))
-    assert [[instance.number for instance in found.instances] for found in groups(tmp_path)] in ([[1, 2, 3], [4, 5]], [[1, 2, 3], [5, 4]])
+    assert [[instance.number for instance in found.instances] for found in groups(tmp_path)] in (
+        [[1, 2, 3], [4, 5]],
+        [[1, 2, 3], [5, 4]],
+    )
 
 
 def test_rounding_in_headers_divides_nothing(tmp_path: Path) -> None:
     stack(tmp_path, 3, PixelSpacing=[0.48828125, 0.48828125], EchoTime=30)
-    stack(tmp_path, 2, first=4, PixelSpacing=[0.488281, 0.488281], EchoTime=30.001, ImageOrientationPatient=[1, 0, 0, 0, 0.9999995, 0.0003])
+    stack(
+        tmp_path,
+        2,
+        first=4,
+        PixelSpacing=[0.488281, 0.488281],
+        EchoTime=30.001,
+        ImageOrientationPatient=[1, 0, 0, 0, 0.9999995, 0.0003],
+    )
     assert len(groups(tmp_path)) == 1
 
 
 def test_the_steps_of_a_sequential_scan_stay_together_and_its_phases_do_not(tmp_path: Path) -> None:
     for number in range(1, 5):
-        stack(tmp_path / "steps", 1, first=number, AcquisitionNumber=number, ImagePositionPatient=[0, 0, 5 * number])
+        stack(
+            tmp_path / "steps",
+            1,
+            first=number,
+            AcquisitionNumber=number,
+            ImagePositionPatient=[0, 0, 5 * number],
+        )
         stack(tmp_path / "phases", 3, first=10 * number, AcquisitionNumber=number)
     assert [found.slices for found in groups(tmp_path / "steps")] == [4]
     assert [found.slices for found in groups(tmp_path / "phases")] == [3, 3, 3, 3]
@@ -78,7 +116,16 @@ def test_a_real_series_with_tilt_and_two_thicknesses_is_one_group(data_dir: Path
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize(("orientation", "plane"), [(AXIAL, "axial"), (CORONAL, "coronal"), (TILTED, "axial"), ([0, 1, 0, 0, 0, -1], "sagittal"), ([0.7071068, 0.7071068, 0, 0, 0, -1], "oblique")])
+@pytest.mark.parametrize(
+    ("orientation", "plane"),
+    [
+        (AXIAL, "axial"),
+        (CORONAL, "coronal"),
+        (TILTED, "axial"),
+        ([0, 1, 0, 0, 0, -1], "sagittal"),
+        ([0.7071068, 0.7071068, 0, 0, 0, -1], "oblique"),
+    ],
+)
 def test_planes(tmp_path: Path, orientation: list[float], plane: str) -> None:
     stack(tmp_path, 2, ImageOrientationPatient=orientation)
     assert groups(tmp_path)[0].plane == plane
@@ -115,7 +162,9 @@ def test_groups_do_not_depend_on_the_order_of_the_files(real: Index, data: st.Da
     ],
     ids=str,
 )
-def test_each_rule_leaves_out_what_it_names_and_says_so(tmp_path: Path, rules: dict, code: str) -> None:
+def test_each_rule_leaves_out_what_it_names_and_says_so(
+    tmp_path: Path, rules: dict, code: str
+) -> None:
     stack(
         tmp_path, 4, BodyPartExamined="CHEST", ViewPosition="LL", ImageType=["DERIVED", "PRIMARY", "AXIAL"], ImageOrientationPatient=CORONAL,
         SeriesDescription="Bone sharp kernel", StudyDescription="Thorax of Doe",
@@ -135,23 +184,39 @@ def test_what_the_header_does_not_state_is_said(tmp_path: Path) -> None:
     stack(tmp_path, 2, SliceThickness="")
     out = chosen(tmp_path, body_parts=("CHEST",), views=("AP",), thickness=(1, 5))
     assert len(out.study.instances) == 2
-    assert [warning.split(" not")[0] for warning in out.warnings] == ["body part", "view", "thickness"]
+    assert [warning.split(" not")[0] for warning in out.warnings] == [
+        "body part",
+        "view",
+        "thickness",
+    ]
     assert codes(chosen(tmp_path, series_description="CT")) == ["series-description"]
 
 
 def test_a_localizer_in_a_series_is_left_out_and_the_rest_is_not(tmp_path: Path) -> None:
     stack(tmp_path, 5, ImageType=["ORIGINAL", "PRIMARY", "AXIAL"])
-    stack(tmp_path, 1, first=6, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], ImageOrientationPatient=CORONAL)
+    stack(
+        tmp_path,
+        1,
+        first=6,
+        ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"],
+        ImageOrientationPatient=CORONAL,
+    )
     out = chosen(tmp_path, takes="volume")
     assert [instance.number for instance in out.study.instances] == [1, 2, 3, 4, 5]
-    assert [(skipped.code, skipped.sop_uid) for skipped in out.study.skipped] == [("image-type", "1.2.1.1.6")]
+    assert [(skipped.code, skipped.sop_uid) for skipped in out.study.skipped] == [
+        ("image-type", "1.2.1.1.6")
+    ]
 
 
 def test_two_volumes_that_fit_are_reported_and_none_is_guessed(tmp_path: Path) -> None:
     stack(tmp_path, 3, AcquisitionNumber=1)
     stack(tmp_path, 3, first=4, AcquisitionNumber=2)
     out = chosen(tmp_path, takes="volume")
-    assert not out.study.instances and codes(out) == ["ambiguous"] and "1.1, 1.2" in out.study.skipped[0].message
+    assert (
+        not out.study.instances
+        and codes(out) == ["ambiguous"]
+        and "1.1, 1.2" in out.study.skipped[0].message
+    )
     assert len(chosen(tmp_path, takes="images").study.instances) == 6
 
 
@@ -161,16 +226,27 @@ def test_slices_at_one_place_that_nothing_tells_apart_are_no_volume(tmp_path: Pa
     assert codes(chosen(tmp_path, takes="volume")) == ["same-place"]
 
 
-@pytest.mark.parametrize("name", ["SC_rgb_small_odd.dcm", "examples_palette.dcm", "examples_ybr_color.dcm"])
+@pytest.mark.parametrize(
+    "name", ["SC_rgb_small_odd.dcm", "examples_palette.dcm", "examples_ybr_color.dcm"]
+)
 def test_colour_is_read_only_by_models_that_say_so(name: str) -> None:
     (study,) = index([PYDICOM_FILES / name]).studies
-    grey, colour = (choose(study, Rules(selection=Selection(colour=said))) for said in (False, True))
+    grey, colour = (
+        choose(study, Rules(selection=Selection(colour=said))) for said in (False, True)
+    )
     assert "colour" in {verdict.rule for judged in grey.judged for verdict in judged.objections}
     assert "colour" not in {verdict.rule for judged in colour.judged for verdict in judged.verdicts}
 
 
 @pytest.mark.parametrize(
-    ("sop_class", "code"), [("66.4", "segmentation"), ("66.7", "segmentation"), ("30", "parametric-map"), ("481.2", "dose"), ("1.1.1", "for-processing")]
+    ("sop_class", "code"),
+    [
+        ("66.4", "segmentation"),
+        ("66.7", "segmentation"),
+        ("30", "parametric-map"),
+        ("481.2", "dose"),
+        ("1.1.1", "for-processing"),
+    ],
 )
 def test_objects_with_pixels_that_no_model_reads(tmp_path: Path, sop_class: str, code: str) -> None:
     write(tmp_path / "a", SOPClassUID=f"1.2.840.10008.5.1.4.1.1.{sop_class}")
@@ -186,11 +262,15 @@ def test_several_views_are_said(tmp_path: Path) -> None:
     for number, view in enumerate(("PA", "AP"), 1):
         write(tmp_path / view, number=number, ViewPosition=view)
     out = chosen(tmp_path, views=("AP", "PA"))
-    assert len(out.study.instances) == 2 and any("2 views (AP, PA)" in warning for warning in out.warnings)
+    assert len(out.study.instances) == 2 and any(
+        "2 views (AP, PA)" in warning for warning in out.warnings
+    )
 
 
 def every(found: Index) -> list[str]:
-    return sorted(record.source for kind in (found.instances, found.skipped, found.broken) for record in kind)
+    return sorted(
+        record.source for kind in (found.instances, found.skipped, found.broken) for record in kind
+    )
 
 
 WORDS = st.none() | st.sampled_from(["", "a", "^t1", "ct|mr"])
@@ -204,7 +284,9 @@ SELECTIONS = st.builds(
 
 @settings(deadline=None, max_examples=30)
 @given(modalities=st.lists(st.sampled_from(["CT", "MR", "CR"])), selection=SELECTIONS)
-def test_no_rules_lose_or_double_a_file_or_leave_it_without_a_reason(real: Index, modalities: list[str], selection: Selection) -> None:
+def test_no_rules_lose_or_double_a_file_or_leave_it_without_a_reason(
+    real: Index, modalities: list[str], selection: Selection
+) -> None:
     rules = Rules(modalities=modalities, selection=selection)
     after = Index(tuple(choose(study, rules).study for study in real.studies))
     assert every(after) == every(real)
@@ -216,18 +298,40 @@ def test_no_rules_lose_or_double_a_file_or_leave_it_without_a_reason(real: Index
 def test_the_shipped_radiograph_model_takes_frontal_films_alone(tmp_path: Path) -> None:
     rules = read_card("chest-xray").rules
     for number, elements in enumerate(
-        ({"ViewPosition": "PA"}, {"ViewPosition": "LL"}, {"Modality": "CT"}, {"BodyPartExamined": "HAND"}, {"ImageType": ["DERIVED", "SECONDARY"]}, {}), 1
+        (
+            {"ViewPosition": "PA"},
+            {"ViewPosition": "LL"},
+            {"Modality": "CT"},
+            {"BodyPartExamined": "HAND"},
+            {"ImageType": ["DERIVED", "SECONDARY"]},
+            {},
+        ),
+        1,
     ):
         write(tmp_path / str(number), number=number, **elements)
     (study,) = index([tmp_path]).studies
     out = choose(study, rules)
     assert [instance.number for instance in out.study.instances] == [1, 6]
-    assert [skipped.code for skipped in out.study.skipped] == ["view", "modality", "body-part", "image-type"]
+    assert [skipped.code for skipped in out.study.skipped] == [
+        "view",
+        "modality",
+        "body-part",
+        "image-type",
+    ]
     assert out.warnings
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"slices": (9, 1)}, {"thickness": (-1, 2)}, {"series_description": "("}, {"planes": ("upright",)}, {"takes": "all"}, {"view": ("AP",)}], ids=str
+    "wrong",
+    [
+        {"slices": (9, 1)},
+        {"thickness": (-1, 2)},
+        {"series_description": "("},
+        {"planes": ("upright",)},
+        {"takes": "all"},
+        {"view": ("AP",)},
+    ],
+    ids=str,
 )
 def test_rules_that_cannot_be_meant_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -235,8 +339,12 @@ def test_rules_that_cannot_be_meant_are_refused(wrong: dict) -> None:
 
 
 def test_frames_at_one_place_are_no_volume(tmp_path: Path) -> None:
-    (study,) = index([write(tmp_path / "a", ImagePositionPatient=[0, 0, 0], ImageOrientationPatient=AXIAL)]).studies
+    (study,) = index(
+        [write(tmp_path / "a", ImagePositionPatient=[0, 0, 0], ImageOrientationPatient=AXIAL)]
+    ).studies
     (image,) = study.instances
     twice = dataclasses.replace(image, frames=2, frame_geometry=(image.geometry,) * 2)
-    out = choose(dataclasses.replace(study, instances=(twice,)), Rules(selection=Selection(takes="volume")))
+    out = choose(
+        dataclasses.replace(study, instances=(twice,)), Rules(selection=Selection(takes="volume"))
+    )
     assert codes(out) == ["same-place"]

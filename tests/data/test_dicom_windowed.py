@@ -17,7 +17,12 @@ REAL = Path(pydicom.__file__).parent / "data" / "test_files"
     [
         {"WindowCenter": 40, "WindowWidth": 400},
         {"PixelPaddingValue": 0, "WindowCenter": 40, "WindowWidth": 400},
-        {"WindowCenter": 40, "WindowWidth": 400, "VOILUTFunction": "SIGMOID", "PhotometricInterpretation": "MONOCHROME1"},
+        {
+            "WindowCenter": 40,
+            "WindowWidth": 400,
+            "VOILUTFunction": "SIGMOID",
+            "PhotometricInterpretation": "MONOCHROME1",
+        },
         {"WindowCenter": 600, "WindowWidth": 1200, "BitsStored": 12, "HighBit": 11},
         {"WindowCenter": 40, "WindowWidth": 400, "RescaleSlope": 0},
         {},
@@ -32,5 +37,11 @@ def test_shared_tables_show_what_own_tables_show(tmp_path, monkeypatch, elements
     shared = pixels.read_pixels(instance)
     monkeypatch.setattr(pixels, "windowed_levels", lambda *_: None)
     own = pixels.read_pixels(instance)
-    assert shared.policy == own.policy and shared.warnings == own.warnings and shared.scale == own.scale
-    assert np.array_equal(shared.display, own.display) and np.array_equal(shared.modality, own.modality)
+    assert (
+        shared.policy == own.policy
+        and shared.warnings == own.warnings
+        and shared.scale == own.scale
+    )
+    assert np.array_equal(shared.display, own.display) and np.array_equal(
+        shared.modality, own.modality
+    )

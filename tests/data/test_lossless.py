@@ -43,8 +43,12 @@ def written(path: Path, pixels: np.ndarray, bits: int, **elements: object) -> tu
     [((2048, 2048), "u2", 16), ((1025, 771), "u2", 12), ((1025, 771), "i2", 16), ((300, 40), "i2", 12), ((64, 64), "u1", 8),
      ((1, 1), "u2", 16), ((65, 3), "u1", 8), ((7, 129), "u4", 32), ((7, 129), "i4", 32)],
 )  # fmt: skip
-def test_features_decode_to_the_bytes_of_the_file(chest: Classifier, tmp_path: Path, shape: tuple[int, int], kind: str, bits: int) -> None:
-    pixels, content = written(tmp_path / "x.dcm", noise(shape, kind, bits), bits, WindowCenter=2000, WindowWidth=4000)
+def test_features_decode_to_the_bytes_of_the_file(
+    chest: Classifier, tmp_path: Path, shape: tuple[int, int], kind: str, bits: int
+) -> None:
+    pixels, content = written(
+        tmp_path / "x.dcm", noise(shape, kind, bits), bits, WindowCenter=2000, WindowWidth=4000
+    )
     found = certify_lossless(chest, pixels)
     assert found.exact and found.error < 1e-3 and found.margin == 0.5 - found.error
     assert found.stored_sha256 == found.recovered_sha256 == hashlib.sha256(content).hexdigest()
@@ -63,7 +67,17 @@ def test_what_lies_in_unused_bits_comes_back_too(chest: Classifier, tmp_path: Pa
 
 def test_every_real_grey_file_comes_back(chest: Classifier) -> None:
     seen = 0
-    for name in ("CT_small", "MR_small", "MR_small_padded", "examples_overlay", "image_dfl", "rtdose", "MR_small_jp2klossless", "693_J2KI", "MR_small_RLE"):
+    for name in (
+        "CT_small",
+        "MR_small",
+        "MR_small_padded",
+        "examples_overlay",
+        "image_dfl",
+        "rtdose",
+        "MR_small_jp2klossless",
+        "693_J2KI",
+        "MR_small_RLE",
+    ):
         instance = next(index([PYDICOM_FILES / f"{name}.dcm"]).instances)
         stored = b""
         for pixels in read_frames(instance):
@@ -84,20 +98,41 @@ def test_real_studies_come_back(chest: Classifier, data_dir: Path, tmp_path: Pat
     assert len(instances) == 4
     for instance in instances:
         found = certify_lossless(chest, read_pixels(instance))
-        assert found.exact and found.recovered_sha256 == hashlib.sha256(open_dataset(instance).PixelData).hexdigest()
+        assert (
+            found.exact
+            and found.recovered_sha256
+            == hashlib.sha256(open_dataset(instance).PixelData).hexdigest()
+        )
 
 
 def test_the_network_sees_the_averages_scaled_by_the_header_alone(tmp_path: Path) -> None:
     ramp = np.add.outer(np.arange(256), np.arange(256)).astype(np.uint16) * 8
-    pixels, _ = written(tmp_path / "x.dcm", ramp, 12, WindowCenter=1000.5, WindowWidth=1021, RescaleSlope=0.5, RescaleIntercept=-10)
+    pixels, _ = written(
+        tmp_path / "x.dcm",
+        ramp,
+        12,
+        WindowCenter=1000.5,
+        WindowWidth=1021,
+        RescaleSlope=0.5,
+        RescaleIntercept=-10,
+    )
     taken = LosslessIntake(64).forward(pixels)
     assert taken.image.dtype == torch.float64 and tuple(taken.image.shape) == (1, 64, 64)
-    assert [tuple(d.shape) for d in taken.details] == [(3, 256, 256), (3, 128, 128), (3, 64, 64)] and not taken.low.is_floating_point()
+    assert [tuple(d.shape) for d in taken.details] == [
+        (3, 256, 256),
+        (3, 128, 128),
+        (3, 64, 64),
+    ] and not taken.low.is_floating_point()
     # a window from 490 to 1510 in rescaled values, 1000 to 3040 in stored ones, is 0 to 255; what lies outside is carried beside
     means = torch.nn.functional.avg_pool2d(torch.from_numpy(ramp.astype(float))[None], 4)
     assert (taken.low + taken.beyond - means).abs().max() < 2
     assert torch.allclose(taken.image, (taken.low.double() - 1000) / 2040 * 255, atol=1e-9)
-    assert taken.low.min() == 1000 and taken.low.max() == 3040 and taken.beyond.min() < -900 and taken.beyond.max() > 900
+    assert (
+        taken.low.min() == 1000
+        and taken.low.max() == 3040
+        and taken.beyond.min() < -900
+        and taken.beyond.max() > 900
+    )
 
 
 def test_averages_follow_the_lossy_intake(tmp_path: Path) -> None:
@@ -109,9 +144,14 @@ def test_averages_follow_the_lossy_intake(tmp_path: Path) -> None:
 
 
 def test_monochrome1_and_lookup_tables_are_scaled_affinely(tmp_path: Path) -> None:
-    pixels, _ = written(tmp_path / "x.dcm", noise((64, 64), "u2", 12), 12, PhotometricInterpretation="MONOCHROME1")
+    pixels, _ = written(
+        tmp_path / "x.dcm", noise((64, 64), "u2", 12), 12, PhotometricInterpretation="MONOCHROME1"
+    )
     taken = LosslessIntake(64).forward(pixels)
-    assert torch.allclose(taken.image, 255 - taken.low.double() / 4095 * 255) and "all of 12 bits; inverted" in taken.policy
+    assert (
+        torch.allclose(taken.image, 255 - taken.low.double() / 4095 * 255)
+        and "all of 12 bits; inverted" in taken.policy
+    )
 
 
 def test_a_wrong_feature_is_no_certificate(chest: Classifier, tmp_path: Path) -> None:
@@ -125,7 +165,9 @@ def test_a_wrong_feature_is_no_certificate(chest: Classifier, tmp_path: Path) ->
             image[0, 0, 5, 5] += 255 / 4000
             return image
 
-    pixels, _ = written(tmp_path / "x.dcm", noise((64, 64), "u2", 12), 12, WindowCenter=2000.5, WindowWidth=4001)
+    pixels, _ = written(
+        tmp_path / "x.dcm", noise((64, 64), "u2", 12), 12, WindowCenter=2000.5, WindowWidth=4001
+    )
     found = certify_lossless(Off(), pixels)
     assert not found.exact and found.stored_sha256 != found.recovered_sha256
 
@@ -139,4 +181,6 @@ def test_colour_is_refused_by_name(chest: Classifier) -> None:
         class Colour:
             image_shape, parameters = (3, 64, 64), chest.parameters
 
-        certify_lossless(Colour(), read_pixels(next(index([PYDICOM_FILES / "CT_small.dcm"]).instances)))
+        certify_lossless(
+            Colour(), read_pixels(next(index([PYDICOM_FILES / "CT_small.dcm"]).instances))
+        )

@@ -31,11 +31,15 @@ def test_sets_of_different_seeds_share_no_image(training: phantoms.Radiographs) 
     seeds = (phantoms.VALIDATION_SEED, phantoms.TEST_SEED, phantoms.SAMPLE_SEED)
     seen = {image.tobytes() for image in training.images}
     for seed in seeds:
-        assert seen.isdisjoint(image.tobytes() for image in phantoms.radiographs(4, 64, seed).images)
+        assert seen.isdisjoint(
+            image.tobytes() for image in phantoms.radiographs(4, 64, seed).images
+        )
     assert len({phantoms.TRAIN_SEED, *seeds}) == 4
 
 
-def test_masks_and_contrasts_are_there_exactly_where_the_label_is_one(training: phantoms.Radiographs) -> None:
+def test_masks_and_contrasts_are_there_exactly_where_the_label_is_one(
+    training: phantoms.Radiographs,
+) -> None:
     sick = training.labels == 1
     assert 0 < sick.sum() < len(sick)
     assert np.array_equal(training.masks.any((1, 2)), sick)
@@ -72,7 +76,9 @@ def test_the_nodule_adds_its_attenuation_times_its_diameter() -> None:
 
 
 def test_a_brick_of_water_would_read_its_thickness() -> None:
-    shot = radiograph(Phantom(5, 2, Anatomy(fat=1.0), Exposure(scatter=0.0, photons=1e9, blur=0.0)), 128)
+    shot = radiograph(
+        Phantom(5, 2, Anatomy(fat=1.0), Exposure(scatter=0.0, photons=1e9, blur=0.0)), 128
+    )
     liver = (shot.stored[118, 40:50].astype(float).mean() - STORED_OFFSET) / STORED_PER_LOG
     assert 16 < liver / tissue.SOFT < 22, "an adult's upper abdomen is about 19 cm thick"
 
@@ -91,7 +97,9 @@ def test_opacities_stay_in_aerated_lung() -> None:
     assert radiograph(Phantom(5, 4, opacities=(blob,)), 64).opacity.max() == 0
 
 
-@pytest.mark.parametrize(("side", "zone"), [("left", "upper"), ("right", "lower"), ("left", "middle")])
+@pytest.mark.parametrize(
+    ("side", "zone"), [("left", "upper"), ("right", "lower"), ("left", "middle")]
+)
 def test_place_obeys_side_and_zone(side: str, zone: str) -> None:
     rng = np.random.default_rng(3)
     for _ in range(5):
@@ -102,7 +110,12 @@ def test_place_obeys_side_and_zone(side: str, zone: str) -> None:
 
 def test_noise_falls_with_dose() -> None:
     """A tenth of the photons: sqrt(10) times the grain, measured against the noiseless image."""
-    shots = [radiograph(Phantom(5, 5, exposure=Exposure(photons=p)), 128).stored[20:110, 30:100].astype(float) for p in (20.0, 200.0, 1e12)]
+    shots = [
+        radiograph(Phantom(5, 5, exposure=Exposure(photons=p)), 128)
+        .stored[20:110, 30:100]
+        .astype(float)
+        for p in (20.0, 200.0, 1e12)
+    ]
     few, many = ((shot - shots[2]).std() for shot in shots[:2])
     assert few / many == pytest.approx(np.sqrt(10), rel=0.1)
 
@@ -116,7 +129,9 @@ def test_the_marker_lies_in_the_corner_of_its_side_and_changes_nothing_else() ->
 
 
 def test_a_recipe_can_plant_a_confounder() -> None:
-    drawn = [phantoms.draw(9, i, Recipe(marker="left", marker_shares=(0.0, 1.0))) for i in range(12)]
+    drawn = [
+        phantoms.draw(9, i, Recipe(marker="left", marker_shares=(0.0, 1.0))) for i in range(12)
+    ]
     assert {p.label for p in drawn} == {0, 1}
     assert all((p.exposure.marker == "left") == bool(p.label) for p in drawn)
 
@@ -167,7 +182,9 @@ def test_the_shadow_of_a_straight_tube_is_its_chord() -> None:
         t = np.linspace(-20, 20, 4000)
         points = np.stack([t * np.cos(tilt), t * np.sin(tilt), 0 * t], 1)
         tube = Tube(points, np.full(4000, t[1] - t[0]) / radius, (radius, radius), 0.3)
-        image = shadow([tube], [points[:, 0] / pixel + 99.5], [99.5 - points[:, 2] / pixel], size, pixel)
+        image = shadow(
+            [tube], [points[:, 0] / pixel + 99.5], [99.5 - points[:, 2] / pixel], size, pixel
+        )
         assert image[99, 100] == pytest.approx(0.3 * 2 * radius / np.cos(tilt), rel=0.01)
 
 

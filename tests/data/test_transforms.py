@@ -15,9 +15,15 @@ from medinv.errors import ShapeError
 def exact_area_mean(image: np.ndarray, size: int) -> np.ndarray:
     """Area averages in exact arithmetic, rounded half to even."""
     rows, columns = image.shape
-    edges = [[(i * n // size, -(-(i + 1) * n // size)) for i in range(size)] for n in (rows, columns)]
-    blocks = [[image[top:bottom, left:right] for left, right in edges[1]] for top, bottom in edges[0]]
-    return np.array([[round(Fraction(int(block.sum()), block.size)) for block in row] for row in blocks])
+    edges = [
+        [(i * n // size, -(-(i + 1) * n // size)) for i in range(size)] for n in (rows, columns)
+    ]
+    blocks = [
+        [image[top:bottom, left:right] for left, right in edges[1]] for top, bottom in edges[0]
+    ]
+    return np.array(
+        [[round(Fraction(int(block.sum()), block.size)) for block in row] for row in blocks]
+    )
 
 
 @pytest.mark.parametrize("shape", [(112, 112), (100, 131), (64, 64), (40, 50), (513, 200)])
@@ -30,7 +36,11 @@ def test_intake_is_the_exactly_rounded_area_mean(shape: tuple[int, int]) -> None
 
 def test_intake_equals_adaptive_average_pooling() -> None:
     images = np.random.default_rng(1).integers(0, 256, (20, 112, 112), dtype=np.uint8)
-    expected = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(images).double(), 64).float().round()
+    expected = (
+        torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(images).double(), 64)
+        .float()
+        .round()
+    )
     out = torch.stack([network_intake(64)(image[None])[0].as_tensor() for image in images])
     assert torch.equal(out, expected)
     assert torch.equal(out, out.round()) and out.min() >= 0 and out.max() <= 255
@@ -45,9 +55,13 @@ def test_ties_round_to_even_at_every_grey_level() -> None:
 
 def test_affine_follows_the_new_size() -> None:
     affine = torch.diag(torch.tensor([0.5, 0.7, 1.0, 1.0], dtype=torch.float64))
-    out = network_intake(64)(MetaTensor(torch.zeros(1, 128, 256), affine=affine, meta={"policy": "kept"}))
+    out = network_intake(64)(
+        MetaTensor(torch.zeros(1, 128, 256), affine=affine, meta={"policy": "kept"})
+    )
     assert torch.allclose(out.affine[:2, :2].diag(), torch.tensor([1.0, 2.8], dtype=torch.float64))
-    assert torch.allclose(out.affine[:2, 3], torch.tensor([0.25, 1.05], dtype=torch.float64))  # centre of the merged pixels
+    assert torch.allclose(
+        out.affine[:2, 3], torch.tensor([0.25, 1.05], dtype=torch.float64)
+    )  # centre of the merged pixels
     assert out.meta["policy"] == "kept"
 
 

@@ -66,11 +66,15 @@ class Plain(nn.Module):
 def plain(request) -> tuple[Plain, Tensor]:
     """A model and one input, of two and of three axes."""
     generator = torch.Generator().manual_seed(5)
-    return Plain(request.param), torch.randint(0, 256, (1, 1, *request.param), generator=generator).double()
+    return Plain(request.param), torch.randint(
+        0, 256, (1, 1, *request.param), generator=generator
+    ).double()
 
 
 @pytest.fixture(params=[(8, 8), (4, 6, 6)], ids=["image", "volume"])
 def affine(request) -> tuple[Plain, Tensor]:
     """The same without its activation: an affine map."""
     generator = torch.Generator().manual_seed(5)
-    return Plain(request.param, affine=True), torch.randint(0, 256, (1, 1, *request.param), generator=generator).double()
+    return Plain(request.param, affine=True), torch.randint(
+        0, 256, (1, 1, *request.param), generator=generator
+    ).double()

@@ -17,7 +17,9 @@ class Brightness(Calibrated):
 LONG = Search(steps=60, rate=0.1, prior=0.01)
 
 
-def test_the_log_odds_come_nearer_to_those_asked_for_within_the_range_of_grey_levels(tiny_model, tiny_images) -> None:
+def test_the_log_odds_come_nearer_to_those_asked_for_within_the_range_of_grey_levels(
+    tiny_model, tiny_images
+) -> None:
     def missing(z, target: int) -> float:
         """Log-odds between features and what is asked for; 0 where that is reached."""
         with torch.no_grad():
@@ -30,8 +32,14 @@ def test_the_log_odds_come_nearer_to_those_asked_for_within_the_range_of_grey_le
             start = tiny_model.features(x)
         target = max((0, 1), key=lambda k: missing(start, k))
         found = sought_counterfactual(tiny_model, x, target, search=LONG)
-        assert missing(seek(tiny_model, x, target, search=LONG), target) < 0.5 * missing(start, target)
-        assert (found.strip[0] == x[0, 0].numpy()).all() and (found.strip[-1] == found.image).all() and found.out_of_range < 0.05
+        assert missing(seek(tiny_model, x, target, search=LONG), target) < 0.5 * missing(
+            start, target
+        )
+        assert (
+            (found.strip[0] == x[0, 0].numpy()).all()
+            and (found.strip[-1] == found.image).all()
+            and found.out_of_range < 0.05
+        )
 
 
 def test_a_witness_is_convinced_too(tiny_model, tiny_images) -> None:
@@ -41,7 +49,10 @@ def test_a_witness_is_convinced_too(tiny_model, tiny_images) -> None:
         with torch.no_grad():
             return witness.log_odds(witness.logits(tiny_model.invert(z)))
 
-    alone, together = (seek(tiny_model, x, 1, witness=given, witness_odds=8.0, search=LONG) for given in (None, witness))
+    alone, together = (
+        seek(tiny_model, x, 1, witness=given, witness_odds=8.0, search=LONG)
+        for given in (None, witness)
+    )
     assert (odds(together) > odds(alone) + 1).all()
 
 
@@ -54,5 +65,10 @@ def test_a_stronger_prior_changes_less(tiny_model, tiny_images) -> None:
     x = tiny_images[:1]
     with torch.no_grad():
         start = tiny_model.features(x)
-    lengths = [(seek(tiny_model, x, 1, search=Search(steps=60, rate=0.1, prior=prior)) - start).norm().item() for prior in (0.01, 10.0)]
+    lengths = [
+        (seek(tiny_model, x, 1, search=Search(steps=60, rate=0.1, prior=prior)) - start)
+        .norm()
+        .item()
+        for prior in (0.01, 10.0)
+    ]
     assert lengths[1] < lengths[0]

@@ -21,13 +21,19 @@ def test_contributions_and_bias_add_up_to_the_logit(tiny_model, tiny_images) -> 
         assert found.contributions.sum() + found.bias == pytest.approx(logit, abs=1e-10)
 
 
-def test_the_frozen_network_is_affine_and_equals_the_network_at_its_image(tiny_model, tiny_images) -> None:
+def test_the_frozen_network_is_affine_and_equals_the_network_at_its_image(
+    tiny_model, tiny_images
+) -> None:
     x, u, v = tiny_images[:1], tiny_images[1:2], tiny_images[2:3]
     with torch.no_grad():
         frozen = freeze(tiny_model.trunk, x)
         assert torch.allclose(frozen(x), tiny_model.trunk(x), rtol=0, atol=1e-11)
-        assert torch.allclose(frozen(0.3 * u + 0.7 * v), 0.3 * frozen(u) + 0.7 * frozen(v), rtol=0, atol=1e-10)
-        assert not torch.allclose(frozen(u), tiny_model.trunk(u), rtol=0, atol=1e-3), "the network itself must not be affine"
+        assert torch.allclose(
+            frozen(0.3 * u + 0.7 * v), 0.3 * frozen(u) + 0.7 * frozen(v), rtol=0, atol=1e-10
+        )
+        assert not torch.allclose(frozen(u), tiny_model.trunk(u), rtol=0, atol=1e-3), (
+            "the network itself must not be affine"
+        )
 
 
 def test_contributions_are_slope_times_distance_from_the_mean_grey(tiny_model, tiny_images) -> None:
@@ -39,7 +45,9 @@ def test_contributions_are_slope_times_distance_from_the_mean_grey(tiny_model, t
         moved[0, 0, 3, 5] += 10
         slope = (tiny_model.log_odds(tiny_model.logits_of(frozen(moved))) - base).item() / 10
     mean = tiny_model.trunk.layers[0].mean.item()
-    assert evidence(tiny_model, x).contributions[3, 5] == pytest.approx(slope * (x[0, 0, 3, 5].item() - mean), abs=1e-9)
+    assert evidence(tiny_model, x).contributions[3, 5] == pytest.approx(
+        slope * (x[0, 0, 3, 5].item() - mean), abs=1e-9
+    )
 
 
 def test_every_layer_of_a_trunk_can_be_frozen_or_says_that_it_cannot() -> None:
@@ -53,7 +61,12 @@ def test_every_layer_of_a_trunk_can_be_frozen_or_says_that_it_cannot() -> None:
 
 def test_reconstruction_is_exact_and_says_by_how_much(tiny_model, tiny_images) -> None:
     found = reconstruct(tiny_model, tiny_images[:1])
-    assert found.exact and 0 < found.max_abs_error < 1e-9 and found.dtype == "float64" and found.bits == 8
+    assert (
+        found.exact
+        and 0 < found.max_abs_error < 1e-9
+        and found.dtype == "float64"
+        and found.bits == 8
+    )
 
 
 @pytest.mark.parametrize("target", [0, 1])
@@ -65,9 +78,13 @@ def test_a_counterfactual_reaches_the_class_it_aims_at(tiny_model, tiny_images, 
     assert found.logit == logit, "the re-check must be that of the stored image"
     assert found.flipped == ((logit >= tiny_model.decision_logit.item()) == bool(target))
     with torch.no_grad():
-        assert found.in_scope == (tiny_model.read(again).scope.item() <= tiny_model.scope_threshold.item())
+        assert found.in_scope == (
+            tiny_model.read(again).scope.item() <= tiny_model.scope_threshold.item()
+        )
     assert found.target == tiny_model.classes[target]
-    assert (found.image == x[0, 0].numpy() + found.difference).all() and found.rms == pytest.approx((found.difference**2).mean() ** 0.5)
+    assert (found.image == x[0, 0].numpy() + found.difference).all() and found.rms == pytest.approx(
+        (found.difference**2).mean() ** 0.5
+    )
     assert (found.strip[0] == x[0, 0].numpy()).all() and (found.strip[-1] == found.image).all()
 
 

@@ -28,7 +28,11 @@ def test_regions_of_one_pixel_are_the_pixels() -> None:
     assert (regional(contributions, size=1) == contributions).all()
 
 
-@pytest.mark.parametrize(("shape", "size"), [((60, 64), 8), ((64, 60), 8), ((64,), 8), ((1, 64, 64), 8), ((64, 64), 0)])
-def test_a_map_that_does_not_divide_into_regions_is_refused(shape: tuple[int, ...], size: int) -> None:
+@pytest.mark.parametrize(
+    ("shape", "size"), [((60, 64), 8), ((64, 60), 8), ((64,), 8), ((1, 64, 64), 8), ((64, 64), 0)]
+)
+def test_a_map_that_does_not_divide_into_regions_is_refused(
+    shape: tuple[int, ...], size: int
+) -> None:
     with pytest.raises(ShapeError, match=f"multiples of {size}"):
         regional(np.zeros(shape), size)

@@ -33,7 +33,9 @@ def _dense(layer: InvertibleConv2d, size: tuple[int, int]) -> torch.Tensor:
         for j in range(width):
             for u in range(k):
                 for v in range(k):
-                    matrix[:, i, j, :, (i + u - k // 2) % height, (j + v - k // 2) % width] += layer.weight.detach()[:, :, u, v]
+                    matrix[:, i, j, :, (i + u - k // 2) % height, (j + v - k // 2) % width] += (
+                        layer.weight.detach()[:, :, u, v]
+                    )
     return matrix.reshape(c * height * width, -1)
 
 
@@ -47,12 +49,25 @@ def test_forward_inverse_and_spectrum_equal_the_dense_matrix(channels, kernel_si
     bias = layer.bias.detach()[:, None, None]
     assert torch.allclose((y - bias).flatten(1), x.flatten(1) @ dense.T, atol=1e-12)
     solved = torch.linalg.solve(dense, (y - bias).flatten(1).T).T.reshape(x.shape)
-    assert torch.allclose(layer.inverse(y), solved, atol=1e-11) and torch.allclose(layer.inverse(y), x, atol=1e-11)
-    assert layer.log_det(x)[0].item() == pytest.approx(torch.linalg.slogdet(dense)[1].item(), abs=1e-9)
+    assert torch.allclose(layer.inverse(y), solved, atol=1e-11) and torch.allclose(
+        layer.inverse(y), x, atol=1e-11
+    )
+    assert layer.log_det(x)[0].item() == pytest.approx(
+        torch.linalg.slogdet(dense)[1].item(), abs=1e-9
+    )
     values = torch.linalg.svdvals(dense)
-    assert layer.condition_number(x)[0].item() == pytest.approx((values[0] / values[-1]).item(), rel=1e-9)
+    assert layer.condition_number(x)[0].item() == pytest.approx(
+        (values[0] / values[-1]).item(), rel=1e-9
+    )
     counts = spectral.multiplicities(size[1], values).repeat(size[0]).long()
-    ours = torch.repeat_interleave(spectral.singular_values(layer.weight, size).flatten(0, 1), counts, dim=0).flatten().sort(descending=True).values
+    ours = (
+        torch.repeat_interleave(
+            spectral.singular_values(layer.weight, size).flatten(0, 1), counts, dim=0
+        )
+        .flatten()
+        .sort(descending=True)
+        .values
+    )
     assert torch.allclose(ours, values, atol=1e-11)
 
 

@@ -24,7 +24,9 @@ def _trained(conv: nn.Conv2d) -> nn.Conv2d:
 @pytest.mark.parametrize("kernel_size, groups", [(3, 1), (5, 2), (3, 4)])
 def test_a_trained_convolution_runs_backwards(mode, kernel_size, groups) -> None:
     torch.manual_seed(0)
-    conv = _trained(nn.Conv2d(4, 4, kernel_size, padding="same", padding_mode=mode, groups=groups).double())
+    conv = _trained(
+        nn.Conv2d(4, 4, kernel_size, padding="same", padding_mode=mode, groups=groups).double()
+    )
     layer = from_conv(conv, (12, 12))
     x = torch.randint(0, 2**16, (2, 4, 12, 12)).double()
     assert isinstance(layer, InvertibleConv2d) and torch.allclose(layer(x), conv(x), rtol=1e-14)
@@ -38,7 +40,11 @@ def test_copied_weights_stay_and_shared_weights_follow() -> None:
     before = conv.weight.detach().clone()
     with torch.no_grad():
         conv.weight.add_(1)
-    assert torch.equal(copied.weight, before) and shared.weight is conv.weight and shared.bias is conv.bias
+    assert (
+        torch.equal(copied.weight, before)
+        and shared.weight is conv.weight
+        and shared.bias is conv.bias
+    )
 
 
 def test_volumes_too() -> None:
@@ -47,14 +53,20 @@ def test_volumes_too() -> None:
     with torch.no_grad():
         conv.weight[[0, 1], [0, 1], 1, 1, 1] += 2
     layer, x = from_conv(conv, (4, 5, 3)), torch.randn(1, 2, 4, 5, 3, dtype=torch.float64)
-    assert isinstance(layer, InvertibleConv3d) and torch.allclose(layer.inverse(conv(x)), x, atol=1e-12)
+    assert isinstance(layer, InvertibleConv3d) and torch.allclose(
+        layer.inverse(conv(x)), x, atol=1e-12
+    )
 
 
 def test_a_blur_is_singular_and_the_lost_waves_are_named() -> None:
     conv = nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular", bias=False).double()
     with torch.no_grad():
-        conv.weight.copy_(torch.tensor([[0, 0, 0], [0.25, 0.5, 0.25], [0, 0, 0]], dtype=torch.float64))
-    with pytest.raises(SingularError, match=r"8 directions are lost: the wave of \(\+0, -0.5\) cycles a pixel"):
+        conv.weight.copy_(
+            torch.tensor([[0, 0, 0], [0.25, 0.5, 0.25], [0, 0, 0]], dtype=torch.float64)
+        )
+    with pytest.raises(
+        SingularError, match=r"8 directions are lost: the wave of \(\+0, -0.5\) cycles a pixel"
+    ):
         from_conv(conv, (8, 8))
     from_conv(conv, (8, 7))  # half a cycle a pixel does not fit an odd width
 

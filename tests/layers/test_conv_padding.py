@@ -33,16 +33,22 @@ def _dense(layer, size) -> torch.Tensor:
     weight = layer.weight.detach()
     for place in product(*map(range, size)):
         for tap in product(range(k), repeat=len(size)):
-            read = tuple(_read(p + t - k // 2, n, layer.padding) for p, t, n in zip(place, tap, size))
+            read = tuple(
+                _read(p + t - k // 2, n, layer.padding) for p, t, n in zip(place, tap, size)
+            )
             if None in read:
                 continue
             for o in range(c):
                 first = o // width * width
-                matrix[(o, *place)][(slice(first, first + width), *read)] += weight[(o, slice(None), *tap)]
+                matrix[(o, *place)][(slice(first, first + width), *read)] += weight[
+                    (o, slice(None), *tap)
+                ]
     return matrix.reshape(c * math.prod(size), -1)
 
 
-def _layer(kernel_size: int, size, padding: str, groups: int) -> InvertibleConv2d | InvertibleConv3d:
+def _layer(
+    kernel_size: int, size, padding: str, groups: int
+) -> InvertibleConv2d | InvertibleConv3d:
     torch.manual_seed(0)
     kind = InvertibleConv2d if len(size) == 2 else InvertibleConv3d
     layer = kind(4, kernel_size, bias=True, padding=padding, groups=groups).double()
@@ -55,7 +61,9 @@ def _layer(kernel_size: int, size, padding: str, groups: int) -> InvertibleConv2
 @pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("kernel_size, size", GEOMETRIES)
-def test_forward_inverse_and_spectrum_equal_the_dense_matrix(kernel_size, size, padding, groups) -> None:
+def test_forward_inverse_and_spectrum_equal_the_dense_matrix(
+    kernel_size, size, padding, groups
+) -> None:
     if padding == "reflect" and kernel_size // 2 >= min(size):
         pytest.skip("reflection needs a larger image")
     layer = _layer(kernel_size, size, padding, groups)
@@ -69,9 +77,13 @@ def test_forward_inverse_and_spectrum_equal_the_dense_matrix(kernel_size, size, 
     condition = torch.linalg.cond(dense).item()
     with torch.no_grad():
         assert (layer.inverse(other) - solved).abs().max() < 1e-14 * condition
-        assert (layer.inverse(other[:1]) - solved[:1]).abs().max() < 1e-14 * condition  # an odd batch takes another road
+        assert (
+            layer.inverse(other[:1]) - solved[:1]
+        ).abs().max() < 1e-14 * condition  # an odd batch takes another road
         assert (layer.inverse(y) - x).abs().max() < 1e-14 * condition
-    assert layer.log_det(x)[0].item() == pytest.approx(torch.linalg.slogdet(dense)[1].item(), abs=1e-10)
+    assert layer.log_det(x)[0].item() == pytest.approx(
+        torch.linalg.slogdet(dense)[1].item(), abs=1e-10
+    )
     assert layer.condition_number(x)[0].item() == pytest.approx(condition, rel=1e-9)
 
 
@@ -79,7 +91,9 @@ def test_forward_inverse_and_spectrum_equal_the_dense_matrix(kernel_size, size, 
 def test_the_inverse_is_differentiable_in_output_and_weights(padding) -> None:
     layer = _layer(3, (4, 3), padding, 2)
     y = torch.randn(1, 4, 4, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda v, *_: layer.inverse(v), (y, *layer.parameters()), eps=1e-6, atol=1e-6)
+    assert torch.autograd.gradcheck(
+        lambda v, *_: layer.inverse(v), (y, *layer.parameters()), eps=1e-6, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
@@ -105,18 +119,24 @@ def test_an_iteration_that_does_not_arrive_says_so(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
-def test_extreme_singular_values_by_lanczos_equal_those_of_the_dense_matrix(padding, monkeypatch) -> None:
+def test_extreme_singular_values_by_lanczos_equal_those_of_the_dense_matrix(
+    padding, monkeypatch
+) -> None:
     monkeypatch.setattr("medinv.layers.operator.DENSE", 10)
     layer = _layer(3, (8, 7), padding, 1)
     values = torch.linalg.svdvals(_dense(layer, (8, 7)))
     largest, smallest = extreme_singular_values(layer.weight, (8, 7), padding)
-    assert largest == pytest.approx(values[0].item(), rel=1e-4) and smallest == pytest.approx(values[-1].item(), rel=1e-4)
+    assert largest == pytest.approx(values[0].item(), rel=1e-4) and smallest == pytest.approx(
+        values[-1].item(), rel=1e-4
+    )
 
 
 @pytest.mark.parametrize(
     "taps",
     [
-        torch.tensor([[0, 0, 0], [1, 1, 0], [0, 0, 0]]),  # loses the wave of half a cycle a pixel on a torus of even width
+        torch.tensor(
+            [[0, 0, 0], [1, 1, 0], [0, 0, 0]]
+        ),  # loses the wave of half a cycle a pixel on a torus of even width
         torch.tensor([[0, 0, 0], [-1, 1, 0], [0, 0, 0]]),  # loses constants on every torus
     ],
 )
@@ -133,11 +153,15 @@ def test_a_shift_with_zero_padding_is_singular_and_its_lost_image_is_at_the_edge
     layer = InvertibleConv2d(2, padding="zeros").double()
     with torch.no_grad():
         layer.weight.zero_()
-        layer.weight[[0, 1], [0, 1], 1, 0] = 1  # each pixel takes its left neighbour: the last column is lost
+        layer.weight[[0, 1], [0, 1], 1, 0] = (
+            1  # each pixel takes its left neighbour: the last column is lost
+        )
     with pytest.raises(SingularError, match="null_directions"):
         layer.inverse(torch.randn(1, 2, 4, 5, dtype=torch.float64))
     lost = null_directions(layer.weight, (4, 5), "zeros")
-    assert len(lost) == 8 and all(torch.linalg.vector_norm(d.vector[:, :, -1]).item() == pytest.approx(1) for d in lost)
+    assert len(lost) == 8 and all(
+        torch.linalg.vector_norm(d.vector[:, :, -1]).item() == pytest.approx(1) for d in lost
+    )
     assert layer.condition_number(torch.zeros(1, 2, 4, 5, dtype=torch.float64)).item() > 1e12
 
 
@@ -169,7 +193,9 @@ def test_weights_of_an_ordinary_convolution_load_by_name() -> None:
 
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
-def test_single_precision_comes_back_to_its_own_rounding_in_any_memory_order(padding, order) -> None:
+def test_single_precision_comes_back_to_its_own_rounding_in_any_memory_order(
+    padding, order
+) -> None:
     layer = _layer(3, (12, 10), padding, 1).float()
     x = torch.randint(0, 256, (4, 4, 12, 10)).float()
     with torch.no_grad():

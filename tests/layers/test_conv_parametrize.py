@@ -5,7 +5,13 @@ import torch
 from torch.nn.utils import parametrize
 
 from medinv.errors import ConfigError
-from medinv.layers import InvertibleConv2d, InvertibleConv3d, bound_condition, spectral, spectrum_bounds
+from medinv.layers import (
+    InvertibleConv2d,
+    InvertibleConv3d,
+    bound_condition,
+    spectral,
+    spectrum_bounds,
+)
 from medinv.layers.operator import extreme_singular_values
 from medinv.layers.parametrize import norm_bound
 
@@ -27,16 +33,23 @@ def _attacked(layer, steps: int = 60):
 
 @pytest.mark.parametrize("padding", ["circular", "zeros", "reflect", "replicate"])
 @pytest.mark.parametrize("kernel_size, groups", [(3, 1), (5, 2), (3, 4), (1, 1)])
-def test_training_towards_a_singular_operator_stops_at_the_limit(padding, kernel_size, groups) -> None:
+def test_training_towards_a_singular_operator_stops_at_the_limit(
+    padding, kernel_size, groups
+) -> None:
     torch.manual_seed(0)
-    layer = bound_condition(InvertibleConv2d(4, kernel_size, padding=padding, groups=groups).double(), LIMIT)
+    layer = bound_condition(
+        InvertibleConv2d(4, kernel_size, padding=padding, groups=groups).double(), LIMIT
+    )
     free = InvertibleConv2d(4, kernel_size, padding=padding, groups=groups).double()
     worst = 0.0
     for step, trained in enumerate(_attacked(layer)):
         if step % 20 == 19:
             largest, smallest = extreme_singular_values(trained.weight, (7, 6), padding, groups)
             worst = max(worst, largest / smallest)
-            assert padding != "circular" or spectrum_bounds(trained.weight, groups).condition < LIMIT * 1.06
+            assert (
+                padding != "circular"
+                or spectrum_bounds(trained.weight, groups).condition < LIMIT * 1.06
+            )
     for unbound in _attacked(free):
         pass
     largest, smallest = extreme_singular_values(unbound.weight, (7, 6), padding, groups)
@@ -65,7 +78,9 @@ def test_weights_within_reach_stay_as_they_are_and_survive_a_save() -> None:
     other = bound_condition(InvertibleConv2d(5, bias=True).double(), LIMIT)
     other.load_state_dict(layer.state_dict())
     x = torch.randn(2, 5, 8, 8, dtype=torch.float64)
-    assert torch.equal(other.weight, layer.weight) and torch.allclose(other.inverse(layer(x)), x, atol=1e-12)
+    assert torch.equal(other.weight, layer.weight) and torch.allclose(
+        other.inverse(layer(x)), x, atol=1e-12
+    )
     parametrize.remove_parametrizations(layer, "weight")
     assert set(layer.state_dict()) == {"weight", "bias"} and torch.equal(layer.weight, other.weight)
 
@@ -74,14 +89,27 @@ def test_gradients_pass_the_rescaling() -> None:
     torch.manual_seed(0)
     layer = bound_condition(InvertibleConv2d(3).double(), 1.5)
     maps = layer.parametrizations.weight
-    originals = [maps.original0.detach() + 0.3 * torch.randn(3, 3, 3, 3).double(), torch.randn(1, 3, 3).double(), torch.tensor(0.2).double()]
+    originals = [
+        maps.original0.detach() + 0.3 * torch.randn(3, 3, 3, 3).double(),
+        torch.randn(1, 3, 3).double(),
+        torch.tensor(0.2).double(),
+    ]
     assert torch.autograd.gradcheck(maps[0], [v.requires_grad_() for v in originals], atol=1e-6)
 
 
 @pytest.mark.parametrize("channels, groups", [(1, 1), (6, 1), (6, 3)])
 def test_the_norm_bound_is_above_the_norm_and_near_it(channels, groups) -> None:
-    weight = torch.randn(channels, channels // groups, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    largest = max(spectral.singular_values(weight, (n, n + 1), groups).max().item() for n in range(1, 40))
+    weight = torch.randn(
+        channels,
+        channels // groups,
+        3,
+        3,
+        dtype=torch.float64,
+        generator=torch.Generator().manual_seed(0),
+    )
+    largest = max(
+        spectral.singular_values(weight, (n, n + 1), groups).max().item() for n in range(1, 40)
+    )
     assert largest <= norm_bound(weight, groups).item() <= 1.25 * largest
 
 

@@ -20,7 +20,9 @@ def _pair() -> tuple[InvertibleBatchNorm, nn.BatchNorm2d]:
 
 
 def _batch(seed: int) -> torch.Tensor:
-    return 4 + 3 * torch.randn(5, 3, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return 4 + 3 * torch.randn(
+        5, 3, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def test_outputs_gradients_and_running_statistics_are_those_of_torch() -> None:
@@ -31,7 +33,10 @@ def test_outputs_gradients_and_running_statistics_are_those_of_torch() -> None:
         other = torch.autograd.grad((theirs(x) * weights).sum(), (x, *theirs.parameters()))
         assert all(torch.allclose(a, b, atol=1e-10) for a, b in zip(mine, other))
     assert ours.state_dict().keys() == theirs.state_dict().keys()
-    assert all(torch.allclose(a, b) for a, b in zip(ours.state_dict().values(), theirs.state_dict().values()))
+    assert all(
+        torch.allclose(a, b)
+        for a, b in zip(ours.state_dict().values(), theirs.state_dict().values())
+    )
     assert torch.allclose(ours.eval()(_batch(4)), theirs.eval()(_batch(4)), atol=1e-12)
 
 
@@ -55,11 +60,17 @@ def test_log_det_is_that_of_each_image_with_the_statistics_given(training) -> No
     x = _batch(1)
     y, log_det = layer.call_and_log_det(x)
     assert torch.allclose(log_det, layer.log_det(x))
-    mean, var = (x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)) if training else (layer.running_mean, layer.running_var)
+    mean, var = (
+        (x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0))
+        if training
+        else (layer.running_mean, layer.running_var)
+    )
     frozen = nn.BatchNorm2d(3, momentum=None).double().eval()
     frozen.load_state_dict({**layer.state_dict(), "running_mean": mean, "running_var": var})
     assert torch.allclose(frozen(x), y, atol=1e-12)
-    jacobian = torch.autograd.functional.jacobian(lambda v: frozen(v[None]).flatten(), x[0]).reshape(72, 72)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda v: frozen(v[None]).flatten(), x[0]
+    ).reshape(72, 72)
     assert torch.linalg.slogdet(jacobian)[1].item() == pytest.approx(log_det[0].item(), abs=1e-9)
 
 

@@ -16,7 +16,9 @@ def test_inverse_is_right_to_rounding_from_tiny_to_huge(activation, slope) -> No
     x = torch.cat([-magnitudes.flip(0), torch.zeros(1, dtype=torch.float64), magnitudes])[None]
     layer = activation(slope)
     error = (layer.inverse(layer(x)) - x).abs()
-    absolute = 1e-15 / slope if activation is SoftLeakyReLU else 0.0  # log(1 + exp x) - log 2 cancels near 0
+    absolute = (
+        1e-15 / slope if activation is SoftLeakyReLU else 0.0
+    )  # log(1 + exp x) - log 2 cancels near 0
     assert (error <= absolute + 2e-15 / slope * x.abs()).all()
 
 
@@ -32,7 +34,9 @@ def test_slopes_stay_within_the_bounds_and_are_those_of_the_function(activation)
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_the_inverse_can_be_trained_through(activation) -> None:
-    y = torch.randn(1, 2, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    y = torch.randn(
+        1, 2, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    ).requires_grad_()
     assert torch.autograd.gradcheck(Inverse(activation(0.4)), (y,), atol=1e-7)
 
 

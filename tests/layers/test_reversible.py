@@ -40,12 +40,18 @@ def _pair(block: str, depth: int, **options: int) -> tuple[Chain, Reversible]:
 def _gradients(layer, x: torch.Tensor) -> list[torch.Tensor]:
     x = x.clone().requires_grad_()
     y, log_det = layer.call_and_log_det(x)
-    return list(torch.autograd.grad((y.square().mean() + y.sin().mean() - 1e-3 * log_det.mean()), (x, *layer.parameters())))
+    return list(
+        torch.autograd.grad(
+            (y.square().mean() + y.sin().mean() - 1e-3 * log_det.mean()), (x, *layer.parameters())
+        )
+    )
 
 
 def _relative(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> float:
     """Largest difference over all gradients, over the largest gradient of the same tensor."""
-    return max(((a - b).abs().max() / b.abs().max().clamp_min(1e-12)).item() for a, b in zip(ours, theirs))
+    return max(
+        ((a - b).abs().max() / b.abs().max().clamp_min(1e-12)).item() for a, b in zip(ours, theirs)
+    )
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-4)])
@@ -62,7 +68,12 @@ def test_anchors_bound_the_drift() -> None:
     chain.initialise(x)
     free, anchored = Reversible(*chain), Reversible(*chain, anchor_every=12)
     reference = _gradients(chain, x)
-    assert _relative(_gradients(anchored, x), reference) < 1e-3 < 1e-2 < _relative(_gradients(free, x), reference)
+    assert (
+        _relative(_gradients(anchored, x), reference)
+        < 1e-3
+        < 1e-2
+        < _relative(_gradients(free, x), reference)
+    )
 
 
 def _stored(layer) -> int:
@@ -92,25 +103,38 @@ def test_what_is_stored_does_not_grow_with_depth() -> None:
 def test_factors_of_the_inverse_do_not_pile_up() -> None:
     reversible = _pair("convolution", 5)[1]
     reversible(torch.randn(2, 4, 8, 8)).sum().backward()
-    assert not any(layer._factors for layer in reversible.layers if isinstance(layer, InvertibleConv2d))
+    assert not any(
+        layer._factors for layer in reversible.layers if isinstance(layer, InvertibleConv2d)
+    )
     chain = Chain(reversible)
     chain.inverse(torch.randn(2, 4, 8, 8))
     assert all(layer._factors for layer in reversible.layers if isinstance(layer, InvertibleConv2d))
     chain.forget()
-    assert not any(layer._factors for layer in reversible.layers if isinstance(layer, InvertibleConv2d))
+    assert not any(
+        layer._factors for layer in reversible.layers if isinstance(layer, InvertibleConv2d)
+    )
 
 
 def test_statistics_move_once_a_step_and_backward_uses_those_of_its_own_batch() -> None:
     torch.manual_seed(0)
-    layers = [layer for _ in range(5) for layer in (InvertibleConv2d(4), InvertibleBatchNorm(4), SmoothLeakyReLU(0.8))]
+    layers = [
+        layer
+        for _ in range(5)
+        for layer in (InvertibleConv2d(4), InvertibleBatchNorm(4), SmoothLeakyReLU(0.8))
+    ]
     chain = Chain(Squeeze(1), *layers).double()
     reversible = Reversible(*copy.deepcopy(chain))
     x = torch.randn(2, 4, 4, 6, 6, dtype=torch.float64)
     theirs = sum(_total(chain, batch) for batch in x)
     theirs_grads = torch.autograd.grad(theirs, list(chain.parameters()))
-    ours_grads = torch.autograd.grad(sum(_total(reversible, batch) for batch in x), list(reversible.parameters()))
+    ours_grads = torch.autograd.grad(
+        sum(_total(reversible, batch) for batch in x), list(reversible.parameters())
+    )
     assert all(torch.allclose(a, b, atol=1e-10) for a, b in zip(ours_grads, theirs_grads))
-    assert all(torch.equal(value, chain.state_dict()[name]) for name, value in reversible.state_dict().items())
+    assert all(
+        torch.equal(value, chain.state_dict()[name])
+        for name, value in reversible.state_dict().items()
+    )
 
 
 def _total(layer, x: torch.Tensor) -> torch.Tensor:

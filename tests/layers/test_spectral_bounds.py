@@ -11,8 +11,16 @@ from medinv.layers.padding import matrix
 
 def _kernel(channels: int, shape: tuple[int, ...], spread: float, groups: int = 1) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
-    weight = spread * torch.randn(channels, channels // groups, *shape, dtype=torch.float64, generator=generator)
-    weight[(range(channels), [i % (channels // groups) for i in range(channels)], *[s // 2 for s in shape])] += 1
+    weight = spread * torch.randn(
+        channels, channels // groups, *shape, dtype=torch.float64, generator=generator
+    )
+    weight[
+        (
+            range(channels),
+            [i % (channels // groups) for i in range(channels)],
+            *[s // 2 for s in shape],
+        )
+    ] += 1
     return weight
 
 
@@ -35,19 +43,28 @@ def test_no_image_size_leaves_the_bounds_and_they_are_tight(weight, groups) -> N
             met.append(spectral.singular_values(weight, (n, *[other] * (weight.ndim - 3)), groups))
     largest, smallest = max(v.max().item() for v in met), min(v.min().item() for v in met)
     assert largest <= found.largest * (1 + 1e-12) and smallest >= found.smallest * (1 - 1e-12)
-    assert found.largest <= found.sampled[0] * 1.07 and found.smallest >= 0.95 * found.sampled[1] * (1 - 1e-9)
+    assert found.largest <= found.sampled[0] * 1.07 and found.smallest >= 0.95 * found.sampled[
+        1
+    ] * (1 - 1e-9)
     assert found.condition >= largest / smallest
 
 
 def test_the_upper_bound_holds_for_zero_padding() -> None:
     weight = _kernel(2, (3, 3), 0.2)
-    assert torch.linalg.svdvals(matrix(weight, (9, 8), "zeros"))[0].item() <= spectrum_bounds(weight).largest
+    assert (
+        torch.linalg.svdvals(matrix(weight, (9, 8), "zeros"))[0].item()
+        <= spectrum_bounds(weight).largest
+    )
 
 
 def test_a_kernel_that_loses_a_wave_at_some_size_has_no_lower_bound() -> None:
     weight = torch.tensor([[[[0, 0, 0], [0.25, 0.5, 0.25], [0, 0, 0]]]], dtype=torch.float64)
     found = spectrum_bounds(weight)
-    assert found.smallest == 0 and found.condition == math.inf and found.largest == pytest.approx(1, rel=0.01)
+    assert (
+        found.smallest == 0
+        and found.condition == math.inf
+        and found.largest == pytest.approx(1, rel=0.01)
+    )
 
 
 def test_a_spent_budget_still_gives_a_bound_that_holds() -> None:
@@ -60,6 +77,10 @@ def test_a_spent_budget_still_gives_a_bound_that_holds() -> None:
 def test_the_penalty_is_the_mean_over_frequencies_in_every_geometry(weight, groups) -> None:
     size = (9,) * (weight.ndim - 2)
     symbol = spectral.symbol(weight, size, groups)
-    departure = (symbol.mH @ symbol - torch.eye(symbol.shape[-1])).abs().square().flatten(len(size)).sum(-1)
+    departure = (
+        (symbol.mH @ symbol - torch.eye(symbol.shape[-1])).abs().square().flatten(len(size)).sum(-1)
+    )
     mean = (departure * spectral.multiplicities(9, weight)).sum() / 9 ** len(size)
-    assert spectral.orthogonality_penalty(weight, groups).item() == pytest.approx(mean.item(), rel=1e-12)
+    assert spectral.orthogonality_penalty(weight, groups).item() == pytest.approx(
+        mean.item(), rel=1e-12
+    )

@@ -23,7 +23,9 @@ def test_published_numbers_of_parameters() -> None:
 def test_every_baseline_learns_from_the_images_of_a_configuration(configs, name, kind) -> None:
     config = load_config(configs / f"{name}.yaml", (f"model.kind={kind}",))
     model = build(config)
-    x = torch.randint(0, 256, (2, config.model.channels, config.data.size, config.data.size)).float()
+    x = torch.randint(
+        0, 256, (2, config.model.channels, config.data.size, config.data.size)
+    ).float()
     logits = model.logits(x)
     assert logits.shape == (2, len(config.model.classes))
     logits.sum().backward()
@@ -37,8 +39,17 @@ def test_scattering_is_a_frame_and_brings_no_two_images_further_apart(size, scal
     assert 0 < low < high <= 1 + 1e-6
     torch.manual_seed(0)
     x = torch.randn(6, 1, size, size, dtype=torch.float64)
-    for y in (torch.randn_like(x), x + 1e-3 * torch.randn_like(x), x.roll(1, 3), torch.zeros_like(x), x.mean((2, 3), keepdim=True).expand_as(x)):
-        assert ((scattering(x) - scattering(y)).flatten(1).norm(dim=1) <= (x - y).flatten(1).norm(dim=1) * (1 + 1e-9)).all()
+    for y in (
+        torch.randn_like(x),
+        x + 1e-3 * torch.randn_like(x),
+        x.roll(1, 3),
+        torch.zeros_like(x),
+        x.mean((2, 3), keepdim=True).expand_as(x),
+    ):
+        assert (
+            (scattering(x) - scattering(y)).flatten(1).norm(dim=1)
+            <= (x - y).flatten(1).norm(dim=1) * (1 + 1e-9)
+        ).all()
 
 
 def test_scattering_hardly_moves_where_an_image_moves_by_a_pixel() -> None:

@@ -30,15 +30,30 @@ def folder(tmp_path):
 
 def test_what_is_written_comes_back(folder) -> None:
     kept = load_cases(folder)
-    assert kept.labels.tolist() == [0, 1, 1] and kept.points.dtype == torch.float32 and list(kept.usual) == ["level 1, layer 1: Haar"]
-    assert torch.equal(kept.project(torch.tensor([[[3.0, 5.0]], [[1.0, 1.0]]]).reshape(1, 4)), torch.tensor([[1.0, 5.0]]))
+    assert (
+        kept.labels.tolist() == [0, 1, 1]
+        and kept.points.dtype == torch.float32
+        and list(kept.usual) == ["level 1, layer 1: Haar"]
+    )
+    assert torch.equal(
+        kept.project(torch.tensor([[[3.0, 5.0]], [[1.0, 1.0]]]).reshape(1, 4)),
+        torch.tensor([[1.0, 5.0]]),
+    )
 
 
 def test_how_the_classes_differ_comes_back_where_it_was_kept(folder) -> None:
     assert load_cases(folder).transport is None
     tensors = load_tensors((folder / CASES).read_bytes())
-    parts = {"axes": torch.eye(4, 2).half(), "centres": torch.ones(2, 4), "maps": torch.zeros(2, 2, 2)}
-    save_cases(folder, tensors | {TRANSPORT + name: part for name, part in parts.items()}, CaseFacts(**FACT))
+    parts = {
+        "axes": torch.eye(4, 2).half(),
+        "centres": torch.ones(2, 4),
+        "maps": torch.zeros(2, 2, 2),
+    }
+    save_cases(
+        folder,
+        tensors | {TRANSPORT + name: part for name, part in parts.items()},
+        CaseFacts(**FACT),
+    )
     kept = load_cases(folder).transport
     assert torch.equal(kept.axes, torch.eye(4, 2)) and kept.maps.shape == (2, 2, 2)
 

@@ -11,7 +11,9 @@ from medinv.errors import ShapeError
 def test_features_hold_the_whole_image(tiny_model, tiny_images) -> None:
     with torch.no_grad():
         z = tiny_model.features(tiny_images)
-        assert z[0].numel() == tiny_images[0].numel() and tuple(z.shape[1:]) == tiny_model.latent_shape
+        assert (
+            z[0].numel() == tiny_images[0].numel() and tuple(z.shape[1:]) == tiny_model.latent_shape
+        )
         assert torch.equal(tiny_model.invert(z).round(), tiny_images)
 
 
@@ -27,18 +29,24 @@ def test_the_log_ratio_of_the_densities_is_the_linear_head(tiny_model, tiny_imag
 
 def test_the_likelihood_is_that_of_the_change_of_variables(tiny_model, tiny_images) -> None:
     x = tiny_images[:1]
-    jacobian = torch.autograd.functional.jacobian(lambda v: tiny_model.features(v).flatten(), x).reshape(x.numel(), x.numel())
+    jacobian = torch.autograd.functional.jacobian(
+        lambda v: tiny_model.features(v).flatten(), x
+    ).reshape(x.numel(), x.numel())
     with torch.no_grad():
         z = tiny_model.features(x)
         mean = torch.zeros_like(z)
         mean[:, : tiny_model.means.shape[1]] = tiny_model.means[1]
         gaussian = -(z - mean).square().sum() / 2 - x.numel() * math.log(2 * math.pi) / 2
         expected = gaussian + torch.linalg.slogdet(jacobian)[1]
-        assert tiny_model.read(x).log_likelihoods[0, 1].item() == pytest.approx(expected.item(), rel=1e-9)
+        assert tiny_model.read(x).log_likelihoods[0, 1].item() == pytest.approx(
+            expected.item(), rel=1e-9
+        )
 
 
 def test_noise_is_further_out_of_scope_than_any_image_of_the_kind(tiny_model, tiny_images) -> None:
-    noise = torch.randint(0, 256, tiny_images.shape, generator=torch.Generator().manual_seed(0)).double()
+    noise = torch.randint(
+        0, 256, tiny_images.shape, generator=torch.Generator().manual_seed(0)
+    ).double()
     with torch.no_grad():
         inside, outside = tiny_model.read(tiny_images).scope, tiny_model.read(noise).scope
     assert outside.min() > inside.max() and outside.min() > tiny_model.scope_threshold

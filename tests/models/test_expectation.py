@@ -21,11 +21,15 @@ def test_it_is_the_conditional_mean_of_the_dense_gaussian(images) -> None:
     region = torch.zeros(1, 1, SIDE, SIDE, dtype=torch.float64)
     region[..., 8:16, 10:20] = 1
     inside = region.flatten() == 1
-    axes, variances, rest, centre = (t.double() for t in (found.axes, found.variances, found.rest, found.centre))
+    axes, variances, rest, centre = (
+        t.double() for t in (found.axes, found.variances, found.rest, found.centre)
+    )
     covariance = axes @ variances.diag() @ axes.T + rest.diag()
     x = images[55:56]
     seen = coarse(x)[0, ~inside] - centre[~inside]
-    wanted = centre[inside] + covariance[inside][:, ~inside] @ torch.linalg.solve(covariance[~inside][:, ~inside], seen)
+    wanted = centre[inside] + covariance[inside][:, ~inside] @ torch.linalg.solve(
+        covariance[~inside][:, ~inside], seen
+    )
     filled = found.fill(x, region)
     assert torch.allclose(filled.flatten()[inside], wanted, atol=1e-5)
     assert (filled.flatten()[~inside] == x.flatten()[~inside]).all()
@@ -46,5 +50,7 @@ def test_fine_texture_stays(images) -> None:
     texture = torch.ones(1, 1, 2, 2, dtype=torch.float64) * torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
     region = torch.ones_like(x)
     region[..., 32:, :] = 0
-    smooth, textured = (found.fill(image, region) for image in (x, x + 3 * texture.repeat(1, 1, SIDE, SIDE)))
+    smooth, textured = (
+        found.fill(image, region) for image in (x, x + 3 * texture.repeat(1, 1, SIDE, SIDE))
+    )
     assert torch.allclose(textured - smooth, 3 * texture.repeat(1, 1, SIDE, SIDE), atol=1e-8)

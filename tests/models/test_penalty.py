@@ -15,7 +15,9 @@ BOUND = 0.4
 @pytest.fixture(params=[2, 3], ids=["2d", "3d"])
 def conv(request) -> InvertibleConv2d | InvertibleConv3d:
     torch.manual_seed(0)
-    layer = (InvertibleConv2d if request.param == 2 else InvertibleConv3d)(5, padding="zeros").double()
+    layer = (InvertibleConv2d if request.param == 2 else InvertibleConv3d)(
+        5, padding="zeros"
+    ).double()
     with torch.no_grad():
         layer.weight.add_(torch.randn_like(layer.weight), alpha=0.3 if request.param == 2 else 0.15)
     return layer
@@ -26,7 +28,9 @@ def smallest_singular_value(conv: nn.Module, side: int) -> float:
     shape = (conv.channels, *[side] * (conv.weight.ndim - 2))
     count = torch.Size(shape).numel()
     with torch.no_grad():
-        images = conv(torch.eye(count, dtype=torch.double).reshape(count, *shape)) - conv(torch.zeros(1, *shape, dtype=torch.double))
+        images = conv(torch.eye(count, dtype=torch.double).reshape(count, *shape)) - conv(
+            torch.zeros(1, *shape, dtype=torch.double)
+        )
     return torch.linalg.svdvals(images.flatten(1))[-1].item()
 
 
@@ -46,7 +50,9 @@ def test_steps_lift_what_zero_padding_loses(conv) -> None:
 def test_the_slope_is_that_of_what_the_eigenvalues_lack(conv) -> None:
     def lack(weight: Tensor) -> Tensor:
         part = turn.mT.to(torch.complex128) @ torch.complex(*_symbols(weight, angles))
-        return torch.relu(BOUND - torch.linalg.eigvalsh((part + part.mH) / 2)).square().sum(1).mean()
+        return (
+            torch.relu(BOUND - torch.linalg.eigvalsh((part + part.mH) / 2)).square().sum(1).mean()
+        )
 
     turn = rotation(conv.weight.detach())
     torch.manual_seed(7)

@@ -18,7 +18,15 @@ from medinv.models.volume import HaarVolume
 from medinv.publish import condition_numbers, exactness, publish
 from medinv.train import train, validation_auc
 
-SMALL = ("model.depths=[1,1,1]", "model.hidden=[24,32,48]", "train.epochs=2", "train.batch=20", "train.average=0.5", "train.bfloat16=false", "train.warmup=0")
+SMALL = (
+    "model.depths=[1,1,1]",
+    "model.hidden=[24,32,48]",
+    "train.epochs=2",
+    "train.batch=20",
+    "train.average=0.5",
+    "train.bfloat16=false",
+    "train.warmup=0",
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +60,20 @@ def test_features_hold_every_value_though_the_trunk_narrows(trained, data) -> No
         assert torch.allclose(trained.logits_of(trained.features(x)), trained.logits(x))
 
 
-def test_what_is_published_is_loaded_with_the_figures_of_more_than_two_classes(config, data, tmp_path) -> None:
+def test_what_is_published_is_loaded_with_the_figures_of_more_than_two_classes(
+    config, data, tmp_path
+) -> None:
     card = publish(tmp_path, train(config, data), config, data, command="test", foreign={})
-    assert set(card.metrics) == {"accuracy", "auc", "brier", "calibration_error"} and card.metrics["accuracy"].value > 0.5
-    assert card.operating_point is None and card.scope is None and card.exactness.share_float64 == 1.0
-    assert card.largest_condition_number == pytest.approx(max(condition_numbers(load(tmp_path))), rel=1e-3)
+    assert (
+        set(card.metrics) == {"accuracy", "auc", "brier", "calibration_error"}
+        and card.metrics["accuracy"].value > 0.5
+    )
+    assert (
+        card.operating_point is None and card.scope is None and card.exactness.share_float64 == 1.0
+    )
+    assert card.largest_condition_number == pytest.approx(
+        max(condition_numbers(load(tmp_path))), rel=1e-3
+    )
     with pytest.raises(ConfigError, match="cifar10 images alone"):
         card.check_takes_studies()
 
@@ -64,14 +81,18 @@ def test_what_is_published_is_loaded_with_the_figures_of_more_than_two_classes(c
 @pytest.mark.parametrize("widening", ["convolution", "zeros"])
 @pytest.mark.parametrize("padding", ["circular", "zeros", "reflect"])
 def test_design_choices_keep_the_inverse(config, data, widening, padding) -> None:
-    changed = config.model.model_copy(update={"widening": widening, "padding": padding, "norm": "act"})
+    changed = config.model.model_copy(
+        update={"widening": widening, "padding": padding, "norm": "act"}
+    )
     model = build(config.model_copy(update={"model": changed})).double().eval()
     model.trunk.initialise(torch.from_numpy(data.train.images[:20]).double())
     assert exactness(model, data.test.images[:4]).share_float64 == 1.0
 
 
 def test_the_twin_has_as_many_parameters(config) -> None:
-    twin = build(config.model_copy(update={"model": config.model.model_copy(update={"kind": "pooled-twin"})}))
+    twin = build(
+        config.model_copy(update={"model": config.model.model_copy(update={"kind": "pooled-twin"})})
+    )
     count = lambda model: sum(p.numel() for p in model.parameters())  # noqa: E731
     assert count(twin) == count(build(config))
 
@@ -79,14 +100,22 @@ def test_the_twin_has_as_many_parameters(config) -> None:
 def test_widths_that_do_not_fit_are_named(config) -> None:
     for hidden, message in (((25, 32, 48), "multiple of 12"), ((12, 64, 48), "fourfold")):
         with pytest.raises(ConfigError, match=message):
-            build(config.model_copy(update={"model": config.model.model_copy(update={"hidden": hidden})}))
+            build(
+                config.model_copy(
+                    update={"model": config.model.model_copy(update={"hidden": hidden})}
+                )
+            )
 
 
 def test_the_volume_of_a_bypass_is_that_of_what_it_holds() -> None:
     inner = Chain(InvertibleConv2d(3).double())
     layer, x = Bypass(4, 3, inner, 0), torch.randn(2, 4, 4, 4, dtype=torch.float64)
-    jacobian = torch.autograd.functional.jacobian(lambda v: layer(v[None])[0].flatten(), x[0]).reshape(64, 64)
-    assert layer.log_det(x)[0].item() == pytest.approx(torch.linalg.slogdet(jacobian).logabsdet.item(), abs=1e-9)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda v: layer(v[None])[0].flatten(), x[0]
+    ).reshape(64, 64)
+    assert layer.log_det(x)[0].item() == pytest.approx(
+        torch.linalg.slogdet(jacobian).logabsdet.item(), abs=1e-9
+    )
 
 
 def test_the_sampled_pull_is_that_of_the_exact_penalty_in_the_mean() -> None:
@@ -100,17 +129,39 @@ def test_the_sampled_pull_is_that_of_the_exact_penalty_in_the_mean() -> None:
 def test_volumes_come_back_and_their_haar_keeps_lengths(configs) -> None:
     small = load_config(configs / "adrenalmnist3d.yaml", ("data.size=16", "model.depths=[1,1]"))
     model = build(small).double().eval()
-    x = torch.randint(0, 256, (2, 1, 16, 16, 16), generator=torch.Generator().manual_seed(0)).double()
+    x = torch.randint(
+        0, 256, (2, 1, 16, 16, 16), generator=torch.Generator().manual_seed(0)
+    ).double()
     with torch.no_grad():
-        assert torch.equal(model.invert(model.features(x)).round(), x) and model.logits(x).shape == (2, 2)
+        assert torch.equal(model.invert(model.features(x)).round(), x) and model.logits(
+            x
+        ).shape == (2, 2)
         y = HaarVolume().double()(x)
-        assert torch.allclose(y.square().sum(), x.square().sum()) and torch.allclose(y[:, 0].sum() * 8**0.5, x.sum())
-        assert (HaarVolume().double().inverse(y) - x).abs().max() < 1e-11  # its numbers are not those of float32
+        assert torch.allclose(y.square().sum(), x.square().sum()) and torch.allclose(
+            y[:, 0].sum() * 8**0.5, x.sum()
+        )
+        assert (
+            HaarVolume().double().inverse(y) - x
+        ).abs().max() < 1e-11  # its numbers are not those of float32
     assert len(condition_numbers(model)) == 2
 
 
 def test_the_best_epoch_is_kept(configs, data) -> None:
-    two = LabelledImages(*(Part(part.images[:, :1, 2:30, 2:30], part.labels % 2, part.patients) for part in (data.train, data.validation, data.test)))
-    overrides = ("model.depths=[1,1]", "model.hidden=[8,16]", "train.epochs=4", "train.batch=20", "train.average=0.0", "train.learning_rate=0.3")
+    two = LabelledImages(
+        *(
+            Part(part.images[:, :1, 2:30, 2:30], part.labels % 2, part.patients)
+            for part in (data.train, data.validation, data.test)
+        )
+    )
+    overrides = (
+        "model.depths=[1,1]",
+        "model.hidden=[8,16]",
+        "train.epochs=4",
+        "train.batch=20",
+        "train.average=0.0",
+        "train.learning_rate=0.3",
+    )
     trained = train(load_config(configs / "breastmnist.yaml", overrides), two)
-    assert validation_auc(trained.model, two.validation) == pytest.approx(max(epoch.validation for epoch in trained.epochs))
+    assert validation_auc(trained.model, two.validation) == pytest.approx(
+        max(epoch.validation for epoch in trained.epochs)
+    )

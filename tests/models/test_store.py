@@ -14,7 +14,9 @@ from medinv.train import Trained
 @pytest.fixture(scope="module")
 def folder(tiny_config, tiny_data, tiny_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("model")
-    publish(path, Trained(tiny_model, (), "cpu"), tiny_config, tiny_data, command="test", foreign={})
+    publish(
+        path, Trained(tiny_model, (), "cpu"), tiny_config, tiny_data, command="test", foreign={}
+    )
     return path
 
 
@@ -28,15 +30,30 @@ def copy(folder, tmp_path):
 def test_a_loaded_model_says_what_the_saved_one_said(folder, tiny_model, tiny_images) -> None:
     loaded = load(folder)
     with torch.no_grad():
-        assert torch.allclose(loaded.probabilities(tiny_images), tiny_model.probabilities(tiny_images), atol=1e-5)
-        assert torch.allclose(loaded.read(tiny_images).scope, tiny_model.read(tiny_images).scope, rtol=1e-3)
+        assert torch.allclose(
+            loaded.probabilities(tiny_images), tiny_model.probabilities(tiny_images), atol=1e-5
+        )
+        assert torch.allclose(
+            loaded.read(tiny_images).scope, tiny_model.read(tiny_images).scope, rtol=1e-3
+        )
     assert loaded.card.splits == {"training": 96, "validation": 64, "test": 64}
 
 
 def test_the_card_holds_every_metric_with_its_interval(folder) -> None:
     card = read_card(folder)
-    assert set(card.metrics) == {"auc", "accuracy", "sensitivity", "specificity", "brier", "calibration_error"}
-    assert all(interval.low <= interval.value <= interval.high and interval.n == 64 for name, interval in card.metrics.items() if name != "calibration_error")
+    assert set(card.metrics) == {
+        "auc",
+        "accuracy",
+        "sensitivity",
+        "specificity",
+        "brier",
+        "calibration_error",
+    }
+    assert all(
+        interval.low <= interval.value <= interval.high and interval.n == 64
+        for name, interval in card.metrics.items()
+        if name != "calibration_error"
+    )
     assert card.exactness.share_float64 == 1.0 and card.exactness.images == 64
     assert "not for diagnosis" in card.disclaimer and card.limits and card.not_tested
 
@@ -72,10 +89,19 @@ def test_missing_weights_and_unknown_names_are_told_apart(copy) -> None:
         load("no-such-model")
 
 
-def test_an_unwritable_folder_is_an_output_error(tiny_config, tiny_data, tiny_model, tmp_path) -> None:
+def test_an_unwritable_folder_is_an_output_error(
+    tiny_config, tiny_data, tiny_model, tmp_path
+) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError):
-        publish(tmp_path / "file", Trained(tiny_model, (), "cpu"), tiny_config, tiny_data, command="test", foreign={})
+        publish(
+            tmp_path / "file",
+            Trained(tiny_model, (), "cpu"),
+            tiny_config,
+            tiny_data,
+            command="test",
+            foreign={},
+        )
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -39,8 +39,14 @@ class Archive:
         """The network file of a medinv beside it."""
         return Network(
             port=self.medinv_port,
-            callers=(Caller(ae_title="ORTHANC", address="127.0.0.1"), Caller(ae_title="SCANNER", address="127.0.0.1")),
-            peers={"pacs": DicomPeer(ae_title="ORTHANC", address="127.0.0.1", port=self.dicom_port), "web": WebPeer(url=f"http://127.0.0.1:{self.http_port}/dicom-web")},
+            callers=(
+                Caller(ae_title="ORTHANC", address="127.0.0.1"),
+                Caller(ae_title="SCANNER", address="127.0.0.1"),
+            ),
+            peers={
+                "pacs": DicomPeer(ae_title="ORTHANC", address="127.0.0.1", port=self.dicom_port),
+                "web": WebPeer(url=f"http://127.0.0.1:{self.http_port}/dicom-web"),
+            },
             answer_to="pacs",
             quiet_seconds=1.0,
             tries=2,
@@ -53,18 +59,29 @@ class Archive:
         return self._call(path, json.dumps(body).encode())
 
     def _call(self, path: str, data: bytes | None = None) -> Any:
-        with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data), timeout=30) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data), timeout=30
+        ) as answer:
             return json.loads(answer.read())
 
     def studies(self) -> list[str]:
-        return [self.get(f"/studies/{name}")["MainDicomTags"]["StudyInstanceUID"] for name in self.get("/studies")]
+        return [
+            self.get(f"/studies/{name}")["MainDicomTags"]["StudyInstanceUID"]
+            for name in self.get("/studies")
+        ]
 
     def instances(self, study_uid: str) -> dict[str, str]:
         """Modality of each instance of a study by its SOP Instance UID."""
-        (study,) = self.post("/tools/find", {"Level": "Study", "Query": {"StudyInstanceUID": study_uid}})
+        (study,) = self.post(
+            "/tools/find", {"Level": "Study", "Query": {"StudyInstanceUID": study_uid}}
+        )
         series = self.get(f"/studies/{study}/series")
         return {
-            self.get(f"/instances/{name}")["MainDicomTags"]["SOPInstanceUID"]: one["MainDicomTags"]["Modality"] for one in series for name in one["Instances"]
+            self.get(f"/instances/{name}")["MainDicomTags"]["SOPInstanceUID"]: one["MainDicomTags"][
+                "Modality"
+            ]
+            for one in series
+            for name in one["Instances"]
         }
 
 
@@ -113,8 +130,25 @@ def storescu() -> Callable[..., subprocess.CompletedProcess]:
     if program is None:
         pytest.skip("storescu (Debian: dcmtk) is not installed")
 
-    def run(port: int, *words: object, title: str = "SCANNER", called: str = "MEDINV") -> subprocess.CompletedProcess:
-        command = [program, "-aet", title, "-aec", called, "+sd", "+r", "-R", *words[:-1], "127.0.0.1", str(port), words[-1]]
-        return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60)
+    def run(
+        port: int, *words: object, title: str = "SCANNER", called: str = "MEDINV"
+    ) -> subprocess.CompletedProcess:
+        command = [
+            program,
+            "-aet",
+            title,
+            "-aec",
+            called,
+            "+sd",
+            "+r",
+            "-R",
+            *words[:-1],
+            "127.0.0.1",
+            str(port),
+            words[-1],
+        ]
+        return subprocess.run(
+            [str(word) for word in command], capture_output=True, text=True, timeout=60
+        )
 
     return run

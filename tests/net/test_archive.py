@@ -35,18 +35,28 @@ def uid_of(study: Path) -> str:
 
 
 def pixels(folder: Path) -> set[str]:
-    return {hashlib.sha256(pydicom.dcmread(path).pixel_array.tobytes()).hexdigest() for path in folder.rglob("*.dcm")}
+    return {
+        hashlib.sha256(pydicom.dcmread(path).pixel_array.tobytes()).hexdigest()
+        for path in folder.rglob("*.dcm")
+    }
 
 
 @pytest.mark.parametrize("way", ["pacs", "web"])
-def test_what_is_sent_arrives_once_however_often_it_is_sent(archive: Archive, study: Path, way: str) -> None:
+def test_what_is_sent_arrives_once_however_often_it_is_sent(
+    archive: Archive, study: Path, way: str
+) -> None:
     for _ in range(2):
-        assert [sent.error for sent in send(dicom_files([study]), archive.network.peer(way), archive.network)] == [None]
+        assert [
+            sent.error
+            for sent in send(dicom_files([study]), archive.network.peer(way), archive.network)
+        ] == [None]
     assert list(archive.instances(uid_of(study)).values()) == ["DX"]
 
 
 @pytest.mark.parametrize("way", ["pacs", "web"])
-def test_a_study_is_found_and_fetched_with_every_pixel(archive: Archive, storescu: Storescu, plain: Path, tmp_path: Path, way: str) -> None:
+def test_a_study_is_found_and_fetched_with_every_pixel(
+    archive: Archive, storescu: Storescu, plain: Path, tmp_path: Path, way: str
+) -> None:
     assert storescu(archive.dicom_port, plain, called="ORTHANC").returncode == 0
     network, peer = archive.network, archive.network.peer(way)
     assert studies_matching(peer, {"PatientID": "nobody"}, network) == []
@@ -57,26 +67,42 @@ def test_a_study_is_found_and_fetched_with_every_pixel(archive: Archive, storesc
 
 
 @pytest.mark.parametrize(("way", "said"), [("pacs", "C000H"), ("web", "404")])
-def test_a_study_that_is_not_there_is_an_error_with_the_archive_s_answer(archive: Archive, tmp_path: Path, way: str, said: str) -> None:
+def test_a_study_that_is_not_there_is_an_error_with_the_archive_s_answer(
+    archive: Archive, tmp_path: Path, way: str, said: str
+) -> None:
     with pytest.raises(RefusedError, match=said):
         retrieve_studies(archive.network.peer(way), ["1.2.3.4"], tmp_path, archive.network)
 
 
-def test_frames_in_any_encoding_travel_unchanged(archive: Archive, study: Path, tmp_path: Path) -> None:
+def test_frames_in_any_encoding_travel_unchanged(
+    archive: Archive, study: Path, tmp_path: Path
+) -> None:
     send(dicom_files([study]), archive.network.peer("pacs"), archive.network)
     retrieve_studies(archive.network.peer("pacs"), [uid_of(study)], tmp_path, archive.network)
     assert pixels(tmp_path) == pixels(study)
 
 
-@pytest.mark.parametrize("peer", [DicomPeer(ae_title="PACS", address="127.0.0.1", port=free_port()), WebPeer(url=f"http://127.0.0.1:{free_port()}/dicom-web")])
-def test_a_peer_that_does_not_answer_fails_every_file_with_a_typed_error(study: Path, peer: DicomPeer | WebPeer) -> None:
+@pytest.mark.parametrize(
+    "peer",
+    [
+        DicomPeer(ae_title="PACS", address="127.0.0.1", port=free_port()),
+        WebPeer(url=f"http://127.0.0.1:{free_port()}/dicom-web"),
+    ],
+)
+def test_a_peer_that_does_not_answer_fails_every_file_with_a_typed_error(
+    study: Path, peer: DicomPeer | WebPeer
+) -> None:
     sent = send(dicom_files([study]), peer, Network(tries=2))
-    assert [one.error.code for one in sent] == ["unreachable"] and "127.0.0.1" in sent[0].error.message
+    assert [one.error.code for one in sent] == ["unreachable"] and "127.0.0.1" in sent[
+        0
+    ].error.message
 
 
 def test_one_bad_file_stops_no_other(archive: Archive, study: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.dcm").write_bytes(b"\0" * 128 + b"DICM")
-    bad, good = send([tmp_path / "cut.dcm", *dicom_files([study])], archive.network.peer("pacs"), archive.network)
+    bad, good = send(
+        [tmp_path / "cut.dcm", *dicom_files([study])], archive.network.peer("pacs"), archive.network
+    )
     assert bad.error.code == "not-dicom" and good.error is None
 
 

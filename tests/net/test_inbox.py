@@ -15,7 +15,11 @@ from pydicom import Dataset
 
 def image(number: int = 1, **elements: object) -> Dataset:
     header = Dataset()
-    header.StudyInstanceUID, header.SOPInstanceUID, header.PatientName = "1.2.3", f"1.2.3.{number}", "Doe^Secret"
+    header.StudyInstanceUID, header.SOPInstanceUID, header.PatientName = (
+        "1.2.3",
+        f"1.2.3.{number}",
+        "Doe^Secret",
+    )
     for keyword, value in elements.items():
         setattr(header, keyword, value)
     return header
@@ -27,7 +31,9 @@ def age(inbox: Inbox, seconds: float) -> None:
         os.utime(path, (time.time() - seconds,) * 2)
 
 
-def test_a_study_is_due_when_it_has_been_quiet_and_again_when_an_image_comes_late(tmp_path: Path) -> None:
+def test_a_study_is_due_when_it_has_been_quiet_and_again_when_an_image_comes_late(
+    tmp_path: Path,
+) -> None:
     inbox = Inbox(tmp_path)
     inbox.keep(image(1), b"one")
     assert inbox.due(60) == []
@@ -66,7 +72,11 @@ def test_names_are_hashes_and_half_a_file_is_never_seen(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path)
     inbox.keep(image(1), b"one")
     (path,) = tmp_path.rglob("*.dcm")
-    assert path.read_bytes() == b"one" and path.stem == pseudonym("1.2.3.1", "image") and "1.2.3" not in str(path.relative_to(tmp_path))
+    assert (
+        path.read_bytes() == b"one"
+        and path.stem == pseudonym("1.2.3.1", "image")
+        and "1.2.3" not in str(path.relative_to(tmp_path))
+    )
     assert not [found for found in tmp_path.rglob(".*") if found.is_file()]
 
 

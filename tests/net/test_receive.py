@@ -31,7 +31,9 @@ def study(samples: Path) -> Path:
 
 
 @contextmanager
-def serving(network: Network, folder: Path, models: Sequence[Classifier] = ()) -> Iterator[list[str]]:
+def serving(
+    network: Network, folder: Path, models: Sequence[Classifier] = ()
+) -> Iterator[list[str]]:
     """A service, without a model unless one is given; gives what it says."""
     said, stop = [], threading.Event()
     service = Service(network, models, folder, said.append)
@@ -49,11 +51,20 @@ def received(folder: Path) -> list[Path]:
     return list(folder.glob("studies/*/images/*.dcm"))
 
 
-def test_only_named_titles_from_their_addresses_may_store(study: Path, storescu: Storescu, tmp_path: Path) -> None:
+def test_only_named_titles_from_their_addresses_may_store(
+    study: Path, storescu: Storescu, tmp_path: Path
+) -> None:
     port = free_port()
-    callers = (Caller(ae_title="SCANNER", address="127.0.0.1"), Caller(ae_title="ELSEWHERE", address="10.1.2.3"))
+    callers = (
+        Caller(ae_title="SCANNER", address="127.0.0.1"),
+        Caller(ae_title="ELSEWHERE", address="10.1.2.3"),
+    )
     with serving(Network(port=port, callers=callers, quiet_seconds=60), tmp_path):
-        for title, called in (("STRANGER", "MEDINV"), ("ELSEWHERE", "MEDINV"), ("SCANNER", "OTHER")):
+        for title, called in (
+            ("STRANGER", "MEDINV"),
+            ("ELSEWHERE", "MEDINV"),
+            ("SCANNER", "OTHER"),
+        ):
             refused = storescu(port, study, title=title, called=called)
             assert refused.returncode != 0 and "Rejected" in refused.stderr, refused.stderr
             assert not received(tmp_path)
@@ -78,20 +89,34 @@ def certificates(tmp_path: Path) -> Callable[[str], Path]:
     def make(name: str) -> Path:
         made = tmp_path / f"{name}.pem"
         words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
-        subprocess.run([program, *words.split(), "-keyout", tmp_path / f"{name}.key", "-out", made], check=True, capture_output=True)
+        subprocess.run(
+            [program, *words.split(), "-keyout", tmp_path / f"{name}.key", "-out", made],
+            check=True,
+            capture_output=True,
+        )
         return made
 
     return make
 
 
-def test_with_tls_both_sides_must_show_a_certificate(study: Path, certificates: Callable[[str], Path], tmp_path: Path) -> None:
+def test_with_tls_both_sides_must_show_a_certificate(
+    study: Path, certificates: Callable[[str], Path], tmp_path: Path
+) -> None:
     ours, foreign = certificates("ours"), certificates("foreign")
     port = free_port()
     tls = Tls(certificate=ours, key=ours.with_suffix(".key"), authority=ours)
     stranger = Tls(certificate=foreign, key=foreign.with_suffix(".key"), authority=ours)
     node = DicomPeer(ae_title="MEDINV", address="127.0.0.1", port=port, tls=True)
     files = list(study.glob("*.dcm"))
-    with serving(Network(port=port, callers=(Caller(ae_title="SCANNER", address="127.0.0.1"),), quiet_seconds=60, tls=tls), tmp_path / "in"):
+    with serving(
+        Network(
+            port=port,
+            callers=(Caller(ae_title="SCANNER", address="127.0.0.1"),),
+            quiet_seconds=60,
+            tls=tls,
+        ),
+        tmp_path / "in",
+    ):
         for peer, shown in ((node, stranger), (node.model_copy(update={"tls": False}), None)):
             (sent,) = send(files, peer, Network(ae_title="SCANNER", tls=shown, tries=1))
             assert isinstance(sent.error, UnreachableError) and not received(tmp_path / "in")
@@ -99,8 +124,15 @@ def test_with_tls_both_sides_must_show_a_certificate(study: Path, certificates: 
         assert sent.error is None and len(received(tmp_path / "in")) == 1
 
 
-def test_an_answer_that_cannot_be_sent_is_kept_and_sent_later(archive: Archive, study: Path, storescu: Storescu, tmp_path: Path) -> None:
-    away = archive.network.model_copy(update={"peers": {"pacs": DicomPeer(ae_title="ORTHANC", address="127.0.0.1", port=free_port())}, "tries": 1})
+def test_an_answer_that_cannot_be_sent_is_kept_and_sent_later(
+    archive: Archive, study: Path, storescu: Storescu, tmp_path: Path
+) -> None:
+    away = archive.network.model_copy(
+        update={
+            "peers": {"pacs": DicomPeer(ae_title="ORTHANC", address="127.0.0.1", port=free_port())},
+            "tries": 1,
+        }
+    )
     with serving(away, tmp_path) as said:
         storescu(archive.medinv_port, study)
         (image,) = received(tmp_path)
@@ -114,29 +146,58 @@ def test_an_answer_that_cannot_be_sent_is_kept_and_sent_later(archive: Archive, 
     assert archive.instances(pydicom.dcmread(image).StudyInstanceUID)
 
 
-def test_a_study_that_cannot_be_read_is_kept_and_said(study: Path, storescu: Storescu, tmp_path: Path) -> None:
+def test_a_study_that_cannot_be_read_is_kept_and_said(
+    study: Path, storescu: Storescu, tmp_path: Path
+) -> None:
     from medinv.models.store import load
 
     damaged = pydicom.dcmread(next(study.glob("*.dcm")))
     damaged.PixelData = damaged.PixelData[:1000]
     (tmp_path / "in").mkdir()
     damaged.save_as(tmp_path / "in" / "damaged.dcm")
-    network = Network(port=free_port(), callers=(Caller(ae_title="SCANNER", address="127.0.0.1"),), quiet_seconds=0.5, keep_hours=0)
+    network = Network(
+        port=free_port(),
+        callers=(Caller(ae_title="SCANNER", address="127.0.0.1"),),
+        quiet_seconds=0.5,
+        keep_hours=0,
+    )
     with serving(network, tmp_path / "work", [load("phantom-opacity")]) as said:
         assert storescu(network.port, tmp_path / "in").returncode == 0
         eventually(lambda: any("failed (pixel-data)" in line for line in said), 200)
-        eventually(lambda: any('"failed"' in path.read_text() for path in tmp_path.rglob("state.json")))
+        eventually(
+            lambda: any('"failed"' in path.read_text() for path in tmp_path.rglob("state.json"))
+        )
     assert len(received(tmp_path / "work")) == 1
 
 
 @contextmanager
 def program(network: Path, folder: Path) -> Iterator[subprocess.Popen]:
     """`medinv receive` as a process of its own."""
-    command = [sys.executable, "-u", "-c", "from medinv.cli.main import main; main()", "receive", "--network", network, "--model", "phantom-opacity", "--folder", folder]
+    command = [
+        sys.executable,
+        "-u",
+        "-c",
+        "from medinv.cli.main import main; main()",
+        "receive",
+        "--network",
+        network,
+        "--model",
+        "phantom-opacity",
+        "--folder",
+        folder,
+    ]
     with (folder.parent / "said").open("w") as said:
-        process = subprocess.Popen([str(word) for word in command], stdout=said, stderr=said, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdout=said,
+            stderr=said,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
     try:
-        eventually(lambda: "listens" in (folder.parent / "said").read_text() or process.poll() is not None, 500)
+        eventually(
+            lambda: "listens" in (folder.parent / "said").read_text() or process.poll() is not None,
+            500,
+        )
         assert process.poll() is None, (folder.parent / "said").read_text()
         yield process
     finally:
@@ -144,9 +205,13 @@ def program(network: Path, folder: Path) -> Iterator[subprocess.Popen]:
         process.wait(30)
 
 
-def test_a_study_comes_in_is_classified_and_its_answer_stands_in_the_archive_once(archive: Archive, study: Path, storescu: Storescu, tmp_path: Path) -> None:
+def test_a_study_comes_in_is_classified_and_its_answer_stands_in_the_archive_once(
+    archive: Archive, study: Path, storescu: Storescu, tmp_path: Path
+) -> None:
     network, folder = tmp_path / "network.yaml", tmp_path / "work"
-    network.write_text(yaml.safe_dump({**archive.network.model_dump(mode="json"), "quiet_seconds": 3}))
+    network.write_text(
+        yaml.safe_dump({**archive.network.model_dump(mode="json"), "quiet_seconds": 3})
+    )
     uid = pydicom.dcmread(next(study.glob("*.dcm")), stop_before_pixels=True).StudyInstanceUID
     assert storescu(archive.dicom_port, study, called="ORTHANC").returncode == 0
     with program(network, folder) as process:
@@ -157,12 +222,22 @@ def test_a_study_comes_in_is_classified_and_its_answer_stands_in_the_archive_onc
         eventually(lambda: "objects sent to pacs" in (tmp_path / "said").read_text(), 500)
         found = archive.instances(uid)
         assert {"DX", "SR", "OT", "DOC"} <= set(found.values()) and archive.studies() == [uid]
-        archive.post("/modalities/medinv/store", archive.get("/studies"))  # all of it comes back, our results too
+        archive.post(
+            "/modalities/medinv/store", archive.get("/studies")
+        )  # all of it comes back, our results too
         eventually(lambda: (tmp_path / "said").read_text().count("objects sent to pacs") == 2, 500)
         assert archive.instances(uid) == found
         process.terminate()
         assert process.wait(60) == 0
     said = (tmp_path / "said").read_text()
-    written = b"".join(path.read_bytes() for path in (folder / "results").rglob("*") if path.is_file() and path.suffix != ".dcm")
+    written = b"".join(
+        path.read_bytes()
+        for path in (folder / "results").rglob("*")
+        if path.is_file() and path.suffix != ".dcm"
+    )
     names = "".join(str(path.relative_to(folder)) for path in folder.rglob("*"))
-    assert "not for diagnosis" in said and not [secret for secret in ("PHANTOM-", uid) if secret in said + names or secret.encode() in written]
+    assert "not for diagnosis" in said and not [
+        secret
+        for secret in ("PHANTOM-", uid)
+        if secret in said + names or secret.encode() in written
+    ]

@@ -24,7 +24,10 @@ def test_the_example_is_valid(configs: Path) -> None:
         ("answer_to: nobody", "answer_to names 'nobody'"),
         ("callers: [{ae_title: A, address: hospital}]", "callers.0.address"),
         ("callers: [{ae_title: ABCDEFGHIJKLMNOPQ, address: 127.0.0.1}]", "callers.0.ae_title"),
-        ("peers: {a: {ae_title: A, address: 127.0.0.1, port: 1, tls: true}}", "the section tls must name"),
+        (
+            "peers: {a: {ae_title: A, address: 127.0.0.1, port: 1, tls: true}}",
+            "the section tls must name",
+        ),
         ("peers: {a: {url: 'http://user:secret@host/dicom-web'}}", "url"),
         ("[", "readable YAML"),
         ("- 1", "top"),
@@ -40,6 +43,8 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, said: str) -> None:
 def test_peers_are_named_or_addressed() -> None:
     network = Network(peers={"web": WebPeer(url="http://localhost/dicom-web")})
     assert network.peer("web") == network.peer("http://localhost/dicom-web")
-    assert network.peer("PACS@10.0.0.1:104") == DicomPeer(ae_title="PACS", address="10.0.0.1", port=104)
+    assert network.peer("PACS@10.0.0.1:104") == DicomPeer(
+        ae_title="PACS", address="10.0.0.1", port=104
+    )
     with pytest.raises(ConfigError, match="AETITLE@HOST:PORT"):
         network.peer("nobody")

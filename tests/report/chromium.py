@@ -8,7 +8,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+CHROMIUM = next(
+    (
+        found
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (found := shutil.which(name))
+    ),
+    None,
+)
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync "
     "--hide-scrollbars --remote-debugging-pipe"
@@ -28,13 +35,21 @@ class Browser:
                 os.dup2(source, place)
 
         self._process = subprocess.Popen(
-            [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"], preexec_fn=as_3_and_4, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            preexec_fn=as_3_and_4,
+            close_fds=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         os.close(read_by_browser)
         os.close(written_by_browser)
         self._number, self._session, self._buffer, self.requests = 0, None, b"", []
-        target = next(one for one in self.send("Target.getTargets")["targetInfos"] if one["type"] == "page")
-        self._session = self.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
+        target = next(
+            one for one in self.send("Target.getTargets")["targetInfos"] if one["type"] == "page"
+        )
+        self._session = self.send(
+            "Target.attachToTarget", targetId=target["targetId"], flatten=True
+        )["sessionId"]
         for domain in ("Page", "Runtime", "Network"):
             self.send(f"{domain}.enable")
 
@@ -51,7 +66,9 @@ class Browser:
     def send(self, method: str, **params: Any) -> dict[str, Any]:
         """Call a method of the DevTools protocol and wait for its answer; requests seen meanwhile go to `requests`."""
         self._number += 1
-        message = {"id": self._number, "method": method, "params": params} | ({"sessionId": self._session} if self._session else {})
+        message = {"id": self._number, "method": method, "params": params} | (
+            {"sessionId": self._session} if self._session else {}
+        )
         os.write(self._write, json.dumps(message).encode() + b"\0")
         while (found := self._next()).get("id") != self._number:
             self._notice(found)
@@ -73,8 +90,17 @@ class Browser:
             self.requests.append(event["params"]["request"]["url"])
 
     def open(self, path: Path, width: int, *, dark: bool = False, height: int = 900) -> None:
-        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
-        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+        self.send(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        self.send(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+        )
         self.send("Page.navigate", url=path.as_uri())
         while self._next_event() != "Page.loadEventFired":
             pass
@@ -94,19 +120,39 @@ class Browser:
     def click(self, selector: str, share: float = 0.5) -> None:
         """Press and release the mouse at a share of an element's width."""
         self.run(f"document.querySelector('{selector}').scrollIntoView({{block: 'center'}})")
-        box = self.run(f"(() => {{ const b = document.querySelector('{selector}').getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; }})()")
-        at = {"x": box[0] + share * box[2], "y": box[1] + box[3] / 2, "button": "left", "clickCount": 1}
+        box = self.run(
+            f"(() => {{ const b = document.querySelector('{selector}').getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; }})()"
+        )
+        at = {
+            "x": box[0] + share * box[2],
+            "y": box[1] + box[3] / 2,
+            "button": "left",
+            "clickCount": 1,
+        }
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, **at)
 
     def press(self, key: str) -> None:
         for kind in ("keyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS[key])
+            self.send(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode=KEYS[key],
+            )
 
     def screenshot(self) -> bytes:
-        return base64.b64decode(self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"])
+        return base64.b64decode(
+            self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"]
+        )
 
     def print(self, width: float, height: float) -> bytes:
         """The page on paper of a size in inches, margins and all from its own style."""
-        sheet = {"paperWidth": width, "paperHeight": height, "printBackground": True, "preferCSSPageSize": False}
+        sheet = {
+            "paperWidth": width,
+            "paperHeight": height,
+            "printBackground": True,
+            "preferCSSPageSize": False,
+        }
         return base64.b64decode(self.send("Page.printToPDF", **sheet)["data"])

@@ -14,7 +14,9 @@ from medinv.report.html import write_report
 def words(tmp_path, make_row, make_arrays, explained, card):
     def make(background) -> str:
         arrays = {"2.25.11": make_arrays(explained=explained, background=background)}
-        page = write_report(study_content(make_row(), arrays, card), tmp_path / "report.html").read_text("utf-8")
+        page = write_report(
+            study_content(make_row(), arrays, card), tmp_path / "report.html"
+        ).read_text("utf-8")
         return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", page))).replace("\u00a0", " ")
 
     return make
@@ -44,11 +46,20 @@ def test_what_is_not_given_is_said_to_be_missing(words, make_background):
 
 def test_a_far_case_is_not_called_similar(words, make_background):
     page = words(make_background(distance=2.5))
-    assert "no training case is near enough to be called similar" in page and "Row of the training set" not in page and "nearest by what decides" not in page
+    assert (
+        "no training case is near enough to be called similar" in page
+        and "Row of the training set" not in page
+        and "nearest by what decides" not in page
+    )
 
 
 def test_the_decision_is_told_step_by_step(words, make_background, explained):
     page = words(make_background())
     told = page.split(strings.HOW_HEADING)[1].split(strings.AT_A_GLANCE)[0]
-    order = [strings.fixed(explained.evidence.bias), strings.fixed(explained.evidence.logit), "97.3 %", "pneumonia the label, since at or above the operating point"]
+    order = [
+        strings.fixed(explained.evidence.bias),
+        strings.fixed(explained.evidence.logit),
+        "97.3 %",
+        "pneumonia the label, since at or above the operating point",
+    ]
     assert [told.index(part) for part in order] == sorted(told.index(part) for part in order)

@@ -17,7 +17,10 @@ from medinv.report.content import study_content
 from medinv.report.entries import index_entry
 from medinv.report.html import TEMPLATES, write_index, write_report
 
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path: install chromium to test the pages in a browser")
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None,
+    reason="no Chromium on the path: install chromium to test the pages in a browser",
+)
 WIDE = """(() => { const width = document.documentElement.clientWidth;
   return [...document.body.querySelectorAll("*")].filter((e) => !e.closest(".unseen, thead") && e.getBoundingClientRect().right > width + 1)
     .map((e) => e.tagName + "." + e.getAttribute("class")); })()"""
@@ -34,20 +37,48 @@ def browser(tmp_path_factory) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def pages(tmp_path, make_row, out_of_scope_row, failed_row, make_arrays, explained, make_background, card) -> Path:
+def pages(
+    tmp_path, make_row, out_of_scope_row, failed_row, make_arrays, explained, make_background, card
+) -> Path:
     long = "2.25." + "1234567890" * 6
     instance = make_row()["instances"][0]
     broken = [{"sop_uid": long, "stage": "pixels", "code": "pixel-data", "message": "x" * 200}]
     named = {"normal": 0.027, "pneumonia": 0.973}
-    series = [{"series_uid": long, "images": 1, "in_scope": 1, "label": "pneumonia", "probabilities": named, "deciding": [{"sop_uid": long}]}] * 2
+    series = [
+        {
+            "series_uid": long,
+            "images": 1,
+            "in_scope": 1,
+            "label": "pneumonia",
+            "probabilities": named,
+            "deciding": [{"sop_uid": long}],
+        }
+    ] * 2
     many = make_row(
-        study_uid=long, instances=[instance, instance | {"sop_uid": long}], broken=broken, warnings=["w" * 150], series=series, aggregation="the highest decides"
+        study_uid=long,
+        instances=[instance, instance | {"sop_uid": long}],
+        broken=broken,
+        warnings=["w" * 150],
+        series=series,
+        aggregation="the highest decides",
     )
     full = make_arrays(explained=explained, background=make_background())
     drawn = {"2.25.11": full, long: make_arrays(shape=(60, 200), explained=explained)}
-    for name, row in (("one", make_row()), ("many", many), ("outside", out_of_scope_row), ("failed", failed_row)):
-        write_report(study_content(row, drawn, card), tmp_path / f"{name}.html", beside=("report.pdf", "report.json"))
-    write_index([index_entry(row, "one.html") for row in (make_row(), many, out_of_scope_row, failed_row)], tmp_path / "index.html")
+    for name, row in (
+        ("one", make_row()),
+        ("many", many),
+        ("outside", out_of_scope_row),
+        ("failed", failed_row),
+    ):
+        write_report(
+            study_content(row, drawn, card),
+            tmp_path / f"{name}.html",
+            beside=("report.pdf", "report.json"),
+        )
+    write_index(
+        [index_entry(row, "one.html") for row in (make_row(), many, out_of_scope_row, failed_row)],
+        tmp_path / "index.html",
+    )
     return tmp_path
 
 
@@ -70,11 +101,17 @@ def test_sliders_answer_to_mouse_and_keyboard(browser, pages):
     browser.press("End")
     assert browser.run(OPACITIES) == ["1", "1"]
     browser.press("ArrowLeft")
-    assert browser.run(OPACITIES) == ["0.95", "0.95"] and browser.run("document.activeElement.getAttribute('aria-valuetext')") == "95 %"
+    assert (
+        browser.run(OPACITIES) == ["0.95", "0.95"]
+        and browser.run("document.activeElement.getAttribute('aria-valuetext')") == "95 %"
+    )
     browser.click("[data-step]", 0.01)
     assert browser.run(FRAMES) == ["visible", "hidden", "hidden"]
     browser.press("ArrowRight")
-    assert browser.run(FRAMES) == ["hidden", "visible", "hidden"] and browser.run("document.activeElement.getAttribute('aria-valuetext')") == "Step 1 of 2"
+    assert (
+        browser.run(FRAMES) == ["hidden", "visible", "hidden"]
+        and browser.run("document.activeElement.getAttribute('aria-valuetext')") == "Step 1 of 2"
+    )
 
 
 @needs_chromium
@@ -83,7 +120,9 @@ def test_the_keyboard_alone_reaches_the_sliders_in_the_order_of_the_page(browser
     reached = []
     for _ in range(4):
         browser.press("Tab")
-        reached.append(browser.run("document.activeElement.id || document.activeElement.getAttribute('href')"))
+        reached.append(
+            browser.run("document.activeElement.id || document.activeElement.getAttribute('href')")
+        )
     assert reached == ["strength-1", "step-1", "report.pdf", "report.json"]
 
 
@@ -92,7 +131,9 @@ def test_the_index_sorts_and_filters(browser, pages):
     browser.open(pages / "index.html", 1280)
     browser.click("th:nth-child(4) button")
     assert browser.run(OUTCOMES) == ["out of scope", "failed", "pneumonia", "pneumonia"]
-    browser.run("(() => { const s = document.getElementById('outcome'); s.value = 'failed'; s.dispatchEvent(new Event('input', {bubbles: true})); })()")
+    browser.run(
+        "(() => { const s = document.getElementById('outcome'); s.value = 'failed'; s.dispatchEvent(new Event('input', {bubbles: true})); })()"
+    )
     assert browser.run(OUTCOMES) == ["failed"]
 
 
@@ -101,10 +142,14 @@ def test_both_colour_schemes_draw_the_page_but_the_image_stays(browser, pages):
     drawn = []
     for dark in (False, True):
         browser.open(pages / "one.html", 1280, dark=dark)
-        drawn.append(np.asarray(Image.open(io.BytesIO(browser.screenshot())).convert("L"), dtype=float))
+        drawn.append(
+            np.asarray(Image.open(io.BytesIO(browser.screenshot())).convert("L"), dtype=float)
+        )
     light, dark = drawn
     assert np.median(light) > 200 and np.median(dark) < 60
-    box = browser.run("(() => { const b = document.querySelector('.picture').getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; })()")
+    box = browser.run(
+        "(() => { const b = document.querySelector('.picture').getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; })()"
+    )
     left, top, right, bottom = (round(value) for value in box)
     assert np.abs(light - dark)[top + 3 : bottom - 3, left + 3 : right - 3].max() < 2
 
@@ -116,7 +161,13 @@ def test_paper_carries_the_disclaimer_on_every_page(browser, pages, paper):
         pytest.skip("no pdftotext on the path: install poppler-utils to read the printed page")
     browser.open(pages / "many.html", 1280)
     (pages / "many.pdf").write_bytes(browser.print(*PAPER[paper]))
-    read = subprocess.run(["pdftotext", str(pages / "many.pdf"), "-"], capture_output=True, text=True, timeout=30, check=True).stdout
+    read = subprocess.run(
+        ["pdftotext", str(pages / "many.pdf"), "-"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout
     sheets = read.split("\f")[:-1]
     assert len(sheets) >= 2
     for sheet in sheets:
@@ -129,7 +180,10 @@ def contrast(first: str, second: str) -> float:
 
     def luminance(colour: str) -> float:
         shares = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [share / 12.92 if share <= 0.03928 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+        linear = [
+            share / 12.92 if share <= 0.03928 else ((share + 0.055) / 1.055) ** 2.4
+            for share in shares
+        ]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     light, dark = sorted((luminance(first), luminance(second)), reverse=True)
@@ -141,6 +195,12 @@ def test_text_has_the_contrast_of_wcag_aa(scheme):
     blocks = re.findall(r":root \{(.*?)\}", (TEMPLATES / "report.css").read_text("utf-8"), re.S)
     colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", blocks[scheme]))
     pairs = [(ink, "page") for ink in ("ink", "quiet", "accent", "good-ink", "bad-ink")]
-    pairs += [("ink", "warn"), ("ink", "bad"), ("quiet", "bad"), ("ink", "panel"), ("quiet", "panel")]
+    pairs += [
+        ("ink", "warn"),
+        ("ink", "bad"),
+        ("quiet", "bad"),
+        ("ink", "panel"),
+        ("quiet", "panel"),
+    ]
     for ink, paper in pairs:
         assert contrast(colours[ink], colours[paper]) >= 4.5, (ink, paper)

@@ -46,7 +46,9 @@ def test_a_map_of_zeros_is_wholly_transparent():
     assert drawn.scale == 0 and decoded(drawn.picture)[..., 3].max() == 0
 
 
-@pytest.mark.parametrize(("aspect", "shape"), [(1.0, (100, 200)), (2.0, (100, 200)), (0.5, (100, 200))])
+@pytest.mark.parametrize(
+    ("aspect", "shape"), [(1.0, (100, 200)), (2.0, (100, 200)), (0.5, (100, 200))]
+)
 def test_native_image_has_square_pixels_and_is_never_enlarged(aspect, shape):
     picture = figures.native(np.zeros(shape, np.uint8), aspect)
     assert picture.height / picture.width == pytest.approx(shape[0] * aspect / shape[1], rel=0.02)

@@ -26,7 +26,18 @@ def written(tmp_path_factory, samples) -> Path:
         setattr(dataset, keyword, value)
     (folder / "in").mkdir()
     dataset.save_as(folder / "in" / "image.dcm")
-    outcome = CliRunner().invoke(app, ["classify", str(folder / "in"), "--model", "phantom-opacity", "--out", str(folder / "out"), "--report"])
+    outcome = CliRunner().invoke(
+        app,
+        [
+            "classify",
+            str(folder / "in"),
+            "--model",
+            "phantom-opacity",
+            "--out",
+            str(folder / "out"),
+            "--report",
+        ],
+    )
     assert outcome.exit_code == 0, outcome.output
     return folder / "out"
 
@@ -34,23 +45,48 @@ def written(tmp_path_factory, samples) -> Path:
 def _words(path: Path) -> str:
     if path.suffix != ".pdf":
         return path.read_bytes().decode("utf-8", "replace")
-    about = subprocess.run(["pdfinfo", str(path)], capture_output=True, text=True, timeout=30, check=True).stdout
-    return about + subprocess.run(["pdftotext", str(path), "-"], capture_output=True, text=True, timeout=30, check=True).stdout
+    about = subprocess.run(
+        ["pdfinfo", str(path)], capture_output=True, text=True, timeout=30, check=True
+    ).stdout
+    return (
+        about
+        + subprocess.run(
+            ["pdftotext", str(path), "-"], capture_output=True, text=True, timeout=30, check=True
+        ).stdout
+    )
 
 
 def test_no_file_names_the_patient(written):
-    files = [path for path in written.rglob("*") if path.is_file() and (path.suffix != ".pdf" or shutil.which("pdftotext"))]
-    assert {"report.html", "report.json", "index.html", "results.jsonl"} <= {path.name for path in files}
+    files = [
+        path
+        for path in written.rglob("*")
+        if path.is_file() and (path.suffix != ".pdf" or shutil.which("pdftotext"))
+    ]
+    assert {"report.html", "report.json", "index.html", "results.jsonl"} <= {
+        path.name for path in files
+    }
     for path in files:
         words = _words(path)
-        for secret in ("Doe^", "alert(1)", "SECRET-77", "20200301", "ACC-4242", "Roe^", "St. Nowhere"):
+        for secret in (
+            "Doe^",
+            "alert(1)",
+            "SECRET-77",
+            "20200301",
+            "ACC-4242",
+            "Roe^",
+            "St. Nowhere",
+        ):
             assert secret not in words, (path.name, secret)
 
 
 def test_every_report_exists_in_three_forms_under_names_that_are_hashes(written):
     (folder,) = (written / "reports").iterdir()
     assert re.fullmatch("study-[0-9a-f]{16}", folder.name)
-    assert {path.name for path in (folder / "phantom-opacity").iterdir()} >= {"report.html", "report.pdf", "report.json"}
+    assert {path.name for path in (folder / "phantom-opacity").iterdir()} >= {
+        "report.html",
+        "report.pdf",
+        "report.json",
+    }
     for path in (folder / "phantom-opacity").glob("report.*"):
         if path.suffix != ".pdf" or shutil.which("pdftotext"):
             assert "not for diagnosis" in _words(path)

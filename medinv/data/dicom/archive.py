@@ -16,7 +16,16 @@ from medinv.errors import ArchiveError, MissingDataError
 
 # What zipfile and its decompressors raise on damaged, encrypted or unsupported members.
 DECOMPRESSION_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
-FAULTS = (*DECOMPRESSION_FAULTS, struct.error, EOFError, RuntimeError, ValueError, OSError, LookupError, MemoryError)
+FAULTS = (
+    *DECOMPRESSION_FAULTS,
+    struct.error,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OSError,
+    LookupError,
+    MemoryError,
+)
 
 
 @dataclass(frozen=True)
@@ -63,11 +72,19 @@ def members(path: Path, limits: Limits = LIMITS) -> list[tuple[str, ArchiveError
     infos = [info for info in _zip(path).infolist() if not info.filename.endswith("/")]
     total, on_disk = sum(info.file_size for info in infos), os.stat(path).st_size
     if len(infos) > limits.members:
-        raise ArchiveError(f"{len(infos)} members, at most {limits.members} are read: split the archive", path=path)
+        raise ArchiveError(
+            f"{len(infos)} members, at most {limits.members} are read: split the archive", path=path
+        )
     if total > limits.total:
-        raise ArchiveError(f"{total} bytes when unpacked, at most {limits.total} are read: split the archive", path=path)
+        raise ArchiveError(
+            f"{total} bytes when unpacked, at most {limits.total} are read: split the archive",
+            path=path,
+        )
     if limits.bomb(total, on_disk):
-        raise ArchiveError(f"{total} bytes when unpacked from {on_disk}: refused as a decompression bomb", path=path)
+        raise ArchiveError(
+            f"{total} bytes when unpacked from {on_disk}: refused as a decompression bomb",
+            path=path,
+        )
     repeated = Counter(info.filename for info in infos)
     found = {info.filename: _refusal(path, info, limits, repeated[info.filename]) for info in infos}
     return sorted(found.items())
@@ -77,7 +94,13 @@ def _refusal(path: Path, info: zipfile.ZipInfo, limits: Limits, times: int) -> A
     """Why a member is not opened, or None."""
     name = info.filename.replace("\\", "/")
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if not name or name.startswith("/") or ".." in PurePosixPath(name).parts or name[1:2] == ":" or info.filename != info.orig_filename:
+    if (
+        not name
+        or name.startswith("/")
+        or ".." in PurePosixPath(name).parts
+        or name[1:2] == ":"
+        or info.filename != info.orig_filename
+    ):
         reason = "its name is empty or points outside the archive"
     elif kind not in (0, stat.S_IFREG):
         reason = "it is a symbolic link or a device, not a file"
@@ -99,7 +122,9 @@ def open_member(path: Path, member: str) -> BinaryIO:
     try:
         return _zip(path).open(member)  # type: ignore[return-value]
     except KeyError as error:
-        raise MissingDataError("the archive has no such member (any more)", path=printable(f"{path}!{member}")) from error
+        raise MissingDataError(
+            "the archive has no such member (any more)", path=printable(f"{path}!{member}")
+        ) from error
     except FAULTS as error:
         raise damaged(printable(f"{path}!{member}"), error) from error
 
@@ -109,7 +134,10 @@ def member_size(path: Path, member: str) -> int:
 
 
 def damaged(source: str, error: Exception) -> ArchiveError:
-    return ArchiveError(f"the zip member cannot be read ({type(error).__name__}): the archive is damaged or unsupported", path=source)
+    return ArchiveError(
+        f"the zip member cannot be read ({type(error).__name__}): the archive is damaged or unsupported",
+        path=source,
+    )
 
 
 def _zip(path: Path) -> zipfile.ZipFile:
@@ -119,7 +147,9 @@ def _zip(path: Path) -> zipfile.ZipFile:
     except FileNotFoundError as error:
         raise MissingDataError("the archive is not there (any more)", path=path) from error
     except FAULTS as error:
-        raise ArchiveError(f"the zip cannot be opened ({type(error).__name__}): not a zip, or damaged", path=path) from error
+        raise ArchiveError(
+            f"the zip cannot be opened ({type(error).__name__}): not a zip, or damaged", path=path
+        ) from error
 
 
 @lru_cache(maxsize=4)

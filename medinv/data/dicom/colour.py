@@ -28,7 +28,9 @@ def grey_of(stored: np.ndarray, photometric: str) -> np.ndarray:
     if photometric.startswith("YBR_PARTIAL"):
         top = (1 << 8 * stored.dtype.itemsize) - 1
         foot, span = 16 * (top + 1) // 256, 219 * (top + 1) // 256
-        return np.clip(np.rint((stored[..., 0].astype(np.float64) - foot) * (top / span)), 0, top).astype(stored.dtype)
+        return np.clip(
+            np.rint((stored[..., 0].astype(np.float64) - foot) * (top / span)), 0, top
+        ).astype(stored.dtype)
     raise ValueError(f"no grey conversion for {photometric}")
 
 

@@ -16,7 +16,10 @@ from medinv.errors import HeaderError, MissingDataError
 
 _MEDIA_DIRECTORY = b"1.2.840.10008.1.3.10"
 _IN_USE = 0xFFFF
-_DELIMITERS = (b"\xfe\xff\xdd\xe0\0\0\0\0", b"\xff\xfe\xe0\xdd\0\0\0\0")  # that end a sequence of undefined length, in either byte order
+_DELIMITERS = (
+    b"\xfe\xff\xdd\xe0\0\0\0\0",
+    b"\xff\xfe\xe0\xdd\0\0\0\0",
+)  # that end a sequence of undefined length, in either byte order
 
 
 def is_dicomdir(location: Location) -> bool:
@@ -44,7 +47,11 @@ def references(location: Location) -> list[tuple[str, ...]]:
         raise _damaged(location) from error
     if not whole or fields.warnings:
         raise _damaged(location)
-    found = [tuple(record.texts("ReferencedFileID")) for record in records if record.integer("RecordInUseFlag") in (None, _IN_USE)]
+    found = [
+        tuple(record.texts("ReferencedFileID"))
+        for record in records
+        if record.integer("RecordInUseFlag") in (None, _IN_USE)
+    ]
     if any(record.warnings for record in records):
         raise _damaged(location)
     return [parts for parts in found if parts]
@@ -58,10 +65,15 @@ def _is_whole(element: RawDataElement | DataElement | None, content: bytes) -> b
 
 
 def _damaged(location: Location) -> HeaderError:
-    return HeaderError("the DICOMDIR cannot be read to its end: name the folder instead, all its files are looked into", path=location.source)
+    return HeaderError(
+        "the DICOMDIR cannot be read to its end: name the folder instead, all its files are looked into",
+        path=location.source,
+    )
 
 
-def on_disk(location: Location, parts: tuple[str, ...], names: Callable[[Path], dict[str, str]]) -> Path | Broken:
+def on_disk(
+    location: Location, parts: tuple[str, ...], names: Callable[[Path], dict[str, str]]
+) -> Path | Broken:
     """The file that a DICOMDIR on disk refers to, whatever the case of its letters; it may not be there. `names`: `capitals` with a memory."""
     root = path = location.path.parent
     if not _inside(parts):
@@ -69,7 +81,9 @@ def on_disk(location: Location, parts: tuple[str, ...], names: Callable[[Path], 
     for part in parts:
         exact = path / part
         path = exact if os.path.lexists(exact) else path / names(path).get(part.upper(), part)
-    if os.path.isdir(path) or not Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(root)):
+    if os.path.isdir(path) or not Path(os.path.realpath(path.parent)).is_relative_to(
+        os.path.realpath(root)
+    ):
         return _outside(location, parts)
     return path
 
@@ -85,10 +99,19 @@ def capitals(folder: Path) -> dict[str, str]:
 def missing(location: Location, path: Path) -> Broken:
     """A file that a DICOMDIR lists and that is not there."""
     source = Location(path).source
-    return Broken(source, None, MissingDataError(f"{location.source} lists this file, but it is not there: the copy is incomplete", path=source))
+    return Broken(
+        source,
+        None,
+        MissingDataError(
+            f"{location.source} lists this file, but it is not there: the copy is incomplete",
+            path=source,
+        ),
+    )
 
 
-def missing_member(location: Location, parts: tuple[str, ...], members: frozenset[str]) -> Broken | None:
+def missing_member(
+    location: Location, parts: tuple[str, ...], members: frozenset[str]
+) -> Broken | None:
     """What is wrong with a reference of a DICOMDIR within a zip; None if the member is there. `members`: all names, in capitals."""
     if not _inside(parts):
         return _outside(location, parts)
@@ -96,7 +119,14 @@ def missing_member(location: Location, parts: tuple[str, ...], members: frozense
     if name.upper() in members:
         return None
     source = Location(location.path, name).source
-    return Broken(source, None, MissingDataError(f"{location.source} lists this file, but it is not in the zip: it is incomplete", path=source))
+    return Broken(
+        source,
+        None,
+        MissingDataError(
+            f"{location.source} lists this file, but it is not in the zip: it is incomplete",
+            path=source,
+        ),
+    )
 
 
 def _inside(parts: tuple[str, ...]) -> bool:
@@ -105,4 +135,8 @@ def _inside(parts: tuple[str, ...]) -> bool:
 
 def _outside(location: Location, parts: tuple[str, ...]) -> Broken:
     source = f"{location.source}: {printable('/'.join(parts))}"
-    return Broken(source, None, HeaderError("the DICOMDIR points to a folder or outside its own: not visited", path=source))
+    return Broken(
+        source,
+        None,
+        HeaderError("the DICOMDIR points to a folder or outside its own: not visited", path=source),
+    )

@@ -66,7 +66,11 @@ class Fields:
         if not values:
             return None
         numbers = _numbers(values)
-        return self._unusable(keyword) if numbers is None or count not in (None, len(numbers)) else numbers
+        return (
+            self._unusable(keyword)
+            if numbers is None or count not in (None, len(numbers))
+            else numbers
+        )
 
     def raw(self, keyword: str) -> RawDataElement | DataElement | None:
         """The element as read, or None."""
@@ -99,7 +103,11 @@ class Fields:
         if value is None:
             return ()
         if isinstance(element, DataElement):
-            return tuple(value) if isinstance(value, (list, tuple)) or hasattr(value, "_list") else (value,)
+            return (
+                tuple(value)
+                if isinstance(value, (list, tuple)) or hasattr(value, "_list")
+                else (value,)
+            )
         if not isinstance(value, (bytes, bytearray)) or len(value) > _WIDEST_TEXT:
             return self._unusable(keyword) or ()
         read = _decoded if len(value) <= _LONGEST_TEXT else _decoded.__wrapped__
@@ -128,7 +136,9 @@ def _decoded(value: bytes, stated: str | None, little: bool, keyword: str, signe
 def _texts(values: tuple) -> tuple[str, ...] | None:
     """Stripped; None if a value is none that a code, identifier or label has."""
     texts = tuple(str(value).strip(" \0\t\r\n") for value in values)
-    return texts if all(text.isprintable() and len(text) <= _LONGEST_TEXT for text in texts) else None
+    return (
+        texts if all(text.isprintable() and len(text) <= _LONGEST_TEXT for text in texts) else None
+    )
 
 
 @lru_cache(_REMEMBERED, typed=True)

@@ -10,7 +10,13 @@ from medinv.data.dicom.geometry import Geometry, read_geometry
 from medinv.errors import HeaderError
 
 # Sequences of a functional group whose elements stand for those of the same name in a single-frame header.
-_MACROS = ("PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence", "PixelValueTransformationSequence", "FrameVOILUTSequence")
+_MACROS = (
+    "PixelMeasuresSequence",
+    "PlanePositionSequence",
+    "PlaneOrientationSequence",
+    "PixelValueTransformationSequence",
+    "FrameVOILUTSequence",
+)
 
 
 class FrameHeaders:
@@ -31,7 +37,10 @@ class FrameHeaders:
         if not groups:
             return self._fields
         merged = Dataset()
-        for source in (self._fields.dataset, *(item for group in groups for item in self._macros(group))):
+        for source in (
+            self._fields.dataset,
+            *(item for group in groups for item in self._macros(group)),
+        ):
             merged.update({tag: source.get_item(tag, keep_deferred=True) for tag in source.keys()})
         fields = Fields(merged)
         fields.warnings = self._fields.warnings
@@ -50,7 +59,10 @@ def geometries(fields: Fields, frames: int, source: str) -> tuple[Geometry, tupl
     """
     headers = FrameHeaders(fields)
     if len(headers) not in (0, frames):
-        raise HeaderError(f"{frames} frames are announced, {len(headers)} are described by functional groups", path=source)
+        raise HeaderError(
+            f"{frames} frames are announced, {len(headers)} are described by functional groups",
+            path=source,
+        )
     each = tuple(read_geometry(headers[frame]) for frame in range(len(headers)))
     first = each[0] if each else read_geometry(headers[0])
     return first, each or _grid(first, fields.numbers("GridFrameOffsetVector"), frames)
@@ -58,8 +70,16 @@ def geometries(fields: Fields, frames: int, source: str) -> tuple[Geometry, tupl
 
 def _grid(first: Geometry, offsets: tuple[float, ...] | None, frames: int) -> tuple[Geometry, ...]:
     """Frames along the normal of the first (PS3.3 C.8.8.3.2)."""
-    if offsets is None or len(offsets) != frames or first.position is None or first.orientation is None:
+    if (
+        offsets is None
+        or len(offsets) != frames
+        or first.position is None
+        or first.orientation is None
+    ):
         return ()
     normal = np.cross(first.orientation[:3], first.orientation[3:])
-    places = [tuple((np.array(first.position) + (offset - offsets[0]) * normal).tolist()) for offset in offsets]
+    places = [
+        tuple((np.array(first.position) + (offset - offsets[0]) * normal).tolist())
+        for offset in offsets
+    ]
     return tuple(dataclasses.replace(first, position=place) for place in places)

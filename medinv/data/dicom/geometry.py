@@ -72,7 +72,9 @@ def _orientation(fields: Fields) -> tuple[float, ...] | None:
     if cosines is None:
         return None
     if not _perpendicular(cosines):
-        fields.warnings.append("ImageOrientationPatient is no pair of perpendicular unit vectors and was left aside")
+        fields.warnings.append(
+            "ImageOrientationPatient is no pair of perpendicular unit vectors and was left aside"
+        )
         return None
     return cosines
 
@@ -80,7 +82,11 @@ def _orientation(fields: Fields) -> tuple[float, ...] | None:
 @lru_cache
 def _perpendicular(cosines: tuple[float, ...]) -> bool:
     row, column = np.array(cosines[:3]), np.array(cosines[3:])
-    return abs(row @ row - 1) <= 1e-2 and abs(column @ column - 1) <= 1e-2 and abs(row @ column) <= 1e-2
+    return (
+        abs(row @ row - 1) <= 1e-2
+        and abs(column @ column - 1) <= 1e-2
+        and abs(row @ column) <= 1e-2
+    )
 
 
 def affine(geometry: Geometry) -> np.ndarray:

@@ -47,7 +47,9 @@ class Levels:
 def _through(whole: np.ndarray, stored: np.ndarray) -> np.ndarray:
     index, out = stored.view(f"u{stored.dtype.itemsize}"), np.empty(stored.shape, whole.dtype)
     rows = max(1, _BLOCK // stored.shape[1])
-    for start in range(0, len(stored), rows):  # numpy widens indices to 64 bits: by blocks, within the cache
+    for start in range(
+        0, len(stored), rows
+    ):  # numpy widens indices to 64 bits: by blocks, within the cache
         np.take(whole, index[start : start + rows], out=out[start : start + rows], mode="clip")
     return out
 
@@ -131,11 +133,21 @@ def header_scale(fields: Fields, instance: Instance) -> Scale:
 
 def _windowed(fields: Fields) -> Scale | None:
     centres, widths = fields.numbers("WindowCenter"), fields.numbers("WindowWidth")
-    if fields.raw("ModalityLUTSequence") is not None or fields.raw("VOILUTSequence") is not None or not centres or not widths:
+    if (
+        fields.raw("ModalityLUTSequence") is not None
+        or fields.raw("VOILUTSequence") is not None
+        or not centres
+        or not widths
+    ):
         return None
     function = fields.text("VOILUTFunction") or "LINEAR"
-    centre, width = (centres[0] - 0.5, widths[0] - 1) if function == "LINEAR" else (centres[0], widths[0])
-    slope, intercept = fields.numbers("RescaleSlope", 1) or (1.0,), fields.numbers("RescaleIntercept", 1) or (0.0,)
+    centre, width = (
+        (centres[0] - 0.5, widths[0] - 1) if function == "LINEAR" else (centres[0], widths[0])
+    )
+    slope, intercept = (
+        fields.numbers("RescaleSlope", 1) or (1.0,),
+        fields.numbers("RescaleIntercept", 1) or (0.0,),
+    )
     if not width > 0 or function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID") or slope[0] == 0:
         return None
     factor = slope[0] * 255 / width
@@ -147,7 +159,10 @@ def _windowed(fields: Fields) -> Scale | None:
 
 
 def _spanned(fields: Fields, instance: Instance) -> Scale:
-    lowest, highest = (fields.integer(f"{name}ImagePixelValue", signed=instance.signed) for name in ("Smallest", "Largest"))
+    lowest, highest = (
+        fields.integer(f"{name}ImagePixelValue", signed=instance.signed)
+        for name in ("Smallest", "Largest")
+    )
     if lowest is not None and highest is not None and lowest < highest:
         return Scale.between(lowest, highest, f"header's range {lowest}..{highest}")
     return Scale.full(instance.bits_stored, signed=instance.signed)
@@ -161,7 +176,9 @@ def modality_values(stored: np.ndarray, fields: Fields) -> tuple[np.ndarray, str
     slope, intercept = fields.numbers("RescaleSlope", 1), fields.numbers("RescaleIntercept", 1)
     if slope is None or intercept is None or slope[0] == 0:
         if slope or intercept:
-            fields.warnings.append("the rescale slope is zero, or slope or intercept is missing: left aside")
+            fields.warnings.append(
+                "the rescale slope is zero, or slope or intercept is missing: left aside"
+            )
         return stored.astype(np.float64), "no rescale"
     return rescaled(stored, slope[0], intercept[0])
 
@@ -184,14 +201,18 @@ def voi_levels(values: np.ndarray, fields: Fields, visible: np.ndarray) -> tuple
         levels = window(values, centres[0], widths[0], function)
         if levels is not None:
             return levels, window_policy(centres[0], widths[0], function)
-        fields.warnings.append("the window has an impossible width or an unknown function and was left aside")
+        fields.warnings.append(
+            "the window has an impossible width or an unknown function and was left aside"
+        )
     if not visible.any():
         return np.zeros(values.shape), "no visible pixel"
     low, high = float(values[visible].min()), float(values[visible].max())
     return np.clip((values - low) / ((high - low) or 1.0), 0, 1), f"full range {low:g}..{high:g}"
 
 
-def window(values: np.ndarray, centre: float, width: float, function: str = "LINEAR") -> np.ndarray | None:
+def window(
+    values: np.ndarray, centre: float, width: float, function: str = "LINEAR"
+) -> np.ndarray | None:
     """Levels 0..1 of a window (PS3.3 C.11.2.1.2 and C.11.2.1.3); None if the standard does not allow the width or the function."""
     if function == "SIGMOID" and width > 0:
         return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700)))
@@ -247,7 +268,11 @@ def _look_up(values: np.ndarray, entries: np.ndarray, first: int) -> np.ndarray:
 def padding_mask(stored: np.ndarray, fields: Fields) -> np.ndarray:
     """(H, W) True where a pixel is padding."""
     bounds = padding_bounds(stored.dtype, fields)
-    return np.zeros(stored.shape, bool) if bounds is None else (stored >= bounds[0]) & (stored <= bounds[1])
+    return (
+        np.zeros(stored.shape, bool)
+        if bounds is None
+        else (stored >= bounds[0]) & (stored <= bounds[1])
+    )
 
 
 def padding_bounds(dtype: np.dtype, fields: Fields) -> tuple[int, int] | None:

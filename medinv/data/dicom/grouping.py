@@ -15,7 +15,9 @@ _SAME_COSINE = 1e-3
 _SAME_ECHO = 1e-2  # ms
 _SAME_B_VALUE = 1.0  # s/mm2
 _SAME_PLACE = 1e-3  # mm
-_UPRIGHT = 0.8  # cosine between a normal and the body's axis from which a plane has that axis's name
+_UPRIGHT = (
+    0.8  # cosine between a normal and the body's axis from which a plane has that axis's name
+)
 _PLANES = ("sagittal", "coronal", "axial")  # by the axis (L, P, S) that the normal runs along
 
 
@@ -38,21 +40,29 @@ class Group:
     @property
     def plane(self) -> str | None:
         """axial, coronal, sagittal or oblique; None where the header places no image, or frames face several ways."""
-        planes = {_plane(geometry) for instance in self.instances for geometry in _geometries(instance)}
+        planes = {
+            _plane(geometry) for instance in self.instances for geometry in _geometries(instance)
+        }
         return planes.pop() if len(planes) == 1 else None
 
     @property
     def thickness(self) -> tuple[float, float] | None:
         """Of the thinnest and the thickest slice, mm; None if any does not state it."""
-        found = {geometry.thickness for instance in self.instances for geometry in _geometries(instance)}
+        found = {
+            geometry.thickness for instance in self.instances for geometry in _geometries(instance)
+        }
         return None if None in found else (min(found), max(found))
 
     @property
     def repeated(self) -> int:
         """Images or frames that lie where another one lies."""
-        depths = [geometry.depth for instance in self.instances for geometry in _geometries(instance)]
+        depths = [
+            geometry.depth for instance in self.instances for geometry in _geometries(instance)
+        ]
         places = sorted(depth for depth in depths if depth is not None)
-        return sum(after - before < _SAME_PLACE for before, after in zip(places, places[1:], strict=False))
+        return sum(
+            after - before < _SAME_PLACE for before, after in zip(places, places[1:], strict=False)
+        )
 
     def __str__(self) -> str:
         """What it holds, in words that identify nobody."""
@@ -65,7 +75,12 @@ class Group:
             image.view,
             self.plane,
             self.slices > 1 and f"{self.slices} images" or "1 image",
-            thickness and (f"{thickness[0]:g} mm thick" if thickness[0] == thickness[1] else f"{thickness[0]:g} to {thickness[1]:g} mm thick"),
+            thickness
+            and (
+                f"{thickness[0]:g} mm thick"
+                if thickness[0] == thickness[1]
+                else f"{thickness[0]:g} to {thickness[1]:g} mm thick"
+            ),
             image.echo is not None and f"echo {image.echo:g} ms",
             image.b_value is not None and f"b {image.b_value:g}",
         )
@@ -83,7 +98,10 @@ def group(instances: Iterable[Instance]) -> tuple[Group, ...]:
         series[instance.series_uid or ""][_kind(instance)].append(instance)
     found = []
     for number, (_, kinds) in enumerate(sorted(series.items()), 1):
-        parts = sorted((part for kind in kinds.values() for part in _divided(kind)), key=lambda part: _by_number(part[0]))
+        parts = sorted(
+            (part for kind in kinds.values() for part in _divided(kind)),
+            key=lambda part: _by_number(part[0]),
+        )
         found += [Group(f"{number}.{k}", tuple(_in_order(part))) for k, part in enumerate(parts, 1)]
     return tuple(found)
 
@@ -122,7 +140,9 @@ def _number(value: float | None) -> tuple[float] | None:
     return None if value is None else (value,)
 
 
-def _alike(images: list[Instance], value: Callable[[Instance], tuple[float, ...] | None], tolerance: float) -> list[list[Instance]]:
+def _alike(
+    images: list[Instance], value: Callable[[Instance], tuple[float, ...] | None], tolerance: float
+) -> list[list[Instance]]:
     """Divided so that values of a group differ from its smallest by no more than `tolerance`; those without a value apart."""
     distinct = defaultdict(list)
     for image in images:
@@ -140,15 +160,23 @@ def _alike(images: list[Instance], value: Callable[[Instance], tuple[float, ...]
     return [sorted(part, key=_by_number) for part in (*parts, absent) if part]
 
 
-def _overlapping(images: list[Instance], label: Callable[[Instance], Hashable]) -> list[list[Instance]]:
+def _overlapping(
+    images: list[Instance], label: Callable[[Instance], Hashable]
+) -> list[list[Instance]]:
     """Divided by `label` if two labels overlap along the normal, else whole."""
     labelled = defaultdict(list)
     for image in images:
         labelled[label(image)].append(image)
     if len(labelled) == 1 or any(image.geometry.depth is None for image in images):
         return [images]
-    spans = sorted((min(depths), max(depths)) for depths in ([i.geometry.depth for i in part] for part in labelled.values()))
-    apart = all(previous[1] + _SAME_PLACE < following[0] for previous, following in zip(spans, spans[1:], strict=False))
+    spans = sorted(
+        (min(depths), max(depths))
+        for depths in ([i.geometry.depth for i in part] for part in labelled.values())
+    )
+    apart = all(
+        previous[1] + _SAME_PLACE < following[0]
+        for previous, following in zip(spans, spans[1:], strict=False)
+    )
     return [images] if apart else list(labelled.values())
 
 

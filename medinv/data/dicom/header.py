@@ -25,7 +25,11 @@ KEYWORDS = (
     "ViewCodeSequence", "SpecificCharacterSet", "SeriesDescription", "StudyDescription",
 )  # fmt: skip
 _TAGS = [*(tag_of(keyword) for keyword in KEYWORDS), *PRIVATE_TAGS]
-_PIXEL_ELEMENTS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
+_PIXEL_ELEMENTS = {
+    0x7FE00008: "FloatPixelData",
+    0x7FE00009: "DoubleFloatPixelData",
+    0x7FE00010: "PixelData",
+}
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _FIRST = 1 << 14  # bytes that hold most headers whole
 _MOST_INFLATED = 4 << 30  # bytes
@@ -56,7 +60,9 @@ def read_header(location: Location, *, named: bool) -> Header | None:
             if not prefixed and not named:
                 return None
             if not prefixed and len(start) < 16:
-                raise NotDicomError("expected a DICOM file, found an empty or tiny one", path=location.source)
+                raise NotDicomError(
+                    "expected a DICOM file, found an empty or tiny one", path=location.source
+                )
             if _DEFLATED in start[:1024]:
                 _check_inflated(stream, start, location)
             return _parse_start(start, location, prefixed) or _parse(stream, location, prefixed)
@@ -70,8 +76,14 @@ def _unreadable(location: Location, prefixed: bool, error: Exception) -> DataErr
     if location.member and isinstance(error, archive.DECOMPRESSION_FAULTS):
         return archive.damaged(location.source, error)
     if prefixed:
-        return HeaderError(f"the header cannot be parsed ({type(error).__name__}): the file is damaged", path=location.source)
-    return NotDicomError("expected a DICOM file (prefix DICM, or at least a header), found none", path=location.source)
+        return HeaderError(
+            f"the header cannot be parsed ({type(error).__name__}): the file is damaged",
+            path=location.source,
+        )
+    return NotDicomError(
+        "expected a DICOM file (prefix DICM, or at least a header), found none",
+        path=location.source,
+    )
 
 
 def _parse_start(start: bytes, location: Location, prefixed: bool) -> Header | None:
@@ -80,7 +92,9 @@ def _parse_start(start: bytes, location: Location, prefixed: bool) -> Header | N
         return _parse(io.BytesIO(start), location, prefixed)
     try:
         header = _parse(io.BytesIO(start), location, prefixed)
-    except Exception:  # of an element that they cut; whatever is wrong beside that is met again in the whole file
+    except (
+        Exception
+    ):  # of an element that they cut; whatever is wrong beside that is met again in the whole file
         return None
     return header if header.pixels is not None else None
 
@@ -95,14 +109,21 @@ def _parse(stream: BinaryIO, location: Location, prefixed: bool) -> Header:
             return True
         return False
 
-    with disable_value_validation():  # its warnings quote values, which may name a patient; Fields judges the values itself
+    with (
+        disable_value_validation()
+    ):  # its warnings quote values, which may name a patient; Fields judges the values itself
         dataset = read_partial(stream, stop_when=at_pixels, force=True, specific_tags=_TAGS)
     fields, meta = Fields(dataset), Fields(dataset.file_meta)
     if not prefixed and not fields.has("SOPClassUID") and not meta.has("MediaStorageSOPClassUID"):
-        raise NotDicomError("expected a DICOM file, found neither the prefix DICM nor a SOPClassUID", path=location.source)
+        raise NotDicomError(
+            "expected a DICOM file, found neither the prefix DICM nor a SOPClassUID",
+            path=location.source,
+        )
     syntax = meta.text("TransferSyntaxUID")
     if syntax is None and meta.has("TransferSyntaxUID"):
-        raise HeaderError("TransferSyntaxUID is no valid UID: the header is damaged", path=location.source)
+        raise HeaderError(
+            "TransferSyntaxUID is no valid UID: the header is damaged", path=location.source
+        )
     return Header(
         fields=fields,
         syntax=syntax or _guessed_syntax(dataset.original_encoding),
@@ -126,7 +147,11 @@ def _is_cut(stream: BinaryIO, location: Location, fields: Fields) -> bool:
     for tag in fields.dataset.keys():
         element = fields.dataset.get_item(tag, keep_deferred=True)
         length = getattr(element, "length", None)
-        if length not in (None, 0, 0xFFFFFFFF) and isinstance(element.value, bytes) and len(element.value) < length:
+        if (
+            length not in (None, 0, 0xFFFFFFFF)
+            and isinstance(element.value, bytes)
+            and len(element.value) < length
+        ):
             return True
     return False
 
@@ -134,7 +159,10 @@ def _is_cut(stream: BinaryIO, location: Location, fields: Fields) -> bool:
 def _check_inflated(stream: BinaryIO, start: bytes, location: Location) -> None:
     """Inflate a deflated dataset in pieces, kept nowhere, so that a decompression bomb is refused before it is read."""
     if start[132:138] != b"\x02\x00\x00\x00UL":
-        raise HeaderError("a deflated file must state the length of its meta information, this one does not", path=location.source)
+        raise HeaderError(
+            "a deflated file must state the length of its meta information, this one does not",
+            path=location.source,
+        )
     stream.seek(144 + int.from_bytes(start[140:144], "little"))
     inflate, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
     while piece := stream.read(1 << 16):
@@ -142,6 +170,11 @@ def _check_inflated(stream: BinaryIO, start: bytes, location: Location) -> None:
             total += len(inflate.decompress(piece, 1 << 24))
             piece = inflate.unconsumed_tail
             if total > _MOST_INFLATED:
-                raise HeaderError(f"inflates to more than {_MOST_INFLATED} bytes: refused as a decompression bomb", path=location.source)
+                raise HeaderError(
+                    f"inflates to more than {_MOST_INFLATED} bytes: refused as a decompression bomb",
+                    path=location.source,
+                )
     if not inflate.eof:
-        raise HeaderError("the deflated data set ends early: the file is truncated", path=location.source)
+        raise HeaderError(
+            "the deflated data set ends early: the file is truncated", path=location.source
+        )

@@ -27,7 +27,10 @@ Record = Instance | Skipped | Broken
 
 
 def index(
-    inputs: Sequence[Path], *, limits: archive.Limits = archive.LIMITS, on_file: Callable[[str], None] | None = None
+    inputs: Sequence[Path],
+    *,
+    limits: archive.Limits = archive.LIMITS,
+    on_file: Callable[[str], None] | None = None,
 ) -> Index:
     """Index files, folders (recursively, whatever the names), zips (read in memory), DICOMDIRs, NIfTI volumes and CSV lists of these.
 
@@ -55,7 +58,10 @@ def _records(
             _share(record, known)
         if on_file:
             on_file(record.source)
-        yield found.study if isinstance(found, Candidate) and found.study else record.study_uid, record
+        yield (
+            found.study if isinstance(found, Candidate) and found.study else record.study_uid,
+            record,
+        )
 
 
 def _share(instance: Instance, known: dict) -> None:
@@ -82,7 +88,12 @@ def _record(candidate: Candidate) -> Record:
 
 def _mark_duplicates(groups: Iterable[list[Record]]) -> None:
     """Replace every image whose SOP Instance UID was met before, in order of source."""
-    places = [(record.source, group, i) for group in groups for i, record in enumerate(group) if isinstance(record, Instance)]
+    places = [
+        (record.source, group, i)
+        for group in groups
+        for i, record in enumerate(group)
+        if isinstance(record, Instance)
+    ]
     first: dict[str, str] = {}
     for source, group, i in sorted(places, key=lambda place: place[0]):
         record = group[i]
@@ -112,10 +123,14 @@ def open_dataset(instance: Instance) -> pydicom.Dataset:
     try:
         with disable_value_validation():  # its warnings quote values, which may name a patient
             dataset = pydicom.dcmread(content, force=True)
-        sop_uid = Fields(dataset).text("SOPInstanceUID") or Fields(dataset.file_meta).text("MediaStorageSOPInstanceUID")
+        sop_uid = Fields(dataset).text("SOPInstanceUID") or Fields(dataset.file_meta).text(
+            "MediaStorageSOPInstanceUID"
+        )
     except Exception as error:  # pydicom's parser raises whatever it met: struct.error, EOFError, zlib.error, KeyError, ...
         message = f"the file cannot be parsed to its end ({type(error).__name__}): it is truncated or damaged"
         raise PixelDataError(message, path=instance.source, stage="read") from error
     if sop_uid != instance.sop_uid:
-        raise DataError("the file is another one than when it was indexed: index it again", path=instance.source)
+        raise DataError(
+            "the file is another one than when it was indexed: index it again", path=instance.source
+        )
     return dataset

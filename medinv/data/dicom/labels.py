@@ -41,7 +41,11 @@ def b_value(fields: Fields) -> float | None:
         return standard[0]
     for creator, block, tag in _B_VALUES:
         owner, element = (fields.at(place) for place in (block, tag))
-        if isinstance(owner, RawDataElement) and isinstance(element, RawDataElement) and (owner.value or b"").strip(b" \0") == creator.encode():
+        if (
+            isinstance(owner, RawDataElement)
+            and isinstance(element, RawDataElement)
+            and (owner.value or b"").strip(b" \0") == creator.encode()
+        ):
             return _private_number(element)
     return None
 
@@ -49,7 +53,11 @@ def b_value(fields: Fields) -> float | None:
 def _private_number(element: RawDataElement) -> float | None:
     data, order = element.value or b"", "<" if element.is_little_endian else ">"
     try:
-        number = struct.unpack(f"{order}f", data)[0] if element.tag.group == 0x2001 else float(data.split(b"\\")[0])
+        number = (
+            struct.unpack(f"{order}f", data)[0]
+            if element.tag.group == 0x2001
+            else float(data.split(b"\\")[0])
+        )
     except (struct.error, ValueError):
         return None
     number = number % _GE_OFFSET if element.tag.group == 0x0043 else number
@@ -61,10 +69,18 @@ def description(fields: Fields, keyword: str) -> str | None:
     element = fields.raw(keyword)
     if not isinstance(element, RawDataElement) or not element.value:
         return None
-    encodings = [python_encoding[term] for term in fields.texts("SpecificCharacterSet") if term in python_encoding] or ["latin-1"]
+    encodings = [
+        python_encoding[term]
+        for term in fields.texts("SpecificCharacterSet")
+        if term in python_encoding
+    ] or ["latin-1"]
     try:
         plain = element.value.isascii() and b"\x1b" not in element.value
-        text = element.value.decode("ascii") if plain else decode_bytes(element.value, encodings, {"\\"})
+        text = (
+            element.value.decode("ascii")
+            if plain
+            else decode_bytes(element.value, encodings, {"\\"})
+        )
     except (UnicodeDecodeError, LookupError, AttributeError):
         return None
     text = text.strip(" \0\t\r\n")

@@ -31,7 +31,9 @@ class Location:
         except FileNotFoundError as error:
             raise MissingDataError("the file is not there (any more)", path=self.source) from error
         except OSError as error:
-            raise DataError(f"the file cannot be opened: {error.strerror}", path=self.source) from error
+            raise DataError(
+                f"the file cannot be opened: {error.strerror}", path=self.source
+            ) from error
 
     def read(self) -> io.BytesIO:
         """The whole content in memory; a zip member's checksum is verified. Raises as `open` does."""
@@ -41,8 +43,14 @@ class Location:
             except archive.FAULTS as error:
                 if self.member:
                     raise archive.damaged(self.source, error) from error
-                raise DataError(f"the file cannot be read ({type(error).__name__})", path=self.source) from error
+                raise DataError(
+                    f"the file cannot be read ({type(error).__name__})", path=self.source
+                ) from error
 
     def size(self) -> int:
         """Bytes of the (uncompressed) content."""
-        return archive.member_size(self.path, self.member) if self.member else os.stat(self.path).st_size
+        return (
+            archive.member_size(self.path, self.member)
+            if self.member
+            else os.stat(self.path).st_size
+        )

@@ -36,13 +36,32 @@ def read_manifest(path: Path) -> Iterator[Row | Broken]:
             lines = csv.reader(stream, delimiter=delimiter, strict=True)
             columns = [name.strip().lower() for name in next(lines, [])]
             if "path" not in columns or len(set(columns)) < len(columns):
-                yield Broken(source, None, DataError("expected a list with the columns path and, if wanted, study, each once", path=source))
+                yield Broken(
+                    source,
+                    None,
+                    DataError(
+                        "expected a list with the columns path and, if wanted, study, each once",
+                        path=source,
+                    ),
+                )
                 return
             for number, line in enumerate(lines, 2):
                 if any(cell.strip() for cell in line):
-                    yield _row(path, f"{source}: row {number}", dict(zip(columns, line, strict=False)), len(line) <= len(columns))
+                    yield _row(
+                        path,
+                        f"{source}: row {number}",
+                        dict(zip(columns, line, strict=False)),
+                        len(line) <= len(columns),
+                    )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        yield Broken(source, None, DataError(f"the list cannot be read as CSV in UTF-8 to its end ({type(error).__name__})", path=source))
+        yield Broken(
+            source,
+            None,
+            DataError(
+                f"the list cannot be read as CSV in UTF-8 to its end ({type(error).__name__})",
+                path=source,
+            ),
+        )
 
 
 def _delimiter(heading: str) -> str:
@@ -52,7 +71,18 @@ def _delimiter(heading: str) -> str:
 def _row(manifest: Path, source: str, cells: dict[str, str], fits: bool) -> Row | Broken:
     path, study = cells.get("path", "").strip(), cells.get("study", "").strip()
     if not path or "\0" in path or not fits:
-        return Broken(source, None, DataError("expected a path, and no more cells than the heading has", path=source))
+        return Broken(
+            source,
+            None,
+            DataError("expected a path, and no more cells than the heading has", path=source),
+        )
     if study and not _STUDY.fullmatch(study):
-        return Broken(source, None, DataError("expected a study of letters, digits, dots, dashes and underscores, at most 64", path=source))
+        return Broken(
+            source,
+            None,
+            DataError(
+                "expected a study of letters, digits, dots, dashes and underscores, at most 64",
+                path=source,
+            ),
+        )
     return Row(source, manifest.parent / path, study or None)

@@ -30,7 +30,9 @@ class Pixels:
     words: np.ndarray  # unsigned, as in native Pixel Data: with the unused bits of a native file, else as `stored`; do not write
     grey: np.ndarray  # the integers that `levels` are of: `stored`, or the luma of colours
     levels: Levels
-    scale: Scale | None  # the affine map from `stored` to grey levels that the header gives, for the lossless intake; None for colour
+    scale: (
+        Scale | None
+    )  # the affine map from `stored` to grey levels that the header gives, for the lossless intake; None for colour
     bits_allocated: int
     policy: str  # what was applied, in order
     aspect: float  # height of a pixel / its width
@@ -52,7 +54,9 @@ class Pixels:
     @cached_property
     def sha256(self) -> str:
         """Of `stored`, row by row, little endian, colour by pixel."""
-        return hashlib.sha256(np.ascontiguousarray(self.stored, self.stored.dtype.newbyteorder("<"))).hexdigest()
+        return hashlib.sha256(
+            np.ascontiguousarray(self.stored, self.stored.dtype.newbyteorder("<"))
+        ).hexdigest()
 
 
 def read_pixels(instance: Instance, frame: int = 0) -> Pixels:
@@ -64,7 +68,10 @@ def read_pixels(instance: Instance, frame: int = 0) -> Pixels:
     """
     _check_dicom(instance)
     if not 0 <= frame < instance.frames:
-        raise PixelDataError(f"frame {frame} was asked for, the image has {instance.frames}, from 0", path=instance.source)
+        raise PixelDataError(
+            f"frame {frame} was asked for, the image has {instance.frames}, from 0",
+            path=instance.source,
+        )
     dataset = open_dataset(instance)
     return _frame(dataset, FrameHeaders(Fields(dataset)), instance, frame)
 
@@ -80,10 +87,15 @@ def read_frames(instance: Instance) -> Iterator[Pixels]:
 
 def _check_dicom(instance: Instance) -> None:
     if instance.format != "dicom":
-        raise PixelDataError("a NIfTI volume has no frames: read it whole, with medinv.data.nifti.read_nifti", path=instance.source)
+        raise PixelDataError(
+            "a NIfTI volume has no frames: read it whole, with medinv.data.nifti.read_nifti",
+            path=instance.source,
+        )
 
 
-def _frame(dataset: pydicom.Dataset, headers: FrameHeaders, instance: Instance, frame: int) -> Pixels:
+def _frame(
+    dataset: pydicom.Dataset, headers: FrameHeaders, instance: Instance, frame: int
+) -> Pixels:
     decoded, fields = decode(dataset, instance, frame), headers[frame]
     try:
         grey, levels, scale, policy = _shown(decoded, dataset, fields, instance)
@@ -99,7 +111,12 @@ def _frame(dataset: pydicom.Dataset, headers: FrameHeaders, instance: Instance, 
         levels=levels,
         scale=scale,
         bits_allocated=instance.bits_allocated,
-        policy="; ".join([f"{instance.bits_stored} bits {sign}, {decoded.how}{' (lossy)' if instance.lossy else ''}", *policy]),
+        policy="; ".join(
+            [
+                f"{instance.bits_stored} bits {sign}, {decoded.how}{' (lossy)' if instance.lossy else ''}",
+                *policy,
+            ]
+        ),
         aspect=geometry.aspect,
         spacing=geometry.spacing,
         lossy=instance.lossy,
@@ -108,22 +125,34 @@ def _frame(dataset: pydicom.Dataset, headers: FrameHeaders, instance: Instance, 
     )
 
 
-def _shown(decoded: Decoded, dataset: pydicom.Dataset, fields: Fields, instance: Instance) -> tuple[np.ndarray, Levels, Scale | None, list[str]]:
+def _shown(
+    decoded: Decoded, dataset: pydicom.Dataset, fields: Fields, instance: Instance
+) -> tuple[np.ndarray, Levels, Scale | None, list[str]]:
     """Integers to show, their levels, their affine scale, and what was done."""
     if instance.photometric == "PALETTE COLOR":
         values = np.arange(int(decoded.stored.max()) + 1, dtype=decoded.stored.dtype)
         try:
             table, bits = palette_luma(values, dataset)
-        except Exception as error:  # pydicom raises whatever it met: AttributeError, KeyError, ValueError, ...
+        except (
+            Exception
+        ) as error:  # pydicom raises whatever it met: AttributeError, KeyError, ValueError, ...
             raise ValueError("palette") from error
         top = (1 << bits) - 1
-        levels = Levels(values, table.astype(np.float64), np.rint(table * (255 / top)).astype(np.uint8))
+        levels = Levels(
+            values, table.astype(np.float64), np.rint(table * (255 / top)).astype(np.uint8)
+        )
         return decoded.stored, levels, None, [f"palette of {bits} bits, {POLICY}"]
     if instance.samples == 1:
-        levels, policy = windowed_levels(decoded.stored, fields, instance) or grey_levels(decoded.stored, fields, instance)
+        levels, policy = windowed_levels(decoded.stored, fields, instance) or grey_levels(
+            decoded.stored, fields, instance
+        )
         return decoded.stored, levels, header_scale(fields, instance), policy
     grey, top = grey_of(decoded.stored, decoded.photometric), (1 << instance.bits_stored) - 1
-    values = np.arange(int(grey.max()) + 1, dtype=grey.dtype) if grey.dtype.itemsize < 4 else np.unique(grey)
+    values = (
+        np.arange(int(grey.max()) + 1, dtype=grey.dtype)
+        if grey.dtype.itemsize < 4
+        else np.unique(grey)
+    )
     shown = np.clip(np.rint(values * (255 / top)), 0, 255).astype(np.uint8)
     policy = [f"{decoded.photometric} to grey: {POLICY}"]
     return grey, Levels(values, values.astype(np.float64), shown), None, policy

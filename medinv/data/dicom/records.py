@@ -42,10 +42,14 @@ class Instance:
     echo: float | None  # EchoTime, ms
     b_value: float | None  # s/mm2
     geometry: Geometry = field(default_factory=Geometry)  # of the first frame
-    frame_geometry: tuple[Geometry, ...] = ()  # of every frame, where the header places each; else empty
+    frame_geometry: tuple[
+        Geometry, ...
+    ] = ()  # of every frame, where the header places each; else empty
     warnings: tuple[str, ...] = ()
     format: Literal["dicom", "nifti"] = "dicom"
-    series_description: str | None = field(default=None, repr=False)  # these two may identify the patient: for rules alone, never to be shown
+    series_description: str | None = field(
+        default=None, repr=False
+    )  # these two may identify the patient: for rules alone, never to be shown
     study_description: str | None = field(default=None, repr=False)
 
 
@@ -99,5 +103,7 @@ class Index:
 
     def counts(self) -> dict[str, int]:
         """`files` is the sum of the other three."""
-        kinds = {name: sum(1 for _ in getattr(self, name)) for name in ("instances", "skipped", "broken")}
+        kinds = {
+            name: sum(1 for _ in getattr(self, name)) for name in ("instances", "skipped", "broken")
+        }
         return {"files": sum(kinds.values()), **kinds}

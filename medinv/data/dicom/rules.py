@@ -9,7 +9,9 @@ from medinv.data.dicom.grouping import Group, group
 from medinv.data.dicom.records import Instance, Skipped, Study
 
 _RESULT = "made from images, not an image of a patient"
-_RAW = "an image for processing, as the detector gave it; its twin for presentation is the one to read"
+_RAW = (
+    "an image for processing, as the detector gave it; its twin for presentation is the one to read"
+)
 # Objects with pixels that no model reads, by SOP class.
 _OBJECTS = {
     "1.2.840.10008.5.1.4.1.1.66.4": ("segmentation", _RESULT), "1.2.840.10008.5.1.4.1.1.66.7": ("segmentation", _RESULT),
@@ -27,7 +29,9 @@ class Verdict:
     passed: bool
     says: str
     stated: bool = True  # False: the header says nothing on it
-    text: str | None = field(default=None, repr=False)  # the description that was searched: may identify the patient
+    text: str | None = field(
+        default=None, repr=False
+    )  # the description that was searched: may identify the patient
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,18 @@ def choose(study: Study, rules: Rules) -> Choice:
     eligible = [one for one in judged if not one.objections]
     if rules.selection.takes == "volume" and len(eligible) > 1:
         ambiguous = _ambiguous(eligible)
-        judged = tuple(one if one.objections else Judged(one.group, (*one.verdicts, ambiguous)) for one in judged)
+        judged = tuple(
+            one if one.objections else Judged(one.group, (*one.verdicts, ambiguous))
+            for one in judged
+        )
         eligible = []
     chosen = tuple(instance for one in eligible for instance in one.group.instances)
-    left_out = [_left_out(instance, one.objections) for one in judged if one.objections for instance in one.group.instances]
+    left_out = [
+        _left_out(instance, one.objections)
+        for one in judged
+        if one.objections
+        for instance in one.group.instances
+    ]
     skipped = tuple(sorted((*study.skipped, *left_out), key=lambda record: record.source))
     return Choice(Study(study.uid, chosen, skipped, study.broken), judged, _warnings(eligible))
 
@@ -72,14 +84,25 @@ def _left_out(instance: Instance, objections: tuple[Verdict, ...]) -> Skipped:
 
 def _ambiguous(eligible: list[Judged]) -> Verdict:
     labels = ", ".join(one.group.label for one in eligible)
-    return Verdict("ambiguous", False, f"{len(eligible)} volumes of the study fit the rules ({labels}) and the model takes one: hand in one of them")
+    return Verdict(
+        "ambiguous",
+        False,
+        f"{len(eligible)} volumes of the study fit the rules ({labels}) and the model takes one: hand in one of them",
+    )
 
 
 def _warnings(eligible: list[Judged]) -> tuple[str, ...]:
-    found = [f"{verdict.says}: taken as eligible" for one in eligible for verdict in one.verdicts if not verdict.stated]
+    found = [
+        f"{verdict.says}: taken as eligible"
+        for one in eligible
+        for verdict in one.verdicts
+        if not verdict.stated
+    ]
     views = sorted({one.group.first.view for one in eligible if one.group.first.view})
     if len(views) > 1:
-        found.append(f"images of {len(views)} views ({', '.join(views)}) are classified each by itself")
+        found.append(
+            f"images of {len(views)} views ({', '.join(views)}) are classified each by itself"
+        )
     return tuple(dict.fromkeys(found))
 
 
@@ -88,7 +111,12 @@ def _verdicts(found: Group, rules: Rules) -> tuple[Verdict, ...]:
     verdicts = (
         _object(found),
         _listed("modality", first.modality, rules.modalities, lambda have, want: have in want),
-        _listed("body-part", first.body_part, rules.body_parts, lambda have, want: any(word in have.upper() for word in want)),
+        _listed(
+            "body-part",
+            first.body_part,
+            rules.body_parts,
+            lambda have, want: any(word in have.upper() for word in want),
+        ),
         _extent(found, chosen),
         _colour(found.first, chosen),
         _listed("view", first.view, chosen.views, lambda have, want: have.upper() in want),
@@ -96,8 +124,18 @@ def _verdicts(found: Group, rules: Rules) -> tuple[Verdict, ...]:
         _listed("plane", found.plane, chosen.planes, lambda have, want: have in want, strict=True),
         _within("slices", float(found.slices), float(found.slices), chosen.slices, "images"),
         _within("thickness", *(found.thickness or (None, None)), chosen.thickness, "mm"),
-        _described("series-description", first.series_description, chosen.series_description, chosen.not_series_description),
-        _described("study-description", first.study_description, chosen.study_description, chosen.not_study_description),
+        _described(
+            "series-description",
+            first.series_description,
+            chosen.series_description,
+            chosen.not_series_description,
+        ),
+        _described(
+            "study-description",
+            first.study_description,
+            chosen.study_description,
+            chosen.not_study_description,
+        ),
     )
     return tuple(verdict for verdict in verdicts if verdict is not None)
 
@@ -113,19 +151,49 @@ def _extent(found: Group, chosen: Selection) -> Verdict | None:
     if chosen.takes == "images":
         if first.format == "nifti":
             return Verdict("nifti", False, "a NIfTI volume (this model reads single DICOM images)")
-        return Verdict("multi-frame", False, f"{first.frames} frames in one file (this model reads single images)") if first.frames > 1 else None
+        return (
+            Verdict(
+                "multi-frame",
+                False,
+                f"{first.frames} frames in one file (this model reads single images)",
+            )
+            if first.frames > 1
+            else None
+        )
     if found.plane is None:
-        return Verdict("no-geometry", False, "the header does not place every image in the body (this model reads volumes)")
+        return Verdict(
+            "no-geometry",
+            False,
+            "the header does not place every image in the body (this model reads volumes)",
+        )
     repeated = found.repeated
-    return Verdict("same-place", False, f"{repeated} images lie where another lies, and no header value tells them apart") if repeated else None
+    return (
+        Verdict(
+            "same-place",
+            False,
+            f"{repeated} images lie where another lies, and no header value tells them apart",
+        )
+        if repeated
+        else None
+    )
 
 
 def _colour(first: Instance, chosen: Selection) -> Verdict | None:
     grey = first.samples == 1 and first.photometric != "PALETTE COLOR"
-    return None if grey or chosen.colour else Verdict("colour", False, "an image in colour (this model reads grey levels)")
+    return (
+        None
+        if grey or chosen.colour
+        else Verdict("colour", False, "an image in colour (this model reads grey levels)")
+    )
 
 
-def _listed(rule: str, have: str | None, want: tuple[str, ...], fits: Callable[[str, tuple[str, ...]], bool], strict: bool = False) -> Verdict | None:
+def _listed(
+    rule: str,
+    have: str | None,
+    want: tuple[str, ...],
+    fits: Callable[[str, tuple[str, ...]], bool],
+    strict: bool = False,
+) -> Verdict | None:
     if not want:
         return None
     name = rule.replace("-", " ")
@@ -137,26 +205,46 @@ def _listed(rule: str, have: str | None, want: tuple[str, ...], fits: Callable[[
 def _image_type(found: Group, chosen: Selection) -> Verdict | None:
     """Values are compared with every value of ImageType, in whatever place it stands."""
     have = {value.upper() for image in found.instances for value in image.image_type if value}
-    everywhere = set.intersection(*({value.upper() for value in image.image_type} for image in found.instances))
+    everywhere = set.intersection(
+        *({value.upper() for value in image.image_type} for image in found.instances)
+    )
     missing = [value for value in chosen.image_type if value not in everywhere]
     unwanted = [value for value in chosen.not_image_type if value in have]
     if unwanted:
-        return Verdict("image-type", False, f"image type {' and '.join(unwanted)}, which this model does not read")
+        return Verdict(
+            "image-type",
+            False,
+            f"image type {' and '.join(unwanted)}, which this model does not read",
+        )
     if missing:
-        return Verdict("image-type", False, f"image type without {' and '.join(missing)}", stated=bool(have))
-    return Verdict("image-type", True, f"image type {', '.join(sorted(have)) or 'not stated'}") if chosen.image_type or chosen.not_image_type else None
+        return Verdict(
+            "image-type", False, f"image type without {' and '.join(missing)}", stated=bool(have)
+        )
+    return (
+        Verdict("image-type", True, f"image type {', '.join(sorted(have)) or 'not stated'}")
+        if chosen.image_type or chosen.not_image_type
+        else None
+    )
 
 
-def _within(rule: str, low: float | None, high: float | None, bounds: tuple[float, float] | None, unit: str) -> Verdict | None:
+def _within(
+    rule: str, low: float | None, high: float | None, bounds: tuple[float, float] | None, unit: str
+) -> Verdict | None:
     if bounds is None:
         return None
     if low is None or high is None:
         return Verdict(rule, True, f"{rule} not stated", stated=False)
     have = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-    return Verdict(rule, bounds[0] <= low and high <= bounds[1], f"{rule} {have} {unit} (this model reads {bounds[0]:g} to {bounds[1]:g})")
+    return Verdict(
+        rule,
+        bounds[0] <= low and high <= bounds[1],
+        f"{rule} {have} {unit} (this model reads {bounds[0]:g} to {bounds[1]:g})",
+    )
 
 
-def _described(rule: str, text: str | None, wanted: str | None, unwanted: str | None) -> Verdict | None:
+def _described(
+    rule: str, text: str | None, wanted: str | None, unwanted: str | None
+) -> Verdict | None:
     """The description itself is kept out of what is said: it may name the patient."""
     if wanted is None and unwanted is None:
         return None
@@ -164,5 +252,11 @@ def _described(rule: str, text: str | None, wanted: str | None, unwanted: str | 
     if wanted is not None and not re.search(wanted, text, re.IGNORECASE):
         return Verdict(rule, False, f"{name} does not match {wanted!r}", bool(text), text)
     if unwanted is not None and re.search(unwanted, text, re.IGNORECASE):
-        return Verdict(rule, False, f"{name} matches {unwanted!r}, which this model does not read", bool(text), text)
+        return Verdict(
+            rule,
+            False,
+            f"{name} matches {unwanted!r}, which this model does not read",
+            bool(text),
+            text,
+        )
     return Verdict(rule, True, f"{name} as required", bool(text) or wanted is None, text)

@@ -32,7 +32,9 @@ def uid_of(fields: Fields, keyword: str, location: Location) -> str | None:
     if not fields.has(keyword):
         return None
     if len(values) != 1 or not _SAFE_UID.fullmatch(values[0]):
-        raise HeaderError(f"{keyword} is no valid UID (digits and dots, at most 64)", path=location.source)
+        raise HeaderError(
+            f"{keyword} is no valid UID (digits and dots, at most 64)", path=location.source
+        )
     return values[0]
 
 
@@ -41,12 +43,17 @@ def select(header: Header, location: Location, study_uid: str | None) -> Instanc
 
     Raises HeaderError for a header that contradicts itself, PixelDataError for an image without its pixel data.
     """
-    sop_uid = uid_of(header.fields, "SOPInstanceUID", location) or uid_of(header.meta, "MediaStorageSOPInstanceUID", location)
+    sop_uid = uid_of(header.fields, "SOPInstanceUID", location) or uid_of(
+        header.meta, "MediaStorageSOPInstanceUID", location
+    )
     exclusion = _exclusion(header, location)
     if exclusion:
         return Skipped(location.source, study_uid, sop_uid, *exclusion)
     if sop_uid is None:
-        raise HeaderError("the image has no SOPInstanceUID, so that no result could refer to it", path=location.source)
+        raise HeaderError(
+            "the image has no SOPInstanceUID, so that no result could refer to it",
+            path=location.source,
+        )
     return _instance(header, location, study_uid, sop_uid)
 
 
@@ -64,7 +71,10 @@ def _exclusion(header: Header, location: Location) -> tuple[str, str] | None:
         raise HeaderError("the image has no PhotometricInterpretation", path=location.source)
     samples = _count(fields, "SamplesPerPixel", location, default=1)
     if SAMPLES.get(photometric) != samples:
-        return "colour", f"{photometric} of {samples} samples: no kind of grey or colour image that is read"
+        return (
+            "colour",
+            f"{photometric} of {samples} samples: no kind of grey or colour image that is read",
+        )
     return None
 
 
@@ -75,7 +85,10 @@ def _without_pixels(header: Header, sop_class: str | None, location: Location) -
         return "remote-pixels", "the pixels lie at another place, which is not visited"
     name = UID(sop_class).name if sop_class in UID_dictionary else "unknown kind"
     if header.fields.has("Rows"):
-        raise PixelDataError(f"{name}: rows and columns are announced, but the pixel data are absent: truncated?", path=location.source)
+        raise PixelDataError(
+            f"{name}: rows and columns are announced, but the pixel data are absent: truncated?",
+            path=location.source,
+        )
     if "Image Storage" in name:
         return "no-pixel-data", f"{name}: a header alone, without rows, columns or pixel data"
     return objects.code(name), f"{name}: holds no image"
@@ -119,7 +132,10 @@ def _count(fields: Fields, keyword: str, location: Location, default: int | None
     if value is None and default is not None and not fields.has(keyword):
         return default
     if value is None or value < 1:
-        raise HeaderError(f"{keyword} is absent or no positive number: the image cannot be understood without it", path=location.source)
+        raise HeaderError(
+            f"{keyword} is absent or no positive number: the image cannot be understood without it",
+            path=location.source,
+        )
     return value
 
 

@@ -64,7 +64,14 @@ def stack(instances: Sequence[Instance], rule: Rule = "refuse") -> Stack:
     findings = _unlike(slices)
     if findings:
         return Stack(tuple(slices), None, float("nan"), tuple(findings))
-    slices.sort(key=lambda one: (one.geometry.depth, one.instance.number or 0, one.instance.sop_uid, one.frame))
+    slices.sort(
+        key=lambda one: (
+            one.geometry.depth,
+            one.instance.number or 0,
+            one.instance.sop_uid,
+            one.frame,
+        )
+    )
     slices, findings = _without_repeats(slices, rule)
     if not findings or findings[0].handled:
         slices, uneven = _even(slices, rule)
@@ -73,9 +80,20 @@ def stack(instances: Sequence[Instance], rule: Rule = "refuse") -> Stack:
         return Stack(tuple(slices), None, float("nan"), tuple(findings))
     matrix, error, tilt = _placed(slices)
     if tilt > _UPRIGHT:
-        findings.append(Finding("tilt", f"slices are shifted along their plane by {tilt:.1f} degrees (gantry tilt)", "the affine is sheared"))
+        findings.append(
+            Finding(
+                "tilt",
+                f"slices are shifted along their plane by {tilt:.1f} degrees (gantry tilt)",
+                "the affine is sheared",
+            )
+        )
     if error > max(_SAME_PLACE, _EVEN * float(np.linalg.norm(matrix[:3, 2]))):
-        findings.append(Finding("wandering", f"positions lie up to {error:.2g} mm beside a straight line: no affine holds for all slices"))
+        findings.append(
+            Finding(
+                "wandering",
+                f"positions lie up to {error:.2g} mm beside a straight line: no affine holds for all slices",
+            )
+        )
         return Stack(tuple(slices), None, error, tuple(findings))
     return Stack(tuple(slices), matrix, error, tuple(findings))
 
@@ -98,7 +116,10 @@ def read_stack(found: Stack) -> np.ndarray:
 def _slices_of(instance: Instance) -> list[Slice]:
     """Frames of an image that does not place each have no place, unless there is one only."""
     if instance.frame_geometry:
-        return [Slice(instance, frame, geometry) for frame, geometry in enumerate(instance.frame_geometry)]
+        return [
+            Slice(instance, frame, geometry)
+            for frame, geometry in enumerate(instance.frame_geometry)
+        ]
     if instance.frames == 1:
         return [Slice(instance, 0, instance.geometry)]
     return [Slice(instance, frame, Geometry()) for frame in range(instance.frames)]
@@ -110,7 +131,12 @@ def _unlike(slices: Sequence[Slice]) -> list[Finding]:
         return [Finding("empty", "no slices")]
     unplaced = sum(one.geometry.depth is None or one.geometry.spacing is None for one in slices)
     if unplaced:
-        return [Finding("unplaced", f"{unplaced} of {len(slices)} slices state no position, orientation or spacing")]
+        return [
+            Finding(
+                "unplaced",
+                f"{unplaced} of {len(slices)} slices state no position, orientation or spacing",
+            )
+        ]
     sizes = {(one.instance.rows, one.instance.columns, one.instance.samples) for one in slices}
     findings = [Finding("mixed-size", f"{len(sizes)} sizes of slices")] if len(sizes) > 1 else []
     if _spread(one.geometry.orientation for one in slices) > _SAME_COSINE:
@@ -147,9 +173,15 @@ def _even(slices: list[Slice], rule: Rule) -> tuple[list[Slice], list[Finding]]:
     multiples = steps / steps.min()
     if np.abs(multiples - np.rint(multiples)).max() <= _EVEN:
         missing = int(np.rint(multiples).sum()) - len(steps)
-        code, message = "missing-slices", f"{missing} slices are missing at a spacing of {steps.min():.4g} mm"
+        code, message = (
+            "missing-slices",
+            f"{missing} slices are missing at a spacing of {steps.min():.4g} mm",
+        )
     else:
-        code, message = "mixed-spacing", f"slices lie {steps.min():.4g} to {steps.max():.4g} mm apart"
+        code, message = (
+            "mixed-spacing",
+            f"slices lie {steps.min():.4g} to {steps.max():.4g} mm apart",
+        )
     if rule == "refuse":
         return slices, [Finding(code, message)]
     first, count = _longest_run(steps)

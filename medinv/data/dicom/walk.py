@@ -35,7 +35,9 @@ def walk(inputs: Sequence[Path], limits: archive.Limits = archive.LIMITS) -> Ite
     given = {os.path.abspath(path): Path(path) for path in inputs}
     visit = _Visit(set(given), limits)
     lists = {path for path in given.values() if is_manifest(path) and os.path.isfile(path)}
-    for path in sorted(given.values(), key=lambda path: (path not in lists, path)):  # lists first: they may say which study a file belongs to
+    for path in sorted(
+        given.values(), key=lambda path: (path not in lists, path)
+    ):  # lists first: they may say which study a file belongs to
         yield from visit.manifest(path) if path in lists else visit.tree(path)
 
 
@@ -58,9 +60,17 @@ class _Visit:
                 yield from self.tree(row.path, row)
             elif self._claim(row.path, row):
                 source = Location(row.path).source
-                yield Broken(source, row.study, MissingDataError(f"{row.source}: no such file or folder, or no right to see it", path=source))
+                yield Broken(
+                    source,
+                    row.study,
+                    MissingDataError(
+                        f"{row.source}: no such file or folder, or no right to see it", path=source
+                    ),
+                )
         if empty:
-            yield Skipped(Location(path).source, None, None, "empty-list", "the list names no files")
+            yield Skipped(
+                Location(path).source, None, None, "empty-list", "the list names no files"
+            )
 
     def tree(self, given: Path, row: Row | None = None) -> Iterator[Found]:
         """A file, or all files below a folder."""
@@ -73,9 +83,18 @@ class _Visit:
                 yield from self._file(path, study)
             elif study != self.seen[os.path.abspath(path)] and row is not None:
                 source = f"{row.source}: {Location(path).source}"
-                yield Broken(source, None, DataError("this file was listed before, for another study: the first is taken", path=source))
+                yield Broken(
+                    source,
+                    None,
+                    DataError(
+                        "this file was listed before, for another study: the first is taken",
+                        path=source,
+                    ),
+                )
         if empty:
-            yield Skipped(Location(given).source, study, None, "empty-folder", "the folder holds no files")
+            yield Skipped(
+                Location(given).source, study, None, "empty-folder", "the folder holds no files"
+            )
 
     def _claim(self, path: Path, row: Row | None = None) -> bool:
         """True the first time."""
@@ -90,9 +109,21 @@ class _Visit:
         location, named = Location(path), os.path.abspath(path) in self.named
         if not os.path.isfile(path):
             if os.path.exists(path):
-                yield Skipped(location.source, study, None, "not-a-file", "a device, pipe or socket, not a file")
+                yield Skipped(
+                    location.source,
+                    study,
+                    None,
+                    "not-a-file",
+                    "a device, pipe or socket, not a file",
+                )
             else:
-                yield Broken(location.source, study, MissingDataError("no such file or folder, or no right to see it", path=location.source))
+                yield Broken(
+                    location.source,
+                    study,
+                    MissingDataError(
+                        "no such file or folder, or no right to see it", path=location.source
+                    ),
+                )
         elif path.suffix.lower() == ".zip" or (named and archive.looks_like_zip(path)):
             yield from _members(path, study, self.limits)
         elif (named or path.name.upper() == _DICOMDIR) and dicomdir.is_dicomdir(location):
@@ -114,7 +145,11 @@ class _Visit:
             if isinstance(path, Broken):
                 yield path
             elif self._claim(path):
-                yield Candidate(Location(path), True, study) if os.path.isfile(path) else dicomdir.missing(location, path)
+                yield (
+                    Candidate(Location(path), True, study)
+                    if os.path.isfile(path)
+                    else dicomdir.missing(location, path)
+                )
 
 
 def _files_below(folder: Path) -> Iterator[Path | Skipped | Broken]:
@@ -123,14 +158,22 @@ def _files_below(folder: Path) -> Iterator[Path | Skipped | Broken]:
     while folders:
         folder = folders.pop()
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: (entry.name.upper() != _DICOMDIR, entry.name))
+            entries = sorted(
+                os.scandir(folder), key=lambda entry: (entry.name.upper() != _DICOMDIR, entry.name)
+            )
         except OSError as error:
             source = Location(folder).source
-            yield Broken(source, None, DataError(f"the folder cannot be listed: {error.strerror}", path=source))
+            yield Broken(
+                source,
+                None,
+                DataError(f"the folder cannot be listed: {error.strerror}", path=source),
+            )
             continue
         for entry in entries:
             path = Path(entry.path)
-            if not (entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(path))):
+            if not (
+                entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(path))
+            ):
                 yield path
             elif entry.is_symlink():
                 reason = "a link to a folder is not followed: name the folder itself"
@@ -153,7 +196,13 @@ def _members(path: Path, study: str | None, limits: archive.Limits) -> Iterator[
         if error is not None:
             yield Broken(location.source, study, error)
         elif name.lower().endswith(".zip"):
-            yield Skipped(location.source, study, None, "nested-archive", "a zip within a zip is not opened: unpack the outer one")
+            yield Skipped(
+                location.source,
+                study,
+                None,
+                "nested-archive",
+                "a zip within a zip is not opened: unpack the outer one",
+            )
         elif name.rpartition("/")[2].upper() == _DICOMDIR and dicomdir.is_dicomdir(location):
             yield from _listed_in_zip(location, study, names)
         else:

@@ -28,9 +28,15 @@ class _Recipe:
     padding: tuple[int, int] | None  # first and last value of it, if any occurs
 
 
-def windowed_levels(stored: np.ndarray, fields: Fields, instance: Instance) -> tuple[Levels, list[str]] | None:
+def windowed_levels(
+    stored: np.ndarray, fields: Fields, instance: Instance
+) -> tuple[Levels, list[str]] | None:
     """Levels of all values of as many bits as the image's, and what was done; None where other elements count, or one cannot be used."""
-    if stored.dtype.itemsize > 2 or fields.raw("ModalityLUTSequence") is not None or fields.raw("VOILUTSequence") is not None:
+    if (
+        stored.dtype.itemsize > 2
+        or fields.raw("ModalityLUTSequence") is not None
+        or fields.raw("VOILUTSequence") is not None
+    ):
         return None
     before = list(fields.warnings)
     recipe = _recipe(stored, fields, instance)
@@ -45,8 +51,14 @@ def _recipe(stored: np.ndarray, fields: Fields, instance: Instance) -> _Recipe |
     padding = padding_bounds(stored.dtype, fields)
     slope, intercept = fields.numbers("RescaleSlope", 1), fields.numbers("RescaleIntercept", 1)
     centres, widths = fields.numbers("WindowCenter"), fields.numbers("WindowWidth")
-    stated = any(fields.raw(keyword) is not None for keyword in ("RescaleSlope", "RescaleIntercept"))
-    if not centres or not widths or (stated and (slope is None or intercept is None or slope[0] == 0)):
+    stated = any(
+        fields.raw(keyword) is not None for keyword in ("RescaleSlope", "RescaleIntercept")
+    )
+    if (
+        not centres
+        or not widths
+        or (stated and (slope is None or intercept is None or slope[0] == 0))
+    ):
         return None
     lowest, highest = int(stored.min()), int(stored.max())
     top = 1 << max(highest, -1 - lowest, 0).bit_length()
@@ -65,7 +77,11 @@ def _recipe(stored: np.ndarray, fields: Fields, instance: Instance) -> _Recipe |
 @lru_cache(_REMEMBERED)
 def _levels(recipe: _Recipe) -> tuple[Levels, tuple[str, ...]] | None:
     values = np.arange(recipe.lowest, recipe.highest + 1).astype(recipe.dtype)
-    modality, how = rescaled(values, *recipe.rescale) if recipe.rescale else (values.astype(np.float64), "no rescale")
+    modality, how = (
+        rescaled(values, *recipe.rescale)
+        if recipe.rescale
+        else (values.astype(np.float64), "no rescale")
+    )
     levels = window(modality, *recipe.window) if np.isfinite(modality).all() else None
     if levels is None:
         return None

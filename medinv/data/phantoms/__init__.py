@@ -6,7 +6,14 @@
 from medinv.data.phantoms.draw import Recipe, draw, place
 from medinv.data.phantoms.radiograph import Radiograph, radiograph
 from medinv.data.phantoms.record import Anatomy, Exposure, Opacity, Phantom
-from medinv.data.phantoms.sets import SAMPLE_SEED, TEST_SEED, TRAIN_SEED, VALIDATION_SEED, Radiographs, radiographs
+from medinv.data.phantoms.sets import (
+    SAMPLE_SEED,
+    TEST_SEED,
+    TRAIN_SEED,
+    VALIDATION_SEED,
+    Radiographs,
+    radiographs,
+)
 
 __all__ = [
     "SAMPLE_SEED", "TEST_SEED", "TRAIN_SEED", "VALIDATION_SEED", "Anatomy", "Exposure", "Opacity", "Phantom", "Radiograph", "Radiographs", "Recipe",

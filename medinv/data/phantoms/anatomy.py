@@ -17,7 +17,10 @@ CHEST, HILUM = 13.0, (4.0, 0.8, 0.6)
 DISC = 2.35
 """Distance between vertebrae."""
 
-_SKIN = PchipInterpolator([-24, -14, -4, 3, 8, 11, 13, 14.5, 16, 24], [14.4, 14.7, 15.4, 15.3, 14.5, 13.0, 10.4, 7.4, 5.9, 5.7])
+_SKIN = PchipInterpolator(
+    [-24, -14, -4, 3, 8, 11, 13, 14.5, 16, 24],
+    [14.4, 14.7, 15.4, 15.3, 14.5, 13.0, 10.4, 7.4, 5.9, 5.7],
+)
 _THICK = PchipInterpolator([-24, -10, 0, 6, 11, 15, 24], [9.3, 10.2, 10.6, 10.2, 8.6, 6.4, 6.0])
 
 
@@ -38,10 +41,17 @@ class Chest:
 
     def at(self, where: np.ndarray) -> "Chest":
         """The same chest on the chosen beams only (boolean mask of the beams)."""
+
         def pick(spans: list[Span]) -> list[Span]:
             return [Span(s.near[where], s.far[where]) for s in spans]
 
-        return Chest(pick(self.lungs), pick(self.heart), pick(self.vessels), pick(self.domes), pick([self.spine])[0])
+        return Chest(
+            pick(self.lungs),
+            pick(self.heart),
+            pick(self.vessels),
+            pick(self.domes),
+            pick([self.spine])[0],
+        )
 
     def lung_length(self) -> np.ndarray:
         """Length of aerated lung on each beam: what the lungs and the airless solids cover, less what the airless cover."""
@@ -86,7 +96,9 @@ def lung(x: np.ndarray, z: np.ndarray, side: int, skew: float) -> Span:
     rise = np.clip((z - WIDEST) / (APEX - WIDEST), 0, 1)
     inner = 4.6 - 4.4 * (outer - 4.6) / (CHEST - 4.6)
     back = 0.4 + 0.9 * rise**2
-    span = column(x, (side * (outer + inner) / 2 + skew * back, back), ((outer - inner) / 2, deep), 2.4)
+    span = column(
+        x, (side * (outer + inner) / 2 + skew * back, back), ((outer - inner) / 2, deep), 2.4
+    )
     return keep(span, (z < APEX) & (z > BASE))
 
 
@@ -102,9 +114,21 @@ def _skin(x: np.ndarray, z: np.ndarray, a: Anatomy, fat: float) -> list[Span]:
     spans = [torso]
     for side in (-1, 1):
         lift = 2.2 if a.arms_up else 0.0
-        spans.append(ellipsoid(x, z, (side * 14.0, 1.2, 9.4 + lift), (8.0 - fat, 5.4 - fat, 5.2 - fat), side * (-0.5 if a.arms_up else 0.40)))
+        spans.append(
+            ellipsoid(
+                x,
+                z,
+                (side * 14.0, 1.2, 9.4 + lift),
+                (8.0 - fat, 5.4 - fat, 5.2 - fat),
+                side * (-0.5 if a.arms_up else 0.40),
+            )
+        )
         if not a.arms_up:
-            spans.append(ellipsoid(x, z, (side * 19.4, 1.2, -2.0), (3.9 - fat, 4.6 - fat, 16.0 - fat), side * -0.05))
+            spans.append(
+                ellipsoid(
+                    x, z, (side * 19.4, 1.2, -2.0), (3.9 - fat, 4.6 - fat, 16.0 - fat), side * -0.05
+                )
+            )
     return spans
 
 
@@ -133,7 +157,9 @@ def vertebrae(z: np.ndarray) -> np.ndarray:
     phase = np.abs((z / DISC) % 1 - 0.5)
     body = 1 / (1 + np.exp((phase - 0.39) / 0.015))
     plate = np.exp(-(((phase - 0.37) / 0.03) ** 2))
-    return (tissue.SPONGY_BONE - tissue.SOFT) * body + 0.14 * (tissue.CORTICAL_BONE - tissue.SOFT) * plate
+    return (tissue.SPONGY_BONE - tissue.SOFT) * body + 0.14 * (
+        tissue.CORTICAL_BONE - tissue.SOFT
+    ) * plate
 
 
 def _blades(x: np.ndarray, z: np.ndarray, lift: float) -> list[Span]:
@@ -141,7 +167,13 @@ def _blades(x: np.ndarray, z: np.ndarray, lift: float) -> list[Span]:
     spans = []
     for side in (-1, 1):
         u, w = side * x - lift * 0.6, z - lift
-        inside = np.minimum.reduce([(u - 8.6 - 0.16 * (9.0 - w)) * 2, (9.4 + 0.2 * (u - 9) - w) * 2, (w + 2.5 - 2.0 * (u - 11.5)) * 0.9])
+        inside = np.minimum.reduce(
+            [
+                (u - 8.6 - 0.16 * (9.0 - w)) * 2,
+                (9.4 + 0.2 * (u - 9) - w) * 2,
+                (w + 2.5 - 2.0 * (u - 11.5)) * 0.9,
+            ]
+        )
         half = np.clip(inside, 0, 1) * (0.14 + 0.16 * np.exp(-np.clip(inside, 0, 9) / 0.5))
         middle = 7.4 - 0.25 * (u - 10)
         spans.append(Span(middle - half, middle + half))
@@ -161,7 +193,9 @@ def chest(x: np.ndarray, z: np.ndarray, a: Anatomy) -> Chest:
 def organs(x: np.ndarray, z: np.ndarray, a: Anatomy) -> Organs:
     """All solids of a body along the beams at (x, z), any shape, medium adult's frame."""
     skew, lift, bubble = lean(a), 1.6 if a.arms_up else 0.0, max(a.stomach_gas, 1e-3)
-    gas = ellipsoid(x, z, (6.0, -1.5, LEFT_DOME - a.inspiration - 2.6), (2.7 * bubble, 3.0, 1.5 * bubble))
+    gas = ellipsoid(
+        x, z, (6.0, -1.5, LEFT_DOME - a.inspiration - 2.6), (2.7 * bubble, 3.0, 1.5 * bubble)
+    )
     return Organs(
         skin=_skin(x, z, a, 0.0), flesh=_skin(x, z, a, a.fat)[0], chest=chest(x, z, a),
         bodies=column(x, (skew * 5.4, 5.4), (1.55 + 1.1 * ((z / DISC) % 1 - 0.5) ** 2, 1.7), 2.4),

@@ -49,14 +49,19 @@ def volume(phantom: Phantom, slices: int = 14, size: int = 128) -> Volume:
     mu, mask = np.empty((slices, size, size)), np.empty((slices, size, size), bool)
     points = _sprinkle(phantom)
     for i, z in enumerate(heights):
-        levels = [_solids(phantom, line, z + thickness * ((k + 0.5) / _LEVELS - 0.5)) for k in range(_LEVELS)]
+        levels = [
+            _solids(phantom, line, z + thickness * ((k + 0.5) / _LEVELS - 0.5))
+            for k in range(_LEVELS)
+        ]
         blocks = np.mean(levels, axis=0).reshape(2, size, _FINE, size, _FINE).mean((2, 4))
         mu[i], mask[i] = blocks[0] + _mass(points, z, thickness, size, pixel), blocks[1] >= 0.5
     hu = tissue.hounsfield(np.maximum(mu, 0))
     noise = stream(phantom, 4).standard_normal(hu.shape)
     hu += _NOISE_HU * gaussian_filter(noise, (0, 0.6, 0.6)) / 0.47
     hu = np.clip(np.round(hu), -1024, 3071).astype(np.int16)
-    return Volume(hu, mask, 10 * heights, float(line[:_FINE].mean() * 10), 10 * pixel, 10 * thickness)
+    return Volume(
+        hu, mask, 10 * heights, float(line[:_FINE].mean() * 10), 10 * pixel, 10 * thickness
+    )
 
 
 def _solids(phantom: Phantom, line: np.ndarray, height: float) -> np.ndarray:
@@ -87,7 +92,11 @@ def _solids(phantom: Phantom, line: np.ndarray, height: float) -> np.ndarray:
 def _sprinkle(phantom: Phantom) -> np.ndarray:
     """All tubes as points of mass, (4, M): x, y, z in cm and mu times volume."""
     rng = stream(phantom, 1)
-    tubes = [*skeleton(phantom.anatomy), *airways(phantom.anatomy), *lung_vessels(phantom.anatomy, rng)]
+    tubes = [
+        *skeleton(phantom.anatomy),
+        *airways(phantom.anatomy),
+        *lung_vessels(phantom.anatomy, rng),
+    ]
     return np.concatenate([_points(t, stream(phantom, 5)) for t in tubes], axis=1)
 
 
@@ -98,12 +107,20 @@ def _points(tube: Tube, rng: np.random.Generator) -> np.ndarray:
     few = max(8, round(_SPRINKLE * min(1.0, tube.radii[0] / 0.3)))
     distance = np.sin(np.interp(rng.random((len(tube.points), few)), share, angle))
     way = rng.standard_normal((len(tube.points), few, 3))
-    way *= (distance / np.linalg.norm(way, axis=2))[..., None] * (tube.radii[0], tube.radii[0], tube.radii[1])
+    way *= (distance / np.linalg.norm(way, axis=2))[..., None] * (
+        tube.radii[0],
+        tube.radii[0],
+        tube.radii[1],
+    )
     mass = tube.mu * np.pi * tube.radii[0] ** 2 * tube.radii[1] * tube.arcs / few
-    return np.concatenate([(tube.points[:, None] + way).reshape(-1, 3), np.repeat(mass, few)[:, None]], 1).T
+    return np.concatenate(
+        [(tube.points[:, None] + way).reshape(-1, 3), np.repeat(mass, few)[:, None]], 1
+    ).T
 
 
-def _mass(points: np.ndarray, height: float, thickness: float, size: int, pixel: float) -> np.ndarray:
+def _mass(
+    points: np.ndarray, height: float, thickness: float, size: int, pixel: float
+) -> np.ndarray:
     """Attenuation that the points of mass in one slice give its voxels."""
     x, y, _, mass = points[:, np.abs(points[2] - height) < thickness / 2]
     edges = (np.arange(size + 1) - size / 2) * pixel

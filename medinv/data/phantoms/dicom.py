@@ -27,7 +27,12 @@ from medinv.data.phantoms.radiograph import MAX_STORED, Radiograph
 from medinv.data.phantoms.record import Phantom
 
 Syntax = Literal["explicit", "rle", "jpeg-ls", "jpeg-2000"]
-_SYNTAXES = {"explicit": ExplicitVRLittleEndian, "rle": RLELossless, "jpeg-ls": JPEGLSLossless, "jpeg-2000": JPEG2000Lossless}
+_SYNTAXES = {
+    "explicit": ExplicitVRLittleEndian,
+    "rle": RLELossless,
+    "jpeg-ls": JPEGLSLossless,
+    "jpeg-2000": JPEG2000Lossless,
+}
 _DATE, _TIME = "20200101", "120000"
 
 
@@ -43,12 +48,18 @@ class Format:
 
 def uid(phantom: Phantom, *what: str | int) -> UID:
     """A UID that depends on the phantom's seed and index and on what it names."""
-    return generate_uid(entropy_srcs=["medinv phantom", str(phantom.seed), str(phantom.index), *map(str, what)])
+    return generate_uid(
+        entropy_srcs=["medinv phantom", str(phantom.seed), str(phantom.index), *map(str, what)]
+    )
 
 
 def radiograph_dataset(phantom: Phantom, shot: Radiograph, form: Format = Format()) -> FileDataset:
     """A chest radiograph, antero-posterior, 12 bits in 16, with its window."""
-    storage = DigitalXRayImageStorageForPresentation if form.modality == "DX" else ComputedRadiographyImageStorage
+    storage = (
+        DigitalXRayImageStorageForPresentation
+        if form.modality == "DX"
+        else ComputedRadiographyImageStorage
+    )
     ds = _object(phantom, storage, (form.modality, 1))
     _series(ds, phantom, form.modality, 1, "Chest AP")
     ds.ImageType = ["ORIGINAL", "PRIMARY", ""] if form.modality == "DX" else ["ORIGINAL", "PRIMARY"]
@@ -101,7 +112,11 @@ def _object(phantom: Phantom, storage: UID, what: tuple[str, int]) -> FileDatase
     ds.PatientName, ds.PatientID = f"PHANTOM^{phantom.index:03d}", f"PHANTOM-{number}"
     ds.PatientBirthDate, ds.PatientSex = "", "O"
     ds.PatientAge = "006Y" if phantom.anatomy.scale < 0.83 else "045Y"
-    ds.StudyInstanceUID, ds.StudyID, ds.AccessionNumber = uid(phantom, "study"), str(phantom.index), ""
+    ds.StudyInstanceUID, ds.StudyID, ds.AccessionNumber = (
+        uid(phantom, "study"),
+        str(phantom.index),
+        "",
+    )
     ds.StudyDate, ds.StudyTime, ds.ReferringPhysicianName = _DATE, _TIME, ""
     ds.StudyDescription = "Computer-generated phantom, not a patient"
     return ds

@@ -29,8 +29,14 @@ class Recipe:
 
     def __post_init__(self) -> None:
         shares = (self.opacity_share, self.subtle_share, *self.marker_shares)
-        if not all(0 <= s <= 1 for s in shares) or not self.kinds or not set(self.kinds) <= set(KINDS):
-            raise ConfigError(f"recipe: expected shares in 0..1 and kinds among {', '.join(KINDS)}; got {self}")
+        if (
+            not all(0 <= s <= 1 for s in shares)
+            or not self.kinds
+            or not set(self.kinds) <= set(KINDS)
+        ):
+            raise ConfigError(
+                f"recipe: expected shares in 0..1 and kinds among {', '.join(KINDS)}; got {self}"
+            )
 
 
 def draw(seed: int, index: int, recipe: Recipe = Recipe()) -> Phantom:
@@ -79,28 +85,54 @@ def draw_exposure(rng: np.random.Generator) -> Exposure:
 def draw_opacity(rng: np.random.Generator, anatomy: Anatomy, recipe: Recipe = Recipe()) -> Opacity:
     """An opacity of the usual range, anywhere in aerated lung."""
     kind = recipe.kinds[int(rng.integers(len(recipe.kinds)))]
-    low, high = {"nodule": (1.2, 2.4), "consolidation": (2.4, 4.4), "ground-glass": (2.8, 5.0)}[kind]
+    low, high = {"nodule": (1.2, 2.4), "consolidation": (2.4, 4.4), "ground-glass": (2.8, 5.0)}[
+        kind
+    ]
     radius = rng.uniform(low, high) * anatomy.scale
     rx, ry, rz = (float(radius * rng.uniform(0.85, 1.15)) for _ in range(3))
-    low, high = {"nodule": (0.12, 0.17), "consolidation": (0.11, 0.165), "ground-glass": (0.055, 0.10)}[kind]
-    contrast = rng.uniform(low, high) * (rng.uniform(0.1, 0.4) if rng.random() < recipe.subtle_share else 1.0)
-    rough = rng.uniform(*{"nodule": (0.0, 0.5), "consolidation": (0.4, 1.0), "ground-glass": (0.2, 0.7)}[kind])
+    low, high = {
+        "nodule": (0.12, 0.17),
+        "consolidation": (0.11, 0.165),
+        "ground-glass": (0.055, 0.10),
+    }[kind]
+    contrast = rng.uniform(low, high) * (
+        rng.uniform(0.1, 0.4) if rng.random() < recipe.subtle_share else 1.0
+    )
+    rough = rng.uniform(
+        *{"nodule": (0.0, 0.5), "consolidation": (0.4, 1.0), "ground-glass": (0.2, 0.7)}[kind]
+    )
     centre = place(rng, anatomy, radius)
-    return Opacity(kind, centre, (rx, ry, rz), float(contrast), float(rough), int(rng.integers(2**31)))
+    return Opacity(
+        kind, centre, (rx, ry, rz), float(contrast), float(rough), int(rng.integers(2**31))
+    )
 
 
-def place(rng: np.random.Generator, anatomy: Anatomy, radius: float, side: str = "any", zone: str = "any") -> Point:
+def place(
+    rng: np.random.Generator, anatomy: Anatomy, radius: float, side: str = "any", zone: str = "any"
+) -> Point:
     """A point in aerated lung, patient cm, with lung around it within half of `radius` (cm) where such a point exists.
 
     side: left, right or any; zone: upper, middle, lower or any. Raises ConfigError for another word.
     """
     if side not in ("left", "right", "any") or zone not in (*ZONES, "any"):
-        raise ConfigError(f"place: expected side left, right or any and zone {', '.join(ZONES)} or any; got {side!r}, {zone!r}")
+        raise ConfigError(
+            f"place: expected side left, right or any and zone {', '.join(ZONES)} or any; got {side!r}, {zone!r}"
+        )
     low, high = ZONES.get(zone, (ZONES["lower"][0], ZONES["upper"][1]))
     sign = {"left": 1.0, "right": -1.0}.get(side, 0.0) or rng.choice([-1.0, 1.0])
-    points = np.stack([sign * rng.uniform(2.5, 12.5, 300), rng.uniform(-7.5, 8.5, 300), rng.uniform(low, high, 300)], 1)
+    points = np.stack(
+        [
+            sign * rng.uniform(2.5, 12.5, 300),
+            rng.uniform(-7.5, 8.5, 300),
+            rng.uniform(low, high, 300),
+        ],
+        1,
+    )
     reach = 0.5 * radius / stretch(anatomy)
-    offsets = np.array([(0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)]) * reach
+    offsets = (
+        np.array([(0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)])
+        * reach
+    )
     around = points[:, None] + offsets
     inside = chest(around[..., 0], around[..., 2], anatomy).in_lung(around[..., 1])
     best = points[np.argmax(inside.sum(1) + 7 * inside[:, 0])] * stretch(anatomy)

@@ -19,7 +19,15 @@ from medinv.data.phantoms.anatomy import Organs, organs, vertebrae
 from medinv.data.phantoms.opacities import line_integral, silhouette
 from medinv.data.phantoms.record import Anatomy, Phantom
 from medinv.data.phantoms.solids import union_length
-from medinv.data.phantoms.tubes import Tube, airways, letter, lung_vessels, shadow, skeleton, stretch
+from medinv.data.phantoms.tubes import (
+    Tube,
+    airways,
+    letter,
+    lung_vessels,
+    shadow,
+    skeleton,
+    stretch,
+)
 
 MAX_STORED = 4095
 STORED_PER_LOG, STORED_OFFSET = 500.0, 150.0
@@ -77,7 +85,9 @@ class _View:
 
 def stream(phantom: Phantom, purpose: int) -> np.random.Generator:
     """Random numbers that depend on the phantom's seed, its index and the purpose alone."""
-    return np.random.default_rng(np.random.SeedSequence(phantom.seed, spawn_key=(phantom.index, purpose)))
+    return np.random.default_rng(
+        np.random.SeedSequence(phantom.seed, spawn_key=(phantom.index, purpose))
+    )
 
 
 def radiograph(phantom: Phantom, size: int) -> Radiograph:
@@ -92,7 +102,9 @@ def radiograph(phantom: Phantom, size: int) -> Radiograph:
     base += _tube_thickness(view, phantom)
     parts = [line_integral(o, x, z, body.chest, sy) for o in phantom.opacities]
     opacity = np.sum(parts, axis=0) if parts else np.zeros(x.shape)
-    mask = np.logical_or.reduce([silhouette(p) for p in parts]) if parts else np.zeros(x.shape, bool)
+    mask = (
+        np.logical_or.reduce([silhouette(p) for p in parts]) if parts else np.zeros(x.shape, bool)
+    )
     aerated = lung * sy > 2.5 * phantom.anatomy.scale
     expose = _detector(base, view, aerated, phantom)
     clear = expose(base)
@@ -111,7 +123,9 @@ def _solid_thickness(body: Organs, lung: np.ndarray, z: np.ndarray, phantom: Pha
     total += vertebrae(z) * body.bodies.length
     total += (tissue.AIR - tissue.SOFT) * body.gas.length
     total += (tissue.SPONGY_BONE - tissue.SOFT) * (body.heads[0].length + body.heads[1].length)
-    return total + (tissue.CORTICAL_BONE - tissue.SOFT) * (body.blades[0].length + body.blades[1].length)
+    return total + (tissue.CORTICAL_BONE - tissue.SOFT) * (
+        body.blades[0].length + body.blades[1].length
+    )
 
 
 def _tube_thickness(view: _View, phantom: Phantom) -> np.ndarray:
@@ -151,7 +165,9 @@ def _random_field(rng: np.random.Generator, size: int, slope: float) -> np.ndarr
     return np.sqrt(2) * (wave @ modes @ wave.T).real
 
 
-def _detector(base: np.ndarray, view: _View, aerated: np.ndarray, phantom: Phantom) -> Callable[[np.ndarray], np.ndarray]:
+def _detector(
+    base: np.ndarray, view: _View, aerated: np.ndarray, phantom: Phantom
+) -> Callable[[np.ndarray], np.ndarray]:
     """The exposure set for a clear body: a function from optical thickness to -log(I / I0), noise included, black outside the collimated field.
 
     Scatter, dose and noise are those of the clear body, so that an opacity changes its own beams and no other.
@@ -177,7 +193,9 @@ def _detector(base: np.ndarray, view: _View, aerated: np.ndarray, phantom: Phant
 
 
 def _outside(view: _View, border: float) -> np.ndarray:
-    edge = (np.minimum(np.arange(view.size), np.arange(view.size)[::-1]) + 0.5) * view.pixel < border
+    edge = (
+        np.minimum(np.arange(view.size), np.arange(view.size)[::-1]) + 0.5
+    ) * view.pixel < border
     return edge[:, None] | edge[None]
 
 
@@ -193,7 +211,9 @@ def _digitise(log: np.ndarray) -> np.ndarray:
     return np.clip(np.round(STORED_OFFSET + STORED_PER_LOG * log), 0, MAX_STORED).astype(np.uint16)
 
 
-def _window(clear: np.ndarray, aerated: np.ndarray, midline: np.ndarray, phantom: Phantom) -> tuple[int, int]:
+def _window(
+    clear: np.ndarray, aerated: np.ndarray, midline: np.ndarray, phantom: Phantom
+) -> tuple[int, int]:
     """Window (centre, width) that shows clear lung and mediastinum at the grey levels asked for."""
     stored = STORED_OFFSET + STORED_PER_LOG * clear
     low = np.percentile(stored[aerated], 10) if aerated.any() else stored.min()
@@ -213,7 +233,9 @@ def display(stored: np.ndarray, window: tuple[int, int]) -> np.ndarray:
 def area_resize(image: np.ndarray, size: int) -> np.ndarray:
     """Mean of (n, n) over the area of each of (size, size) pixels, float."""
     n = image.shape[0]
-    if n % size == 0:  # sums of whole numbers stay exact, so that rounding the mean is the same on every machine
+    if (
+        n % size == 0
+    ):  # sums of whole numbers stay exact, so that rounding the mean is the same on every machine
         return image.reshape(size, n // size, size, n // size).mean((1, 3))
     share = _shares(n, size)
     return share @ image @ share.T

@@ -89,9 +89,13 @@ class Opacity:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
-            raise ConfigError(f"opacity: kind should be one of {', '.join(get_args(Kind))}; got {self.kind!r}")
+            raise ConfigError(
+                f"opacity: kind should be one of {', '.join(get_args(Kind))}; got {self.kind!r}"
+            )
         if min(self.radii) <= 0 or self.contrast < 0 or not 0 <= self.roughness <= 1:
-            raise ConfigError(f"opacity: radii should be positive, contrast not negative, roughness in 0..1; got {self}")
+            raise ConfigError(
+                f"opacity: radii should be positive, contrast not negative, roughness in 0..1; got {self}"
+            )
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,18 @@ class Phantom:
         """Reads what `to_json` wrote. Raises ConfigError for anything else."""
         try:
             raw = json.loads(text)
-            opacities = tuple(Opacity(**{**o, "centre": tuple(o["centre"]), "radii": tuple(o["radii"])}) for o in raw["opacities"])
-            return cls(raw["seed"], raw["index"], Anatomy(**raw["anatomy"]), Exposure(**raw["exposure"]), opacities)
+            opacities = tuple(
+                Opacity(**{**o, "centre": tuple(o["centre"]), "radii": tuple(o["radii"])})
+                for o in raw["opacities"]
+            )
+            return cls(
+                raw["seed"],
+                raw["index"],
+                Anatomy(**raw["anatomy"]),
+                Exposure(**raw["exposure"]),
+                opacities,
+            )
         except (ValueError, TypeError, KeyError) as error:
-            raise ConfigError(f"phantom record: expected the JSON of a Phantom; got something else ({error})") from error
+            raise ConfigError(
+                f"phantom record: expected the JSON of a Phantom; got something else ({error})"
+            ) from error

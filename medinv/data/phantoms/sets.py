@@ -27,14 +27,22 @@ class Radiographs(NamedTuple):
 
 
 def radiographs(
-    n: int, size: int = 64, seed: int = TRAIN_SEED, *, start: int = 0, recipe: Recipe = Recipe(), progress: Callable[[int], None] | None = None
+    n: int,
+    size: int = 64,
+    seed: int = TRAIN_SEED,
+    *,
+    start: int = 0,
+    recipe: Recipe = Recipe(),
+    progress: Callable[[int], None] | None = None,
 ) -> Radiographs:
     """Radiographs start .. start + n - 1 of a seed, as displayed. Image i depends on (seed, i, recipe, size) alone.
 
     `progress` is called with the number of images done. Raises ConfigError if n or size < 1 or start < 0.
     """
     if n < 1 or size < 1 or start < 0:
-        raise ConfigError(f"radiographs: n and size should be at least 1 and start at least 0; got n={n}, size={size}, start={start}")
+        raise ConfigError(
+            f"radiographs: n and size should be at least 1 and start at least 0; got n={n}, size={size}, start={start}"
+        )
     phantoms = tuple(draw(seed, i, recipe) for i in range(start, start + n))
     images, masks = np.empty((n, size, size), np.uint8), np.empty((n, size, size), bool)
     contrasts = np.zeros(n)
@@ -49,7 +57,9 @@ def thumbnails(phantom: Phantom, size: int) -> tuple[np.ndarray, np.ndarray]:
     """One exposure displayed without and with the phantom's opacities, each (size, size) uint8: same body, noise, scatter and window."""
     shot = radiograph(phantom, size * -(-_BEAMS // size))
     both = (display(shot.clear, shot.window), shot.display())
-    return tuple(np.round(area_resize(shown.astype(float), size)).astype(np.uint8) for shown in both)
+    return tuple(
+        np.round(area_resize(shown.astype(float), size)).astype(np.uint8) for shown in both
+    )
 
 
 def thumbnail(phantom: Phantom, size: int) -> tuple[np.ndarray, np.ndarray, float]:

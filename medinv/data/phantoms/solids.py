@@ -25,7 +25,9 @@ class Span(NamedTuple):
         return (self.near < y) & (y < self.far)
 
 
-def ellipsoid(x: np.ndarray, z: np.ndarray, centre: Sequence[float], radii: Sequence[float], tilt: float = 0.0) -> Span:
+def ellipsoid(
+    x: np.ndarray, z: np.ndarray, centre: Sequence[float], radii: Sequence[float], tilt: float = 0.0
+) -> Span:
     """Ellipsoid with half axes `radii` (x, y, z), turned by `tilt` radians in the x-z plane (positive: its left end goes down)."""
     cos, sin = np.cos(tilt), np.sin(tilt)
     dx, dz = x - centre[0], z - centre[2]
@@ -34,7 +36,12 @@ def ellipsoid(x: np.ndarray, z: np.ndarray, centre: Sequence[float], radii: Sequ
     return Span(centre[1] - half, centre[1] + half)
 
 
-def column(x: np.ndarray, middle: Sequence[np.ndarray | float], half: Sequence[np.ndarray | float], power: float = 2.0) -> Span:
+def column(
+    x: np.ndarray,
+    middle: Sequence[np.ndarray | float],
+    half: Sequence[np.ndarray | float],
+    power: float = 2.0,
+) -> Span:
     """Upright column whose sections are superellipses |u|^p + |v|^p <= 1; `middle` and `half` are (x, y) and may change with height."""
     across = np.maximum(half[0], 1e-9)
     offset = np.minimum(np.abs(x - middle[0]) / across, 1.0)
@@ -55,8 +62,14 @@ def union_length(spans: Sequence[Span]) -> np.ndarray:
         for k in range(last):
             swap = near[k] > near[k + 1]
             if swap.any():
-                near[k], near[k + 1] = np.minimum(near[k], near[k + 1]), np.maximum(near[k], near[k + 1])
-                far[k], far[k + 1] = np.where(swap, far[k + 1], far[k]), np.where(swap, far[k], far[k + 1])
+                near[k], near[k + 1] = (
+                    np.minimum(near[k], near[k + 1]),
+                    np.maximum(near[k], near[k + 1]),
+                )
+                far[k], far[k + 1] = (
+                    np.where(swap, far[k + 1], far[k]),
+                    np.where(swap, far[k], far[k + 1]),
+                )
     total, end = np.zeros(near.shape[1:]), near[0]
     for n, f in zip(near, far, strict=True):
         total += np.maximum(f - np.maximum(n, end), 0)

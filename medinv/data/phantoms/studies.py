@@ -31,7 +31,9 @@ class Plan:
 
 
 _CLEAR = Recipe(opacity_share=0.0)
-_NODULE, _PATCH, _GLASS = (Recipe(1.0, 0.0, (kind,)) for kind in ("nodule", "consolidation", "ground-glass"))
+_NODULE, _PATCH, _GLASS = (
+    Recipe(1.0, 0.0, (kind,)) for kind in ("nodule", "consolidation", "ground-glass")
+)
 PLANS = (
     Plan(_CLEAR, Format(syntax="jpeg-ls")),
     Plan(_NODULE, Format(syntax="jpeg-ls"), ct=True),
@@ -46,7 +48,12 @@ PLANS = (
 
 
 def write_studies(
-    out: Path, n: int = len(PLANS), seed: int = SAMPLE_SEED, *, ct: bool = True, progress: Callable[[int], None] | None = None
+    out: Path,
+    n: int = len(PLANS),
+    seed: int = SAMPLE_SEED,
+    *,
+    ct: bool = True,
+    progress: Callable[[int], None] | None = None,
 ) -> list[dict]:
     """Writes n studies and their truth under `out`; returns what `truth/truth.json` holds, one entry a study.
 
@@ -59,14 +66,23 @@ def write_studies(
     truth = []
     for i in range(n):
         plan = PLANS[i % len(PLANS)]
-        truth.append(write_study(out, f"study-{i + 1:02d}", draw(seed, i, plan.recipe), plan.form, ct=ct and plan.ct))
+        truth.append(
+            write_study(
+                out, f"study-{i + 1:02d}", draw(seed, i, plan.recipe), plan.form, ct=ct and plan.ct
+            )
+        )
         if progress:
             progress(i + 1)
-    _replace(out / "truth" / "truth.json", lambda path: path.write_text(json.dumps(truth, indent=1) + "\n"))
+    _replace(
+        out / "truth" / "truth.json",
+        lambda path: path.write_text(json.dumps(truth, indent=1) + "\n"),
+    )
     return truth
 
 
-def write_study(out: Path, name: str, phantom: Phantom, form: Format = Format(), *, ct: bool = False) -> dict:
+def write_study(
+    out: Path, name: str, phantom: Phantom, form: Format = Format(), *, ct: bool = False
+) -> dict:
     """Writes one study and its masks under `out`; returns its truth. Raises OutputError."""
     shot = radiograph(phantom, RADIOGRAPH_SIZE)
     _save_dicom(out / "studies" / name / "radiograph.dcm", radiograph_dataset(phantom, shot, form))
@@ -76,7 +92,9 @@ def write_study(out: Path, name: str, phantom: Phantom, form: Format = Format(),
         for i, ds in enumerate(ct_datasets(phantom, scan)):
             _save_dicom(out / "studies" / name / "ct" / f"slice-{i + 1:02d}.dcm", ds)
         _save_mask(out / "truth" / f"{name}-ct-mask.png", np.concatenate(scan.mask))
-    rise = (display(shot.stored, shot.window).astype(float) - display(shot.clear, shot.window))[shot.mask]
+    rise = (display(shot.stored, shot.window).astype(float) - display(shot.clear, shot.window))[
+        shot.mask
+    ]
     return {
         "study": name, "study_uid": str(uid(phantom, "study")), "label": ["clear", "opacity"][phantom.label],
         "kinds": sorted({o.kind for o in phantom.opacities}), "contrast_grey_levels": round(float(rise.mean()), 1) if rise.size else 0.0,
@@ -89,7 +107,14 @@ def _save_dicom(path: Path, ds: FileDataset) -> None:
 
 
 def _save_mask(path: Path, mask: np.ndarray) -> None:
-    _replace(path, lambda part: Image.fromarray(mask.astype(np.uint8) * 255).convert("1").save(part, "PNG", optimize=True))
+    _replace(
+        path,
+        lambda part: (
+            Image.fromarray(mask.astype(np.uint8) * 255)
+            .convert("1")
+            .save(part, "PNG", optimize=True)
+        ),
+    )
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:
@@ -100,4 +125,7 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
         write(part)
         os.replace(part, path)
     except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror}): choose a folder that you may write to", path=path) from error
+        raise OutputError(
+            f"cannot be written ({error.strerror}): choose a folder that you may write to",
+            path=path,
+        ) from error

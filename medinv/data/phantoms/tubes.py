@@ -45,7 +45,9 @@ def _tube(curves: np.ndarray, radii: tuple[float, float], mu: float, anatomy: An
     return Tube(curves.reshape(-1, 3), arcs.ravel(), (rx, rz), mu)
 
 
-def _bone(curves: np.ndarray, radii: tuple[float, float], shell: float, anatomy: Anatomy) -> list[Tube]:
+def _bone(
+    curves: np.ndarray, radii: tuple[float, float], shell: float, anatomy: Anatomy
+) -> list[Tube]:
     """Cortical tube with a spongy core; `shell` is the thickness of the cortex, cm."""
     core = (radii[0] - shell, radii[1] - shell)
     return [
@@ -61,7 +63,12 @@ def _ribs(anatomy: Anatomy) -> np.ndarray:
     turn = 81.0 + (last - 81.0) * np.linspace(0, 1, 360)
     angle, along = np.radians(turn), (81.0 - turn) / 141.0
     drop = anatomy.rib_slope * np.interp(number, [0, 1, 2, 4, 10], [3.4, 5.0, 6.4, 8.0, 9.0])
-    z = 11.3 - DISC * number + 0.9 * np.sin(np.pi * np.clip(along / 0.28, 0, 1)) - drop * along**1.25
+    z = (
+        11.3
+        - DISC * number
+        + 0.9 * np.sin(np.pi * np.clip(along / 0.28, 0, 1))
+        - drop * along**1.25
+    )
     across, deep = wall(np.minimum(z, 11.0 - 0.4 * (number == 0)))
     x = side * (across + 0.45) * np.abs(np.cos(angle)) ** 0.87
     y = 0.4 + (1.08 * deep + 0.5) * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** 0.87
@@ -81,7 +88,9 @@ def _processes(anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray]:
     height, skew = DISC * (np.arange(-8, 8)[:, None] + 0.62), lean(anatomy)
     t = np.linspace(0, 1, 24)[None] + 0 * height
     back = 7.0 + 1.6 * t
-    pedicles = np.concatenate([np.stack([s * 1.15 + skew * back, back, height + 0 * t], -1) for s in (-1, 1)])
+    pedicles = np.concatenate(
+        [np.stack([s * 1.15 + skew * back, back, height + 0 * t], -1) for s in (-1, 1)]
+    )
     return pedicles, np.stack([skew * 9 + 0 * t, 8.6 + 1.4 * t, height - 0.8 - 1.3 * t], -1)
 
 
@@ -93,7 +102,10 @@ def _thin(y: np.ndarray) -> np.ndarray:
 def skeleton(anatomy: Anatomy) -> list[Tube]:
     """Ribs (their front parts thinner), clavicles, pedicles and spinous processes."""
     pedicles, spines = _processes(anatomy)
-    ribs = [t._replace(arcs=t.arcs * _thin(t.points[:, 1] / anatomy.scale)) for t in _bone(_ribs(anatomy), (0.38, 0.64), 0.14, anatomy)]
+    ribs = [
+        t._replace(arcs=t.arcs * _thin(t.points[:, 1] / anatomy.scale))
+        for t in _bone(_ribs(anatomy), (0.38, 0.64), 0.14, anatomy)
+    ]
     return [
         *ribs, *_bone(_clavicles(anatomy), (0.55, 0.55), 0.14, anatomy),
         *_bone(pedicles, (0.34, 0.46), 0.055, anatomy), *_bone(spines, (0.22, 0.3), 0.08, anatomy),
@@ -105,12 +117,22 @@ def airways(anatomy: Anatomy) -> list[Tube]:
     skew, t = lean(anatomy), np.linspace(0, 1, 200)
     trachea = np.stack([skew * 0.5 - 0.25 * t**2, 0.5 + 0 * t, 19 - 16.2 * t], 1)
     carina = trachea[-1]
-    bronchi = [carina + t[:, None] * (np.array([s * (HILUM[0] - 0.3), HILUM[1], 1.2 + 0.5 * (s > 0)]) - carina - (0, 0, 1.0)) for s in (-1, 1)]
+    bronchi = [
+        carina
+        + t[:, None]
+        * (np.array([s * (HILUM[0] - 0.3), HILUM[1], 1.2 + 0.5 * (s > 0)]) - carina - (0, 0, 1.0))
+        for s in (-1, 1)
+    ]
     mu = tissue.AIR - tissue.SOFT
-    return [_tube(trachea[None], (0.82, 0.82), mu, anatomy), _tube(np.stack(bronchi), (0.5, 0.5), mu, anatomy)]
+    return [
+        _tube(trachea[None], (0.82, 0.82), mu, anatomy),
+        _tube(np.stack(bronchi), (0.5, 0.5), mu, anatomy),
+    ]
 
 
-def _branch(starts: np.ndarray, ways: np.ndarray, length: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _branch(
+    starts: np.ndarray, ways: np.ndarray, length: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Bent branches: sampled curves (B, P, 3) and their directions at the end (B, 3)."""
     bends = np.cross(ways, rng.normal(size=ways.shape)) * 0.35
     lengths = length * rng.uniform(0.75, 1.25, (len(ways), 1))
@@ -125,16 +147,30 @@ def _fork(ways: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     planes = np.cross(ways, rng.normal(size=ways.shape) + (0, 1.5, 0))
     planes /= np.linalg.norm(planes, axis=1, keepdims=True) + 1e-9
     angles = np.radians(rng.uniform(18, 48, (2, len(ways), 1)))
-    return np.concatenate([ways * np.cos(angles[0]) + planes * np.sin(angles[0]), ways * np.cos(angles[1]) - planes * np.sin(angles[1])])
+    return np.concatenate(
+        [
+            ways * np.cos(angles[0]) + planes * np.sin(angles[0]),
+            ways * np.cos(angles[1]) - planes * np.sin(angles[1]),
+        ]
+    )
 
 
 def lung_vessels(anatomy: Anatomy, rng: np.random.Generator) -> list[Tube]:
     """Branching vessels from both hila, kept where they run in aerated lung; calibre falls by about 2^(-1/3) a fork (Murray's law)."""
-    fan = np.radians(np.concatenate([np.linspace(-84, 72, 9), np.linspace(-78, 60, 8)]) + rng.normal(0, 6, 17))
+    fan = np.radians(
+        np.concatenate([np.linspace(-84, 72, 9), np.linspace(-78, 60, 8)]) + rng.normal(0, 6, 17)
+    )
     sides = np.repeat([-1.0, 1.0], [9, 8])
     ways = np.stack([sides * np.cos(fan), rng.normal(0.1, 0.45, 17), np.sin(fan)], 1)
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
-    starts = np.stack([sides * HILUM[0] + lean(anatomy), np.full(17, HILUM[1]), HILUM[2] + 0.5 * (sides > 0) + 1.2 * np.sin(fan)], 1)
+    starts = np.stack(
+        [
+            sides * HILUM[0] + lean(anatomy),
+            np.full(17, HILUM[1]),
+            HILUM[2] + 0.5 * (sides > 0) + 1.2 * np.sin(fan),
+        ],
+        1,
+    )
     tubes = []
     for generation in range(_GENERATIONS):
         curves, ends = _branch(starts, ways, 2.9 * 0.84**generation, rng)
@@ -147,7 +183,9 @@ def _in_lung(curves: np.ndarray, radius: float, anatomy: Anatomy) -> Tube:
     """A tube of the parts of the curves (B, 24, 3) that lie in aerated lung, judged every eighth sample."""
     middles = curves[:, 4::8]
     inside = chest(middles[..., 0], middles[..., 2], anatomy).in_lung(middles[..., 1])
-    tube = _tube(curves, (radius, radius), tissue.BLOOD - tissue.LUNG * anatomy.lung_density, anatomy)
+    tube = _tube(
+        curves, (radius, radius), tissue.BLOOD - tissue.LUNG * anatomy.lung_density, anatomy
+    )
     kept = np.repeat(inside, 8, axis=1).ravel()
     return tube._replace(points=tube.points[kept], arcs=tube.arcs[kept])
 
@@ -168,7 +206,13 @@ def letter(name: str, centre: tuple[float, float], height: float) -> Tube:
     return Tube(np.concatenate(curves), np.concatenate(arcs), (radius, radius), tissue.LEAD)
 
 
-def shadow(tubes: Sequence[Tube], columns: Sequence[np.ndarray], rows: Sequence[np.ndarray], size: int, pixel: float) -> np.ndarray:
+def shadow(
+    tubes: Sequence[Tube],
+    columns: Sequence[np.ndarray],
+    rows: Sequence[np.ndarray],
+    size: int,
+    pixel: float,
+) -> np.ndarray:
     """Optical thickness of tubes, (size, size), from the pixel coordinates of their samples: sum over tubes of mu times chord length.
 
     Each centre line is spread on the grid and convolved with its disc in Fourier space, 2 J1(q) / q with q = (kx rx, kz rz).
@@ -185,7 +229,9 @@ def shadow(tubes: Sequence[Tube], columns: Sequence[np.ndarray], rows: Sequence[
     return fft.irfft2(total, (padded, padded))[:size, :size]
 
 
-def spread(column: np.ndarray, row: np.ndarray, weight: np.ndarray, size: int, padded: int) -> np.ndarray:
+def spread(
+    column: np.ndarray, row: np.ndarray, weight: np.ndarray, size: int, padded: int
+) -> np.ndarray:
     """Point weights shared bilinearly among the four nearest pixels of a (padded, padded) grid; what falls outside the first `size` is dropped."""
     left, top = np.floor(column).astype(int), np.floor(row).astype(int)
     inside = (left >= -1) & (left < size) & (top >= -1) & (top < size)
@@ -194,7 +240,9 @@ def spread(column: np.ndarray, row: np.ndarray, weight: np.ndarray, size: int, p
     wide = size + 2
     cell = (top + 1) * wide + left + 1
     cells = np.concatenate([cell, cell + 1, cell + wide, cell + wide + 1])
-    shares = np.concatenate([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v]) * np.tile(weight, 4)
+    shares = np.concatenate([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v]) * np.tile(
+        weight, 4
+    )
     grid = np.zeros((padded, padded))
     grid[:size, :size] = np.bincount(cells, shares, wide * wide).reshape(wide, wide)[1:-1, 1:-1]
     return grid

@@ -16,12 +16,21 @@ def evidence_unit(block: str) -> str:
 
 
 def evidence_reading(block: str, positive: str, negative: str) -> str:
-    against = f", each against what is usual there in training images labelled {negative}" if block == PLACE else ""
+    against = (
+        f", each against what is usual there in training images labelled {negative}"
+        if block == PLACE
+        else ""
+    )
     return f"Orange {block}s push the answer towards {positive}, blue {block}s towards {negative}{against}; no colour is no contribution."
 
 
-def evidence_place(block: str, place: tuple[int, int], largest: float, positive: str, negative: str) -> str:
-    side, size = positive if largest > 0 else negative, "" if block == PLACE else f": {signed(largest)}"
+def evidence_place(
+    block: str, place: tuple[int, int], largest: float, positive: str, negative: str
+) -> str:
+    side, size = (
+        positive if largest > 0 else negative,
+        "" if block == PLACE else f": {signed(largest)}",
+    )
     where = f"{BANDS[place[0]]} {COLUMNS[place[1]]}"
     return f"The {block} that weighs most lies in the {where} of the image as displayed{size}, towards {side}."
 
@@ -32,19 +41,32 @@ def local_check(check: LocalCheck | None, label: str, negative: str) -> str:
         return "That the answer comes from this place was not checked, and is not claimed."
     most = max(0.0, *check.elsewhere)
     what = f"The {percent(check.share)} of the image that speaks most for {label}, replaced by the mean training image labelled {negative}"
-    effect = f"takes {number(check.fall)} log-odds from" if check.fall >= 0 else f"adds {number(-check.fall)} log-odds to"
+    effect = (
+        f"takes {number(check.fall)} log-odds from"
+        if check.fall >= 0
+        else f"adds {number(-check.fall)} log-odds to"
+    )
     measured = f"{what}, {effect} that answer; the same shape at {len(check.elsewhere)} other places takes at most {number(most)}."
     return measured if check.valid else f"{measured} So no place is claimed."
 
 
 def decision_steps(
-    classes: tuple[str, str], block: str, terms: tuple[float, float, float, float], probability: float, threshold: float | None, label: str
+    classes: tuple[str, str],
+    block: str,
+    terms: tuple[float, float, float, float],
+    probability: float,
+    threshold: float | None,
+    label: str,
 ) -> tuple[tuple[str, str], ...]:
     """Values with what they are, in the order in which one follows from the other. classes: negative, positive; terms: constant, towards, against, logit."""
     negative, positive = classes
     constant, towards, against, logit = (fixed(term) for term in terms)
     no_place = f"what is usual in {negative} images, and what a move of the image by a pixel or two does: no place carries it"
-    side = "" if threshold is None else f", since {'at or above' if probability >= threshold else 'below'} the operating point of {percent(threshold)}"
+    side = (
+        ""
+        if threshold is None
+        else f", since {'at or above' if probability >= threshold else 'below'} the operating point of {percent(threshold)}"
+    )
     return (
         (constant, no_place if block == PLACE else "the constant, which no pixel carries"),
         (towards, f"{block}s that speak for {positive} (orange)"),
@@ -56,7 +78,11 @@ def decision_steps(
 
 
 def evidence_scale(block: str, scale: float, clipped: int) -> str:
-    beyond = f" {counted(clipped, ('pixel lies', 'pixels lie'))} beyond it, drawn in full colour." if clipped else ""
+    beyond = (
+        f" {counted(clipped, ('pixel lies', 'pixels lie'))} beyond it, drawn in full colour."
+        if clipped
+        else ""
+    )
     return f"Full colour is \u00b1{number(scale)} {evidence_unit(block)}, the same on both sides of zero.{beyond}"
 
 
@@ -72,17 +98,25 @@ def evidence_resolution(block: str, size: int, height: int, width: int) -> str:
 EVIDENCE_CAVEAT = "The map explains one decision of one model; it does not outline disease."
 
 
-def evidence_alt(block: str, size: int, shape: tuple[int, int], sums: tuple[float, float, float]) -> str:
+def evidence_alt(
+    block: str, size: int, shape: tuple[int, int], sums: tuple[float, float, float]
+) -> str:
     towards, against, largest = sums
     height, width = shape
-    what = f"Local evidence map, no finer than {size} by {size} pixels," if block == PLACE else f"Evidence map of {height // size} by {width // size} {block}s"
+    what = (
+        f"Local evidence map, no finer than {size} by {size} pixels,"
+        if block == PLACE
+        else f"Evidence map of {height // size} by {width // size} {block}s"
+    )
     return (
         f"{what} over the image. Contributions above zero sum to {fixed(towards)} "
         f"log-odds, those below to {fixed(against)}; the largest is {signed(largest)} in one {'pixel' if block == PLACE else block}."
     )
 
 
-def native_alt(number_: int, shape: tuple[int, int], letters: tuple[str, str] | None, label: str | None) -> str:
+def native_alt(
+    number_: int, shape: tuple[int, int], letters: tuple[str, str] | None, label: str | None
+) -> str:
     sides = f", {letters[0]} at the left edge and {letters[1]} at the right edge" if letters else ""
     called = f"the model calls it {label}" if label else "no label given"
     return f"Image {number_} as stored, {shape[0]} rows by {shape[1]} columns{sides}; {called}."
@@ -90,7 +124,11 @@ def native_alt(number_: int, shape: tuple[int, int], letters: tuple[str, str] | 
 
 def native_note(shown: tuple[int, int], full: tuple[int, int]) -> str:
     size = f"{full[0]} \u00d7 {full[1]} pixels (height \u00d7 width)"
-    return f"{size}, drawn at {shown[0]} \u00d7 {shown[1]}." if shown != full else f"{size}, drawn in full."
+    return (
+        f"{size}, drawn at {shown[0]} \u00d7 {shown[1]}."
+        if shown != full
+        else f"{size}, drawn in full."
+    )
 
 
 def scale_note(spacing: tuple[float, float] | None, length: float | None) -> str:
@@ -101,7 +139,11 @@ def scale_note(spacing: tuple[float, float] | None, length: float | None) -> str
 
 
 def letters_note(letters: tuple[str, str] | None) -> str:
-    return "Letters from the header's patient orientation." if letters else "No L/R letters: the header gives no patient orientation."
+    return (
+        "Letters from the header's patient orientation."
+        if letters
+        else "No L/R letters: the header gives no patient orientation."
+    )
 
 
 _SEEN = "What this model would need to see to answer {target}, decoded from its own features; not what {target} looks like."
@@ -125,14 +167,20 @@ MADE: dict[Made, str] = {
 
 
 def counterfactual_heading(target: str, valid: bool) -> str:
-    return f"What would have made the answer \u201c{target}\u201d" if valid else f"No counterfactual for \u201c{target}\u201d"
+    return (
+        f"What would have made the answer \u201c{target}\u201d"
+        if valid
+        else f"No counterfactual for \u201c{target}\u201d"
+    )
 
 
 def counterfactual_reading(target: str, flipped: bool, in_scope: bool, made: Made) -> str:
     if flipped and in_scope:
         return MADE[made].format(target=target)
     edited = f"The image was edited towards {target}, but the edited image is not "
-    failed = ([] if flipped else [f"classified as {target}"]) + ([] if in_scope else ["an image of the model's kind by its likelihood"])
+    failed = ([] if flipped else [f"classified as {target}"]) + (
+        [] if in_scope else ["an image of the model's kind by its likelihood"]
+    )
     return edited + ", and not ".join(failed) + ". It is therefore not shown."
 
 
@@ -159,7 +207,9 @@ def difference_alt(low: float, high: float, rms: float) -> str:
     return f"Counterfactual minus input: from {signed(low)} to {signed(high)} grey levels, RMS {number(rms)}. Green is brighter, purple darker."
 
 
-DIFFERENCE_READING = "Counterfactual minus input. Green is brighter (denser), purple darker; no colour is no change."
+DIFFERENCE_READING = (
+    "Counterfactual minus input. Green is brighter (denser), purple darker; no colour is no change."
+)
 
 
 def difference_scale(scale: float, clipped: int) -> str:
@@ -168,7 +218,13 @@ def difference_scale(scale: float, clipped: int) -> str:
 
 
 def frame_name(index: int, count: int) -> str:
-    return INPUT if index == 0 else COUNTERFACTUAL if index == count - 1 else f"Step {index} of {count - 1}"
+    return (
+        INPUT
+        if index == 0
+        else COUNTERFACTUAL
+        if index == count - 1
+        else f"Step {index} of {count - 1}"
+    )
 
 
 def input_alt(height: int, width: int) -> str:

@@ -26,7 +26,11 @@ NO_LABEL = "No label is given"
 FAILED, SKIPPED = "Not classified: the study failed", "Not classified: the study was skipped"
 WARNINGS, WARNING = "Warnings", "Warning"
 NATIVE_HEADING = "The image"
-EVIDENCE_BY = {"place": "Where the evidence lies", "region": "Evidence, region by region", "pixel": "Evidence, pixel by pixel"}
+EVIDENCE_BY = {
+    "place": "Where the evidence lies",
+    "region": "Evidence, region by region",
+    "pixel": "Evidence, pixel by pixel",
+}
 EVIDENCE_SLIDER = "Strength of the evidence overlay"
 STEP_SLIDER = "Step from the input to the counterfactual"
 COUNTERFACTUAL, INPUT, DIFFERENCE = "Counterfactual", "Network input", "Difference"
@@ -41,8 +45,21 @@ MODEL_HEADING = "The model"
 EXCLUDED_HEADING = "What was left out"
 OTHER_HEADING = "All images of this study"
 DISCLAIMERS_HEADING = "How to read this page"
-LIMITS, NOT_TESTED, METRICS, CALIBRATION, INTAKE, SPLITS = "Limits", "Not tested on", "Measured", "Calibration", "Intake", "Split"
-INTENDED_USE, TRAINED_ON, DATA_LICENCE, TASK, CLASSES = "Intended use", "Trained on", "Licence of the data", "Task", "Classes"
+LIMITS, NOT_TESTED, METRICS, CALIBRATION, INTAKE, SPLITS = (
+    "Limits",
+    "Not tested on",
+    "Measured",
+    "Calibration",
+    "Intake",
+    "Split",
+)
+INTENDED_USE, TRAINED_ON, DATA_LICENCE, TASK, CLASSES = (
+    "Intended use",
+    "Trained on",
+    "Licence of the data",
+    "Task",
+    "Classes",
+)
 SCOPE, EXACTNESS = "Scope", "Reconstruction of test images"
 ORIGIN = "How the weights came to be"
 OPERATING_POINT = "operating point"
@@ -51,9 +68,20 @@ RELIABILITY, SHARE_OBSERVED = "Probability and what was observed on test images"
 LABEL, PROBABILITY, FLAGS, REPORT = "Label", "Probability", "Flags", "Report"
 SERIES, IN_SCOPE, DECIDED_BY = "Series", "In scope", "Decided by image"
 RANK, DISTANCE, ROW = "Nearest", "Distance (standard deviations)", "Row of the training set"
-LEVEL, LAYERS, GOES_ON, LARGEST_ERROR = "Level", "Layers", "Numbers that go on", "Largest error (grey levels)"
+LEVEL, LAYERS, GOES_ON, LARGEST_ERROR = (
+    "Level",
+    "Layers",
+    "Numbers that go on",
+    "Largest error (grey levels)",
+)
 LARGEST_CONDITION = "Largest condition number"
-CHANGE, RMS, LOG_ODDS, FLIPS, COSINE = "Change of the same image", "RMS (grey levels)", "Log-odds", "Changes the answer", "Cosine with the edit"
+CHANGE, RMS, LOG_ODDS, FLIPS, COSINE = (
+    "Change of the same image",
+    "RMS (grey levels)",
+    "Log-odds",
+    "Changes the answer",
+    "Cosine with the edit",
+)
 COSINE_ALONE = "Cosine"
 OTHER_NETWORK, OF, RANKS = "The same by", "Map", "Rank correlation of sizes"
 STATUS, REASON, UID, STAGE = "Status", "Reason", "UID", "stage"
@@ -74,7 +102,11 @@ KINDS = {"broken": "could not be read", "skipped": "skipped"}
 
 METRIC_NAMES = {"auc": "AUC", "accuracy": "Accuracy", "sensitivity": "Sensitivity", "specificity": "Specificity", "ece": "Calibration error (ECE)",
                 "calibration_error": "Calibration error", "brier": "Brier score", "nll": "Negative log-likelihood"}  # fmt: skip
-HASH_NAMES = {"weights_sha256": "Weights, SHA-256", "config_sha256": "Configuration, SHA-256", "data_sha256": "Training data, SHA-256"}
+HASH_NAMES = {
+    "weights_sha256": "Weights, SHA-256",
+    "config_sha256": "Configuration, SHA-256",
+    "data_sha256": "Training data, SHA-256",
+}
 ORIGIN_NAMES = {"parameters": "Parameters", "convolutions": "Inverted convolutions",
                 "largest_condition_number": "Largest condition number", "command": "Command", "commit": "Commit", "seed": "Seed",
                 "device": "Device", "seconds": "Seconds of training"}  # fmt: skip

@@ -12,11 +12,17 @@ def number(value: float, digits: int = 3) -> str:
     """With a true minus sign; powers of ten where plain digits would be long."""
     if value == 0:
         return "0"
-    power = int(f"{value:.{digits - 1}e}".split("e")[1])  # of the rounded value: 9.999 is written 10.0
+    power = int(
+        f"{value:.{digits - 1}e}".split("e")[1]
+    )  # of the rounded value: 9.999 is written 10.0
     if -4 < power < 6:
         return f"{value:.{max(digits - 1 - power, 0)}f}".replace("-", "\u2212")
     mantissa, power_of_ten = f"{value:.1e}".split("e")
-    return f"{mantissa}\u00a0\u00d7\u00a010{str(int(power_of_ten)).translate(_SUPERSCRIPTS)}".replace("-", "\u2212")
+    return (
+        f"{mantissa}\u00a0\u00d7\u00a010{str(int(power_of_ten)).translate(_SUPERSCRIPTS)}".replace(
+            "-", "\u2212"
+        )
+    )
 
 
 def signed(value: float, digits: int = 3) -> str:
@@ -71,7 +77,9 @@ def key_words(key: object) -> str:
 
 
 def interval(value: float, low: float | None, high: float | None) -> str:
-    return f"{value:.3f}" + (f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else "")
+    return f"{value:.3f}" + (
+        f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else ""
+    )
 
 
 def bounds(low: float, high: float) -> str:

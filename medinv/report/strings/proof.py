@@ -6,7 +6,11 @@ from medinv.report.strings.numbers import counted, number, percent, signed
 
 
 def certificate(exact: bool, pixels: int, bits: int, error: float, dtype: str) -> str:
-    verdict_words = f"Exact: all {pixels:,} stored values came back" if exact else f"Not exact: not all of the {pixels:,} stored values came back"
+    verdict_words = (
+        f"Exact: all {pixels:,} stored values came back"
+        if exact
+        else f"Not exact: not all of the {pixels:,} stored values came back"
+    )
     return f"{verdict_words} after rounding ({bits} bit, arithmetic in {dtype}). Largest error before rounding: {number(error, 2)} grey levels."
 
 
@@ -51,12 +55,18 @@ def error_note(scale: float) -> str:
 
 
 def trace_check(depths: int, exact: bool, error: float) -> str:
-    outcome = "gives every stored value of the input" if exact else "does not give every stored value of the input"
+    outcome = (
+        "gives every stored value of the input"
+        if exact
+        else "does not give every stored value of the input"
+    )
     return f"Decoding from each of {depths} depths of the network {outcome}; the largest error before rounding is {number(error, 2)} grey levels."
 
 
 def trace_condition(name: str, condition: float) -> str:
-    return f"The layer with the largest condition number at this image is {name}: {number(condition)}."
+    return (
+        f"The layer with the largest condition number at this image is {name}: {number(condition)}."
+    )
 
 
 STAGES_READING = "What each stage holds, decoded alone with all others at zero: the coarsest decides, the finer ones keep what the answer does not use."
@@ -105,4 +115,6 @@ def controls_reading(target: str, flipping: tuple[str, ...], count: int) -> str:
 
 LIKENESS_READING = "The same maps by networks that cannot know the answer. Near 1, a map does not depend on what it claims to explain."
 CONTROLS_NONE = "No controls were run for this image."
-SUBGROUPS_UNKNOWN = "The model card gives no performance by subgroup (sex, age, device, site); none is known."
+SUBGROUPS_UNKNOWN = (
+    "The model card gives no performance by subgroup (sex, age, device, site); none is known."
+)

@@ -7,11 +7,19 @@ from medinv.report.strings.numbers import counted, edges, number, percent, signe
 
 
 def headline(status: str, label: str | None) -> str:
-    return {"failed": FAILED, "skipped": SKIPPED}.get(status) or (label_title(label) if label else OUT_OF_SCOPE)
+    return {"failed": FAILED, "skipped": SKIPPED}.get(status) or (
+        label_title(label) if label else OUT_OF_SCOPE
+    )
 
 
-def image_heading(number_: int, label: str, positive_class: str | None, positive: float | None) -> str:
-    probability = "" if positive_class is None or positive is None else f", {probability_of(positive_class)} {percent(positive)}"
+def image_heading(
+    number_: int, label: str, positive_class: str | None, positive: float | None
+) -> str:
+    probability = (
+        ""
+        if positive_class is None or positive is None
+        else f", {probability_of(positive_class)} {percent(positive)}"
+    )
     return f"Image {number_}: {label}{probability}"
 
 
@@ -23,15 +31,25 @@ def probability_of(name: str) -> str:
     return f"calibrated probability of {name}"
 
 
-def verdict(label: str, positive_class: str, positive: float, threshold: float | None, images: int) -> str:
+def verdict(
+    label: str, positive_class: str, positive: float, threshold: float | None, images: int
+) -> str:
     what = "this image" if images == 1 else f"this study ({counted(images, IMAGES)})"
-    side = "" if threshold is None else f", {'at or above' if positive >= threshold else 'below'} the operating point of {percent(threshold)}"
+    side = (
+        ""
+        if threshold is None
+        else f", {'at or above' if positive >= threshold else 'below'} the operating point of {percent(threshold)}"
+    )
     return f"The model calls {what} {label}. The calibrated probability of {positive_class} is {percent(positive)}{side}."
 
 
 def uncertain(low: float, high: float) -> str:
     """Both ends, unless they are written alike."""
-    ends = f"{percent(low)} to {percent(high)}" if percent(low) != percent(high) else f"wholly {percent(low)}"
+    ends = (
+        f"{percent(low)} to {percent(high)}"
+        if percent(low) != percent(high)
+        else f"wholly {percent(low)}"
+    )
     return f"95\u00a0% interval {ends}"
 
 
@@ -43,10 +61,14 @@ def uncertain_reading(images: int, patients: int) -> str:
 
 
 UNCERTAINTY_UNKNOWN = "The model card gives no interval for this probability."
-UNCERTAINTY_SEVERAL = "No interval is given: several images decided, and calibration was measured on single images."
+UNCERTAINTY_SEVERAL = (
+    "No interval is given: several images decided, and calibration was measured on single images."
+)
 
 
-def observed_share(name: str, between: tuple[float, float], share: tuple[float, float, float], images: int) -> str:
+def observed_share(
+    name: str, between: tuple[float, float], share: tuple[float, float, float], images: int
+) -> str:
     """share: its value and its bounds."""
     value, low, high = share
     return (
@@ -72,11 +94,24 @@ def operating_point(positive_class: str, threshold: float, chosen_on: str) -> st
 
 
 def operating_figures(sensitivity: str | None, specificity: str | None) -> str:
-    parts = [f"{name} {value}" for name, value in (("sensitivity", sensitivity), ("specificity", specificity)) if value]
-    return f"At this threshold the model card gives {' and '.join(parts)}, with 95 % intervals." if parts else ""
+    parts = [
+        f"{name} {value}"
+        for name, value in (("sensitivity", sensitivity), ("specificity", specificity))
+        if value
+    ]
+    return (
+        f"At this threshold the model card gives {' and '.join(parts)}, with 95 % intervals."
+        if parts
+        else ""
+    )
 
 
-def bar_alt(positive_class: str, positive: float, threshold: float | None, bounds: tuple[float, float] | None) -> str:
+def bar_alt(
+    positive_class: str,
+    positive: float,
+    threshold: float | None,
+    bounds: tuple[float, float] | None,
+) -> str:
     between = f", {uncertain(*bounds)}" if bounds else ""
     point = "" if threshold is None else f"; the operating point is drawn at {percent(threshold)}"
     return f"Bar from 0 to 100 %: calibrated probability of {positive_class} {percent(positive)}{between}{point}."
@@ -122,7 +157,9 @@ def hash_contradicts(used: str, carded: str) -> str:
 
 def index_summary(studies: int, parts: Mapping[str, int]) -> str:
     listed = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
-    return f"{counted(studies, ('result', 'results')) or 'No results'}" + (f": {listed}." if listed else ".")
+    return f"{counted(studies, ('result', 'results')) or 'No results'}" + (
+        f": {listed}." if listed else "."
+    )
 
 
 def made_by(medinv_version: str) -> str:
