@@ -17,6 +17,7 @@ from medinv.report.background import Background
 
 ITERATIONS = 4  # of the power iteration for a layer's condition number
 UNTRAINED = "untrained weights"
+SEED = 1  # of its random weights: the same study gives the same report in whatever batch it stands
 
 
 def kept_cases(model: Classifier) -> CaseIndex | None:
@@ -65,8 +66,11 @@ def _controls(
         class_step=step,
     )
     around = torch.from_numpy(np.stack([stored, *edit.strip]))[:, None].to(x.dtype)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        fresh = build(model.card.config)
     others = {
-        UNTRAINED: untrained(build(model.card.config), model, around),
+        UNTRAINED: untrained(fresh, model, around),
         "a head of random direction": sham_head(model),
     }
     alike = likenesses(

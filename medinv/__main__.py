@@ -1,0 +1,5 @@
+"""`python -m medinv`."""
+
+from medinv.cli.main import main
+
+main()
