@@ -14,7 +14,7 @@ from medinv.errors import ConfigError
 
 Aggregation = Literal[
     "maximum", "mean-of-top-3", "mean"
-]  # how images decide for their study; medinv.batch.aggregate says what each does
+]  # how images decide for their study; medinv.analysis.aggregate says what each does
 
 
 class _Frozen(BaseModel):

@@ -7,9 +7,9 @@ import sys
 
 import numpy as np
 
-from medinv.data.load import load_images
+from medinv.data.sets.load import load_images
 from medinv.models.store import SHIPPED, Calibration, load, read_card, save, shipped
-from medinv.publish import calibration_uncertainty
+from medinv.training.publish import calibration_uncertainty
 
 
 def main(names: list[str]) -> None:

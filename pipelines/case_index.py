@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medinv.data.load import load_images
-from medinv.explain.local import usual_states
-from medinv.explain.nearest import last_state
-from medinv.models.cases import EXPECTATION, TRANSPORT, USUAL, CaseFacts, principal_axes, save_cases
+from medinv.data.sets.load import load_images
+from medinv.explanation.local import usual_states
+from medinv.explanation.neighbours import last_state
+from medinv.models.reference import EXPECTATION, TRANSPORT, USUAL, CaseFacts, principal_axes, save_cases
 from medinv.models.expectation import fit_expectation
 from medinv.models.store import load, locate
 from medinv.models.transport import fit_transport
@@ -108,7 +108,7 @@ def main() -> None:
     usual = usual_states(model, batches(train.images[train.labels == 0]), DEPTHS[model.card.name])
     facts = CaseFacts(
         weights_sha256=model.card.weights_sha256, cases_sha256="",
-        training_set=f"training images of {model.card.config.data.set}, in the order of medinv.data.load" + (f", first {options.bodies} bodies, clear then opacity" if source.counts else ""),
+        training_set=f"training images of {model.card.config.data.set}, in the order of medinv.data.sets.load" + (f", first {options.bodies} bodies, clear then opacity" if source.counts else ""),
         cases=len(train), axes=options.axes, recovered_least_squares=least_squares, recovered_network=network, recovered_best_axes=best_axes,
         agreement=(labels[rows] == labels_v[:, None]).float().mean().item(), agreement_chance=float(sum(shares[k] * (labels_v == k).float().mean() for k in (0, 1))),
         rms_nearest=rms[0], rms_chance=rms[1], typical_distance=tuple(distance[:, 0].quantile(torch.tensor([0.5, 0.95])).tolist()),

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from medinv.batch.results import write_atomically
 from medinv.config import load_config
-from medinv.data.load import load_images
+from medinv.data.sets.load import load_images
 from medinv.models.build import build
 from medinv.models.store import CARD, Card, load, read_card
 

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 from medinv.config import load_config
-from medinv.data.labelled import LabelledImages, Part
-from medinv.data.load import load_images
+from medinv.data.sets.labelled import LabelledImages, Part
+from medinv.data.sets.load import load_images
 from medinv.errors import MedinvError
 from medinv.models.build import build
-from medinv.publish import condition_numbers, exactness
-from medinv.train import predict, train
+from medinv.training.publish import condition_numbers, exactness
+from medinv.training.train import predict, train
 
 from cifar10_tables import write_tables  # beside this file
 

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from medinv.batch.pseudonym import pseudonym
+from medinv.files import pseudonym
 
 
 def main(results: Path, truth: Path) -> None:

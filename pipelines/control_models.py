@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from medinv.config import load_config
-from medinv.data.labelled import LabelledImages, Part
+from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.data.phantoms import Recipe, radiographs
-from medinv.publish import publish
-from medinv.train import train
+from medinv.training.publish import publish
+from medinv.training.train import train
 
 CONFIG = Path(__file__).parents[1] / "configs" / "phantom-opacity.yaml"
 SEEDS = (2001, 2002, 2003)  # of training, validation and test bodies: none of another set

@@ -6,16 +6,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medinv.calibrate import in_batches
-from medinv.data.load import load_images
-from medinv.explain.ascent import Search, seek
-from medinv.explain.local import local_evidence
-from medinv.explain.planted import planted
-from medinv.explain.removed import removed
-from medinv.explain.transported import Way, transported
-from medinv.models.calibrated import Calibrated
-from medinv.models.cases import CaseIndex
-from medinv.models.classifier import Classifier
+from medinv.training.calibrate import in_batches
+from medinv.data.sets.load import load_images
+from medinv.explanation.counterfactual.ascent import Search, seek
+from medinv.explanation.local import local_evidence
+from medinv.explanation.counterfactual.brightening import planted
+from medinv.explanation.counterfactual.inpainting import removed
+from medinv.explanation.counterfactual.transport import Way, transported
+from medinv.models.base import Calibrated
+from medinv.models.reference import CaseIndex
+from medinv.models.density import Classifier
 from medinv.models.expectation import Expectation, fit_expectation
 from medinv.models.transport import Transport
 
@@ -76,7 +76,7 @@ def expectation(model: Classifier) -> Expectation:
 
 
 def along_direction(model: Classifier, x: Tensor, target: int) -> Tensor:
-    """The features moved along the class direction to the target's typical log-odds, as `medinv.explain.counterfactual` does."""
+    """The features moved along the class direction to the target's typical log-odds, as `medinv.explanation.counterfactual.direction` does."""
     z = model.features(x)
     direction, logits = model.means[1] - model.means[0], model.logits_of(z)
     t = (model.typical_odds[target] - (logits[:, 1] - logits[:, 0])) / direction.square().sum()

@@ -7,9 +7,9 @@ import numpy as np
 
 from counterfactual_measures import Density, fit_density
 from faithfulness_subjects import SMALLEST, lesions
-from medinv.data.load import load_images
+from medinv.data.sets.load import load_images
 from medinv.data.phantoms import TEST_SEED, VALIDATION_SEED, Recipe, radiographs
-from medinv.models.classifier import Classifier
+from medinv.models.density import Classifier
 
 SEED = 0
 BODIES, FIRST = 400, 60_000  # for the density; no edit was fitted on them

@@ -21,11 +21,11 @@ from counterfactual_designs import designs
 from counterfactual_measures import locality, moved_changes, removal
 from counterfactual_subjects import Edited, films, phantoms
 from medinv.batch.results import write_atomically
-from medinv.calibrate import in_batches
-from medinv.explain.controls import equal_changes, mean_cosine
-from medinv.models.calibrated import Calibrated
-from medinv.models.cases import load_cases
-from medinv.models.classifier import Classifier
+from medinv.training.calibrate import in_batches
+from medinv.explanation.sanity import equal_changes, mean_cosine
+from medinv.models.base import Calibrated
+from medinv.models.reference import load_cases
+from medinv.models.density import Classifier
 from medinv.models.store import load
 
 BATCH = 10

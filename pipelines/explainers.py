@@ -8,9 +8,9 @@ from captum.attr import DeepLift, IntegratedGradients, NoiseTunnel, Saliency
 from monai.visualize import GradCAM, OcclusionSensitivity
 from torch import Tensor, nn
 
-from medinv.explain.evidence import layer_terms
-from medinv.explain.local import local_terms, spun_terms
-from medinv.models.classifier import Classifier
+from medinv.explanation.evidence import layer_terms
+from medinv.explanation.local import local_terms, spun_terms
+from medinv.models.density import Classifier
 
 Method = Callable[[Tensor], tuple[Tensor, Tensor]]
 OURS = "local evidence (ours)"

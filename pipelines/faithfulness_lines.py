@@ -10,7 +10,7 @@ import torch
 import explainers
 from faithfulness_measures import cascade, curves, localisation, rank_correlation, share_on
 from faithfulness_subjects import Images, Subject, Subjects
-from medinv.explain.local import checked, local_evidence
+from medinv.explanation.local import checked, local_evidence
 
 MOVED = 2  # pixels
 

@@ -10,9 +10,9 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional as F
 
-from medinv.explain.controls import sham_head
+from medinv.explanation.sanity import sham_head
 from medinv.models.build import build
-from medinv.models.classifier import Classifier
+from medinv.models.density import Classifier
 
 FRACTIONS = (0.02, 0.05, 0.1, 0.2)
 BLOCK = 8  # pixels a side of the regions that go or come together

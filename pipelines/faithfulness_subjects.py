@@ -13,12 +13,12 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 from torch import Tensor
 
 from control_models import MARKED, SEEDS
-from medinv.data.load import load_images
+from medinv.data.sets.load import load_images
 from medinv.data.phantoms import TEST_SEED, TRAIN_SEED, Recipe, draw, radiographs
 from medinv.data.phantoms.sets import thumbnail, thumbnails
-from medinv.explain.local import usual_states
-from medinv.models.cases import load_cases
-from medinv.models.classifier import Classifier
+from medinv.explanation.local import usual_states
+from medinv.models.reference import load_cases
+from medinv.models.density import Classifier
 from medinv.models.store import load
 
 OTHERS, BLUR = (

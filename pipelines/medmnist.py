@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from medinv.config import load_config
-from medinv.data.load import load_images
-from medinv.evaluate import macro_auc, proportion
-from medinv.publish import condition_numbers, exactness
-from medinv.train import predict, train
+from medinv.data.sets.load import load_images
+from medinv.metrics import macro_auc, proportion
+from medinv.training.publish import condition_numbers, exactness
+from medinv.training.train import predict, train
 
 PUBLISHED = {
     "breastmnist": (0.901, 0.863),

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from scipy.stats import binomtest
 
-from medinv.data.load import load_images
-from medinv.evaluate import proportion
+from medinv.data.sets.load import load_images
+from medinv.metrics import proportion
 from medinv.models.store import load
-from medinv.train import predict
+from medinv.training.train import predict
 
 
 def main(first: str, second: str) -> None:

@@ -17,12 +17,12 @@ from medinv.batch.background import background, kept_cases
 from medinv.data.dicom.index import index
 from medinv.data.dicom.pixels import read_pixels
 from medinv.data.transforms import as_metatensor, network_intake
-from medinv.explain.image import explain_image
+from medinv.explanation.explain import explain_image
 from medinv.models.store import load
 from medinv.report.content import ImageArrays, edge_letters, study_content
-from medinv.report.facts import write_json
+from medinv.report.json import write_json
 from medinv.report.html import write_report
-from medinv.report.pdf import write_pdf
+from medinv.report.pdf.document import write_pdf
 
 SAMPLE = Path(__file__).parents[1] / "sample_data" / "studies" / "study-03"
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from medinv.config import Config, load_config
-from medinv.data.labelled import LabelledImages
-from medinv.data.load import load_images
-from medinv.calibrate import calibrate
-from medinv.models.classifier import Classifier
-from medinv.train import train
+from medinv.data.sets.labelled import LabelledImages
+from medinv.data.sets.load import load_images
+from medinv.training.calibrate import calibrate
+from medinv.models.density import Classifier
+from medinv.training.train import train
 
 
 @pytest.fixture(scope="session")

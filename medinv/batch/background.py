@@ -4,15 +4,15 @@ import numpy as np
 import torch
 
 from medinv.errors import IntegrityError, ModelNotFoundError
-from medinv.explain.controls import equal_changes, likeness, likenesses, sham_head, untrained
-from medinv.explain.evidence import evidence
-from medinv.explain.local import local_terms, usual_states
-from medinv.explain.nearest import nearest
-from medinv.explain.result import Controls, Explanation
-from medinv.explain.trace import trace
+from medinv.explanation.sanity import equal_changes, likeness, likenesses, sham_head, untrained
+from medinv.explanation.evidence import evidence
+from medinv.explanation.local import local_terms, usual_states
+from medinv.explanation.neighbours import nearest
+from medinv.explanation.result import Controls, Explanation
+from medinv.explanation.trace import trace
 from medinv.models.build import build
-from medinv.models.cases import CaseIndex, load_cases
-from medinv.models.classifier import Classifier
+from medinv.models.reference import CaseIndex, load_cases
+from medinv.models.density import Classifier
 from medinv.report.background import Background
 
 ITERATIONS = 4  # of the power iteration for a layer's condition number

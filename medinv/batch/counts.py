@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from medinv.batch.aggregate import OUT_OF_SCOPE
+from medinv.analysis.aggregate import OUT_OF_SCOPE
 from medinv.data.dicom.index import Index, Study
 
 

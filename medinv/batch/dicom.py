@@ -10,15 +10,15 @@ from pathlib import Path
 import pydicom
 from pydicom import Dataset
 
-from medinv.batch.pseudonym import pseudonym
+from medinv.files import pseudonym
 from medinv.batch.results import write_atomically
 from medinv.data.dicom.index import Instance, open_dataset
 from medinv.errors import OutputError
 from medinv.report.content import StudyContent
-from medinv.report.dicom import dicom_results
-from medinv.report.dicom_common import Analysis
-from medinv.report.dicom_header import quoted
-from medinv.report.pdf import pdf_bytes
+from medinv.report.dicom.results import dicom_results
+from medinv.report.dicom.common import Analysis
+from medinv.report.dicom.header import quoted
+from medinv.report.pdf.document import pdf_bytes
 
 _REPORT = "1.2.840.10008.5.1.4.1.1.88.34"  # Comprehensive 3D SR
 

@@ -3,19 +3,19 @@
 from pathlib import Path
 
 from medinv.batch.background import background, kept_cases
-from medinv.batch.pseudonym import pseudonym
+from medinv.files import pseudonym
 from medinv.batch.reader import Film
-from medinv.batch.study import Outcome, Shown, image_key
+from medinv.analysis.study import Outcome, Shown, image_key
 from medinv.batch.workers import Reader, Request
 from medinv.errors import DataError
-from medinv.explain.image import explain_image
-from medinv.models.cases import CaseIndex
-from medinv.models.classifier import Classifier
+from medinv.explanation.explain import explain_image
+from medinv.models.reference import CaseIndex
+from medinv.models.density import Classifier
 from medinv.report.background import Background
 from medinv.report.content import ImageArrays, StudyContent, edge_letters, study_content
-from medinv.report.facts import write_json
+from medinv.report.json import write_json
 from medinv.report.html import write_report
-from medinv.report.pdf import write_pdf
+from medinv.report.pdf.document import write_pdf
 
 EXPLAINED = 6  # images a study, those of highest probability first; the others are listed
 DRAWN_FOREIGN = 2

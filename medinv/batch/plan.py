@@ -9,10 +9,10 @@ from importlib.metadata import version
 
 from medinv.batch.ledger import Slot
 from medinv.batch.options import Shard, identity
-from medinv.batch.pseudonym import pseudonym
+from medinv.files import pseudonym
 from medinv.data.dicom.index import Index, Instance, Study
 from medinv.data.dicom.rules import choose
-from medinv.models.classifier import Classifier
+from medinv.models.density import Classifier
 
 
 @dataclass(frozen=True)

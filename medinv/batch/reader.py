@@ -16,7 +16,7 @@ import numpy as np
 
 from medinv.data.dicom.pixels import Pixels, read_frames, read_pixels
 from medinv.data.dicom.records import Instance
-from medinv.data.squash import squash
+from medinv.data.resize import squash
 from medinv.errors import MedinvError, PixelDataError
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from medinv.batch.results import Results, Rows
 from medinv.batch.work import INTERRUPTED, classify
 from medinv.batch.workers import Reader
 from medinv.data.dicom.index import Index
-from medinv.models.classifier import Classifier
+from medinv.models.density import Classifier
 from medinv.models.store import Card
 
 

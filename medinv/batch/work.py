@@ -6,15 +6,15 @@ from itertools import groupby
 
 from medinv.batch.ledger import Ledger
 from medinv.batch.log import log_row
-from medinv.batch.network import Figures, figures_of_studies
+from medinv.analysis.infer import Figures, figures_of_studies
 from medinv.batch.options import Options
 from medinv.batch.plan import Job
 from medinv.batch.pool import Pool
 from medinv.batch.reader import Film
-from medinv.batch.study import films_of, study_row
+from medinv.analysis.study import films_of, study_row
 from medinv.batch.workers import Reader, ReadStudy, Request
 from medinv.errors import MedinvError, OutputError
-from medinv.models.classifier import Classifier
+from medinv.models.density import Classifier
 
 INTERRUPTED, TOO_MANY = "interrupted", "too many failures"
 Made = tuple[Job, dict, list[Film]]

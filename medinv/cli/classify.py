@@ -185,7 +185,7 @@ def classify(
 
 
 def _check(inputs: list[Path], rule: str | None, intake: str, report: bool) -> None:
-    from medinv.batch.aggregate import RULES
+    from medinv.analysis.aggregate import RULES
     from medinv.errors import ConfigError
 
     for path in inputs:

@@ -20,8 +20,8 @@ def benchmarks() -> None:
     """Say where the public benchmark sets come from, where to put them, and which are there."""
     import os
 
-    from medinv.data.medmnist import FILES
-    from medinv.data.natural import FOLDER, NPZ
+    from medinv.data.sets.medmnist import FILES
+    from medinv.data.sets.cifar10 import FOLDER, NPZ
 
     folder = os.environ.get("MEDINV_DATA")
     places = [Path(folder), Path(folder) / "medmnist"] if folder else []

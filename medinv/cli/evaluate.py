@@ -9,9 +9,9 @@ def evaluate(
     model: Annotated[str, typer.Option("--model", "-m", help="Shipped model or model folder.")],
 ) -> None:
     """Measure a model on the test images of its configuration and compare with its card. Exit code 1 if they differ."""
-    from medinv.data.load import load_images
+    from medinv.data.sets.load import load_images
     from medinv.models.store import load
-    from medinv.publish import measure
+    from medinv.training.publish import measure
 
     loaded = load(model)
     data = load_images(loaded.card.config.data, progress=lambda text: typer.echo(text, err=True))

@@ -29,13 +29,13 @@ def explain(
     import numpy as np
     import torch
 
-    from medinv.batch.pseudonym import pseudonym
+    from medinv.files import pseudonym
     from medinv.batch.results import write_atomically
     from medinv.cli.inputs import network_inputs
     from medinv.errors import IntegrityError, ModelNotFoundError, OutputError
-    from medinv.explain import behind
-    from medinv.explain.image import explain_image, scalars
-    from medinv.models.cases import load_cases
+    from medinv.explanation import behind
+    from medinv.explanation.explain import explain_image, scalars
+    from medinv.models.reference import load_cases
     from medinv.models.store import load
 
     loaded, kept = load(model), None

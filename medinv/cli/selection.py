@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
-from medinv.batch.pseudonym import pseudonym
+from medinv.files import pseudonym
 from medinv.data.dicom.index import Broken, Index, Skipped, Study
 from medinv.data.dicom.rules import Judged, choose
 from medinv.models.store import Card

@@ -24,12 +24,12 @@ def train(
     import torch
 
     from medinv.config import load_config
-    from medinv.data.foreign import foreign_images
-    from medinv.data.load import load_images
+    from medinv.data.sets.foreign import foreign_images
+    from medinv.data.sets.load import load_images
     from medinv.errors import ConfigError
-    from medinv.publish import publish
-    from medinv.train import Epoch
-    from medinv.train import train as run
+    from medinv.training.publish import publish
+    from medinv.training.train import Epoch
+    from medinv.training.train import train as run
 
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"--device {device}: no CUDA device here; use --device cpu")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from medinv.models.calibrated import InvertibleNetwork
+    from medinv.models.base import InvertibleNetwork
 
 
 def verify(
@@ -53,8 +53,8 @@ def _pixels_return(loaded: "InvertibleNetwork", inputs: Sequence[Path] | None) -
     import numpy as np
 
     from medinv.cli.inputs import network_inputs
-    from medinv.data.load import load_images
-    from medinv.publish import condition_numbers, exactness
+    from medinv.data.sets.load import load_images
+    from medinv.training.publish import condition_numbers, exactness
 
     size = loaded.image_shape[1]
     images = (

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from medinv.config import ModelConfig
-from medinv.models.calibrated import Calibrated
+from medinv.models.base import Calibrated
 from medinv.models.scattering import Scattering
 
 

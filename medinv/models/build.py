@@ -15,8 +15,8 @@ from medinv.layers import (
     Multiscale,
 )
 from medinv.models.baselines import baseline
-from medinv.models.calibrated import Calibrated
-from medinv.models.classifier import Classifier
+from medinv.models.base import Calibrated
+from medinv.models.density import Classifier
 from medinv.models.pooled import PooledClassifier
 from medinv.models.trunk import image_trunk
 from medinv.models.twins import PooledTwin, Twin

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from medinv.layers import Chain
-from medinv.models.calibrated import InvertibleNetwork
+from medinv.models.base import InvertibleNetwork
 
 
 class PooledClassifier(InvertibleNetwork):

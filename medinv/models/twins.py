@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from medinv.config import ModelConfig
 from medinv.layers import Haar
-from medinv.models.calibrated import Calibrated
+from medinv.models.base import Calibrated
 
 
 class Twin(Calibrated):

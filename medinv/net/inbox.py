@@ -17,7 +17,7 @@ from typing import Literal
 
 from pydicom import Dataset
 
-from medinv.batch.pseudonym import pseudonym
+from medinv.files import pseudonym
 from medinv.errors import ConfigError, HeaderError, OutputError
 
 Stage = Literal["received", "classified", "answered", "failed"]

@@ -12,7 +12,7 @@ from medinv.batch.results import Rows
 from medinv.batch.run import run
 from medinv.data.dicom.index import index
 from medinv.errors import MedinvError
-from medinv.models.classifier import Classifier
+from medinv.models.density import Classifier
 from medinv.net.inbox import Inbox, Waiting
 from medinv.net.listener import listening
 from medinv.net.send import dicom_files, send

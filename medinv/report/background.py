@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from itertools import groupby
 
-from medinv.explain.result import Controls, Depth, Nearest, Trace
+from medinv.explanation.result import Controls, Depth, Nearest, Trace
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from medinv.errors import ShapeError
-from medinv.explain.result import Explanation
+from medinv.explanation.result import Explanation
 from medinv.report import strings
 from medinv.report.background import Background
 from medinv.report.model_facts import CardLike, ModelFacts, model_facts

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from medinv.explain.evidence import regional
-from medinv.explain.result import Counterfactual, Evidence, LocalEvidence
+from medinv.explanation.evidence import regional
+from medinv.explanation.result import Counterfactual, Evidence, LocalEvidence
 from medinv.report.content import Balance, ImageContent, balance
 
 LONGEST = 1024  # px, of the native image as drawn

@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pydicom
 import pytest
 
-from medinv.batch.network import figures_of_studies
+from medinv.analysis.infer import figures_of_studies
 from medinv.batch.options import Options
-from medinv.batch.pseudonym import pseudonym
+from medinv.files import pseudonym
 from medinv.batch.run import Summary, run
 from medinv.data.dicom.index import index
 from medinv.data.dicom.pixels import read_pixels
-from medinv.data.squash import squash
+from medinv.data.resize import squash
 from medinv.errors import ConfigError, OutputError, ShapeError
 from medinv.models.store import load
 

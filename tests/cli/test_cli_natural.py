@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from medinv.cli.main import app
-from medinv.data import natural
+from medinv.data.sets import cifar10 as natural
 from medinv.errors import ConfigError
 
 SMALL = (

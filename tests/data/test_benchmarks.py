@@ -6,9 +6,9 @@ import pickle
 import numpy as np
 import pytest
 
-from medinv.data import natural
-from medinv.data.medmnist import load_medmnist
-from medinv.data.natural import load_cifar10
+from medinv.data.sets import cifar10 as natural
+from medinv.data.sets.medmnist import load_medmnist
+from medinv.data.sets.cifar10 import load_cifar10
 from medinv.errors import DataError, MissingDataError
 
 

@@ -15,7 +15,7 @@ from medinv.data.dicom.pixels import Pixels, read_frames, read_pixels
 from medinv.data.lossless import LosslessIntake, certify_lossless
 from medinv.data.transforms import network_intake
 from medinv.errors import PixelDataError, ShapeError
-from medinv.models.classifier import Classifier
+from medinv.models.density import Classifier
 from medinv.models.store import load
 
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from medinv.config import Config, load_config
-from medinv.data.labelled import LabelledImages, Part
+from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.errors import ConfigError
 from medinv.layers import Chain, InvertibleConv2d
 from medinv.layers.spectral import orthogonality_penalty
@@ -15,8 +15,8 @@ from medinv.models.pooled import PooledClassifier
 from medinv.models.store import load
 from medinv.models.trunk import Bypass
 from medinv.models.volume import HaarVolume
-from medinv.publish import condition_numbers, exactness, publish
-from medinv.train import train, validation_auc
+from medinv.training.publish import condition_numbers, exactness, publish
+from medinv.training.train import train, validation_auc
 
 SMALL = (
     "model.depths=[1,1,1]",

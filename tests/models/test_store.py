@@ -7,8 +7,8 @@ import torch
 
 from medinv.errors import IntegrityError, ModelNotFoundError, OutputError
 from medinv.models.store import CARD, WEIGHTS, load, locate, read_card, shipped
-from medinv.publish import publish
-from medinv.train import Trained
+from medinv.training.publish import publish
+from medinv.training.train import Trained
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +118,8 @@ def test_the_models_are_shipped() -> None:
 
 
 def test_the_chest_model_on_its_test_images(data_dir) -> None:
-    from medinv.data.chest_xray import load_chest_xray
-    from medinv.publish import exactness, measure
+    from medinv.data.sets.chest_xray import load_chest_xray
+    from medinv.training.publish import exactness, measure
 
     model = load("chest-xray")
     test = load_chest_xray("MEDINV_DATA", 64).test

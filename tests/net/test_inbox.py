@@ -7,7 +7,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from medinv.batch.pseudonym import pseudonym
+from medinv.files import pseudonym
 from medinv.errors import ConfigError, HeaderError
 from medinv.net.inbox import Inbox
 from pydicom import Dataset

@@ -16,7 +16,7 @@ import yaml
 from archives import Archive, archive, eventually, free_port, storescu  # noqa: F401 (fixtures)
 
 from medinv.errors import ConfigError, UnreachableError
-from medinv.models.classifier import Classifier
+from medinv.models.density import Classifier
 from medinv.net.receive import Service
 from medinv.net.send import send
 from medinv.net.settings import Caller, DicomPeer, Network, Tls

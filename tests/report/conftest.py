@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from medinv.explain.result import (
+from medinv.explanation.result import (
     Control, Controls, Counterfactual, Depth, Evidence, Explanation, Likeness, LocalCheck, LocalEvidence, Nearest, Reconstruction, Stage, Trace,
 )  # fmt: skip
 from medinv.report.background import Background

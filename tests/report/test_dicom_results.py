@@ -15,10 +15,10 @@ from pydicom import Dataset
 
 from medinv.errors import HeaderError
 from medinv.report.content import ImageArrays, study_content
-from medinv.report.dicom import dicom_results
-from medinv.report.dicom_common import Analysis, device_uid
-from medinv.report.dicom_header import quoted
-from medinv.report.pdf import pdf_bytes
+from medinv.report.dicom.results import dicom_results
+from medinv.report.dicom.common import Analysis, device_uid
+from medinv.report.dicom.header import quoted
+from medinv.report.pdf.document import pdf_bytes
 
 CR, CT = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.2"
 SECRETS = ("Doe", "ID-SECRET", "19700101", "ACC-SECRET")

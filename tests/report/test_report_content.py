@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medinv.errors import ShapeError
-from medinv.explain.evidence import regional
+from medinv.explanation.evidence import regional
 from medinv.report import strings
 from medinv.report.content import balance, edge_letters, study_content
 

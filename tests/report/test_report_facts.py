@@ -8,7 +8,7 @@ import pytest
 
 from medinv.report.background import Background
 from medinv.report.content import study_content
-from medinv.report.facts import GREY, ODDS, SCHEMA, facts, write_json
+from medinv.report.json import GREY, ODDS, SCHEMA, facts, write_json
 
 ATTACK = "</script><script>alert(1)</script>"
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from medinv.errors import OutputError
-from medinv.explain.evidence import regional
+from medinv.explanation.evidence import regional
 from medinv.report import strings
 from medinv.report.content import study_content
 from medinv.report.entries import index_entry

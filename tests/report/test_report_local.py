@@ -6,10 +6,10 @@ from conftest import explanation, local
 
 from medinv.report import strings
 from medinv.report.content import study_content
-from medinv.report.dicom_evidence import regions
-from medinv.report.facts import facts
+from medinv.report.dicom.evidence import regions
+from medinv.report.json import facts
 from medinv.report.html import write_report
-from medinv.report.pdf import pdf_bytes
+from medinv.report.pdf.document import pdf_bytes
 
 
 @pytest.fixture

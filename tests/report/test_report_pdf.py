@@ -10,7 +10,7 @@ import pytest
 
 from medinv.report import strings
 from medinv.report.content import study_content
-from medinv.report.pdf import pdf_bytes, write_pdf
+from medinv.report.pdf.document import pdf_bytes, write_pdf
 
 needs_poppler = pytest.mark.skipif(
     shutil.which("pdftotext") is None,

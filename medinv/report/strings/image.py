@@ -1,6 +1,6 @@
 """Sentences about one image: as stored, its evidence, its counterfactual."""
 
-from medinv.explain.result import CHANGED, LocalCheck, Made
+from medinv.explanation.result import CHANGED, LocalCheck, Made
 from medinv.report.strings.labels import BANDS, COLUMNS, COUNTERFACTUAL, INPUT
 from medinv.report.strings.numbers import counted, fixed, number, percent, signed
 

@@ -1,0 +1,64 @@
+"""MedMNIST (Yang et al., Scientific Data 2023; CC BY 4.0): small medical benchmarks with official splits, as their npz archives."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from medinv.data.sets.labelled import LabelledImages, Part
+from medinv.errors import DataError, MissingDataError
+
+FILES = {
+    "breastmnist": ("breastmnist.npz",),
+    "pneumoniamnist": ("pneumoniamnist.npz", "pneumoniamnist_rebuilt.npz"),
+    "adrenalmnist3d": ("adrenalmnist3d.npz",),
+}
+PARTS = ("train", "val", "test")
+
+
+def load_medmnist(name: str, path_variable: str) -> LabelledImages:
+    """A set of two classes with its official split: images (N, 1, 28, 28) or volumes (N, 1, 28, 28, 28), uint8.
+
+    The archive (`train_images`, `train_labels`, `val_...`, `test_...`) lies in the folder that the environment variable names or in its `medmnist/`. The
+    archives name no patients: every image counts as one, but training images that stand in validation or test too are left out of training.
+    Raises MissingDataError where no archive is there and DataError where one holds something else.
+    """
+    path = _find(FILES[name], path_variable)
+    with np.load(path) as archive:
+        missing = {f"{part}_{what}" for part in PARTS for what in ("images", "labels")} - set(
+            archive
+        )
+        if missing:
+            raise DataError(
+                f"expected a MedMNIST archive; it lacks {', '.join(sorted(missing))}", path=path
+            )
+        arrays = [
+            (
+                archive[f"{part}_images"][:, None],
+                archive[f"{part}_labels"].reshape(-1).astype(np.int64),
+            )
+            for part in PARTS
+        ]
+    held = {image.tobytes() for images, _ in arrays[1:] for image in images}
+    fresh = np.array([image.tobytes() not in held for image in arrays[0][0]])
+    arrays[0] = tuple(values[fresh] for values in arrays[0])
+    starts = np.cumsum([0, *(len(labels) for _, labels in arrays)])
+    return LabelledImages(
+        *(
+            Part(images, labels, start + np.arange(len(labels)))
+            for (images, labels), start in zip(arrays, starts)
+        )
+    )
+
+
+def _find(names: tuple[str, ...], path_variable: str) -> Path:
+    folder = os.environ.get(path_variable)
+    if not folder:
+        raise MissingDataError(
+            f"the environment variable {path_variable} must name the folder that holds {names[0]}; see `medinv data benchmarks`"
+        )
+    for place in (Path(folder), Path(folder) / "medmnist"):
+        for name in names:
+            if (place / name).is_file():
+                return place / name
+    raise MissingDataError(f"no {names[0]} here; see `medinv data benchmarks`", path=folder)

@@ -1,0 +1,40 @@
+"""The light intake gives the very values of the MONAI intake that the models were trained behind."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from medinv.data.resize import squash
+from medinv.data.transforms import network_intake
+from medinv.errors import ShapeError
+
+SIZES = {size: network_intake(size) for size in (16, 64)}
+
+
+@given(
+    arrays(np.uint8, st.tuples(st.integers(1, 150), st.integers(1, 150))),
+    st.sampled_from(sorted(SIZES)),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_value_is_that_of_the_monai_intake(image, size) -> None:
+    assert np.array_equal(
+        squash(image, size), torch.as_tensor(SIZES[size](torch.from_numpy(image)[None]))[0].numpy()
+    )
+
+
+def test_large_images_too() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (1777, 2048), dtype=np.uint8)
+    assert np.array_equal(
+        squash(image, 64), torch.as_tensor(SIZES[64](torch.from_numpy(image)[None]))[0].numpy()
+    )
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4)), np.zeros((0, 4), np.uint8), np.zeros((1, 4, 4), np.uint8)]
+)
+def test_what_is_no_image_of_grey_levels_is_refused(image) -> None:
+    with pytest.raises(ShapeError, match="grey levels"):
+        squash(image, 16)

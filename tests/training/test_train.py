@@ -1,0 +1,79 @@
+"""Training: repeatable, resumable, and better than where it started."""
+
+import numpy as np
+import pytest
+import torch
+
+from medinv.config import load_config
+from medinv.errors import ConfigError, ModelError
+from medinv.models.build import build
+from medinv.training.train import _order, train
+
+
+def test_training_lowers_the_loss_and_repeats_to_the_bit(tiny_config, tiny_data) -> None:
+    first, second = train(tiny_config, tiny_data), train(tiny_config, tiny_data)
+    assert first.epochs[-1].bits_per_pixel < first.epochs[0].bits_per_pixel
+    for a, b in zip(first.model.parameters(), second.model.parameters()):
+        assert torch.equal(a, b)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(tiny_config, tiny_data, tmp_path) -> None:
+    whole = train(tiny_config, tiny_data)
+
+    def stop(epoch) -> None:
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "checkpoint.pt"
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config, tiny_data, checkpoint=path, report=stop)
+    resumed = train(tiny_config, tiny_data, checkpoint=path)
+    assert len(resumed.epochs) == 2
+    for a, b in zip(whole.model.parameters(), resumed.model.parameters()):
+        assert torch.equal(a, b)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tiny_config, tiny_data, tmp_path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    train(tiny_config, tiny_data, checkpoint=path)
+    other = tiny_config.model_copy(update={"seed": 7})
+    with pytest.raises(ModelError, match="another configuration"):
+        train(other, tiny_data, checkpoint=path)
+
+
+def test_the_twin_has_about_as_many_parameters_and_as_many_convolutions(configs) -> None:
+    model, twin = (
+        load_config(configs / f"{name}.yaml") for name in ("chest-xray", "chest-xray-twin")
+    )
+    counts = [sum(p.numel() for p in build(config).parameters()) for config in (model, twin)]
+    assert model.model.depths == twin.model.depths and sum(model.model.depths) >= 20
+    assert counts[1] == pytest.approx(counts[0], rel=0.1)
+    assert model.train.epochs == twin.train.epochs and model.data == twin.data
+
+
+def test_overrides_and_unknown_keys(configs) -> None:
+    path = configs / "chest-xray.yaml"
+    assert load_config(path, ("train.epochs=3",)).train.epochs == 3
+    with pytest.raises(ConfigError, match="train.epoch:"):
+        load_config(path, ("train.epoch=3",))
+    with pytest.raises(ConfigError, match="no section"):
+        load_config(path, ("training.epochs=3",))
+    with pytest.raises(ConfigError, match="no such configuration"):
+        load_config(configs / "none.yaml")
+
+
+def test_a_body_and_its_twin_train_in_one_batch(tiny_data) -> None:
+    order = _order(tiny_data.train, np.random.default_rng(0), whole_patients=True)
+    pairs = tiny_data.train.patients[order].reshape(-1, 2)
+    assert (pairs[:, 0] == pairs[:, 1]).all() and len(np.unique(order)) == len(order)
+    assert not (np.diff(pairs[:, 0]) > 0).all(), "the bodies must come in random order"
+
+
+def test_pairs_differ_by_the_opacity_alone(tiny_data) -> None:
+    clear, opaque = (
+        tiny_data.train.images[::2].astype(int),
+        tiny_data.train.images[1::2].astype(int),
+    )
+    assert (tiny_data.train.labels.reshape(-1, 2) == [0, 1]).all()
+    assert (clear != opaque).any((1, 2, 3)).mean() > 0.9
+    assert np.median((clear == opaque).mean((1, 2, 3))) > 0.6 and (opaque - clear).mean() > 0
