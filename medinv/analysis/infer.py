@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from medinv.data.lossless import LosslessCertificate
+from medinv.data.frame import LosslessCertificate
 from medinv.errors import MedinvError, NetworkError
 from medinv.models.density import Classifier
 

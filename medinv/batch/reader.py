@@ -20,7 +20,7 @@ from medinv.data.resize import squash
 from medinv.errors import MedinvError, PixelDataError
 
 if TYPE_CHECKING:
-    from medinv.data.lossless import LosslessCertificate
+    from medinv.data.frame import LosslessCertificate
 
 READY = "ready"
 

@@ -1,0 +1,143 @@
+"""What a model says of an image and of a study: the values that travel from the network to every file that is written.
+
+The JSON of a `StudyResult` is a line of results.jsonl. `schema` names its layout: additions keep the name, any other change raises its number. What is
+marked as not filed (pixels, explanations) travels with the result to the renderers and is in no row.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf
+
+from medinv.data.frame import Frame, LosslessCertificate
+from medinv.explanation.result import Explanation
+
+SCHEMA = "medinv-result-2"
+OUT_OF_SCOPE = "out of scope"
+DISCLAIMER = "Research use, not for diagnosis."
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+
+class Failure(_Value):
+    """Why there is no result; `code` is stable, for machines."""
+
+    stage: str
+    code: str
+    message: str
+
+
+class Problem(Failure):
+    """Why one file or image gave none."""
+
+    source: str
+    sop_uid: str | None = None
+
+
+class Scope(_Value):
+    """Whether the model's likelihood places the image among those that the model was made for."""
+
+    in_scope: bool
+    score: float
+    threshold: float
+    reasons: tuple[str, ...] = ()
+
+
+class RoundTrip(_Value):
+    """What came back when the network ran backwards from the features of all images of the study."""
+
+    exact: bool  # every stored value, after rounding
+    bits: int  # of the stored values
+    max_abs_error: float  # grey levels, before rounding
+    dtype: str
+    intake: str
+    intake_lossy: bool
+
+
+class ImageName(_Value):
+    """An image within its study."""
+
+    sop_uid: str
+    frame: int | None = None  # from 1, of an image of several frames
+
+    @property
+    def name(self) -> str:
+        """Its UID, with the number of the frame if it is one of several."""
+        return self.sop_uid if self.frame is None else f"{self.sop_uid} frame {self.frame}"
+
+
+class ImageResult(ImageName):
+    """One image as one model sees it. `probabilities` are calibrated, by class in the model's order."""
+
+    series_uid: str | None
+    path: str
+    label: str
+    probabilities: dict[str, float]
+    scope: Scope
+    modality: str | None
+    intake: str
+    intake_lossy: bool
+    stored_sha256: str
+    lossy: bool
+    warnings: tuple[str, ...] = ()
+    reconstruction_exact: bool
+    certificate: LosslessCertificate | None = None
+    pixels: InstanceOf[Frame] | None = Field(default=None, exclude=True, repr=False)  # not filed
+    explanation: InstanceOf[Explanation] | None = Field(
+        default=None, exclude=True, repr=False
+    )  # not filed
+
+
+class SeriesResult(_Value):
+    """What the images of one series come to."""
+
+    series_uid: str | None
+    images: int
+    in_scope: int
+    label: str
+    probabilities: dict[str, float] | None
+    deciding: tuple[ImageName, ...]
+
+
+class ModelUsed(_Value):
+    """The model that gave a result, by name and by the hash of its weights."""
+
+    name: str
+    sha256: str
+
+
+class StudyResult(_Value):
+    """One study as one model sees it, the failed and the skipped ones included."""
+
+    result_schema: str = Field(default=SCHEMA, alias="schema")
+    study_uid: str
+    status: Literal["ok", "failed", "skipped"]
+    error: Failure | None
+    label: str | None
+    probabilities: dict[str, float] | None
+    rule: str
+    aggregation: str
+    deciding: tuple[ImageName, ...] = ()
+    series: tuple[SeriesResult, ...] = ()
+    instances: tuple[ImageResult, ...] = ()
+    reconstruction: RoundTrip | None = None
+    warnings: tuple[str, ...] = ()
+    skipped: tuple[Problem, ...] = ()
+    broken: tuple[Problem, ...] = ()
+    model: ModelUsed
+    disclaimer: str = DISCLAIMER
+    seconds: float
+    report: str | None = None  # path of report.html within the results folder
+    dicom: tuple[str, ...] = ()  # paths of the DICOM results there
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    @property
+    def in_scope(self) -> bool:
+        """It has a label that is one of the model's classes."""
+        return self.label not in (None, OUT_OF_SCOPE)
+
+    def row(self) -> dict[str, Any]:
+        """The line of results.jsonl, ready for JSON."""
+        return self.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,42 @@
+"""What travels from a file to a network and to a picture: one decoded frame and where it came from."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from medinv.data.dicom.records import Instance
+
+
+@dataclass(frozen=True)
+class LosslessCertificate:
+    """Whether the features of a frame decode to its bytes."""
+
+    exact: bool
+    stored_sha256: str  # of the frame's native little endian Pixel Data
+    recovered_sha256: str  # of the same, decoded from the features
+    bytes: int
+    levels: int  # of the wavelet
+    error: float  # largest distance of the decoded average band from the integers it was rounded to, in stored units
+    margin: float  # what was left until one half, where rounding would fail
+
+
+@dataclass
+class Frame:
+    """One frame of an image as a network and a reader are shown it. Arrays are there where they were asked for.
+
+    `instance` is filled in where the frame arrives, which knows it already.
+    """
+
+    instance: Instance | None
+    number: int | None  # from 1; None for an image of one frame
+    policy: str  # what was applied between the stored values and the grey levels, in order
+    sha256: str  # of the pixels as stored
+    lossy: bool  # the pixels went through a lossy compression
+    aspect: float  # height of a pixel over its width
+    spacing: tuple[float, float] | None  # mm between rows, between columns
+    inputs: dict[int, np.ndarray] = field(default_factory=dict)
+    """By side: (side, side) uint8, or float64 of the lossless intake."""
+    intake: str | None = None  # what the lossless intake did; None: resized
+    certificate: LosslessCertificate | None = None
+    display: np.ndarray | None = None  # (rows, columns) uint8
+    warnings: tuple[str, ...] = ()
