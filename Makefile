@@ -9,7 +9,7 @@ PYDICOM_FILES = $$($(BIN)/python -c "import pydicom, pathlib; print(pathlib.Path
 demo: $(VENV)/ready
 	@echo; echo "== The sample studies (generated, truth known), by the model that knows such images"
 	$(BIN)/medinv classify sample_data/studies --model phantom-opacity --out demo/phantoms --report --overwrite
-	$(BIN)/python pipelines/compare_with_truth.py demo/phantoms sample_data/truth/truth.json
+	$(BIN)/python -m pipelines.intake.compare_with_truth demo/phantoms sample_data/truth/truth.json
 	@echo; echo "== The sample studies by the chest radiograph model: generated images are mostly none of its own"
 	$(BIN)/medinv classify sample_data/studies --model chest-xray --out demo/phantoms-chest-xray --report --overwrite || test $$? -eq 3
 	@echo; echo "== The real DICOM files that pydicom ships, by the chest radiograph model: none is a child's chest radiograph"

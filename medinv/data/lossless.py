@@ -9,7 +9,7 @@ Every step can be undone: a repeated row is dropped, the wavelet is bit-exact on
 and the trunk, run backwards in float64, comes so near to the averages' integers that rounding restores them (the certificate says how near). What
 lies in the unused bits of a native file (overlays, rubbish) is carried along as well.
 
-Why repeat and not pad, why Haar and not LeGall 5/3, why split: so that the network sees nearly what it sees of the lossy intake; pipelines/lossless_intake.py
+Why repeat and not pad, why Haar and not LeGall 5/3, why split: so that the network sees nearly what it sees of the lossy intake; pipelines/intake/lossless.py
 measures each.
 
 The bytes that are certified are those of the frame in the native little endian transfer syntax: one word of BitsAllocated a pixel, row by row, padded to

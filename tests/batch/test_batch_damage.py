@@ -1,26 +1,12 @@
-"""A few hundred damaged files through the batch: no crash, no hang, every one accounted for. `python pipelines/damage.py` does it with thousands."""
-
-import sys
-from pathlib import Path
-
-import pytest
+"""A few hundred damaged files through the batch: no crash, no hang, every one accounted for. `python -m pipelines.intake.damage` does it with thousands."""
 
 from medinv.batch.options import Options
 from medinv.batch.run import run
 from medinv.data.dicom.index import index
-
-PIPELINES = Path(__file__).parents[2] / "pipelines"
-
-
-@pytest.fixture
-def damaged(monkeypatch):
-    monkeypatch.syspath_prepend(str(PIPELINES))
-    from damage import damaged
-
-    return damaged
+from pipelines.intake.damage import damaged
 
 
-def test_every_damaged_file_has_one_fate(damaged, phantom, tmp_path) -> None:
+def test_every_damaged_file_has_one_fate(phantom, tmp_path) -> None:
     (tmp_path / "in").mkdir()
     for number, data in enumerate(damaged(300, seed=1)):
         (tmp_path / "in" / f"{number}.dcm").write_bytes(data)

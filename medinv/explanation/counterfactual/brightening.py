@@ -21,7 +21,7 @@ AT_ONCE = 16  # images that go through the network together
 
 @dataclass(frozen=True)
 class Planting:
-    """What is tried. Chosen on validation phantoms of the shipped phantom model (pipelines/counterfactuals.py)."""
+    """What is tried. Chosen on validation phantoms of the shipped phantom model (pipelines/counterfactuals/run.py)."""
 
     places: int = 40
     radii: tuple[float, ...] = (3.0, 5.0)  # standard deviation of a Gaussian, pixels

@@ -23,7 +23,7 @@ from medinv.models.expectation import Expectation
 
 @dataclass(frozen=True)
 class Removal:
-    """How much. Chosen on validation phantoms of the shipped phantom model (pipelines/counterfactuals.py)."""
+    """How much. Chosen on validation phantoms of the shipped phantom model (pipelines/counterfactuals/run.py)."""
 
     levels: tuple[float, ...] = (
         0.5,

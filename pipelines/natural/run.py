@@ -1,7 +1,7 @@
 """CIFAR-10: inverted convolutions against their ordinary twins, at depths from 4 to 100, and with each design choice undone.
 
-    MEDINV_DATA=... python pipelines/cifar10.py --out runs/cifar10 [--seeds 3] [--epochs 15] [--device cuda] [--only depth|choices|baselines]
-    MEDINV_DATA=... python pipelines/cifar10.py --out runs/cifar10-quick --quick      (thin, 4,000 images, 2 epochs, one seed)
+    MEDINV_DATA=... python -m pipelines.natural.run --out runs/cifar10 [--seeds 3] [--epochs 15] [--device cuda] [--only depth|choices|baselines]
+    MEDINV_DATA=... python -m pipelines.natural.run --out runs/cifar10-quick --quick      (thin, 4,000 images, 2 epochs, one seed)
 
 Every network is trained from configs/cifar10.yaml or configs/cifar10-twin.yaml with the overrides that stand in its row; each row is written to
 results.jsonl as soon as it is there, and rows that are there are not made again, so that an interrupted run goes on. `tables.md` and `depth.png` come from
@@ -25,10 +25,9 @@ from medinv.errors import MedinvError
 from medinv.models.build import build
 from medinv.training.publish import condition_numbers, exactness
 from medinv.training.train import predict, train
+from pipelines.natural.tables import write_tables  # beside this file
 
-from cifar10_tables import write_tables  # beside this file
-
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 DEPTHS = {
     4: "[1,2,1]",
     9: "[3,3,3]",

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter, label
 
-from medinv.explanation.sanity import cosine
 from medinv.explanation.result import CHANGED
+from medinv.explanation.sanity import cosine
 
 DARK = 12  # grey levels: pixels as dark that hang together with the border are outside the body
 FINE, TEXTURE = (

@@ -1,4 +1,4 @@
-"""The sample studies' labels against their known truth: python pipelines/compare_with_truth.py RESULTS_DIR TRUTH.json"""
+"""The sample studies' labels against their known truth: python -m pipelines.intake.compare_with_truth RESULTS_DIR TRUTH.json"""
 
 import json
 import sys

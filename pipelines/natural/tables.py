@@ -1,4 +1,4 @@
-"""The tables and the figure of pipelines/cifar10.py, from its rows alone."""
+"""The tables and the figure of pipelines/natural/run.py, from its rows alone."""
 
 from collections import defaultdict
 from pathlib import Path

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from counterfactual_measures import Density, fit_density
-from faithfulness_subjects import SMALLEST, lesions
-from medinv.data.sets.load import load_images
 from medinv.data.phantoms import TEST_SEED, VALIDATION_SEED, Recipe, radiographs
+from medinv.data.sets.load import load_images
 from medinv.models.density import Classifier
+from pipelines.counterfactuals.measures import Density, fit_density
+from pipelines.explanations.subjects import SMALLEST, lesions
 
 SEED = 0
 BODIES, FIRST = 400, 60_000  # for the density; no edit was fitted on them

@@ -1,4 +1,4 @@
-"""What a model's counterfactuals are worth: python pipelines/counterfactuals.py --judge FOLDER [FOLDER ...] [--ascent] [--witness FOLDER] [--part validation]
+"""What a model's counterfactuals are worth: python -m pipelines.counterfactuals.run --judge FOLDER [FOLDER ...] [--ascent] [--witness FOLDER] [--part validation]
 
 For correctly classified images of each class, by design (along the class direction; with --ascent sought in the features; the same with a witness, an ordinary
 network made by `medinv train configs/chest-xray-twin.yaml --set seed=1`; by the transport between the classes, and that transport without the model; the part
@@ -17,16 +17,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from counterfactual_designs import designs
-from counterfactual_measures import locality, moved_changes, removal
-from counterfactual_subjects import Edited, films, phantoms
 from medinv.batch.results import write_atomically
-from medinv.training.calibrate import in_batches
 from medinv.explanation.sanity import equal_changes, mean_cosine
 from medinv.models.base import Calibrated
-from medinv.models.reference import load_cases
 from medinv.models.density import Classifier
+from medinv.models.reference import load_cases
 from medinv.models.store import load
+from medinv.training.calibrate import in_batches
+from pipelines.counterfactuals.designs import designs
+from pipelines.counterfactuals.measures import locality, moved_changes, removal
+from pipelines.counterfactuals.subjects import Edited, films, phantoms
 
 BATCH = 10
 VISIBLE = 8  # grey levels

@@ -1,6 +1,6 @@
 """Two models on the test images of the first: accuracy of each and their paired difference.
 
-    MEDINV_DATA=... python pipelines/paired.py cifar10 runs/cifar10-twin-0
+    MEDINV_DATA=... python -m pipelines.natural.paired cifar10 runs/cifar10-twin-0
 
 Intervals: Wilson for each accuracy; for the difference the normal one over images, with the exact McNemar probability of so uneven a split of the images
 on which one model alone is right.

@@ -17,7 +17,7 @@ OURS = "local evidence (ours)"
 ALONE = "local evidence, no copies (ours)"
 FIXED = "the same map for every image (control)"
 SLOW = ("occlusion",)
-# The first of each is taken: of GradCAM and SmoothGrad the best by pixel AUROC on 22 validation phantoms (`python pipelines/faithfulness.py --settings`), of occlusion
+# The first of each is taken: of GradCAM and SmoothGrad the best by pixel AUROC on 22 validation phantoms (`python -m pipelines.explanations.run --settings`), of occlusion
 # MONAI's defaults.
 SETTINGS = {
     "GradCAM": {"level": (2, 1, 3)},  # of 0 to 3, finest first

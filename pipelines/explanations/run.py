@@ -1,4 +1,4 @@
-"""Do explanations point at what is there? python pipelines/faithfulness.py [--out DIR] [--count 300] [--quick] [--marker DIR] [--sham DIR] [--settings]
+"""Do explanations point at what is there? python -m pipelines.explanations.run [--out DIR] [--count 300] [--quick] [--marker DIR] [--sham DIR] [--settings]
 
 lesions: radiographs of a simulated thorax with planted opacities of known mask, plain to invisible, of a seed that no training used: pixel AUROC, pointing
 game, IoU at the opacity's own area; deletion and insertion against the same body without it. wide: localisation alone on many more bodies, without occlusion. repeat: the map of the image with noise of one grey level, and moved
@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-import explainers
-from faithfulness_lines import (
+from medinv.data.phantoms import VALIDATION_SEED
+from pipelines.explanations import explainers
+from pipelines.explanations.lines import (
     claim_lines,
     exact_lines,
     main_lines,
@@ -26,8 +27,8 @@ from faithfulness_lines import (
     weight_lines,
     wide_lines,
 )
-from faithfulness_measures import localisation
-from faithfulness_subjects import (
+from pipelines.explanations.measures import localisation
+from pipelines.explanations.subjects import (
     START,
     Subjects,
     chest_subject,
@@ -37,8 +38,7 @@ from faithfulness_subjects import (
     marked,
     shipped_subject,
 )
-from faithfulness_tables import write_tables
-from medinv.data.phantoms import VALIDATION_SEED
+from pipelines.explanations.tables import write_tables
 
 CHUNK = 8  # images at a time
 VISIBLE = 8.0  # grey levels: mean rise inside the mask from which an opacity counts as visible

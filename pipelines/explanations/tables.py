@@ -1,4 +1,4 @@
-"""The tables of faithfulness.py from its lines: python pipelines/faithfulness_tables.py runs/faithfulness/measured.jsonl"""
+"""The tables of faithfulness.py from its lines: python -m pipelines.explanations.tables runs/faithfulness/measured.jsonl"""
 
 import json
 import sys
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from explainers import FIXED, OURS, SLOW
-from faithfulness_measures import interval
 from medinv.batch.results import write_atomically
+from pipelines.explanations.explainers import FIXED, OURS, SLOW
+from pipelines.explanations.measures import interval
 
 BINS = (
     ("invisible", 0.0, 4.0),

@@ -1,6 +1,6 @@
 """What an index of many headers costs: time against reading the same headers and nothing else, and memory an image.
 
-    python pipelines/index_benchmark.py [--files 10000] [--repeats 2]
+    python -m pipelines.intake.index [--files 10000] [--repeats 2]
 
 Writes that many CT slices (the header of a real one that pydicom ships, series of 200) to a temporary folder, reads them once so that the disk's
 cache is warm, and prints a table. Each figure comes from a process of its own; times are processor seconds, user and system, the least of the repeats.

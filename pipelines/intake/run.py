@@ -1,6 +1,6 @@
 """Throughput and memory of `medinv classify` against decoding alone and against a MONAI pipeline on the same files.
 
-    MEDINV_DATA=... python pipelines/intake_benchmark.py [--studies 200] [--repeats 3] [--model DIR]
+    MEDINV_DATA=... python -m pipelines.intake.run [--studies 200] [--repeats 3] [--model DIR]
 
 The CT slices of MEDINV_DATA (else one that pydicom ships) become studies of four under new UIDs, uncompressed (four times as many, as they are soon read) and
 as JPEG 2000 (lossless). Every measurement is a process of its own, timed without the start of Python; those of a repeat run in turn, and shares are taken
@@ -24,9 +24,10 @@ import time
 import zipfile
 from pathlib import Path
 
-import intake_ways as ways
 import pydicom
-from small_model import write_small_model
+
+from pipelines.intake import ways
+from pipelines.intake.small_model import write_small_model
 
 SLICES = 4
 WHAT = {
@@ -139,7 +140,16 @@ def main() -> None:
 
 
 def one(what: str, folder: Path, model: Path) -> dict:
-    command = [sys.executable, __file__, "--one", what, str(folder), "--model", str(model)]
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.intake.run",
+        "--one",
+        what,
+        str(folder),
+        "--model",
+        str(model),
+    ]
     return json.loads(
         subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
     )

@@ -1,4 +1,4 @@
-"""Seconds and bytes of one study's report, step by step: python pipelines/report_cost.py [FILE] [--model phantom-opacity]
+"""Seconds and bytes of one study's report, step by step: python -m pipelines.intake.report_cost [FILE] [--model phantom-opacity]
 
 FILE: a DICOM image; without it a sample study. Medians of three runs; seconds are those of the processor on one thread, so that other work on the machine does not count.
 """
@@ -20,11 +20,11 @@ from medinv.data.transforms import as_metatensor, network_intake
 from medinv.explanation.explain import explain_image
 from medinv.models.store import load
 from medinv.report.content import ImageArrays, edge_letters, study_content
-from medinv.report.json import write_json
 from medinv.report.html import write_report
+from medinv.report.json import write_json
 from medinv.report.pdf.document import write_pdf
 
-SAMPLE = Path(__file__).parents[1] / "sample_data" / "studies" / "study-03"
+SAMPLE = Path(__file__).parents[2] / "sample_data" / "studies" / "study-03"
 
 
 def timed(action: Callable[[], object]) -> tuple[float, object]:

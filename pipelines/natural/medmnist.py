@@ -1,6 +1,6 @@
 """BreastMNIST, PneumoniaMNIST and AdrenalMNIST3D under the official protocol: the epoch of best validation AUC, test AUC and accuracy, mean of three seeds.
 
-    MEDINV_DATA=... python pipelines/medmnist.py [SET ...] --out runs/medmnist [--seeds 3] [--quick]
+    MEDINV_DATA=... python -m pipelines.natural.medmnist [SET ...] --out runs/medmnist [--seeds 3] [--quick]
 
 Prints a table beside the published ResNet-18 at 28 pixels (Yang et al. 2023, table 3; AdrenalMNIST3D: 3D convolutions) and writes medmnist.json with all
 figures. The test set is read once a seed, after its last epoch. An interrupted run goes on from the checkpoints in --out. `--quick`: one seed, two epochs.
@@ -26,7 +26,7 @@ PUBLISHED = {
     "pneumoniamnist": (0.944, 0.854),
     "adrenalmnist3d": (0.827, 0.721),
 }  # ResNet-18, 28: AUC, accuracy
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def measure(name: str, seed: int, out: Path, overrides: tuple[str, ...]) -> dict:

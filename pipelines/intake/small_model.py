@@ -1,6 +1,6 @@
 """A 16 x 16 invertible classifier, trained in seconds, whose card lets images of every modality and body part through: for measurements of the batch, not of answers.
 
-python pipelines/small_model.py DIR
+python -m pipelines.intake.small_model DIR
 """
 
 import json
@@ -41,7 +41,7 @@ MODALITIES = (
 
 def write_small_model(folder: Path) -> Path:
     """Train it with `medinv train` and open its card; returns `folder`."""
-    recipe = Path(__file__).parents[1] / "configs" / "phantom-opacity.yaml"
+    recipe = Path(__file__).parents[2] / "configs" / "phantom-opacity.yaml"
     command = [
         sys.executable,
         "-c",

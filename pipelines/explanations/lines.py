@@ -7,10 +7,16 @@ from itertools import product
 import numpy as np
 import torch
 
-import explainers
-from faithfulness_measures import cascade, curves, localisation, rank_correlation, share_on
-from faithfulness_subjects import Images, Subject, Subjects
 from medinv.explanation.local import checked, local_evidence
+from pipelines.explanations import explainers
+from pipelines.explanations.measures import (
+    cascade,
+    curves,
+    localisation,
+    rank_correlation,
+    share_on,
+)
+from pipelines.explanations.subjects import Images, Subject, Subjects
 
 MOVED = 2  # pixels
 

@@ -6,18 +6,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medinv.training.calibrate import in_batches
 from medinv.data.sets.load import load_images
 from medinv.explanation.counterfactual.ascent import Search, seek
-from medinv.explanation.local import local_evidence
 from medinv.explanation.counterfactual.brightening import planted
 from medinv.explanation.counterfactual.inpainting import removed
 from medinv.explanation.counterfactual.transport import Way, transported
+from medinv.explanation.local import local_evidence
 from medinv.models.base import Calibrated
-from medinv.models.reference import CaseIndex
 from medinv.models.density import Classifier
 from medinv.models.expectation import Expectation, fit_expectation
+from medinv.models.reference import CaseIndex
 from medinv.models.transport import Transport
+from medinv.training.calibrate import in_batches
 
 SEED = 0
 AXES = 96  # of the expectation where a model keeps none

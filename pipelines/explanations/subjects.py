@@ -12,14 +12,14 @@ import torch
 from scipy.ndimage import binary_dilation, gaussian_filter
 from torch import Tensor
 
-from control_models import MARKED, SEEDS
-from medinv.data.sets.load import load_images
 from medinv.data.phantoms import TEST_SEED, TRAIN_SEED, Recipe, draw, radiographs
 from medinv.data.phantoms.sets import thumbnail, thumbnails
+from medinv.data.sets.load import load_images
 from medinv.explanation.local import usual_states
-from medinv.models.reference import load_cases
 from medinv.models.density import Classifier
+from medinv.models.reference import load_cases
 from medinv.models.store import load
+from pipelines.control_models import MARKED, SEEDS
 
 OTHERS, BLUR = (
     200,

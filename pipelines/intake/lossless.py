@@ -1,6 +1,6 @@
 """The lossless intake against the lossy one: do labels change, does every byte come back, and why it is made as it is.
 
-    python pipelines/lossless_intake.py [FILES...]
+    python -m pipelines.intake.lossless [FILES...]
 
 Prints two tables. The first, for each shipped model on the radiographs of sample_data/studies, and for chest-xray on 100 validation images of its data set
 (112 x 112, where MEDINV_DATA is set): how far the log-odds move when the lossless intake replaces the resize, as it is and with each of its
@@ -103,7 +103,7 @@ variants = {
 with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
     radiographs = pixels_of(
-        sorted(Path(__file__).parents[1].glob("sample_data/studies/*/radiograph*.dcm"))
+        sorted(Path(__file__).parents[2].glob("sample_data/studies/*/radiograph*.dcm"))
     )
     sets = {
         ("chest-xray", "sample studies"): radiographs,

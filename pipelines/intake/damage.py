@@ -1,6 +1,6 @@
 """Thousands of damaged files through `medinv classify`: does it crash, hang or lose one?
 
-    python pipelines/damage.py [--files 10000] [--seed 0] [--model DIR]
+    python -m pipelines.intake.damage [--files 10000] [--seed 0] [--model DIR]
 
 Takes the small files that pydicom ships, each under UIDs of its own, damages every copy in one to three ways (cut off, bits flipped, lengths and
 sizes replaced, pieces left out, doubled or zeroed), classifies the folder with the small model and checks that every file has one fate. Prints what
@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pydicom
-from small_model import write_small_model
+
+from pipelines.intake.small_model import write_small_model
 
 LARGEST = 40_000  # bytes of a file to be damaged
 STUDY, SERIES, IMAGE = (f"1.2.826.0.1.3680043.10.{kind}.9999999" for kind in (1, 2, 3))
