@@ -1,11 +1,11 @@
 # make demo: classify the sample studies with the shipped models, write results and reports, say where to look.
-# make test: the tests, in the same environment. Both need Python 3.11 or 3.12 and a compiler, nothing else.
+# make test: the tests, in the same environment. make lint: ruff, mypy and the order of imports. All need Python 3.11 or 3.12 and a compiler, nothing else.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PYDICOM_FILES = $$($(BIN)/python -c "import pydicom, pathlib; print(pathlib.Path(pydicom.__file__).parent / 'data' / 'test_files')")
 
-.PHONY: demo test clean
+.PHONY: demo test lint clean
 demo: $(VENV)/ready
 	@echo; echo "== The sample studies (generated, truth known), by the model that knows such images"
 	$(BIN)/medinv classify sample_data/studies --model phantom-opacity --out demo/phantoms --report --overwrite
@@ -18,6 +18,12 @@ demo: $(VENV)/ready
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest
+
+lint: $(VENV)/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,6 +1,8 @@
 """The house: imports point down, the ground floor is light, files stay small."""
 
 import ast
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +15,30 @@ SOURCES = sorted(
 )
 
 
-def test_imports_point_down() -> None:
-    """The contracts of pyproject.toml, by import-linter, which sees every form of import."""
+def _contracts(root: Path) -> subprocess.CompletedProcess[str]:
+    """import-linter over the package in `root`, by the contracts of its pyproject.toml."""
     run = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
-    made = subprocess.run(run, cwd=PACKAGE.parent, capture_output=True, text=True)
+    path = {**os.environ, "PYTHONPATH": str(root)}
+    return subprocess.run(run, cwd=root, capture_output=True, text=True, env=path)
+
+
+def test_imports_point_down() -> None:
+    made = _contracts(PACKAGE.parent)
     assert made.returncode == 0, made.stdout
+
+
+@pytest.mark.parametrize(
+    "planted", ["from medinv import cli", "import medinv.report.html", "from ..batch import run"]
+)
+def test_an_import_that_points_up_is_seen_in_every_form(planted: str, tmp_path: Path) -> None:
+    shutil.copytree(
+        PACKAGE, tmp_path / "medinv", ignore=shutil.ignore_patterns("shipped", "__pycache__")
+    )
+    shutil.copy(PACKAGE.parent / "pyproject.toml", tmp_path)
+    layer = tmp_path / "medinv" / "layers" / "base.py"
+    layer.write_text(layer.read_text() + f"\n\ndef planted():\n    {planted}\n")
+    made = _contracts(tmp_path)
+    assert made.returncode == 1 and "medinv.layers" in made.stdout, made.stdout
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
