@@ -7,17 +7,17 @@ judge, other ordinary networks that no design has seen (for phantoms those of co
 between the edits of different images: 1 is a template); how much of the image changes, how much of the change lies outside the body, what of the fine structure
 stays, how likely the edited image is under a density of its own, whether it decodes exactly, and whether the same change flips the answer half an image away.
 On phantoms also whether the planted opacity is gone. Beside them the controls of the same size as the last design's edits: the fixed class-mean difference,
-noise and blur. Writes counterfactuals.md.
+noise and blur. Writes a results page a model.
 """
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from medinv.batch.results import write_atomically
 from medinv.explanation.sanity import equal_changes, mean_cosine
 from medinv.models.base import Calibrated
 from medinv.models.density import Classifier
@@ -27,6 +27,7 @@ from medinv.training.calibrate import in_batches
 from pipelines.counterfactuals.designs import designs
 from pipelines.counterfactuals.measures import locality, moved_changes, removal
 from pipelines.counterfactuals.subjects import Edited, films, phantoms
+from pipelines.record import Table, record
 
 BATCH = 10
 VISIBLE = 8  # grey levels
@@ -120,7 +121,6 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--part", choices=("validation", "test"), default="test")
     parser.add_argument("--only", nargs="+", default=[], help="names of designs")
-    parser.add_argument("--out", type=Path, default=Path("runs/counterfactuals"))
     options = parser.parse_args()
     model = load(options.model, dtype=torch.float32).requires_grad_(False)
     kept = load_cases(options.model)
@@ -147,11 +147,14 @@ def main() -> None:
         }.items():
             rows.append(row(name, model, judges, given, changed))
             print(" | ".join(rows[-1]), flush=True)
-    lines = [
-        "| " + " | ".join(cells) + " |" for cells in (HEADINGS, ("---",) * len(HEADINGS), *rows)
-    ]
-    options.out.mkdir(parents=True, exist_ok=True)
-    write_atomically(options.out / "counterfactuals.md", ("\n".join(lines) + "\n").encode())
+    page = record(
+        f"counterfactuals-{options.model}",
+        title=f"Counterfactuals of {options.model} and their controls",
+        claim="What each design's edits flip, convince and cost, beside changes of the same size that mean nothing.",
+        tables=[Table(f"Designs, {options.part} images", HEADINGS, rows)],
+        made={"command": "python -m pipelines.counterfactuals.run " + " ".join(sys.argv[1:])},
+    )
+    print(page.read_text())
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ cases.safetensors of the models (case_index.py) and, for chest, MEDINV_DATA.
 
 import argparse
 import json
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -38,7 +39,7 @@ from pipelines.explanations.subjects import (
     marked,
     shipped_subject,
 )
-from pipelines.explanations.tables import write_tables
+from pipelines.explanations.tables import write_page
 
 CHUNK = 8  # images at a time
 VISIBLE = 8.0  # grey levels: mean rise inside the mask from which an opacity counts as visible
@@ -174,7 +175,7 @@ def main() -> None:
         with log.open("a") as file:
             file.write("".join(lines))
         print(f"{name}: {done:.0%}", flush=True)
-    print(write_tables(log, options.out / "faithfulness.md"))
+    print(write_page(log, "python -m pipelines.explanations.run " + " ".join(sys.argv[1:])))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables of faithfulness.py from its lines: python -m pipelines.explanations.tables runs/faithfulness/measured.jsonl"""
+"""The tables of the study of evidence, from its lines: python -m pipelines.explanations.tables runs/faithfulness/measured.jsonl"""
 
 import json
 import sys
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medinv.batch.results import write_atomically
 from pipelines.explanations.explainers import FIXED, OURS, SLOW
 from pipelines.explanations.measures import interval
+from pipelines.record import Table, record
 
 BINS = (
     ("invisible", 0.0, 4.0),
@@ -20,8 +20,8 @@ BINS = (
 Rows = list[dict]
 
 
-def write_tables(log: Path, out: Path) -> str:
-    """Markdown of all that stands in `log`, for the weights seen last in each part."""
+def write_page(log: Path, command: str) -> str:
+    """The results page of all that stands in `log`, for the weights seen last in each part."""
     parts: dict[str, Rows] = defaultdict(list)
     for one in map(json.loads, log.read_text().splitlines()):
         if parts[one["part"]] and parts[one["part"]][0]["weights"] != one["weights"]:
@@ -29,59 +29,53 @@ def write_tables(log: Path, out: Path) -> str:
         parts[one["part"]].append(one)
     if "wide" in parts:
         parts["wide"] += [one for one in parts.get("lesions", []) if one["method"] not in SLOW]
-    text = (
-        "\n\n".join(
-            table
-            for name, make in TABLES.items()
-            if name in parts
-            for table in make(name, parts[name])
-        )
-        + "\n"
+    made = [table for name in TABLES if name in parts for table in TABLES[name](name, parts[name])]
+    page = record(
+        "explanations",
+        title="Does the evidence point at what is there?",
+        claim="Methods side by side on planted findings of known mask, and on what an explanation must not do.",
+        tables=made,
+        made={"command": command},
     )
-    write_atomically(out, text.encode())
-    return text
+    return page.read_text()
 
 
-def table(title: str, rows: Rows, columns: dict[str, tuple[str, str | None]]) -> str:
-    """One line a method: mean [95 % interval]; below, ours less the best other method, paired by image. columns: heading to value and, of a ratio, weight."""
+def table(title: str, rows: Rows, columns: dict[str, tuple[str, str | None]]) -> Table:
+    """One line a method: mean [95 % interval]; below, ours less the best other method, paired by image.
+
+    columns: heading to value and, of a ratio, weight.
+    """
     by_method: dict[str, Rows] = defaultdict(list)
     for row in rows:
         by_method[row["method"]].append(row)
-    lines = [
-        f"**{title}** (n = {len(by_method[OURS])})",
-        "",
-        f"| method | {' | '.join(columns)} |",
-        "|---" * (len(columns) + 1) + "|",
-    ]
     found = {
         name: {head: of(mine, *keys) for head, keys in columns.items()}
         for name, mine in by_method.items()
     }
-    lines += [
-        f"| {name} | {' | '.join(cell(*values[head]) for head in columns)} |"
+    lines = [[name, *(cell(*v[head]) for head in columns)] for name, v in found.items()]
+    best = [_lead(head, *keys, found, by_method) for head, keys in columns.items()]
+    heading = f"{title} (n = {len(by_method[OURS])})"
+    return Table(heading, ("method", *columns), [*lines, ["ours less best other", *best]])
+
+
+def _lead(head: str, key: str, weight: str | None, found: dict, by_method: dict[str, Rows]) -> str:
+    """Ours less the best other method of a column, paired by image, and which method that is."""
+    others = {
+        name: values[head][0]
         for name, values in found.items()
-    ]
-    paired = []
-    for head, (key, weight) in columns.items():
-        others = {
-            name: values[head][0]
-            for name, values in found.items()
-            if "ours" not in name and name != FIXED and np.isfinite(values[head][0])
-        }
-        if not others or weight == "low" or key in ("seconds", "residual"):
-            paired.append("-")
-            continue
-        best = max(others, key=others.get)
-        mine, theirs = (
-            {(one["part"], one["image"], one.get("stage")): one for one in by_method[name]}
-            for name in (OURS, best)
-        )
-        both = sorted(set(mine) & set(theirs), key=str)
-        gaps = np.array([mine[one][key] - theirs[one][key] for one in both])
-        paired.append(
-            f"{cell(*interval(gaps, np.array([mine[one][weight] for one in both]) if weight else None))} {best}"
-        )
-    return "\n".join([*lines, f"| ours less best other | {' | '.join(paired)} |"])
+        if "ours" not in name and name != FIXED and np.isfinite(values[head][0])
+    }
+    if not others or weight == "low" or key in ("seconds", "residual"):
+        return "-"
+    best = max(others, key=lambda name: others[name])
+    mine, theirs = (
+        {(one["part"], one["image"], one.get("stage")): one for one in by_method[name]}
+        for name in (OURS, best)
+    )
+    both = sorted(set(mine) & set(theirs), key=str)
+    gaps = np.array([mine[one][key] - theirs[one][key] for one in both])
+    weights = np.array([mine[one][weight] for one in both]) if weight else None
+    return f"{cell(*interval(gaps, weights))} {best}"
 
 
 def of(rows: Rows, key: str, weight: str | None) -> tuple[float, float, float]:
@@ -115,7 +109,7 @@ CURVES |= {
 COSTS = {"residual": ("residual", None), "s an image": ("seconds", None)}
 
 
-def _lesions(name: str, rows: Rows) -> list[str]:
+def _lesions(name: str, rows: Rows) -> list[Table]:
     right = [row for row in rows if row["called"] and row["contrast"] >= 8]
     tables = [
         table(
@@ -142,7 +136,7 @@ def _lesions(name: str, rows: Rows) -> list[str]:
     return tables
 
 
-def _wide(name: str, rows: Rows) -> list[str]:
+def _wide(name: str, rows: Rows) -> list[Table]:
     groups = {
         "visible and called": (True, 8, 256),
         "faint and called": (True, 0, 8),
@@ -156,7 +150,7 @@ def _wide(name: str, rows: Rows) -> list[str]:
     return [table(f"All bodies, {words}", mine, PLACED) for words, mine in chosen.items() if mine]
 
 
-def _repeat(name: str, rows: Rows) -> list[str]:
+def _repeat(name: str, rows: Rows) -> list[Table]:
     title, columns = (
         "rank correlation with the map of the same image",
         {"with noise of 1 grey level": ("noise", None), "moved by 2 pixels": ("moved", None)},
@@ -164,7 +158,7 @@ def _repeat(name: str, rows: Rows) -> list[str]:
     return [table(f"{name}: {title}", rows, columns)]
 
 
-def _weights(name: str, rows: Rows) -> list[str]:
+def _weights(name: str, rows: Rows) -> list[Table]:
     stages = dict.fromkeys(row["stage"] for row in rows)
     sizes = [row | {"likeness": abs(row["likeness"])} for row in rows]
     title = f"{name}: size of the rank correlation when random: "
@@ -178,7 +172,7 @@ def _weights(name: str, rows: Rows) -> list[str]:
     ]
 
 
-def _marker(name: str, rows: Rows) -> list[str]:
+def _marker(name: str, rows: Rows) -> list[Table]:
     tables = []
     for group in dict.fromkeys(row["group"] for row in rows):
         mine = [row for row in rows if row["group"] == group]
@@ -196,7 +190,7 @@ def _marker(name: str, rows: Rows) -> list[str]:
     return tables
 
 
-def _sham(name: str, rows: Rows) -> list[str]:
+def _sham(name: str, rows: Rows) -> list[Table]:
     return [
         table(
             "Model of permuted labels (must not localise)",
@@ -206,7 +200,7 @@ def _sham(name: str, rows: Rows) -> list[str]:
     ]
 
 
-def _seeds(name: str, rows: Rows) -> list[str]:
+def _seeds(name: str, rows: Rows) -> list[Table]:
     looking = [
         row for row in rows if row["method"] != "random"
     ]  # which is the same for any network
@@ -219,7 +213,7 @@ def _seeds(name: str, rows: Rows) -> list[str]:
     ]
 
 
-def _chest(name: str, rows: Rows) -> list[str]:
+def _chest(name: str, rows: Rows) -> list[Table]:
     return [
         table(
             "Test films with pneumonia, called rightly; empty: the training film called normal that is most like each",
@@ -229,28 +223,23 @@ def _chest(name: str, rows: Rows) -> list[str]:
     ]
 
 
-def _claims(name: str, rows: Rows) -> list[str]:
+def _claims(name: str, rows: Rows) -> list[Table]:
     """How often a place is claimed, and of the claims on images with a mask how many lie on it."""
-    lines = [
-        "| images | n | a place is claimed | claimed places on the opacity |",
-        "|---|---|---|---|",
-    ]
-    kinds = [(sick, called) for sick in (True, False) for called in (True, False)]
-    groups = {kind: [row for row in rows if (row["sick"], row["called"]) == kind] for kind in kinds}
-    for (sick, called), mine in groups.items():
+    lines = []
+    for sick, called in ((True, True), (True, False), (False, True), (False, False)):
+        mine = [row for row in rows if (row["sick"], row["called"]) == (sick, called)]
         if mine:
             hits = [row["pointing"] for row in mine if row["claimed"] and "pointing" in row]
             words = f"{'with' if sick else 'without'} the finding, {'called' if called else 'not called'}"
-            lines.append(
-                f"| {words} | {len(mine)} | {cell(*interval(np.array([row['claimed'] for row in mine])))} | {cell(*interval(np.array(hits)))} |"
-            )
-    return ["\n".join([f"**{name}: what reports claim**", "", *lines])]
+            claimed = cell(*interval(np.array([row["claimed"] for row in mine])))
+            lines.append([words, str(len(mine)), claimed, cell(*interval(np.array(hits)))])
+    columns = ("images", "n", "a place is claimed", "claimed places on the opacity")
+    return [Table(f"{name}: what reports claim", columns, lines)]
 
 
-def _float64(name: str, rows: Rows) -> list[str]:
-    return [
-        f"Residual in float64: largest of {len(rows)} images {max(row['residual'] for row in rows):.1e}"
-    ]
+def _float64(name: str, rows: Rows) -> list[Table]:
+    worst = f"{max(row['residual'] for row in rows):.1e}"
+    return [Table("Residual in float64", ("images", "largest"), [[str(len(rows)), worst]])]
 
 
 TABLES = {
@@ -259,4 +248,4 @@ TABLES = {
 }  # fmt: skip
 
 if __name__ == "__main__":
-    print(write_tables(Path(sys.argv[1]), Path(sys.argv[1]).with_name("faithfulness.md")))
+    print(write_page(Path(sys.argv[1]), "python -m pipelines.explanations.run"))

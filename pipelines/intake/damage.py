@@ -23,6 +23,7 @@ from pathlib import Path
 import pydicom
 
 from pipelines.intake.small_model import write_small_model
+from pipelines.record import Table, record
 
 LARGEST = 40_000  # bytes of a file to be damaged
 STUDY, SERIES, IMAGE = (f"1.2.826.0.1.3680043.10.{kind}.9999999" for kind in (1, 2, 3))
@@ -147,8 +148,8 @@ def main() -> None:
         model = arguments.model or write_small_model(Path(temporary) / "model")
         command = [
             sys.executable,
-            "-c",
-            "from medinv.cli.main import main; main()",
+            "-m",
+            "medinv",
             "classify",
             str(folder),
             "--model",
@@ -173,16 +174,24 @@ def main() -> None:
     fates += [
         (item["code"], item["source"]) for row in rows for item in (*row["skipped"], *row["broken"])
     ]
-    print(
-        f"{arguments.files} damaged files, {seconds:.0f} s, exit code {done.returncode}, {counts}\n\n| fate | files |\n|---|---|"
-    )
-    for fate, number in Counter(fate for fate, _ in fates).most_common():
-        print(f"| {fate} | {number} |")
     once = len(fates) == len({path for _, path in fates}) == arguments.files == counts["files"]
-    print(
-        f"\nevery file has one fate: {'yes' if once and done.returncode == 1 else 'NO'}\n{done.stderr[-2000:]}"
+    verdict = "yes" if once and done.returncode == 1 else "NO"
+    rows = [(fate, str(n)) for fate, n in Counter(fate for fate, _ in fates).most_common()]
+    page = record(
+        "intake-damage",
+        title="Damaged files through classify",
+        claim=f"{arguments.files} damaged files; every file has one fate: {verdict}.",
+        tables=[Table("What became of them", ("fate", "files"), rows)],
+        made={
+            "command": "python -m pipelines.intake.damage " + " ".join(sys.argv[1:]),
+            "seed": arguments.seed,
+            "seconds": round(seconds),
+            "exit code": done.returncode,
+        },
     )
-    sys.exit(0 if once and done.returncode == 1 else 1)
+    print(page.read_text())
+    if verdict == "NO":
+        sys.exit(done.stderr[-2000:] or "a file has no fate, or several")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m pipelines.intake.lossless [FILES...]
 
-Prints two tables. The first, for each shipped model on the radiographs of sample_data/studies, and for chest-xray on 100 validation images of its data set
+Writes a page of two tables. The first, for each shipped model on the radiographs of sample_data/studies, and for chest-xray on 100 validation images of its data set
 (112 x 112, where MEDINV_DATA is set): how far the log-odds move when the lossless intake replaces the resize, as it is and with each of its
 parts replaced. The second: frames of FILES (default: what pydicom ships) and of synthetic images whose features decode to every byte.
 """
@@ -27,10 +27,16 @@ from medinv.data.lossless import LosslessIntake, certify_lossless
 from medinv.data.transforms import network_intake
 from medinv.errors import MedinvError
 from medinv.layers import IntegerHaar, LeGall53
+from pipelines.record import Table, record
 
 SIZE = 64
-torch.set_num_threads(1)
-warnings.simplefilter("ignore")
+MOVES = (
+    "model, images, lossless intake", "labels changed", "median, largest change of log-odds",
+    "RMS of input, grey levels", "in scope (lossy)",
+)  # fmt: skip
+BACK = (
+    "frames", "every byte back", "largest distance of an average from its integer", "seconds a frame"
+)  # fmt: skip
 
 
 def pixels_of(paths: list[Path]) -> list[Pixels]:
@@ -91,93 +97,115 @@ def averages(
     return image.clamp(0, 255) if split else image
 
 
-intake, lossy = LosslessIntake(SIZE), network_intake(SIZE)
-variants = {
-    "as it is": lambda p: intake.forward(p).image[None],
-    "padded, not repeated": lambda p: averages(p, IntegerHaar(), padded=True),
-    "smallest square": lambda p: averages(p, IntegerHaar(), finest=1),
-    "LeGall 5/3, not Haar": lambda p: averages(p, LeGall53()),
-    "window left open": lambda p: averages(p, IntegerHaar(), split=False),
-    "LeGall 5/3, window left open": lambda p: averages(p, LeGall53(), split=False),
-}
-with tempfile.TemporaryDirectory() as name:
-    folder = Path(name)
-    radiographs = pixels_of(
-        sorted(Path(__file__).parents[2].glob("sample_data/studies/*/radiograph*.dcm"))
-    )
-    sets = {
-        ("chest-xray", "sample studies"): radiographs,
-        ("phantom-opacity", "sample studies"): radiographs,
+def main() -> None:
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    intake, lossy = LosslessIntake(SIZE), network_intake(SIZE)
+    variants = {
+        "as it is": lambda p: intake.forward(p).image[None],
+        "padded, not repeated": lambda p: averages(p, IntegerHaar(), padded=True),
+        "smallest square": lambda p: averages(p, IntegerHaar(), finest=1),
+        "LeGall 5/3, not Haar": lambda p: averages(p, LeGall53()),
+        "window left open": lambda p: averages(p, IntegerHaar(), split=False),
+        "LeGall 5/3, window left open": lambda p: averages(p, LeGall53(), split=False),
     }
-    archive = Path(os.environ.get("MEDINV_DATA", "")) / "kermany_cxr_112.npz"
-    if os.environ.get("MEDINV_DATA") and archive.is_file():
-        with np.load(archive) as data:
-            images = data["x"][data["split"] == 1]
-        chosen = images[np.linspace(0, len(images) - 1, 100).astype(int)]
-        sets["chest-xray", "validation images"] = pixels_of(
-            [saved(folder, f"{k}.dcm", x, 8, (128, 256)) for k, x in enumerate(chosen)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        radiographs = pixels_of(
+            sorted(Path(__file__).parents[2].glob("sample_data/studies/*/radiograph*.dcm"))
         )
-    print(
-        "| model | images | lossless intake | labels changed | median, largest change of log-odds | RMS of input, grey levels | in scope (lossy) |"
-    )
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for (model_name, set_name), frames in sets.items():
-        model = medinv.load(model_name).double()
-        inputs = {
-            "lossy": torch.stack([torch.as_tensor(lossy(p.display[None])) for p in frames]).double()
+        sets = {
+            ("chest-xray", "sample studies"): radiographs,
+            ("phantom-opacity", "sample studies"): radiographs,
         }
-        inputs |= {
-            variant: torch.cat([make(p) for p in frames]) for variant, make in variants.items()
-        }
-        with torch.no_grad():
-            readings = {variant: model.read(x) for variant, x in inputs.items()}
-        odds = {variant: model.log_odds(reading.logits) for variant, reading in readings.items()}
-        inside = {
-            variant: int((reading.scope <= model.scope_threshold).sum())
-            for variant, reading in readings.items()
-        }
-        for variant in variants:
-            moved = (odds[variant] - odds["lossy"]).abs()
-            changed = int(
-                (
-                    (odds[variant] >= model.decision_logit)
-                    != (odds["lossy"] >= model.decision_logit)
-                ).sum()
+        archive = Path(os.environ.get("MEDINV_DATA", "")) / "kermany_cxr_112.npz"
+        if os.environ.get("MEDINV_DATA") and archive.is_file():
+            with np.load(archive) as data:
+                images = data["x"][data["split"] == 1]
+            chosen = images[np.linspace(0, len(images) - 1, 100).astype(int)]
+            sets["chest-xray", "validation images"] = pixels_of(
+                [saved(folder, f"{k}.dcm", x, 8, (128, 256)) for k, x in enumerate(chosen)]
             )
-            rms = (inputs[variant] - inputs["lossy"]).square().flatten(1).mean(1).sqrt().median()
-            print(
-                f"| {model_name} | {len(frames)} {set_name} | {variant} | {changed} | {moved.median():.2f}, {moved.max():.2f} | {rms:.2f} | {inside[variant]} ({inside['lossy']}) |",
-                flush=True,
-            )
+        moves: list[tuple[str, ...]] = []
+        for (model_name, set_name), frames in sets.items():
+            model = medinv.load(model_name).double()
+            inputs = {
+                "lossy": torch.stack(
+                    [torch.as_tensor(lossy(p.display[None])) for p in frames]
+                ).double()
+            }
+            inputs |= {
+                variant: torch.cat([make(p) for p in frames]) for variant, make in variants.items()
+            }
+            with torch.no_grad():
+                readings = {variant: model.read(x) for variant, x in inputs.items()}
+            odds = {
+                variant: model.log_odds(reading.logits) for variant, reading in readings.items()
+            }
+            inside = {
+                variant: int((reading.scope <= model.scope_threshold).sum())
+                for variant, reading in readings.items()
+            }
+            for variant in variants:
+                moved = (odds[variant] - odds["lossy"]).abs()
+                changed = int(
+                    (
+                        (odds[variant] >= model.decision_logit)
+                        != (odds["lossy"] >= model.decision_logit)
+                    ).sum()
+                )
+                rms = (
+                    (inputs[variant] - inputs["lossy"]).square().flatten(1).mean(1).sqrt().median()
+                )
+                what = f"{model_name}, {len(frames)} {set_name}, {variant}"
+                sizes = f"{moved.median():.2f}, {moved.max():.2f}"
+                moves.append(
+                    (
+                        what,
+                        str(changed),
+                        sizes,
+                        f"{rms:.2f}",
+                        f"{inside[variant]} ({inside['lossy']})",
+                    )
+                )
+                print(" | ".join(moves[-1]), flush=True)
 
-    model, rng = medinv.load("chest-xray").double(), np.random.default_rng(0)
-    kinds = [
-        ((2048, 2048), "u2", 16),
-        ((2048, 2048), "u2", 12),
-        ((2048, 2048), "i2", 16),
-        ((1025, 771), "u2", 14),
-        ((4096, 3328), "u2", 14),
-    ]
-    made = {}
-    for shape, kind, bits in kinds:
-        low = -(1 << bits - 1) if kind == "i2" else 0
-        noise = rng.integers(low, low + (1 << bits), shape).astype(kind)
-        made[
-            f"noise {shape[0]} x {shape[1]}, {bits} bits {'signed' if kind == 'i2' else 'unsigned'}"
-        ] = [saved(folder, f"{kind}{bits}{shape}", noise, bits, (1000, 4000))]
-    given = [Path(argument) for argument in sys.argv[1:]] or [
-        Path(pydicom.__file__).parent / "data" / "test_files"
-    ]
-    print(
-        "\n| frames | every byte back | largest distance of an average from its integer | seconds a frame |\n| --- | --- | --- | --- |"
+        model, rng = medinv.load("chest-xray").double(), np.random.default_rng(0)
+        kinds = [
+            ((2048, 2048), "u2", 16),
+            ((2048, 2048), "u2", 12),
+            ((2048, 2048), "i2", 16),
+            ((1025, 771), "u2", 14),
+            ((4096, 3328), "u2", 14),
+        ]
+        made = {}
+        for shape, kind, bits in kinds:
+            low = -(1 << bits - 1) if kind == "i2" else 0
+            noise = rng.integers(low, low + (1 << bits), shape).astype(kind)
+            made[
+                f"noise {shape[0]} x {shape[1]}, {bits} bits {'signed' if kind == 'i2' else 'unsigned'}"
+            ] = [saved(folder, f"{kind}{bits}{shape}", noise, bits, (1000, 4000))]
+        given = [Path(argument) for argument in sys.argv[1:]] or [
+            Path(pydicom.__file__).parent / "data" / "test_files"
+        ]
+        back: list[tuple[str, ...]] = []
+        for what, paths in {"of the given files": given, **made}.items():
+            frames = [pixels for pixels in pixels_of(paths) if pixels.scale is not None]
+            start = time.process_time()
+            found = [certify_lossless(model, pixels) for pixels in frames]
+            seconds = (time.process_time() - start) / len(found)
+            exact, worst = sum(f.exact for f in found), max(f.error for f in found)
+            back.append((f"{len(found)} {what}", str(exact), f"{worst:.1e}", f"{seconds:.2f}"))
+            print(" | ".join(back[-1]), flush=True)
+    page = record(
+        "intake-lossless",
+        title="The lossless intake beside the lossy one",
+        claim="Whether labels change, whether every byte comes back, and why it is made as it is.",
+        tables=[Table("What moves", MOVES, moves), Table("What comes back", BACK, back)],
+        made={"command": "python -m pipelines.intake.lossless " + " ".join(sys.argv[1:])},
     )
-    for what, paths in {"of the given files": given, **made}.items():
-        frames = [pixels for pixels in pixels_of(paths) if pixels.scale is not None]
-        start = time.process_time()
-        found = [certify_lossless(model, pixels) for pixels in frames]
-        seconds = (time.process_time() - start) / len(found)
-        print(
-            f"| {len(found)} {what} | {sum(f.exact for f in found)} | {max(f.error for f in found):.1e} | {seconds:.2f} |",
-            flush=True,
-        )
-print("Research use, not for diagnosis.")
+    print(page.read_text())
+
+
+if __name__ == "__main__":
+    main()

@@ -28,6 +28,7 @@ import pydicom
 
 from pipelines.intake import ways
 from pipelines.intake.small_model import write_small_model
+from pipelines.record import Table, record
 
 SLICES = 4
 WHAT = {
@@ -39,6 +40,7 @@ WHAT = {
     "classify on all cores": lambda folder, model: ways.classify(folder, model, ways.CORES),
     "monai": lambda folder, model: ways.monai(folder),
 }
+THROUGHPUT = ("files, what", "images/s", "of decode", "of decode on all cores", "CPU ms/image")
 WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 
@@ -110,33 +112,37 @@ def main() -> None:
         return measure(arguments.one[0], Path(arguments.one[1]), arguments.model)
     with tempfile.TemporaryDirectory() as temporary:
         model = arguments.model or write_small_model(Path(temporary) / "model")
-        print(
-            "| files | what | images/s | of decode | of decode on all cores | CPU ms/image |\n|---|---|---|---|---|---|",
-            flush=True,
-        )
+        rows: list[list[str]] = []
         for compressed in (False, True):
-            folder = write_studies(
-                Path(temporary) / f"throughput-{compressed}",
-                arguments.studies * (1 if compressed else 4),
-                compressed,
+            count = arguments.studies * (1 if compressed else 4)
+            path = Path(temporary) / f"throughput-{compressed}"
+            folder, label = (
+                write_studies(path, count, compressed),
+                "JPEG 2000" if compressed else "uncompressed",
             )
-            throughput(
-                folder, model, arguments.repeats, "JPEG 2000" if compressed else "uncompressed"
-            )
-        print(
-            "\n| studies | images | peak MB, classify | largest reader MB |\n|---|---|---|---|",
-            flush=True,
-        )
+            rows += throughput(folder, model, arguments.repeats, label)
+        memory = []
         for studies in arguments.memory:
-            found = one(
-                "classify",
-                write_studies(Path(temporary) / f"memory-{studies}", studies, False),
-                model,
-            )
-            print(
-                f"| {studies} | {found['images']} | {found['memory']:.0f} | {found['child']:.0f} |",
-                flush=True,
-            )
+            folder = write_studies(Path(temporary) / f"memory-{studies}", studies, False)
+            peak = one("classify", folder, model)
+            cells = (studies, peak["images"], f"{peak['memory']:.0f}", f"{peak['child']:.0f}")
+            memory.append([str(cell) for cell in cells])
+    page = record(
+        "intake",
+        title="Throughput and memory of classify",
+        claim="classify against decoding alone and against a MONAI pipeline on the same files.",
+        tables=[
+            Table("Throughput", THROUGHPUT, rows, f"Medians of {arguments.repeats} repeats."),
+            Table(
+                "Memory", ("studies", "images", "peak MB, classify", "largest reader MB"), memory
+            ),
+        ],
+        made={
+            "command": "python -m pipelines.intake.run " + " ".join(sys.argv[1:]),
+            "cores": ways.CORES,
+        },
+    )
+    print(page.read_text())
 
 
 def one(what: str, folder: Path, model: Path) -> dict:
@@ -155,11 +161,13 @@ def one(what: str, folder: Path, model: Path) -> dict:
     )
 
 
-def throughput(folder: Path, model: Path, repeats: int, label: str) -> None:
+def throughput(folder: Path, model: Path, repeats: int, label: str) -> list[list[str]]:
+    """Lines of the first table, medians over runs that were made in turn."""
     runs = [
         {what: one(what, folder, model) for what in WHAT if what != "monai" or not k}
         for k in range(repeats)
     ]
+    lines = []
     for what in WHAT:
         mine = [run for run in runs if what in run]
         rate = statistics.median(run[what]["images"] / run[what]["seconds"] for run in mine)
@@ -168,10 +176,11 @@ def throughput(folder: Path, model: Path, repeats: int, label: str) -> None:
             for base in ("decode", "decode on all cores")
         ]
         used = statistics.median(1000 * run[what]["cpu"] / run[what]["images"] for run in mine)
-        print(
-            f"| {label} | {what} | {rate:.0f} | {of[0]:.2f} | {of[1]:.2f} | {used:.2f} |",
-            flush=True,
+        lines.append(
+            [f"{label}, {what}", f"{rate:.0f}", f"{of[0]:.2f}", f"{of[1]:.2f}", f"{used:.2f}"]
         )
+        print(" | ".join(lines[-1]), flush=True)
+    return lines
 
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ def write_small_model(folder: Path) -> Path:
     recipe = Path(__file__).parents[2] / "configs" / "phantom-opacity.yaml"
     command = [
         sys.executable,
-        "-c",
-        "from medinv.cli.main import main; main()",
+        "-m",
+        "medinv",
         "train",
         str(recipe),
         "--out",

@@ -2,13 +2,14 @@
 
     MEDINV_DATA=... python -m pipelines.natural.medmnist [SET ...] --out runs/medmnist [--seeds 3] [--quick]
 
-Prints a table beside the published ResNet-18 at 28 pixels (Yang et al. 2023, table 3; AdrenalMNIST3D: 3D convolutions) and writes medmnist.json with all
+Writes a results page beside the published ResNet-18 at 28 pixels (Yang et al. 2023, table 3; AdrenalMNIST3D: 3D convolutions) and medmnist.json with all
 figures. The test set is read once a seed, after its last epoch. An interrupted run goes on from the checkpoints in --out. `--quick`: one seed, two epochs.
 """
 
 import argparse
 import json
 import platform
+import sys
 import time
 from pathlib import Path
 
@@ -20,12 +21,18 @@ from medinv.data.sets.load import load_images
 from medinv.metrics import macro_auc, proportion
 from medinv.training.publish import condition_numbers, exactness
 from medinv.training.train import predict, train
+from pipelines.record import Table, record
 
 PUBLISHED = {
     "breastmnist": (0.901, 0.863),
     "pneumoniamnist": (0.944, 0.854),
     "adrenalmnist3d": (0.827, 0.721),
 }  # ResNet-18, 28: AUC, accuracy
+COLUMNS = (
+    "set", "seeds", "AUC", "ResNet-18, AUC", "accuracy", "ResNet-18, accuracy",
+    "exact, float64 / float32", "largest condition number", "s a seed",
+)  # fmt: skip
+NOTE = "Mean over seeds and standard deviation; the epoch of best validation AUC; test images read once a seed."
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
@@ -75,26 +82,36 @@ def main() -> None:
             for seed in range(1 if given.quick else given.seeds)
         ]
         (given.out / "medmnist.json").write_text(json.dumps(rows, indent=1))
-    print(
-        f"\n{'set':16}{'seeds':>6}{'AUC':>15}{'ResNet-18':>11}{'accuracy':>16}{'ResNet-18':>11}{'exact f64':>11}{'f32':>8}{'condition':>11}{'s a seed':>10}"
+    page = record(
+        "natural-medmnist",
+        title="MedMNIST under the official protocol",
+        claim="Inverted 3x3 convolutions against the published ResNet-18 at 28 pixels (Yang et al. 2023).",
+        tables=[Table("Test sets", COLUMNS, [line(name, rows) for name in given.sets], NOTE)],
+        made={
+            "command": "python -m pipelines.natural.medmnist " + " ".join(sys.argv[1:]),
+            "device": f"{platform.machine()}, {torch.get_num_threads()} threads",
+            "seconds": round(time.monotonic() - started),
+        },
     )
-    for name in given.sets:
-        mine = [row for row in rows if row["set"] == name]
-        auc, accuracy = (np.array([row[key] for row in mine]) for key in ("auc", "accuracy"))
-        doubles, singles = (
-            min(row["exact"][f"share_float{bits}"] for row in mine) for bits in (64, 32)
-        )
-        worst, seconds = (
-            max(max(row["conditions"]) for row in mine),
-            np.mean([row["seconds"] for row in mine]),
-        )
-        print(
-            f"{name:16}{len(mine):6}{auc.mean():9.3f} ±{auc.std():.3f}{PUBLISHED[name][0]:11.3f}{accuracy.mean():9.3f} ±{accuracy.std():.3f} {PUBLISHED[name][1]:11.3f}"
-            f"{doubles:11.2%}{singles:8.1%}{worst:11.1f}{seconds:10.0f}"
-        )
-    print(
-        f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.monotonic() - started:.0f} s. Research use, not for diagnosis."
-    )
+    print(page.read_text())
+
+
+def line(name: str, rows: list[dict]) -> list[str]:
+    """A data set's line of the table."""
+    mine = [row for row in rows if row["set"] == name]
+    auc, accuracy = (np.array([row[key] for row in mine]) for key in ("auc", "accuracy"))
+    exact = [min(row["exact"][f"share_float{bits}"] for row in mine) for bits in (64, 32)]
+    return [
+        name,
+        str(len(mine)),
+        f"{auc.mean():.3f} ± {auc.std():.3f}",
+        f"{PUBLISHED[name][0]:.3f}",
+        f"{accuracy.mean():.3f} ± {accuracy.std():.3f}",
+        f"{PUBLISHED[name][1]:.3f}",
+        f"{exact[0]:.2%} / {exact[1]:.1%}",
+        f"{max(max(row['conditions']) for row in mine):.1f}",
+        f"{np.mean([row['seconds'] for row in mine]):.0f}",
+    ]
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@
     MEDINV_DATA=... python -m pipelines.natural.run --out runs/cifar10-quick --quick      (thin, 4,000 images, 2 epochs, one seed)
 
 Every network is trained from configs/cifar10.yaml or configs/cifar10-twin.yaml with the overrides that stand in its row; each row is written to
-results.jsonl as soon as it is there, and rows that are there are not made again, so that an interrupted run goes on. `tables.md` and `depth.png` come from
-that file alone. The test images are looked at once a row; nothing is chosen by them. Networks that fail to train or to come back keep their row.
+results.jsonl as soon as it is there, and rows that are there are not made again, so that an interrupted run goes on. The results page and `depth.png`
+come from that file alone. The test images are looked at once a row; nothing is chosen by them. Networks that fail to train or to come back keep their row.
 """
 
 import argparse
 import json
 import resource
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +23,10 @@ from medinv.config import load_config
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.data.sets.load import load_images
 from medinv.errors import MedinvError
-from medinv.models.build import build
 from medinv.training.publish import condition_numbers, exactness
 from medinv.training.train import predict, train
-from pipelines.natural.tables import write_tables  # beside this file
+from pipelines.natural.tables import figure_of_depth, tables
+from pipelines.record import record
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DEPTHS = {
@@ -210,9 +211,18 @@ def main() -> None:
                 rows.append(run(job, seed, overrides, data, given))
                 with path.open("a") as stream:
                     stream.write(json.dumps(rows[-1]) + "\n")
-                write_tables(rows, given.out)
-    write_tables(rows, given.out)
-    print((given.out / "tables.md").read_text())
+    figure_of_depth(rows, given.out / "depth.png")
+    page = record(
+        "natural-quick" if given.quick else "natural",
+        title="CIFAR-10: inverted convolutions and their ordinary twins",
+        claim="How deep inverted convolutions go, what each design choice is for, and what it costs against an ordinary twin.",
+        tables=tables(rows),
+        made={
+            "command": "python -m pipelines.natural.run " + " ".join(sys.argv[1:]),
+            "device": ", ".join(sorted({row["device"] for row in rows})),
+        },
+    )
+    print(page.read_text())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables and the figure of pipelines/natural/run.py, from its rows alone."""
+"""The tables and the figure of the natural image study, from its rows alone."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -6,35 +6,31 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from pipelines.record import Table
+
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
+COLUMNS = (
+    "network", "seeds", "accuracy", "difference", "exact f64 / f32", "largest error f64 / f32",
+    "condition", "back/forth", "s", "MB",
+)  # fmt: skip
+NOTE = (
+    "Test accuracy in percent, mean over seeds with the 95 % interval of the images; difference: "
+    "invertible less twin, paired by image and seed."
+)
 
-def write_tables(rows: list[dict], out: Path) -> None:
-    """`tables.md`, and `depth.png` once a depth has come back."""
-    tables = defaultdict(lambda: defaultdict(list))
+
+def tables(rows: list[dict]) -> list[Table]:
+    """A table for each comparison, and the condition numbers layer by layer of the first seed."""
+    grouped: dict[str, dict[str, list[dict]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        tables[row["table"]][row["row"]].append(row)
-    text = [
-        "Test accuracy in percent, mean over seeds with the 95 % interval of the images; difference: invertible less twin, paired by image and seed.",
-        "",
+        grouped[row["table"]][row["row"]].append(row)
+    made = [
+        Table(name, COLUMNS, [_line(row, runs, lines) for row, runs in lines.items()], NOTE)
+        for name, lines in grouped.items()
     ]
-    for table, lines in tables.items():
-        text += [
-            f"## {table}",
-            "",
-            "| network | seeds | accuracy | difference | exact f64 / f32 | largest error f64 / f32 | condition | back/forth | s | MB |",
-            "|" + "---|" * 10,
-        ]
-        text += [_line(name, runs, lines) for name, runs in lines.items()] + [""]
-    text += _conditions(tables["depth"]) + [
-        "",
-        *sorted({row["device"] for row in rows}),
-        "",
-        "Research use, not for diagnosis.",
-    ]
-    (out / "tables.md").write_text("\n".join(text) + "\n")
-    _figure(tables["depth"], out / "depth.png")
+    return [*made, _conditions(grouped["depth"])]
 
 
 def _right(runs: list[dict]) -> np.ndarray:
@@ -42,11 +38,11 @@ def _right(runs: list[dict]) -> np.ndarray:
     return np.array([[int(c) for c in run["right"]] for run in runs])
 
 
-def _line(name: str, runs: list[dict], lines: dict) -> str:
+def _line(name: str, runs: list[dict], lines: dict) -> list[str]:
     failed = [run["failed"] for run in runs if "failed" in run]
     runs = [run for run in runs if "failed" not in run]
     if not runs:
-        return f"| {name} | {len(failed)} | failed: {failed[0][:60]} | | | | | | | |"
+        return [name, str(len(failed)), f"failed: {failed[0][:60]}", *[""] * (len(COLUMNS) - 3)]
     right = _right(runs)
     half = 1.96 * right.mean(0).std() / right.shape[1] ** 0.5
     cells = [
@@ -72,7 +68,7 @@ def _line(name: str, runs: list[dict], lines: dict) -> str:
         f"{np.mean([run['seconds'] for run in runs]):.0f}",
         f"{max(run['memory_mb'] for run in runs):.0f}",
     ]
-    return "| " + " | ".join(cells) + " |"
+    return cells
 
 
 def _difference(runs: list[dict], twins: list[dict]) -> str:
@@ -85,20 +81,16 @@ def _difference(runs: list[dict], twins: list[dict]) -> str:
     return f"{100 * gap.mean():+.2f} ± {196 * gap.std() / len(gap) ** 0.5:.2f}"
 
 
-def _conditions(lines: dict) -> list[str]:
+def _conditions(lines: dict) -> Table:
     found = {name: runs[0]["conditions"] for name, runs in lines.items() if "conditions" in runs[0]}
-    return [
-        "Condition numbers layer by layer, first seed:",
-        "",
-        *(f"- {name}: {', '.join(f'{c:.1f}' for c in numbers)}" for name, numbers in found.items()),
-    ]
+    rows = [(name, ", ".join(f"{c:.1f}" for c in numbers)) for name, numbers in found.items()]
+    return Table("Condition numbers, layer by layer, first seed", ("network", "numbers"), rows)
 
 
-def _figure(lines: dict, path: Path) -> None:
-    runs = sorted(
-        (run for group in lines.values() for run in group if "exact" in run),
-        key=lambda run: run["convolutions"],
-    )
+def figure_of_depth(rows: list[dict], path: Path) -> None:
+    """Error and share of images that come back, against depth."""
+    deep = (row for row in rows if row["table"] == "depth" and "exact" in row)
+    runs = sorted(deep, key=lambda run: run["convolutions"])
     if not runs:
         return
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
