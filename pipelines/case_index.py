@@ -15,7 +15,14 @@ from torch import Tensor
 from medinv.data.sets.load import load_images
 from medinv.explanation.local import usual_states
 from medinv.explanation.neighbours import last_state
-from medinv.models.reference import EXPECTATION, TRANSPORT, USUAL, CaseFacts, principal_axes, save_cases
+from medinv.models.reference import (
+    EXPECTATION,
+    TRANSPORT,
+    USUAL,
+    CaseFacts,
+    principal_axes,
+    save_cases,
+)
 from medinv.models.expectation import fit_expectation
 from medinv.models.store import load, locate
 from medinv.models.transport import fit_transport

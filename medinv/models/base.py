@@ -1,4 +1,7 @@
-"""What every network here shares: logits, and the calibration that turns them into probabilities; and what those that run backwards share."""
+"""What every network here shares: logits, and the calibration that turns them into probabilities.
+
+And what those share that run backwards: features from which the image comes back.
+"""
 
 import math
 from abc import ABC, abstractmethod
@@ -8,14 +11,26 @@ from torch import Tensor, nn
 
 from medinv.errors import ShapeError
 from medinv.layers import Chain
+from medinv.models.card import Card
+from medinv.models.reference import Reference
 
 
 class Calibrated(nn.Module, ABC):
     """Class probabilities are softmax(temperature_inverse * logits + prior).
 
-    The buffers are fitted on validation images (see `calibrate`): temperature, prior, and, of two classes, `decision_logit`, the calibrated log-odds of the
-    positive class (the second) from which it is called.
+    The buffers are fitted on validation images (see `medinv.training.calibrate`): temperature,
+    prior, and, of two classes, `decision_logit`, the calibrated log-odds of the positive class (the
+    second) from which it is called. `medinv.models.store.load` adds `card`, `reference` and, where
+    there is none, `reference_missing`: why.
     """
+
+    card: Card
+    reference: Reference | None = None
+    reference_missing: str | None = None
+    classes: tuple[str, ...]
+    temperature_inverse: Tensor  # ()
+    prior: Tensor  # (K,)
+    decision_logit: Tensor  # ()
 
     def __init__(self, classes: tuple[str, ...]):
         super().__init__()
@@ -27,6 +42,10 @@ class Calibrated(nn.Module, ABC):
     @abstractmethod
     def logits(self, x: Tensor) -> Tensor:
         """Uncalibrated logits (N, K) of images (N, C, H, W) in grey levels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same: logits (N, K), as MONAI's engines expect of a network."""
+        return self.logits(x)
 
     def calibrated(self, logits: Tensor) -> Tensor:
         """Logits (N, K) whose softmax is calibrated."""
@@ -50,6 +69,9 @@ class Calibrated(nn.Module, ABC):
 class InvertibleNetwork(Calibrated):
     """Images (N, C, *size) in grey levels -> features, from which the image comes back, and logits."""
 
+    trunk: Chain
+    image_shape: tuple[int, ...]
+
     def __init__(self, trunk: Chain, image_shape: tuple[int, ...], classes: tuple[str, ...]):
         super().__init__(classes)
         self.trunk, self.image_shape = trunk, image_shape
@@ -64,6 +86,7 @@ class InvertibleNetwork(Calibrated):
         return self.trunk.inverse(z)
 
     def logits(self, x: Tensor) -> Tensor:
+        """Uncalibrated logits (N, K) of images (N, C, *size) in grey levels. Raises ShapeError."""
         return self.logits_of(self.features(x))
 
     @abstractmethod
@@ -73,5 +96,6 @@ class InvertibleNetwork(Calibrated):
     def _check(self, x: Tensor) -> None:
         if tuple(x.shape[1:]) != self.image_shape:
             raise ShapeError(
-                f"this model expects images of shape (N, {', '.join(map(str, self.image_shape))}); got {tuple(x.shape)}"
+                "this model expects images of shape "
+                f"(N, {', '.join(map(str, self.image_shape))}); got {tuple(x.shape)}"
             )

@@ -1,167 +1,30 @@
-"""Models on disk: weights as safetensors, a card that says what they are, and a hash that binds the two. Loading runs no code from the files.
+"""Models on disk: a folder with `weights.safetensors`, `card.json` and, of a density model, its reference.
 
-A model is a folder with `weights.safetensors` and `card.json`. Shipped models lie in `medinv/models/shipped/` and are loaded by name.
+Loading runs no code from the folder. Shipped models lie in `medinv/models/shipped/` and are loaded by name.
 """
 
 import hashlib
 import json
-import os
 from pathlib import Path
+from typing import TypeVar, overload
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
-from medinv.config import Aggregation, Config, Rules, Selection
-from medinv.errors import ConfigError, IntegrityError, ModelNotFoundError, OutputError
+from medinv.errors import ConfigError, IntegrityError, ModelNotFoundError
+from medinv.files import write_whole
+from medinv.models.base import Calibrated
 from medinv.models.build import build
+from medinv.models.card import Card
+from medinv.models.reference import read_reference
 
 SHIPPED = Path(__file__).parent / "shipped"
 WEIGHTS, CARD = "weights.safetensors", "card.json"
-DISCLAIMER = "Research use, not for diagnosis."
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Interval(_Frozen):
-    """A measured value with its 95 % interval from n images."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
-class OperatingPoint(_Frozen):
-    """The probability of the positive class from which it is called, and what that gave on test images."""
-
-    threshold: float
-    chosen_on: str
-    sensitivity: Interval
-    specificity: Interval
-
-
-class FitInterval(_Frozen):
-    """95 % bounds of the calibrated log-odds at given log-odds, when the calibration is fitted again on other patients."""
-
-    log_odds: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    images: int
-    patients: int
-
-
-class ObservedShare(_Frozen):
-    """Of the test images with a probability from `low` to below `high`, the share that is positive; its interval counts patients."""
-
-    low: float
-    high: float
-    patients: int
-    share: Interval
-
-
-class Calibration(_Frozen):
-    """How far probabilities are from frequencies on test images, and the fit that made them."""
-
-    fitted_on: str
-    temperature_inverse: float
-    prior: tuple[float, ...]
-    brier: Interval
-    calibration_error: Interval
-    interval: FitInterval | None = None
-    observed: tuple[ObservedShare, ...] = ()
-
-
-class Scope(_Frozen):
-    """What the model may be asked: header values and the bound on the likelihood score."""
-
-    modalities: tuple[str, ...]
-    body_parts: tuple[str, ...]
-    statistic: str
-    threshold: float
-    flagged_in_scope: (
-        Interval  # share of test images of the same kind that are flagged all the same
-    )
-    flagged_foreign: dict[str, Interval]  # share of images of other kinds that are flagged
-
-
-class Exactness(_Frozen):
-    """Share of test images whose every value comes back from the features."""
-
-    bits: int
-    images: int
-    share_float64: float
-    max_abs_error_float64: float
-    share_float32: float
-    max_abs_error_float32: float
-
-
-class Card(_Frozen):
-    """All that a user should know of a model before using it."""
-
-    name: str
-    title: str
-    version: str
-    classes: tuple[str, ...]
-    task: str
-    intended_use: str
-    training_data: str
-    data_licence: str
-    splits: dict[str, int]
-    metrics: dict[str, Interval]
-    operating_point: OperatingPoint | None  # of two-class models
-    calibration: Calibration
-    scope: Scope | None
-    selection: Selection | None = None  # None: its defaults
-    aggregation: Aggregation = (
-        "maximum"  # how the images of a study decide for it, unless the user says otherwise
-    )
-    exactness: Exactness | None
-    largest_condition_number: float | None
-    limits: tuple[str, ...]
-    not_tested: tuple[str, ...]
-    intake: str
-    config: Config
-    config_sha256: str
-    data_sha256: str
-    weights_sha256: str
-    parameters: int
-    convolutions: int
-    seed: int
-    command: str
-    commit: str
-    device: str
-    seconds: float
-    versions: dict[str, str]
-    disclaimer: str = DISCLAIMER
-
-    @property
-    def invertible(self) -> bool:
-        return self.exactness is not None
-
-    def check_takes_studies(self) -> None:
-        """Raise ConfigError unless the model is one for DICOM studies: invertible, and with a scope that its likelihood judges."""
-        if not self.invertible:
-            raise ConfigError(
-                f"{self.name} is an ordinary network: it cannot run backwards; choose an invertible model"
-            )
-        if self.scope is None:
-            wanted = "it has no scope to judge DICOM studies by; `medinv verify` and `medinv evaluate` measure it on its own test images"
-            raise ConfigError(
-                f"{self.name} was trained on {self.config.data.set} images alone: {wanted}"
-            )
-
-    @property
-    def rules(self) -> Rules:
-        """Which images of a study the model is shown: modalities and body parts stand in `scope`, the rest in `selection`."""
-        scope = self.scope
-        headers = {"modalities": scope.modalities, "body_parts": scope.body_parts} if scope else {}
-        return Rules(**headers, selection=self.selection or Selection())
+Network = TypeVar("Network", bound=Calibrated)
 
 
 def shipped() -> tuple[str, ...]:
@@ -190,21 +53,39 @@ def read_card(name_or_path: str | Path) -> Card:
         ) from error
 
 
-def load(name_or_path: str | Path, *, dtype: torch.dtype = torch.float64) -> nn.Module:
-    """The model of a shipped name or a folder, in evaluation mode, with its `card`.
+@overload
+def load(name_or_path: str | Path, *, dtype: torch.dtype = ...) -> Calibrated: ...
 
-    Raises ModelNotFoundError, and IntegrityError where weights and card do not belong together.
+
+@overload
+def load(name_or_path: str | Path, kind: type[Network], *, dtype: torch.dtype = ...) -> Network: ...
+
+
+def load(
+    name_or_path: str | Path,
+    kind: type[Calibrated] = Calibrated,
+    *,
+    dtype: torch.dtype = torch.float64,
+) -> Calibrated:
+    """The model of a shipped name or a folder, in evaluation mode, with `card` and `reference`.
+
+    `kind` is the class of networks that will do, such as `medinv.models.density.Classifier`. The
+    reference comes from the same folder; where it is not there or not this model's, it is None and
+    `reference_missing` says why.
+    Raises ModelNotFoundError, IntegrityError where the files do not belong together, and
+    ConfigError where the model is of another kind.
     """
-    card = read_card(name_or_path)
-    path = locate(name_or_path) / WEIGHTS
+    card, folder = read_card(name_or_path), locate(name_or_path)
+    path = folder / WEIGHTS
     try:
         data = path.read_bytes()
     except OSError as error:
         raise IntegrityError(f"the weights cannot be read: {error.strerror}", path=path) from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != card.weights_sha256:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != card.weights_sha256:
         raise IntegrityError(
-            f"the weights are not those of the card: expected SHA-256 {card.weights_sha256}, got {found}; restore the file",
+            "the weights are not those of the card: expected SHA-256 "
+            f"{card.weights_sha256}, got {digest}; restore the file",
             path=path,
         )
     model = build(card.config)
@@ -215,7 +96,12 @@ def load(name_or_path: str | Path, *, dtype: torch.dtype = torch.float64) -> nn.
             f"the weights do not fit the network of the card: {str(error).splitlines()[0]}",
             path=path,
         ) from error
+    if not isinstance(model, kind):
+        raise ConfigError(
+            f"{card.name} is a {type(model).__name__}; expected a model of kind {kind.__name__}"
+        )
     model.card = card
+    model.reference, model.reference_missing = read_reference(folder, card.weights_sha256)
     return model.to(dtype).eval()
 
 
@@ -230,15 +116,7 @@ def serialise(model: nn.Module) -> tuple[bytes, str]:
 
 
 def save(folder: Path, weights: bytes, card: Card) -> None:
-    """Write a model folder: each file to a temporary name, then renamed; the card last. Raises OutputError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in (
-            (WEIGHTS, weights),
-            (CARD, json.dumps(card.model_dump(mode="json"), indent=1).encode() + b"\n"),
-        ):
-            temporary = folder / (name + ".tmp")
-            temporary.write_bytes(data)
-            os.replace(temporary, folder / name)
-    except OSError as error:
-        raise OutputError(f"cannot write the model here: {error.strerror}", path=folder) from error
+    """Write a model folder, each file whole or not at all, the card last. Raises OutputError."""
+    write_whole(folder / WEIGHTS, weights)
+    tree = json.dumps(card.model_dump(mode="json"), indent=1)
+    write_whole(folder / CARD, tree.encode() + b"\n")

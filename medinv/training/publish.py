@@ -3,7 +3,6 @@
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,18 +17,8 @@ from medinv.layers import InvertibleConv2d, InvertibleConv3d
 from medinv.training.calibrate import SCOPE_QUANTILE, calibrate, fit_interval, in_batches
 from medinv.models.base import Calibrated, InvertibleNetwork
 from medinv.models.density import Classifier
-from medinv.models.store import (
-    Calibration,
-    Card,
-    Exactness,
-    FitInterval,
-    Interval,
-    ObservedShare,
-    OperatingPoint,
-    Scope,
-    save,
-    serialise,
-)
+from medinv.models.card import Calibration, Card, Exactness, FitInterval, OperatingPoint, Scope
+from medinv.models.store import save, serialise
 from medinv.training.train import Trained
 
 CHOSEN_ON = "validation images"
@@ -101,19 +90,13 @@ def calibration_uncertainty(model: Calibrated, data: LabelledImages) -> dict:
         data.validation,
         in_batches(model.probabilities, model, data.test.images)[:, 1].numpy(),
     )
-    shares = observed(data.test.labels, probabilities, data.test.patients)
     return {
         "interval": FitInterval(
             **fit_interval(model, fitted),
             images=len(fitted),
             patients=len(np.unique(fitted.patients)),
         ),
-        "observed": tuple(
-            ObservedShare(
-                low=one.low, high=one.high, patients=one.patients, share=_interval(one.share)
-            )
-            for one in shares
-        ),
+        "observed": observed(data.test.labels, probabilities, data.test.patients),
     }
 
 
@@ -150,7 +133,7 @@ def _card(
     foreign: Mapping[str, np.ndarray],
     facts: dict,
 ) -> Card:
-    measured = {name: _interval(estimate) for name, estimate in measure(model, data.test).items()}
+    measured = measure(model, data.test)
     two, invertible = len(model.classes) == 2, isinstance(model, InvertibleNetwork)
     texts = config.card.model_dump(exclude={"modalities", "body_parts"})
     return Card(
@@ -194,7 +177,7 @@ def _card(
     )
 
 
-def _operating_point(model: Calibrated, measured: Mapping[str, Interval]) -> OperatingPoint:
+def _operating_point(model: Calibrated, measured: Mapping[str, Estimate]) -> OperatingPoint:
     chosen = f"{CHOSEN_ON} (Youden)"
     return OperatingPoint(
         threshold=model.threshold,
@@ -212,15 +195,9 @@ def _scope(
         body_parts=config.card.body_parts,
         statistic=f"Mahalanobis distance of {len(model.scope_centre)} terms of the log-likelihood; bound: quantile {SCOPE_QUANTILE} of validation images",
         threshold=model.scope_threshold.item(),
-        flagged_in_scope=_interval(flagged(model, data.test.images)),
-        flagged_foreign={
-            name: _interval(flagged(model, images)) for name, images in foreign.items()
-        },
+        flagged_in_scope=flagged(model, data.test.images),
+        flagged_foreign={name: flagged(model, images) for name, images in foreign.items()},
     )
-
-
-def _interval(estimate: Estimate) -> Interval:
-    return Interval(**asdict(estimate))
 
 
 def _commit() -> str:

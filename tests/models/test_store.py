@@ -1,14 +1,23 @@
 """Model folders: what is saved is what is loaded, and nothing else is accepted."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
-from medinv.errors import IntegrityError, ModelNotFoundError, OutputError
+from medinv.errors import ConfigError, IntegrityError, ModelNotFoundError, OutputError
+from medinv.models.density import Classifier
+from medinv.models.pooled import PooledClassifier
+from medinv.models.reference import save_reference
 from medinv.models.store import CARD, WEIGHTS, load, locate, read_card, shipped
 from medinv.training.publish import publish
 from medinv.training.train import Trained
+from tests.models.test_reference import FACT, REFERENCE
+
+
+def replace_facts(**changes):
+    return FACT.model_copy(update=changes)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +65,36 @@ def test_the_card_holds_every_metric_with_its_interval(folder) -> None:
     )
     assert card.exactness.share_float64 == 1.0 and card.exactness.images == 64
     assert "not for diagnosis" in card.disclaimer and card.limits and card.not_tested
+
+
+def test_the_reference_comes_from_the_folder_wherever_one_stands(
+    copy, tmp_path_factory, monkeypatch
+) -> None:
+    """Neither the name on the card nor the working directory decides what belongs to a model."""
+    digest = read_card(copy).weights_sha256
+    save_reference(copy, replace(REFERENCE, facts=replace_facts(weights_sha256=digest)))
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    loaded = load(copy)
+    assert loaded.reference.facts.weights_sha256 == digest and loaded.reference_missing is None
+    save_reference(copy, replace(REFERENCE, facts=replace_facts(weights_sha256="another's")))
+    foreign = load(copy)
+    assert foreign.reference is None and "do not belong together" in foreign.reference_missing
+
+
+def test_a_folder_called_as_a_shipped_model_is_not_given_its_reference(copy) -> None:
+    card = json.loads((copy / CARD).read_text())
+    card["name"] = "phantom-opacity"
+    (copy / CARD).write_text(json.dumps(card))
+    loaded = load(copy)
+    assert loaded.reference is None and "no reference" in loaded.reference_missing
+
+
+def test_forward_is_the_logits(folder, tiny_images) -> None:
+    loaded = load(folder, Classifier)
+    with torch.no_grad():
+        assert torch.equal(loaded(tiny_images), loaded.logits(tiny_images))
+    with pytest.raises(ConfigError, match="expected a model of kind PooledClassifier"):
+        load(folder, PooledClassifier)
 
 
 def test_a_changed_weight_is_refused(copy) -> None:
