@@ -15,7 +15,7 @@ ROTATE = 10  # steps between two looks at the kernels' centres
 def towards_isometry(model: nn.Module, rate: float) -> None:
     """One gradient step, of length `rate` for kernels 3x3 and in proportion for others, on an unbiased estimate of the mean over all frequencies of |S^H S - I|_F^2 for every inverted kernel.
 
-    S(f) = sum_k w[k] exp(i f.k) is the symbol of `layers.spectral`; `layers.spectral.orthogonality_penalty` is the same mean exactly, at the price of a
+    S(f) = sum_k w[k] exp(i f.k) is the symbol of `layers.linalg.symbol`; `layers.linalg.symbol.orthogonality_penalty` is the same mean exactly, at the price of a
     convolution of the kernel with itself, which here would cost as much as the images. The gradient is 4 Re(S (S^H S - I) exp(-i f.k)).
     """
     for module in model.modules():

@@ -6,13 +6,13 @@ What an ordinary network throws away when it narrows goes around the later level
 """
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from medinv.config import ModelConfig
 from medinv.errors import ConfigError
 from medinv.layers import (
     ActNorm,
+    Bypass,
     Chain,
     ChannelPadding,
     FrozenNorm,
@@ -23,42 +23,6 @@ from medinv.layers import (
     InvertibleConv2d,
     LeakyReLU,
 )
-
-
-class Bypass(Invertible):
-    """The first `kept` channels of an image go through `inner`, the others around it: `y = (inner(x[:kept]), squeeze(x[kept:]))`.
-
-    `inner` lowers the resolution by 2^halvings; what goes around is moved from space into channels likewise: (N, channels, H, W) ->
-    (N, inner's channels + (channels - kept) 4^halvings, H / 2^halvings, W / 2^halvings). As exact as `inner`.
-    """
-
-    def __init__(self, channels: int, kept: int, inner: Chain, halvings: int):
-        super().__init__()
-        self.channels, self.kept, self.inner, self.halvings = channels, kept, inner, halvings
-
-    def extra_repr(self) -> str:
-        return f"{self.channels}, kept={self.kept}, halvings={self.halvings}"
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._join(self.inner(x[:, : self.kept]), x)
-
-    def inverse(self, y: Tensor) -> Tensor:
-        around = (self.channels - self.kept) * 4**self.halvings
-        inside, rest = y.split([y.shape[1] - around, around], 1)
-        return torch.cat([self.inner.inverse(inside), F.pixel_shuffle(rest, 2**self.halvings)], 1)
-
-    def log_det(self, x: Tensor) -> Tensor:
-        return self.inner.log_det(x[:, : self.kept])
-
-    def call_and_log_det(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        y, log_det = self.inner.call_and_log_det(x[:, : self.kept])
-        return self._join(y, x), log_det
-
-    def initialise(self, x: Tensor) -> Tensor:
-        return self._join(self.inner.initialise(x[:, : self.kept]), x)
-
-    def _join(self, y: Tensor, x: Tensor) -> Tensor:
-        return torch.cat([y, F.pixel_unshuffle(x[:, self.kept :], 2**self.halvings)], 1)
 
 
 def image_trunk(model: ModelConfig) -> Chain:

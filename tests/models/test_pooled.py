@@ -7,14 +7,12 @@ import torch
 from medinv.config import Config, load_config
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.errors import ConfigError
-from medinv.layers import Chain, InvertibleConv2d
-from medinv.layers.spectral import orthogonality_penalty
+from medinv.layers import Bypass, Chain, Haar3d, InvertibleConv2d
+from medinv.layers.linalg.symbol import orthogonality_penalty
 from medinv.models.build import build
 from medinv.models.penalty import _gradient
 from medinv.models.pooled import PooledClassifier
 from medinv.models.store import load
-from medinv.models.trunk import Bypass
-from medinv.models.volume import HaarVolume
 from medinv.training.publish import condition_numbers, exactness, publish
 from medinv.training.train import train, validation_auc
 
@@ -136,12 +134,12 @@ def test_volumes_come_back_and_their_haar_keeps_lengths(configs) -> None:
         assert torch.equal(model.invert(model.features(x)).round(), x) and model.logits(
             x
         ).shape == (2, 2)
-        y = HaarVolume().double()(x)
+        y = Haar3d().double()(x)
         assert torch.allclose(y.square().sum(), x.square().sum()) and torch.allclose(
             y[:, 0].sum() * 8**0.5, x.sum()
         )
         assert (
-            HaarVolume().double().inverse(y) - x
+            Haar3d().double().inverse(y) - x
         ).abs().max() < 1e-11  # its numbers are not those of float32
     assert len(condition_numbers(model)) == 2
 
