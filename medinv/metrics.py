@@ -1,4 +1,7 @@
-"""Metrics with 95 % intervals, calibration and operating points. For two classes probabilities are of the positive class, for more of every class."""
+"""Metrics with 95 % intervals, calibration and operating points.
+
+For two classes probabilities are of the positive class, for more of every class.
+"""
 
 import math
 from collections.abc import Callable
@@ -40,8 +43,9 @@ def clustered(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Estimate:
-    """A metric with the percentile interval of a bootstrap that draws whole patients (Efron and Tibshirani 1993).
+    """A metric with the percentile interval of a bootstrap that draws whole patients (Efron and Tib
 
+    shirani 1993).
     labels (N,) 0 or 1, scores (N,), patients (N,); resamples without both classes are drawn again.
     """
     generator = np.random.default_rng(seed)
@@ -102,7 +106,10 @@ def observed(
 
 
 def expected_calibration_error(labels: NDArray, probabilities: NDArray, bins: int = 10) -> float:
-    """Mean over equally filled bins of |share of positives - mean probability| (Naeini et al., AAAI 2015)."""
+    """Mean over equally filled bins of |share of positives - mean probability| (Naeini et al..
+
+    AAAI 2015).
+    """
     order = np.argsort(probabilities, kind="stable")
     groups = np.array_split(order, bins)
     return float(
@@ -111,7 +118,10 @@ def expected_calibration_error(labels: NDArray, probabilities: NDArray, bins: in
 
 
 def youden_threshold(labels: NDArray, probabilities: NDArray) -> float:
-    """The threshold that maximises sensitivity + specificity (Youden 1950), midway to the next score below it."""
+    """The threshold that maximises sensitivity + specificity (Youden 1950).
+
+    Midway to the next score below it.
+    """
     from sklearn.metrics import roc_curve
 
     false_positive, true_positive, thresholds = roc_curve(
@@ -125,7 +135,10 @@ def youden_threshold(labels: NDArray, probabilities: NDArray) -> float:
 def metrics(
     labels: NDArray, probabilities: NDArray, patients: NDArray, threshold: float
 ) -> dict[str, Estimate]:
-    """AUC, accuracy, sensitivity, specificity, Brier score and calibration error at one operating point, all clustered by patient."""
+    """AUC, accuracy, sensitivity, specificity.
+
+    Brier score and calibration error at one operating point, all clustered by patient.
+    """
     from sklearn.metrics import brier_score_loss, roc_auc_score
 
     called = probabilities >= threshold
@@ -146,10 +159,13 @@ def metrics(
 def class_metrics(
     labels: NDArray, probabilities: NDArray, *, resamples: int = 200, seed: int = 0
 ) -> dict[str, Estimate]:
-    """Accuracy (Wilson), macro AUC of one class against the rest, Brier score and calibration error for labels (N,) and probabilities (N, K) of independent images.
+    """Accuracy (Wilson), macro AUC of one class against the rest.
 
-    Brier is the mean squared distance of the probabilities from the truth, 0 to 2; calibration error that of the called class (Guo et al. 2017, 1706.04599).
-    All but accuracy have percentile intervals of a bootstrap over images; resamples without one of the classes are drawn again.
+    Brier score and calibration error for labels (N,) and probabilities (N, K) of independent
+    images. Brier is the mean squared distance of the probabilities from the truth, 0 to 2;
+    calibration error that of the called class (Guo et al. 2017, 1706.04599). All but accuracy have
+    percentile intervals of a bootstrap over images; resamples without one of the classes are drawn
+    again.
     """
     generator, classes = np.random.default_rng(seed), probabilities.shape[1]
     measures = {
@@ -191,7 +207,7 @@ def class_brier(labels: NDArray, probabilities: NDArray) -> float:
 
 
 def called_calibration_error(labels: NDArray, probabilities: NDArray) -> float:
-    """Calibration error of the called class: its probability against how often the call is right."""
+    """Calibration error of the called class: its probability against the share of right calls."""
     return expected_calibration_error(
         (probabilities.argmax(1) == labels).astype(float), probabilities.max(1)
     )

@@ -1,11 +1,12 @@
-"""The card of a model: what it is, how well it does, on what it was measured, and where its limits lie.
+"""The card of a model.
 
+What it is, how well it does, on what it was measured, and where its limits lie.
 Read directly by every renderer. Light: no torch comes with it.
 """
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from medinv.config import Aggregation, Config, Rules, Selection
+from medinv.config import NAME, Aggregation, Config, Rules, Selection
 from medinv.errors import ConfigError
 from medinv.metrics import Estimate, ObservedShare
 
@@ -17,7 +18,10 @@ class _Frozen(BaseModel):
 
 
 class OperatingPoint(_Frozen):
-    """The probability of the positive class from which it is called, and what that gave on test images."""
+    """The probability of the positive class from which it is called.
+
+    And what that gave on test images.
+    """
 
     threshold: float
     chosen_on: str
@@ -26,7 +30,10 @@ class OperatingPoint(_Frozen):
 
 
 class FitInterval(_Frozen):
-    """95 % bounds of the calibrated log-odds at given log-odds, when the calibration is fitted again on other patients."""
+    """95 % bounds of the calibrated log-odds at given log-odds.
+
+    When the calibration is fitted again on other patients.
+    """
 
     log_odds: tuple[float, ...]
     low: tuple[float, ...]
@@ -74,7 +81,7 @@ class Exactness(_Frozen):
 class Card(_Frozen):
     """All that a user should know of a model before using it."""
 
-    name: str
+    name: str = Field(pattern=NAME)
     title: str
     version: str
     classes: tuple[str, ...]
@@ -112,23 +119,37 @@ class Card(_Frozen):
 
     @property
     def invertible(self) -> bool:
+        """Whether the network runs backwards."""
         return self.exactness is not None
 
     def check_takes_studies(self) -> None:
-        """Raise ConfigError unless the model is one for DICOM studies: invertible, and with a scope that its likelihood judges."""
+        """Raise ConfigError unless the model is one for DICOM studies.
+
+        It must be invertible, and have a scope that its likelihood judges.
+        """
         if not self.invertible:
             raise ConfigError(
-                f"{self.name} is an ordinary network: it cannot run backwards; choose an invertible model"
+                f"{self.name} is an ordinary network: it cannot run backwards; choose an "
+                "invertible model"
             )
         if self.scope is None:
-            wanted = "it has no scope to judge DICOM studies by; `medinv verify` and `medinv evaluate` measure it on its own test images"
             raise ConfigError(
-                f"{self.name} was trained on {self.config.data.set} images alone: {wanted}"
+                f"{self.name} was trained on {self.config.data.set} images alone: it has no scope "
+                "to judge DICOM studies by; `medinv verify` and `medinv evaluate` measure it on "
+                "its own test images"
             )
 
     @property
     def rules(self) -> Rules:
-        """Which images of a study the model is shown: modalities and body parts stand in `scope`, the rest in `selection`."""
-        scope = self.scope
-        headers = {"modalities": scope.modalities, "body_parts": scope.body_parts} if scope else {}
-        return Rules(**headers, selection=self.selection or Selection())
+        """Which images of a study the model is shown.
+
+        Modalities and body parts stand in `scope`, the rest in `selection`.
+        """
+        selection = self.selection or Selection()
+        if self.scope is None:
+            return Rules(selection=selection)
+        return Rules(
+            modalities=self.scope.modalities,
+            body_parts=self.scope.body_parts,
+            selection=selection,
+        )

@@ -7,7 +7,6 @@ and stands in the file. `cases.safetensors` holds the tensors, `cases.json` what
 weights. Made by `medinv.training.reference`.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +21,9 @@ from torch import Tensor
 from medinv.errors import IntegrityError, ModelError
 from medinv.files import write_whole
 from medinv.models.expectation import Expectation
+from medinv.models.folder import CASES, FACTS, digest, has_file, read_file
 from medinv.models.transport import Transport
 
-CASES, FACTS = "cases.safetensors", "cases.json"
 STATE = "usual: "  # in the file, before the name of a depth
 TRANSPORT, EXPECTATION = "transport: ", "expectation: "  # before the name of a part
 
@@ -32,7 +31,8 @@ TRANSPORT, EXPECTATION = "transport: ", "expectation: "  # before the name of a 
 class ReferenceFacts(BaseModel):
     """What the reference holds and what it gives away.
 
-    Variances are shares of the pixels' variance about the mean training image, on validation images.
+    Variances are shares of the pixels' variance about the mean training image, on validation
+    images.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -90,26 +90,27 @@ def load_reference(folder: Path, weights_sha256: str) -> Reference:
 
     Raises ModelError where there is none, IntegrityError where it is not of these weights.
     """
-    if not (folder / CASES).is_file() or not (folder / FACTS).is_file():
+    if not has_file(folder, CASES) or not has_file(folder, FACTS):
         raise ModelError(
             f"this model has no reference: expected {CASES} and {FACTS} in its folder; "
             "`medinv train` writes them",
             path=folder,
         )
+    data = read_file(folder, CASES)
     try:
-        facts = ReferenceFacts.model_validate_json((folder / FACTS).read_bytes())
-        data = (folder / CASES).read_bytes()
+        facts = ReferenceFacts.model_validate_json(read_file(folder, FACTS))
         tensors = load_tensors(data)
-    except (ValidationError, SafetensorError, OSError) as error:
+    except (ValidationError, SafetensorError) as error:
         raise IntegrityError(
             f"this reference cannot be read: {str(error).splitlines()[0]}; train again", path=folder
         ) from error
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != facts.cases_sha256 or weights_sha256 != facts.weights_sha256:
+    if digest(data) != facts.cases_sha256 or weights_sha256 != facts.weights_sha256:
         raise IntegrityError(
             "the reference, its facts and the weights do not belong together; train again",
             path=folder,
         )
+    if not all(t.isfinite().all() for t in tensors.values()):
+        raise IntegrityError("the reference holds values that are not finite", path=folder)
     return _from_tensors(tensors, facts, folder)
 
 
@@ -138,22 +139,25 @@ def save_reference(folder: Path, reference: Reference) -> ReferenceFacts:
             tensors |= {prefix + name: values[name] for name in values}
             tensors[prefix + "axes"] = part.axes.half()
     data = save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
-    digest = hashlib.sha256(data).hexdigest()
-    facts = reference.facts.model_copy(update={"cases_sha256": digest})
+    facts = reference.facts.model_copy(update={"cases_sha256": digest(data)})
     write_whole(folder / CASES, data)
     write_whole(folder / FACTS, facts.model_dump_json(indent=1).encode() + b"\n")
     return facts
 
 
-def principal_axes(coarse: Tensor, direction: Tensor, count: int) -> Tensor:
+def principal_axes(coarse: Tensor, directions: Tensor, count: int) -> Tensor:
     """Orthonormal axes (count, values) of coarse features (n, values).
 
-    First `direction` (values,), then the principal axes of what is left.
+    First those of `directions` (values,) or (d, values), then the principal axes of what is left.
     """
-    first = direction / torch.linalg.vector_norm(direction)
+    rows = directions if directions.ndim == 2 else directions[None]
+    first = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    if len(first) > 1:
+        first = torch.linalg.qr(first.T)[0].T
     rest = coarse - coarse.mean(0)
-    rest = rest - (rest @ first)[:, None] * first
-    return torch.cat([first[None], torch.linalg.svd(rest, full_matrices=False)[2][: count - 1]])
+    rest = rest - (rest @ first.T) @ first
+    others = torch.linalg.svd(rest, full_matrices=False)[2]
+    return torch.cat([first, others[: max(0, count - len(first))]])
 
 
 NAMES = frozenset({"axes", "offset", "scale", "points", "labels", "class_means"})

@@ -1,9 +1,9 @@
-"""Models on disk: a folder with `weights.safetensors`, `card.json` and, of a density model, its reference.
+"""Models on disk: a folder with `weights.safetensors`, `card.json` and, of a density model.
 
-Loading runs no code from the folder. Shipped models lie in `medinv/models/shipped/` and are loaded by name.
+Its reference. Loading runs no code from the folder. Shipped models lie in `medinv/models/shipped/`
+and are loaded by name.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TypeVar, overload
@@ -13,17 +13,17 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import nn
+from torch import Tensor, nn
 
-from medinv.errors import ConfigError, IntegrityError, ModelNotFoundError
+from medinv.errors import ConfigError, IntegrityError, MedinvError, ModelNotFoundError
 from medinv.files import write_whole
 from medinv.models.base import Calibrated
 from medinv.models.build import build
 from medinv.models.card import Card
+from medinv.models.folder import CARD, SEAL, SHIPPED, WEIGHTS, digest, has_file, read_file, seal
 from medinv.models.reference import read_reference
 
-SHIPPED = Path(__file__).parent / "shipped"
-WEIGHTS, CARD = "weights.safetensors", "card.json"
+LARGEST_WEIGHT = 1e9  # trained ones are far below; beyond this, products overflow
 Network = TypeVar("Network", bound=Calibrated)
 
 
@@ -35,22 +35,37 @@ def shipped() -> tuple[str, ...]:
 def locate(name_or_path: str | Path) -> Path:
     """The folder of a model given by shipped name or by path. Raises ModelNotFoundError."""
     for folder in (SHIPPED / str(name_or_path), Path(name_or_path)):
-        if (folder / CARD).is_file():
+        if has_file(folder, CARD):
             return folder
     raise ModelNotFoundError(
-        f"no model {str(name_or_path)!r}: expected one of {', '.join(shipped())} or a folder with {WEIGHTS} and {CARD}"
+        f"no model {str(name_or_path)!r}: expected one of {', '.join(shipped())} or a folder with "
+        f"{WEIGHTS} and {CARD}"
     )
 
 
 def read_card(name_or_path: str | Path) -> Card:
-    """The card alone, without the weights. Raises ModelNotFoundError or IntegrityError."""
-    path = locate(name_or_path) / CARD
+    """The card alone, without the weights.
+
+    Raises ModelNotFoundError, and IntegrityError where it is not one or was changed.
+    """
+    folder = locate(name_or_path)
+    path = folder / CARD
     try:
-        return Card.model_validate_json(path.read_bytes())
-    except (ValidationError, OSError) as error:
+        tree = json.loads(read_file(folder, CARD))
+        card = Card.model_validate({key: tree[key] for key in tree if key != SEAL})
+    except ValidationError as error:
+        first = error.errors()[0]
+        why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise IntegrityError(
-            f"this is not a model card of this version: {str(error).splitlines()[0]}", path=path
+            f"this is not a model card of this version: {why}", path=path
         ) from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise IntegrityError(f"this is not a model card: {error}", path=path) from error
+    if tree != seal(tree):
+        raise IntegrityError(
+            "this card was changed after it was written; restore the file", path=path
+        )
+    return card
 
 
 @overload
@@ -77,32 +92,52 @@ def load(
     """
     card, folder = read_card(name_or_path), locate(name_or_path)
     path = folder / WEIGHTS
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise IntegrityError(f"the weights cannot be read: {error.strerror}", path=path) from error
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != card.weights_sha256:
+    data = read_file(folder, WEIGHTS)
+    if digest(data) != card.weights_sha256:
         raise IntegrityError(
-            "the weights are not those of the card: expected SHA-256 "
-            f"{card.weights_sha256}, got {digest}; restore the file",
+            f"the weights are not those of the card: expected SHA-256 {card.weights_sha256}, got "
+            f"{digest(data)}; restore the file",
             path=path,
         )
-    model = build(card.config)
-    try:
-        model.load_state_dict(load_tensors(data))
-    except (RuntimeError, SafetensorError) as error:
-        raise IntegrityError(
-            f"the weights do not fit the network of the card: {str(error).splitlines()[0]}",
-            path=path,
-        ) from error
+    model = _network(card, data, path)
     if not isinstance(model, kind):
         raise ConfigError(
             f"{card.name} is a {type(model).__name__}; expected a model of kind {kind.__name__}"
         )
     model.card = card
-    model.reference, model.reference_missing = read_reference(folder, card.weights_sha256)
+    if card.config.model.keeps_reference:
+        model.reference, model.reference_missing = read_reference(folder, card.weights_sha256)
+    else:
+        model.reference_missing = f"a model of kind {card.config.model.kind} keeps no reference"
     return model.to(dtype).eval()
+
+
+def _network(card: Card, data: bytes, path: Path) -> Calibrated:
+    """The network of a card with these weights. Raises IntegrityError."""
+    try:
+        tensors = load_tensors(data)
+        model = build(card.config)
+        model.load_state_dict(tensors)
+    except (RuntimeError, SafetensorError, MedinvError) as error:
+        raise IntegrityError(
+            f"the weights do not fit the network of the card: {str(error).splitlines()[0]}",
+            path=path,
+        ) from error
+    wrong = sorted(name for name, tensor in tensors.items() if not _usable(tensor))
+    if wrong:
+        raise IntegrityError(
+            f"expected finite weights below {LARGEST_WEIGHT:g}; {wrong[0]} holds others, and "
+            f"{len(wrong) - 1} more: train again",
+            path=path,
+        )
+    return model
+
+
+def _usable(tensor: Tensor) -> bool:
+    """Whether all values are finite and none is huge; counts may be."""
+    if not tensor.is_floating_point():
+        return True
+    return bool((tensor.abs() < LARGEST_WEIGHT).all())  # false for NaN too
 
 
 def serialise(model: nn.Module) -> tuple[bytes, str]:
@@ -112,11 +147,11 @@ def serialise(model: nn.Module) -> tuple[bytes, str]:
         for name, t in model.state_dict().items()
     }
     data = save_tensors(tensors)
-    return data, hashlib.sha256(data).hexdigest()
+    return data, digest(data)
 
 
 def save(folder: Path, weights: bytes, card: Card) -> None:
     """Write a model folder, each file whole or not at all, the card last. Raises OutputError."""
     write_whole(folder / WEIGHTS, weights)
-    tree = json.dumps(card.model_dump(mode="json"), indent=1)
+    tree = json.dumps(seal(card.model_dump(mode="json")), indent=1)
     write_whole(folder / CARD, tree.encode() + b"\n")

@@ -1,10 +1,13 @@
-"""Classifiers without a density: every value comes back through narrowing and widening, and the twin is their equal in size."""
+"""Classifiers without a density.
+
+Every value comes back through narrowing and widening, and the twin is their equal in size.
+"""
 
 import numpy as np
 import pytest
 import torch
 
-from medinv.config import Config, load_config
+from medinv.config import Config, PooledTwinConfig, load_config
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.errors import ConfigError
 from medinv.layers import Bypass, Chain, Haar3d, InvertibleConv2d
@@ -61,7 +64,7 @@ def test_features_hold_every_value_though_the_trunk_narrows(trained, data) -> No
 def test_what_is_published_is_loaded_with_the_figures_of_more_than_two_classes(
     config, data, tmp_path
 ) -> None:
-    card = publish(tmp_path, train(config, data), config, data, command="test", foreign={})
+    card = publish(tmp_path, train(config, data), config, data, command="test")
     assert (
         set(card.metrics) == {"accuracy", "auc", "brier", "calibration_error"}
         and card.metrics["accuracy"].value > 0.5
@@ -88,9 +91,8 @@ def test_design_choices_keep_the_inverse(config, data, widening, padding) -> Non
 
 
 def test_the_twin_has_as_many_parameters(config) -> None:
-    twin = build(
-        config.model_copy(update={"model": config.model.model_copy(update={"kind": "pooled-twin"})})
-    )
+    shared = config.model.model_dump(include=set(PooledTwinConfig.model_fields) - {"kind"})
+    twin = build(config.model_copy(update={"model": PooledTwinConfig(**shared)}))
     count = lambda model: sum(p.numel() for p in model.parameters())  # noqa: E731
     assert count(twin) == count(build(config))
 

@@ -1,4 +1,4 @@
-"""A reference is bound to its model by hashes, and comes with the model from the folder it lies in."""
+"""A reference is bound to its model by hashes, and comes with it from the folder it lies in."""
 
 from dataclasses import replace
 from pathlib import Path
