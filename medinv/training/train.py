@@ -60,9 +60,11 @@ def train(
 ) -> Trained:
     """Train the network of `config` on `data.train`; resumes from `checkpoint` if that file stands.
 
-    What is minimised is the loss of the model's kind: see `medinv.models`. Raises ConfigError if
-    there are fewer images than a batch holds, ModelError if a loss is no longer finite.
+    What is minimised is the loss of the model's kind: see `medinv.models`. Raises DataError where
+    images or labels are not what the configuration says, ConfigError where there are fewer images
+    than a batch holds, and ModelError where a loss is no longer finite.
     """
+    data.check(config.image_shape, config.model.classes)
     recipe, kind, part = config.train, kind_of(config.model), data.train
     steps = len(part) // recipe.batch
     if not steps:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from medinv.config import load_config
-from medinv.errors import ConfigError, ModelError
+from medinv.config import PhantomData, load_config
+from medinv.data.sets.labelled import LabelledImages, Part
+from medinv.errors import ConfigError, DataError, ModelError
 from medinv.models.build import build
 from medinv.training.optimisers import averaged
 from medinv.training.train import _order, train
@@ -107,3 +108,18 @@ def test_fewer_images_than_a_batch_are_said_before_the_first_step(tiny_config, t
     recipe = tiny_config.train.model_copy(update={"batch": 97})
     with pytest.raises(ConfigError, match=r"train\.batch: expected at most 96"):
         train(tiny_config.model_copy(update={"train": recipe}), tiny_data)
+
+
+def test_a_class_absent_from_a_part_is_said_before_the_first_step(tiny_config, tiny_data) -> None:
+    """Its metrics would draw for ever for a resample that holds both classes."""
+    part = tiny_data.test
+    clear = Part(part.images, np.zeros_like(part.labels), part.patients)
+    data = LabelledImages(tiny_data.train, tiny_data.validation, clear)
+    with pytest.raises(DataError, match="among the test images; absent: opacity"):
+        train(tiny_config, data)
+
+
+def test_images_of_another_size_are_said_before_the_first_step(tiny_config, tiny_data) -> None:
+    other = tiny_config.model_copy(update={"data": PhantomData(size=32, counts=(1, 1, 1))})
+    with pytest.raises(DataError, match=r"shape \(1, 32, 32\) and 8 bits; got \(1, 16, 16\)"):
+        train(other, tiny_data)

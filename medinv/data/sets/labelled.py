@@ -59,6 +59,27 @@ class LabelledImages:
                     stage="split",
                 )
 
+    def check(self, image_shape: tuple[int, ...], classes: tuple[str, ...]) -> None:
+        """Raise DataError unless every part has images of this shape and some of every class."""
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        for name, part in parts.items():
+            if part.images.shape[1:] != image_shape or part.images.dtype != np.uint8:
+                raise DataError(
+                    f"expected {name} images of shape {image_shape} and 8 bits; got "
+                    f"{part.images.shape[1:]}, {part.images.dtype}; change data.size, "
+                    "model.channels or model.axes",
+                    stage="train",
+                )
+            labels = np.unique(part.labels)
+            absent = [each for k, each in enumerate(classes) if k not in labels]
+            if absent or not set(labels) <= set(range(len(classes))):
+                raise DataError(
+                    f"expected every one of {len(classes)} classes, and no other, among the {name} "
+                    f"images; absent: {', '.join(absent) or 'none'}; labels met: "
+                    f"{', '.join(map(str, labels))}",
+                    stage="train",
+                )
+
     def sha256(self) -> str:
         """Hash of every image, label and split, in order."""
         digest = hashlib.sha256()
