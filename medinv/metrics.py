@@ -1,31 +1,29 @@
-"""Metrics with 95 % intervals, calibration and operating points. For two classes probabilities are of the positive class, for more of every class."""
+"""Metrics with 95 % intervals, calibration and operating points.
+
+For two classes probabilities are of the positive class, for more of every class.
+"""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
-from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
+from pydantic import BaseModel, ConfigDict
 
 Metric = Callable[[NDArray, NDArray], float]
-EDGES = (
-    0.0,
-    0.01,
-    0.05,
-    0.2,
-    0.5,
-    0.8,
-    0.95,
-    0.99,
-    1.0,
-)  # probabilities between which observed shares are counted
+# Probabilities between which observed shares are counted.
+EDGES = (0.0, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 1.0)
+Z = 1.959964  # the 97.5th percentile of the normal distribution
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its 95 % interval from n cases."""
+class Estimate(BaseModel):
+    """A value with its 95 % interval from n cases.
+
+    >>> str(Estimate(value=0.991, low=0.984, high=0.996, n=578))
+    '0.991 (0.984 to 0.996)'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: float
     low: float
@@ -45,8 +43,9 @@ def clustered(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Estimate:
-    """A metric with the percentile interval of a bootstrap that draws whole patients (Efron and Tibshirani 1993).
+    """A metric with the percentile interval of a bootstrap that draws whole patients (Efron and Tib
 
+    shirani 1993).
     labels (N,) 0 or 1, scores (N,), patients (N,); resamples without both classes are drawn again.
     """
     generator = np.random.default_rng(seed)
@@ -59,18 +58,32 @@ def clustered(
         if 0 < labels[rows].mean() < 1:
             values.append(metric(labels[rows], scores[rows]))
     low, high = np.percentile(values, [2.5, 97.5])
-    return Estimate(float(metric(labels, scores)), float(low), float(high), len(labels))
+    return Estimate(
+        value=float(metric(labels, scores)), low=float(low), high=float(high), n=len(labels)
+    )
 
 
 def proportion(hits: NDArray) -> Estimate:
-    """A share of independent cases with its Wilson interval (1927)."""
-    test = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
-    return Estimate(float(hits.mean()), float(test.low), float(test.high), len(hits))
+    """A share of independent cases, hits (N,) bool, with its Wilson interval (1927)."""
+    return wilson(float(hits.mean()), len(hits), len(hits))
 
 
-@dataclass(frozen=True)
-class Observed:
-    """Of the images with a probability from `low` to below `high`, the share that is positive."""
+def wilson(share: float, count: int, n: int) -> Estimate:
+    """A share of n cases with the Wilson interval (1927) of `count` independent ones."""
+    centre = share + Z * Z / (2 * count)
+    half = Z * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
+    scale = 1 + Z * Z / count
+    low, high = max((centre - half) / scale, 0.0), min((centre + half) / scale, 1.0)
+    return Estimate(value=share, low=low, high=high, n=n)
+
+
+class ObservedShare(BaseModel):
+    """Of the images with a probability from `low` to below `high`, the share that is positive.
+
+    Its interval counts patients, since images of one patient are alike.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     low: float
     high: float
@@ -80,38 +93,23 @@ class Observed:
 
 def observed(
     labels: NDArray, probabilities: NDArray, patients: NDArray, edges: tuple[float, ...] = EDGES
-) -> tuple[Observed, ...]:
-    """Shares of positives by probability, empty bins left out. Their Wilson intervals (1927) count patients, since images of one patient are alike."""
-    found, bins = (
-        [],
-        np.clip(np.searchsorted(edges, probabilities, side="right") - 1, 0, len(edges) - 2),
-    )
+) -> tuple[ObservedShare, ...]:
+    """Shares of positives by probability, empty bins left out; all arrays (N,)."""
+    bins = np.clip(np.searchsorted(edges, probabilities, side="right") - 1, 0, len(edges) - 2)
+    shares = []
     for k in np.unique(bins):
         inside = bins == k
-        share, count = float(labels[inside].mean()), len(np.unique(patients[inside]))
-        found.append(
-            Observed(
-                edges[k],
-                edges[k + 1],
-                count,
-                Estimate(share, *_wilson(share, count), int(inside.sum())),
-            )
-        )
-    return tuple(found)
-
-
-def _wilson(share: float, count: int, z: float = 1.959964) -> tuple[float, float]:
-    centre, half = (
-        share + z * z / (2 * count),
-        z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)),
-    )
-    return max((centre - half) / (1 + z * z / count), 0.0), min(
-        (centre + half) / (1 + z * z / count), 1.0
-    )
+        count = len(np.unique(patients[inside]))
+        share = wilson(float(labels[inside].mean()), count, int(inside.sum()))
+        shares.append(ObservedShare(low=edges[k], high=edges[k + 1], patients=count, share=share))
+    return tuple(shares)
 
 
 def expected_calibration_error(labels: NDArray, probabilities: NDArray, bins: int = 10) -> float:
-    """Mean over equally filled bins of |share of positives - mean probability| (Naeini et al., AAAI 2015)."""
+    """Mean over equally filled bins of |share of positives - mean probability| (Naeini et al..
+
+    AAAI 2015).
+    """
     order = np.argsort(probabilities, kind="stable")
     groups = np.array_split(order, bins)
     return float(
@@ -120,7 +118,12 @@ def expected_calibration_error(labels: NDArray, probabilities: NDArray, bins: in
 
 
 def youden_threshold(labels: NDArray, probabilities: NDArray) -> float:
-    """The threshold that maximises sensitivity + specificity (Youden 1950), midway to the next score below it."""
+    """The threshold that maximises sensitivity + specificity (Youden 1950).
+
+    Midway to the next score below it.
+    """
+    from sklearn.metrics import roc_curve
+
     false_positive, true_positive, thresholds = roc_curve(
         labels, probabilities, drop_intermediate=False
     )
@@ -132,7 +135,12 @@ def youden_threshold(labels: NDArray, probabilities: NDArray) -> float:
 def metrics(
     labels: NDArray, probabilities: NDArray, patients: NDArray, threshold: float
 ) -> dict[str, Estimate]:
-    """AUC, accuracy, sensitivity, specificity, Brier score and calibration error at one operating point, all clustered by patient."""
+    """AUC, accuracy, sensitivity, specificity.
+
+    Brier score and calibration error at one operating point, all clustered by patient.
+    """
+    from sklearn.metrics import brier_score_loss, roc_auc_score
+
     called = probabilities >= threshold
     measures: dict[str, tuple[Metric, NDArray]] = {
         "auc": (roc_auc_score, probabilities),
@@ -151,10 +159,13 @@ def metrics(
 def class_metrics(
     labels: NDArray, probabilities: NDArray, *, resamples: int = 200, seed: int = 0
 ) -> dict[str, Estimate]:
-    """Accuracy (Wilson), macro AUC of one class against the rest, Brier score and calibration error for labels (N,) and probabilities (N, K) of independent images.
+    """Accuracy (Wilson), macro AUC of one class against the rest.
 
-    Brier is the mean squared distance of the probabilities from the truth, 0 to 2; calibration error that of the called class (Guo et al. 2017, 1706.04599).
-    All but accuracy have percentile intervals of a bootstrap over images; resamples without one of the classes are drawn again.
+    Brier score and calibration error for labels (N,) and probabilities (N, K) of independent
+    images. Brier is the mean squared distance of the probabilities from the truth, 0 to 2;
+    calibration error that of the called class (Guo et al. 2017, 1706.04599). All but accuracy have
+    percentile intervals of a bootstrap over images; resamples without one of the classes are drawn
+    again.
     """
     generator, classes = np.random.default_rng(seed), probabilities.shape[1]
     measures = {
@@ -171,14 +182,18 @@ def class_metrics(
             )
     low, high = np.percentile(values, [2.5, 97.5], axis=0)
     found = {
-        name: Estimate(measure(labels, probabilities), float(a), float(b), len(labels))
-        for (name, measure), a, b in zip(measures.items(), low, high)
+        name: Estimate(
+            value=measure(labels, probabilities), low=float(a), high=float(b), n=len(labels)
+        )
+        for (name, measure), a, b in zip(measures.items(), low, high, strict=True)
     }
     return {"accuracy": proportion(probabilities.argmax(1) == labels), **found}
 
 
 def macro_auc(labels: NDArray, probabilities: NDArray) -> float:
     """Mean over classes of the AUC of one class against the rest."""
+    from sklearn.metrics import roc_auc_score
+
     return float(
         np.mean(
             [roc_auc_score(labels == k, probabilities[:, k]) for k in range(probabilities.shape[1])]
@@ -192,7 +207,7 @@ def class_brier(labels: NDArray, probabilities: NDArray) -> float:
 
 
 def called_calibration_error(labels: NDArray, probabilities: NDArray) -> float:
-    """Calibration error of the called class: its probability against how often the call is right."""
+    """Calibration error of the called class: its probability against the share of right calls."""
     return expected_calibration_error(
         (probabilities.argmax(1) == labels).astype(float), probabilities.max(1)
     )

@@ -27,10 +27,10 @@ from medinv.layers import (
     LeakyReLU,
     Squeeze,
     bound_condition,
-    spectral,
     spectrum_bounds,
 )
-from medinv.layers import padding as pads
+from medinv.layers.linalg import padding as pads
+from medinv.layers.linalg import symbol as symbols
 
 DEPTH, CHANNELS, SIZE, LIMIT, TERMS = 6, 16, 14, 4.0, 8
 
@@ -54,14 +54,14 @@ class ConvExponential(nn.Module):
         return total
 
     def condition(self) -> float:
-        symbol = torch.matrix_exp(spectral.symbol(self.kernel().detach().double(), (SIZE, SIZE)))
+        symbol = torch.matrix_exp(symbols.symbol(self.kernel().detach().double(), (SIZE, SIZE)))
         values = np.linalg.svd(symbol.numpy(), compute_uv=False)
         return float(values.max() / values.min())
 
 
 def clip(layer: InvertibleConv2d) -> None:
     """Singular values on SIZE x SIZE images into [LIMIT^-1/2, LIMIT^1/2], then only the middle 3x3 taps of the kernel are kept."""
-    symbol = spectral.symbol(layer.weight.detach().double(), (SIZE, SIZE)).numpy()
+    symbol = symbols.symbol(layer.weight.detach().double(), (SIZE, SIZE)).numpy()
     u, values, v = np.linalg.svd(symbol)
     clipped = torch.from_numpy((u * np.clip(values, LIMIT**-0.5, LIMIT**0.5)[..., None, :]) @ v)
     kernel = torch.fft.irfft2(clipped.permute(2, 3, 0, 1).conj(), s=(SIZE, SIZE)).roll(
@@ -107,7 +107,7 @@ def learn(method: str, seed: int, data: dict[str, Tensor], steps: int) -> dict[s
             )
             if method == "penalty":
                 loss = loss + 0.05 * sum(
-                    spectral.orthogonality_penalty(conv.weight) for conv in convs
+                    symbols.orthogonality_penalty(conv.weight) for conv in convs
                 )
             loss.backward()
         optimiser.step()

@@ -6,6 +6,7 @@ raises NotImplementedError with the reason where there is none.
 import warnings
 
 import torch
+from papers import HIDDEN, IResNetBlock, IRevNetBlock
 from torch import Tensor, nn
 
 from medinv.layers import (
@@ -21,8 +22,7 @@ from medinv.layers import (
     SmoothLeakyReLU,
 )
 from medinv.layers.coupling import conv_net
-from medinv.layers.spectral import orthogonality_penalty
-from papers import HIDDEN, IResNetBlock, IRevNetBlock
+from medinv.layers.linalg.symbol import orthogonality_penalty
 
 
 class Block(nn.Module):

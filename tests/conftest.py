@@ -1,4 +1,8 @@
-"""Fixtures that all rooms share. One thread: figures do not depend on the cores, and the threaded LU of MKL stalls for minutes when another process has its core."""
+"""Fixtures that all rooms share.
+
+One thread: figures do not depend on the cores, and the threaded LU of MKL stalls for minutes when
+another process has its core.
+"""
 
 import os
 from pathlib import Path
@@ -13,14 +17,17 @@ import torch
 from medinv.config import Config, load_config
 from medinv.data.sets.labelled import LabelledImages
 from medinv.data.sets.load import load_images
-from medinv.training.calibrate import calibrate
 from medinv.models.density import Classifier
+from medinv.training.calibrate import calibrate
 from medinv.training.train import train
 
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of third-party data that MEDINV_DATA names; tests that need it are skipped without it."""
+    """The folder of third-party data that MEDINV_DATA names.
+
+    Tests that need it are skipped without it.
+    """
     value = os.environ.get("MEDINV_DATA")
     if not value:
         pytest.skip("MEDINV_DATA is not set: it names the folder of the development data")
@@ -57,7 +64,7 @@ def tiny_data(tiny_config: Config) -> LabelledImages:
 def tiny_model(tiny_config: Config, tiny_data: LabelledImages) -> Classifier:
     """A trained and calibrated tiny classifier in float64. Not to be changed."""
     model = train(tiny_config, tiny_data).model.double()
-    calibrate(model, tiny_data)
+    calibrate(model, tiny_config.model, tiny_data)
     return model
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from medinv.training.calibrate import _inverse_temperature
 from medinv.metrics import called_calibration_error, class_brier, class_metrics, macro_auc
+from medinv.training.calibrate import _inverse_temperature
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 
-from medinv.errors import IntegrityError, ModelNotFoundError
 from medinv.explanation.sanity import equal_changes, likeness, likenesses, sham_head, untrained
 from medinv.explanation.evidence import evidence
 from medinv.explanation.local import local_terms, usual_states
@@ -11,7 +10,7 @@ from medinv.explanation.neighbours import nearest
 from medinv.explanation.result import Controls, Explanation
 from medinv.explanation.trace import trace
 from medinv.models.build import build
-from medinv.models.reference import CaseIndex, load_cases
+from medinv.models.reference import CaseIndex
 from medinv.models.density import Classifier
 from medinv.report.background import Background
 
@@ -22,11 +21,7 @@ SEED = 1  # of its random weights: the same study gives the same report in whate
 
 def kept_cases(model: Classifier) -> CaseIndex | None:
     """What the model keeps of its training images; None where it keeps nothing of its own."""
-    try:
-        index = load_cases(model.card.name)
-    except (ModelNotFoundError, IntegrityError):
-        return None
-    return index if index.facts.weights_sha256 == model.card.weights_sha256 else None
+    return model.reference
 
 
 def background(

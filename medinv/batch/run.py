@@ -24,7 +24,7 @@ from medinv.batch.work import INTERRUPTED, classify
 from medinv.batch.workers import Reader
 from medinv.data.dicom.index import Index
 from medinv.models.density import Classifier
-from medinv.models.store import Card
+from medinv.models.card import Card
 
 
 @dataclass(frozen=True)

@@ -20,29 +20,20 @@ def benchmarks() -> None:
     """Say where the public benchmark sets come from, where to put them, and which are there."""
     import os
 
-    from medinv.data.sets.medmnist import FILES
-    from medinv.data.sets.cifar10 import FOLDER, NPZ
+    from medinv.data.sets.load import SETS
 
     folder = os.environ.get("MEDINV_DATA")
     places = [Path(folder), Path(folder) / "medmnist"] if folder else []
     typer.echo(
-        "Nothing is fetched by medinv: download what you need, put it in one folder and name that in MEDINV_DATA.\n"
+        "Nothing is fetched by medinv: download what you need, put it in one folder and name that "
+        "in MEDINV_DATA.\n"
     )
-    sets = {
-        "cifar10": (
-            f"cifar-10-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html, unpacked to {FOLDER}/; or {NPZ} (x_train, y_train, ...)",
-            (FOLDER, NPZ),
-        ),
-        **{
-            name: (f"{files[0]} from https://medmnist.com (28 pixels a side; CC BY 4.0)", files)
-            for name, files in FILES.items()
-        },
-    }
-    for name, (how, files) in sets.items():
-        there = next(
-            (place / file for place in places for file in files if (place / file).exists()), None
-        )
-        typer.echo(f"{name:15} {how}\n{'':15} {'there: ' + str(there) if there else 'not there'}")
+    for source in SETS:
+        for name, files in source.files.items():
+            paths = [place / file for place in places for file in files]
+            there = next((path for path in paths if path.exists()), None)
+            state = f"there: {there}" if there else "not there"
+            typer.echo(f"{name:15} {source.origin[name]}\n{'':15} {state}")
     typer.echo(f"\nMEDINV_DATA is {folder or 'not set'}. Research use, not for diagnosis.")
 
 
@@ -58,14 +49,18 @@ def phantoms(
     ] = None,
     ct: Annotated[bool, typer.Option(help="Add a short CT series to two studies in eight.")] = True,
 ) -> None:
-    """Write DICOM studies of an invented thorax, with and without opacities, beside their masks and labels."""
+    """Write DICOM studies of an invented thorax, with and without opacities.
+
+    Beside their masks and labels.
+    """
     from medinv.data.phantoms.sets import SAMPLE_SEED, TEST_SEED, TRAIN_SEED, VALIDATION_SEED
     from medinv.data.phantoms.studies import write_studies
 
     seed = SAMPLE_SEED if seed is None else seed
     if seed in (TRAIN_SEED, VALIDATION_SEED, TEST_SEED):
         typer.echo(
-            f"note: seed {seed} also made radiographs of the shipped model's training, validation or test set",
+            f"note: seed {seed} also made radiographs of the shipped model's training, "
+            "validation or test set",
             err=True,
         )
     with typer.progressbar(length=studies, label="studies") as bar:
@@ -80,5 +75,6 @@ def phantoms(
             f"{row['study']}  {row['label']:8}{'+ CT  ' if row['ct'] else '      '}{contrast}"
         )
     typer.echo(
-        f"{studies} studies in {out}/studies, their truth in {out}/truth. Computer-generated: research use, not for diagnosis."
+        f"{studies} studies in {out}/studies, their truth in {out}/truth. Computer-generated: "
+        "research use, not for diagnosis."
     )

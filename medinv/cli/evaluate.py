@@ -8,10 +8,13 @@ import typer
 def evaluate(
     model: Annotated[str, typer.Option("--model", "-m", help="Shipped model or model folder.")],
 ) -> None:
-    """Measure a model on the test images of its configuration and compare with its card. Exit code 1 if they differ."""
+    """Measure a model on the test images of its configuration and compare with its card.
+
+    Exit code 1 if they differ.
+    """
     from medinv.data.sets.load import load_images
     from medinv.models.store import load
-    from medinv.training.publish import measure
+    from medinv.training.measure import measure
 
     loaded = load(model)
     data = load_images(loaded.card.config.data, progress=lambda text: typer.echo(text, err=True))
@@ -22,6 +25,6 @@ def evaluate(
         differs |= abs(carded - estimate.value) > 1e-6
         typer.echo(f"{name:18} {estimate}   card {carded:.3f}")
     typer.echo(
-        f"images {'are' if same_data else 'are NOT'} those of the card. Research use, not for diagnosis."
+        f"images {'are' if same_data else 'are NOT'} those of the card. {loaded.card.disclaimer}"
     )
     raise typer.Exit(1 if differs else 0)

@@ -32,17 +32,17 @@ def explain(
     from medinv.files import pseudonym
     from medinv.batch.results import write_atomically
     from medinv.cli.inputs import network_inputs
-    from medinv.errors import IntegrityError, ModelNotFoundError, OutputError
+    from medinv.errors import OutputError
     from medinv.explanation import behind
     from medinv.explanation.explain import explain_image, scalars
-    from medinv.models.reference import load_cases
     from medinv.models.store import load
 
-    loaded, kept = load(model), None
-    try:
-        kept = load_cases(model)
-    except (IntegrityError, ModelNotFoundError) as error:
-        typer.echo(f"{error}: nearest cases and local evidence are left out", err=True)
+    loaded = load(model)
+    kept = loaded.reference
+    if loaded.reference_missing:
+        typer.echo(
+            f"{loaded.reference_missing}: nearest cases and local evidence are left out", err=True
+        )
     loaded.card.check_takes_studies()
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -17,8 +17,5 @@ def models(
     for each in shipped():
         card = read_card(each)
         name, measure = ("AUC", "auc") if len(card.classes) == 2 else ("accuracy", "accuracy")
-        found = card.metrics[measure]
-        typer.echo(
-            f"{each:18} {card.title}; test {name} {found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
-        )
+        typer.echo(f"{each:18} {card.title}; test {name} {card.metrics[measure]}")
     typer.echo("Research use, not for diagnosis.")

@@ -8,7 +8,7 @@ from rich.console import Console
 from medinv.files import pseudonym
 from medinv.data.dicom.index import Broken, Index, Skipped, Study
 from medinv.data.dicom.rules import Judged, choose
-from medinv.models.store import Card
+from medinv.models.card import Card
 
 _SHOWN = 3  # paths a reason, unless all are asked for
 

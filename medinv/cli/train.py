@@ -20,11 +20,13 @@ def train(
         int | None, typer.Option(min=1, help="CPU threads. Default: torch's own choice.")
     ] = None,
 ) -> None:
-    """Train, calibrate, measure and write weights and card. Interrupted, the same command goes on from the last epoch."""
+    """Train, calibrate, measure; write weights, card and reference.
+
+    Interrupted, the same command goes on from the last epoch.
+    """
     import torch
 
     from medinv.config import load_config
-    from medinv.data.sets.foreign import foreign_images
     from medinv.data.sets.load import load_images
     from medinv.errors import ConfigError
     from medinv.training.publish import publish
@@ -43,24 +45,20 @@ def train(
     def report(epoch: Epoch) -> None:
         bits = "" if epoch.bits_per_pixel is None else f"  {epoch.bits_per_pixel:.3f} bits a pixel"
         typer.echo(
-            f"epoch {epoch.number}/{recipe.train.epochs}  cross-entropy {epoch.cross_entropy:.4f}{bits}  {epoch.seconds:.0f} s",
+            f"epoch {epoch.number}/{recipe.train.epochs}  "
+            f"cross-entropy {epoch.cross_entropy:.4f}{bits}  {epoch.seconds:.0f} s",
             err=True,
         )
 
     trained = run(recipe, data, device=device, checkpoint=folder / "checkpoint.pt", report=report)
-    command = " ".join(
-        ["medinv train", config.as_posix(), *(f"--set {override}" for override in overrides)]
-    )
-    foreign = (
-        foreign_images(data.test, recipe.data.path_variable)
-        if recipe.model.kind == "invertible"
-        else {}
-    )
-    card = publish(folder, trained, recipe, data, command=command, foreign=foreign)
-    for name, interval in card.metrics.items():
-        typer.echo(f"{name:18} {interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})")
+    words = ["medinv train", config.as_posix(), *(f"--set {override}" for override in overrides)]
+    card = publish(folder, trained, recipe, data, command=" ".join(words))
+    for name, estimate in card.metrics.items():
+        typer.echo(f"{name:18} {estimate}")
     if card.exactness:
+        exact = card.exactness
         typer.echo(
-            f"decoded exactly    {card.exactness.share_float64:.4f} in float64, {card.exactness.share_float32:.4f} in float32, of {card.exactness.images}"
+            f"decoded exactly    {exact.share_float64:.4f} in float64, "
+            f"{exact.share_float32:.4f} in float32, of {exact.images}"
         )
-    typer.echo(f"model: {folder}\nResearch use, not for diagnosis.")
+    typer.echo(f"model: {folder}\n{card.disclaimer}")

@@ -1,24 +1,28 @@
 """Convolutions that are inverted after training."""
 
 import math
+from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
 
 from medinv.errors import ConfigError, ShapeError
-from medinv.layers import operator
-from medinv.layers import padding as pads
 from medinv.layers.base import Invertible
-from medinv.layers.padding import Padding
-from medinv.layers.solve import Solve, Solver
+from medinv.layers.linalg import padding as pads
+from medinv.layers.linalg import spectrum
+from medinv.layers.linalg.padding import Padding
+from medinv.layers.linalg.solve import Solve, Solver
 
 KEPT = 4  # image sizes whose factors are remembered
 
 
 class _InvertibleConv(Invertible):
-    """What the convolutions share; `_sides` is the number of image axes."""
+    """What the convolutions share."""
 
-    _sides: int
+    @property
+    @abstractmethod
+    def _sides(self) -> int:
+        """The number of image axes."""
 
     def __init__(
         self,
@@ -91,7 +95,7 @@ class _InvertibleConv(Invertible):
 
     def log_det(self, x: Tensor) -> Tensor:
         self._check(x, ".log_det")
-        return operator.log_abs_det(self.weight, x.shape[2:], self.padding, self.groups).expand(
+        return spectrum.log_abs_det(self.weight, x.shape[2:], self.padding, self.groups).expand(
             x.shape[0]
         )
 
@@ -106,7 +110,7 @@ class _InvertibleConv(Invertible):
         return x.new_full((x.shape[0],), 1 / smallest if smallest > 0 else math.inf)
 
     def _extremes(self, x: Tensor) -> tuple[float, float]:
-        return operator.extreme_singular_values(self.weight, x.shape[2:], self.padding, self.groups)
+        return spectrum.extreme_singular_values(self.weight, x.shape[2:], self.padding, self.groups)
 
     def _check(self, x: Tensor, method: str) -> None:
         name = type(self).__name__ + method
@@ -135,7 +139,7 @@ class InvertibleConv2d(_InvertibleConv):
     """A C -> C convolution of images, `y = w * x + b`; the forward pass is the framework's own.
 
     Kernel 1, 3 or 5; padding "circular", "zeros", "reflect" or "replicate"; groups, up to depthwise. With circular padding the inverse solves
-    `S(f) X(f) = Y(f) - B(f)` frequency by frequency (see `spectral`); other paddings add a correction on the border (see `boundary`, `solve`).
+    `S(f) X(f) = Y(f) - B(f)` frequency by frequency (see `linalg.symbol`); other paddings add a correction on the border (see `linalg.border`, `linalg.solve`).
     Exact in algebra: the error is the rounding of the input's type times the condition number. The factor, made in float64, is kept for the last
     four image sizes and rebuilt as soon as the weights differ from those it was made of. The kernel starts as a random orthogonal matrix at its
     centre, plus a little.
@@ -144,10 +148,10 @@ class InvertibleConv2d(_InvertibleConv):
     ConvergenceError if an image too large for a direct solve does not reach a backward error of 1e-14 within the bound that `solve` states.
     """
 
-    _sides = 2
+    _sides: int = 2
 
 
 class InvertibleConv3d(_InvertibleConv):
     """`InvertibleConv2d` for volumes (N, channels, D, H, W)."""
 
-    _sides = 3
+    _sides: int = 3

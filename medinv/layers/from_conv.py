@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from medinv.errors import ConfigError
-from medinv.layers import operator
 from medinv.layers.conv import InvertibleConv2d, InvertibleConv3d
-from medinv.layers.padding import check_size
+from medinv.layers.linalg import spectrum
+from medinv.layers.linalg.padding import check_size
 
 
 def from_conv(
@@ -44,7 +44,7 @@ def from_conv(
                 mine.copy_(theirs)
     if size is not None:
         check_size(size, conv.kernel_size, conv.padding_mode, "from_conv")
-        operator.check_invertible(conv.weight, size, conv.padding_mode, conv.groups)
+        spectrum.check_invertible(conv.weight, size, conv.padding_mode, conv.groups)
     return layer
 
 

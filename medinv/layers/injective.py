@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from medinv.errors import ConfigError, SingularError
-from medinv.layers import padding as pads
-from medinv.layers import spectral
 from medinv.layers.base import LeftInvertible, check_images
+from medinv.layers.linalg import padding as pads
+from medinv.layers.linalg import symbol as symbols
 
 
 class InjectiveConv2d(LeftInvertible):
@@ -56,13 +56,13 @@ class InjectiveConv2d(LeftInvertible):
         pads.check_size(y.shape[2:], self.weight.shape[2:], "circular", "InjectiveConv2d.inverse")
         pseudo_inverse, gram_inverse = self._factor((y.shape[2], y.shape[3]))
         with torch.no_grad():
-            x = spectral.apply_symbol(
+            x = symbols.apply_symbol(
                 pseudo_inverse, (y if self.bias is None else y - self.bias[:, None, None]).double()
             ).to(y.dtype)
         if torch.is_grad_enabled():
             # A step of refinement on the normal equations changes nothing but rounding; its derivatives are those of the least-squares solution.
             transposed = self.weight.transpose(0, 1).flip(2, 3)
-            x = x + spectral.apply_symbol(
+            x = x + symbols.apply_symbol(
                 gram_inverse, pads.linear(y - self(x), transposed, "circular").double()
             ).to(y.dtype)
         return x
@@ -81,9 +81,9 @@ class InjectiveConv2d(LeftInvertible):
         return tuple(factors)
 
     def _make(self, weight: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        symbol = spectral.symbol(weight.double().cpu(), size).numpy()
+        symbol = symbols.symbol(weight.double().cpu(), size).numpy()
         u, values, v = np.linalg.svd(symbol, full_matrices=False)
-        if not values.min() * spectral.LOST > values.max():
+        if not values.min() * symbols.LOST > values.max():
             raise SingularError(
                 f"a convolution of {self.channels} channels to {len(weight)} loses a frequency on {size[0]}x{size[1]} images"
             )
@@ -93,17 +93,17 @@ class InjectiveConv2d(LeftInvertible):
 
     def log_det(self, x: Tensor) -> Tensor:
         check_images(x, self.channels, "InjectiveConv2d.log_det")
-        return spectral.log_volume(self.weight, (x.shape[2], x.shape[3])).expand(x.shape[0])
+        return symbols.log_volume(self.weight, (x.shape[2], x.shape[3])).expand(x.shape[0])
 
     def condition_number(self, x: Tensor, iterations: int = 0) -> Tensor:
         """Exact, from the symbol; the same for every image of one size."""
         return x.new_full(
-            (x.shape[0],), spectral.condition_number(self.weight, (x.shape[2], x.shape[3]))
+            (x.shape[0],), symbols.condition_number(self.weight, (x.shape[2], x.shape[3]))
         )
 
     def inverse_norm(self, x: Tensor, iterations: int = 0) -> Tensor:
         """Exact: one over the smallest singular value."""
         return x.new_full(
             (x.shape[0],),
-            1 / spectral.singular_values(self.weight, (x.shape[2], x.shape[3])).min().item(),
+            1 / symbols.singular_values(self.weight, (x.shape[2], x.shape[3])).min().item(),
         )

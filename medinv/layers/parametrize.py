@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from medinv.errors import ConfigError
-from medinv.layers import spectral
 from medinv.layers.conv import InvertibleConv2d, InvertibleConv3d
+from medinv.layers.linalg import symbol as symbols
 
 GRAM_STEPS = 3  # leave the bound at most C^(1/16) too large, 1.3 for 64 channels
 GRID = 12  # samples a side and tap: 1.07 too large in two dimensions
@@ -70,7 +70,7 @@ class NearIsometry(nn.Module):
     @torch.no_grad()
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The parameters of a weight; exact if it is within reach."""
-        centre = spectral.by_groups(weight, self.groups)[
+        centre = symbols.by_groups(weight, self.groups)[
             (..., *[side // 2 for side in weight.shape[2:]])
         ]
         u, values, v = torch.linalg.svd(centre)
@@ -81,7 +81,7 @@ class NearIsometry(nn.Module):
 
     def _rotated(self, rotation: Tensor, kernel: Tensor) -> Tensor:
         return torch.einsum(
-            "gab,gb...->ga...", rotation, spectral.by_groups(kernel, self.groups)
+            "gab,gb...->ga...", rotation, symbols.by_groups(kernel, self.groups)
         ).reshape(kernel.shape)
 
     def _delta(self, like: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ def norm_bound(weight: Tensor, groups: int = 1) -> Tensor:
     With G_0 = S^H S and G_(i+1) = G_i^H G_i, |S| <= |G_p|_F^(1 / 2^(p + 1)) at each frequency, each G scaled to unit norm to stay in range.
     """
     sides = [max(1, GRID * (side // 2)) for side in weight.shape[2:]]
-    matrices = spectral.symbol(weight, sides, groups)
+    matrices = symbols.symbol(weight, sides, groups)
     log_bound, share = 0.0, 1.0
     for _ in range(GRAM_STEPS + 1):
         matrices = matrices.mH @ matrices

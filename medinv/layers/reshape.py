@@ -1,6 +1,5 @@
 """Fixed orthonormal layers: they move values between space and channels."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -8,7 +7,7 @@ from medinv.errors import ConfigError, ShapeError
 from medinv.layers.base import Invertible, LeftInvertible, check_images
 
 
-class _Orthonormal(Invertible):
+class Orthonormal(Invertible):
     """A fixed orthonormal map: volume and lengths are kept."""
 
     isometric = True
@@ -25,7 +24,7 @@ class _Orthonormal(Invertible):
         return x.new_ones(x.shape[0])
 
 
-class Squeeze(_Orthonormal):
+class Squeeze(Orthonormal):
     """(N, C, H, W) -> (N, C f^2, H/f, W/f): each f x f block becomes channels. Bit-exact."""
 
     bit_exact = True
@@ -46,7 +45,7 @@ class Squeeze(_Orthonormal):
         return F.pixel_shuffle(y, self.factor)
 
 
-class ChannelFlip(_Orthonormal):
+class ChannelFlip(Orthonormal):
     """(N, C, H, W) -> the same with its channels in reverse order, so that the next coupling moves the other half. Bit-exact."""
 
     bit_exact = True
@@ -60,31 +59,7 @@ class ChannelFlip(_Orthonormal):
         return y.flip(1)
 
 
-class Haar(_Orthonormal):
-    """One level of the orthonormal Haar transform, (N, C, H, W) -> (N, 4C, H/2, W/2).
-
-    The C averages come first, then the details. Exact in algebra.
-    """
-
-    def __init__(self):
-        super().__init__()
-        rows = [[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]
-        self.register_buffer("basis", torch.tensor(rows, dtype=torch.float32) / 2, persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        check_images(x, None, "Haar", multiple_of=2)
-        n, c, h, w = x.shape
-        blocks = F.pixel_unshuffle(x, 2).view(n, c, 4, h // 2, w // 2)
-        return torch.einsum("jk,nckhw->njchw", self.basis, blocks).reshape(n, 4 * c, h // 2, w // 2)
-
-    def inverse(self, y: Tensor) -> Tensor:
-        check_images(y, None, "Haar.inverse")
-        n, c, h, w = y.shape
-        blocks = torch.einsum("jk,njchw->nckhw", self.basis, y.view(n, 4, c // 4, h, w))
-        return F.pixel_shuffle(blocks.reshape(n, c, h, w), 2)
-
-
-class ChannelPadding(_Orthonormal, LeftInvertible):
+class ChannelPadding(Orthonormal, LeftInvertible):
     """(N, channels, H, W) -> (N, channels + extra, H, W): channels of zeros are put last (i-RevNet's injective padding, 1802.07088). Bit-exact.
 
     Left-invertible: `inverse` drops the last channels whatever they hold, which projects; `residual` tells what was lost.

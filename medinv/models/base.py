@@ -1,21 +1,43 @@
-"""What every network here shares: logits, and the calibration that turns them into probabilities; and what those that run backwards share."""
+"""What every network here shares: logits, and the calibration that turns them into probabilities.
+
+And what those share that run backwards: features from which the image comes back. `Kind` is what a
+kind of model brings to training, calibration and its card.
+"""
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from medinv.config import Config, HeadTrain, ModelConfig
 from medinv.errors import ShapeError
-from medinv.layers import Chain
+from medinv.layers import Chain, InvertibleConv2d, InvertibleConv3d
+from medinv.models.card import Card
+from medinv.models.reference import Reference
 
 
 class Calibrated(nn.Module, ABC):
     """Class probabilities are softmax(temperature_inverse * logits + prior).
 
-    The buffers are fitted on validation images (see `calibrate`): temperature, prior, and, of two classes, `decision_logit`, the calibrated log-odds of the
-    positive class (the second) from which it is called.
+    The buffers are fitted on validation images (see `medinv.training.calibrate`): temperature,
+    prior, and, of two classes, `decision_logit`, the calibrated log-odds of the positive class (the
+    second) from which it is called. `medinv.models.store.load` adds `card`, `reference` and, where
+    there is none, `reference_missing`: why.
     """
+
+    card: Card
+    reference: Reference | None = None
+    reference_missing: str | None = None
+    classes: tuple[str, ...]
+    temperature_inverse: Tensor  # ()
+    prior: Tensor  # (K,)
+    decision_logit: Tensor  # ()
 
     def __init__(self, classes: tuple[str, ...]):
         super().__init__()
@@ -26,7 +48,11 @@ class Calibrated(nn.Module, ABC):
 
     @abstractmethod
     def logits(self, x: Tensor) -> Tensor:
-        """Uncalibrated logits (N, K) of images (N, C, H, W) in grey levels."""
+        """Uncalibrated logits (N, K) of images (N, C, *size) in grey levels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same: logits (N, K), as MONAI's engines expect of a network."""
+        return self.logits(x)
 
     def calibrated(self, logits: Tensor) -> Tensor:
         """Logits (N, K) whose softmax is calibrated."""
@@ -46,9 +72,25 @@ class Calibrated(nn.Module, ABC):
         """The probability of the positive class from which it is called."""
         return 1 / (1 + math.exp(-self.decision_logit.item()))
 
+    def decays(self, name: str, parameter: nn.Parameter) -> bool:
+        """Whether weight decay shrinks a parameter: kernels, but not scales and biases."""
+        return parameter.ndim > 1
+
+    @property
+    def convolutions(self) -> int:
+        """How many convolutions it has."""
+        return sum(isinstance(module, nn.Conv2d | nn.Conv3d) for module in self.modules())
+
 
 class InvertibleNetwork(Calibrated):
-    """Images (N, C, *size) in grey levels -> features, from which the image comes back, and logits."""
+    """Images (N, C, *size) in grey levels -> features, from which the image comes back, and logits.
+
+    `coarse` is the number of the features' first channels: those that decide.
+    """
+
+    trunk: Chain
+    image_shape: tuple[int, ...]
+    coarse: int
 
     def __init__(self, trunk: Chain, image_shape: tuple[int, ...], classes: tuple[str, ...]):
         super().__init__(classes)
@@ -64,14 +106,115 @@ class InvertibleNetwork(Calibrated):
         return self.trunk.inverse(z)
 
     def logits(self, x: Tensor) -> Tensor:
+        """Uncalibrated logits (N, K) of images (N, C, *size) in grey levels. Raises ShapeError."""
         return self.logits_of(self.features(x))
 
     @abstractmethod
     def logits_of(self, z: Tensor) -> Tensor:
         """Uncalibrated logits (N, K) of features."""
 
+    def decays(self, name: str, parameter: nn.Parameter) -> bool:
+        """Kernels within couplings alone: inverted kernels and class means keep their size."""
+        return ".net." in name and parameter.ndim > 1
+
+    @property
+    def convolutions(self) -> int:
+        """How many inverted convolutions it has."""
+        return len(self.inverted_convolutions())
+
+    def inverted_convolutions(self) -> list[InvertibleConv2d | InvertibleConv3d]:
+        """The inverted convolutions of the trunk, in order."""
+        return [
+            module
+            for module in self.trunk.modules()
+            if isinstance(module, InvertibleConv2d | InvertibleConv3d)
+        ]
+
     def _check(self, x: Tensor) -> None:
         if tuple(x.shape[1:]) != self.image_shape:
             raise ShapeError(
-                f"this model expects images of shape (N, {', '.join(map(str, self.image_shape))}); got {tuple(x.shape)}"
+                "this model expects images of shape "
+                f"(N, {', '.join(map(str, self.image_shape))}); got {tuple(x.shape)}"
             )
+
+
+Settings = TypeVar("Settings", bound=ModelConfig)
+Network = TypeVar("Network", bound=Calibrated)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What training goes down, and its parts for the record; bits a pixel of a density."""
+
+    total: Tensor
+    cross_entropy: float
+    bits: float | None = None
+
+
+@dataclass(frozen=True)
+class ScopeScore:
+    """What tells images that a model may be asked from others, which score above the threshold."""
+
+    statistic: str  # in words, for the card
+    threshold: float
+    score: Callable[[Tensor], Tensor]  # images (N, C, *size) -> (N,)
+
+
+def _nothing(*_: Any) -> None:
+    """For kinds that have nothing to start or to fit."""
+
+
+def _nothing_after(*_: Any) -> Callable[[int, float], None]:
+    return _nothing
+
+
+@dataclass(frozen=True)
+class Kind(Generic[Settings, Network]):
+    """A kind of model: its settings, and what it brings to training, calibration and its card.
+
+    `build` draws an untrained network for images of a shape (C, *size) from torch's global
+    generator. `start` sets what begins from data: training images (n, C, *size) uint8, labels (n,).
+    `loss` is of a batch: images (N, C, *size) float, labels (N,), the recipe and the epoch from 0.
+    `fit` sets, after training, what the kind needs beside calibration: from training images, their
+    labels and validation images. `after_step` gives what is done after each step of the optimiser:
+    a function of the number of the step in its epoch and the schedule's factor. `scope` and
+    `directions` (rows of coarse features along which classes differ, from which a reference is
+    made) are None where a kind has none. `invertible`: its networks are InvertibleNetworks.
+    """
+
+    config: type[Settings]
+    build: Callable[[Settings, tuple[int, ...]], Network]
+    loss: Callable[[Network, Tensor, Tensor, Any, int], Loss]
+    start: Callable[[Network, np.ndarray, np.ndarray, Config], None] = _nothing
+    fit: Callable[[Network, np.ndarray, np.ndarray, np.ndarray], None] = _nothing
+    after_step: Callable[[Network, Any], Callable[[int, float], None]] = _nothing_after
+    scope: Callable[[Network], ScopeScore] | None = None
+    directions: Callable[[Network], Tensor] | None = None
+    invertible: bool = False
+
+
+def label_loss(
+    network: Calibrated, images: Tensor, labels: Tensor, recipe: HeadTrain, epoch: int
+) -> Loss:
+    """The cross-entropy of the labels, smoothed as the recipe says."""
+    del epoch  # the same in each
+    logits = network.logits(images).float()
+    cross_entropy = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    return Loss(cross_entropy, cross_entropy.item())
+
+
+@torch.no_grad()
+def in_batches(
+    function: Callable[[Tensor], Tensor], model: nn.Module, images: np.ndarray, *, batch: int = 16
+) -> Tensor:
+    """`function(x)` for stored images (N, C, *size) uint8, in the model's own arithmetic.
+
+    Batches are moved to the model's device; what comes back is joined on the processor.
+    """
+    first = next(model.parameters())
+    return torch.cat(
+        [
+            function(torch.from_numpy(images[i : i + batch]).to(first.device, first.dtype)).cpu()
+            for i in range(0, len(images), batch)
+        ]
+    )

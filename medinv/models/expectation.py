@@ -1,9 +1,12 @@
-"""What belongs in a part of an image, given all that lies around it: the conditional mean under a Gaussian of coarse training images of the negative class.
+"""What belongs in a part of an image, given all that lies around it.
 
-Coarse pixels are x = m + W c + e with c ~ N(0, diag(variances)) along principal axes W and e ~ N(0, diag(rest)) pixel by pixel: factor analysis, of which
-probabilistic principal components (Tipping and Bishop 1999) are the case of equal `rest`. With the weights v = (1 - region) / rest, 0 where a pixel is not seen,
+The conditional mean under a Gaussian of coarse training images of the negative class. Coarse pixels
+are x = m + W c + e with c ~ N(0, diag(variances)) along principal axes W and e ~ N(0, diag(rest))
+pixel by pixel: factor analysis, of which probabilistic principal components (Tipping and Bishop
+1999) are the case of equal `rest`. With the weights v = (1 - region) / rest, 0 where a pixel is not
+seen,
 
-    E[x | all outside the region] = m + W (diag(1 / variances) + W^T diag(v) W)^(-1) W^T diag(v) (x - m),
+    E[x | all outside] = m + W (diag(1 / variances) + W^T diag(v) W)^(-1) W^T diag(v) (x - m),
 
 a system of as many unknowns as there are axes.
 """
@@ -16,21 +19,31 @@ from torch.nn import functional as F
 
 from medinv.models.transport import SIDE, coarse
 
-LEAST = 0.3  # grey levels squared that the rest keeps where training images do not vary: they are rounded, and black borders are not certain
+# Grey levels squared that the rest keeps where training images do not vary: they are rounded, and
+# black borders are not certain.
+LEAST = 0.3
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """Averages over training images: no image is in them. Grey levels, coarse images of SIDE x SIDE pixels."""
+    """Averages over training images: no image is in them.
+
+    Grey levels, coarse images of SIDE x SIDE pixels.
+    """
 
     centre: Tensor  # (SIDE^2,) m
     axes: Tensor  # (SIDE^2, K) W, orthonormal
     variances: Tensor  # (K,)
     rest: Tensor  # (SIDE^2,)
-    rises: Tensor  # (SIDE^2,) by how much more images of the positive class rise above W W^T (x - m), mean square: where their findings usually lie
+    # (SIDE^2,) by how much more images of the positive class rise above W W^T (x - m), mean square:
+    # where their findings usually lie.
+    rises: Tensor
 
     def fill(self, x: Tensor, region: Tensor) -> Tensor:
-        """Images x (N, 1, H, W) with `region` (N, 1, H, W), 0 to 1, replaced by what belongs there. Only what coarse images show is replaced: fine texture stays."""
+        """Images x (N, 1, H, W) with `region` (N, 1, H, W), 0 to 1, replaced by what belongs there.
+
+        Only what coarse images show is replaced: fine texture stays.
+        """
         centre, axes, variances, rest = (
             t.to(x) for t in (self.centre, self.axes, self.variances, self.rest)
         )
@@ -50,7 +63,10 @@ class Expectation:
 
 @torch.no_grad()
 def fit_expectation(images: Tensor, labels: Tensor, axes: int) -> Expectation:
-    """From training images (n, 1, H, W) in grey levels and labels (n,) of two classes, along `axes` principal axes of the negative class."""
+    """From training images (n, 1, H, W) in grey levels and labels (n,) of two classes.
+
+    Along `axes` principal axes of the negative class.
+    """
     all_of_them = coarse(images.double())
     negative = all_of_them[labels == 0]
     centre = negative.mean(0)

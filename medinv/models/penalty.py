@@ -1,22 +1,49 @@
-"""What keeps inverted kernels well conditioned, taken as a step of its own: it does not pass through the optimiser, as decoupled weight decay does not."""
+"""What keeps inverted kernels well conditioned, taken as a step of its own.
+
+It does not pass through the optimiser, as decoupled weight decay does not.
+"""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from medinv.config import PooledTrain
 from medinv.layers import InvertibleConv2d, InvertibleConv3d
 
 FREQUENCIES = 4  # drawn a step
 ROTATE = 10  # steps between two looks at the kernels' centres
 
 
+def conditioning(network: nn.Module, recipe: PooledTrain) -> Callable[[int, float], None]:
+    """What a recipe does for the inverted kernels of a network after each step of the optimiser.
+
+    Called with the number of the step in its epoch and the schedule's factor there.
+    """
+    if not recipe.orthogonality:
+        return lambda step, factor: None
+    accretive = None if recipe.accretive is None else Accretive(network, recipe.accretive)
+
+    def condition(step: int, factor: float) -> None:
+        rate = recipe.orthogonality * max(recipe.orthogonality_floor, factor)
+        if accretive is None:
+            towards_isometry(network, rate)
+        else:
+            accretive.step(step, rate)
+
+    return condition
+
+
 @torch.no_grad()
 def towards_isometry(model: nn.Module, rate: float) -> None:
-    """One gradient step, of length `rate` for kernels 3x3 and in proportion for others, on an unbiased estimate of the mean over all frequencies of |S^H S - I|_F^2 for every inverted kernel.
+    """One gradient step, of length `rate` for kernels 3x3 and in proportion for others.
 
-    S(f) = sum_k w[k] exp(i f.k) is the symbol of `layers.spectral`; `layers.spectral.orthogonality_penalty` is the same mean exactly, at the price of a
-    convolution of the kernel with itself, which here would cost as much as the images. The gradient is 4 Re(S (S^H S - I) exp(-i f.k)).
+    On an unbiased estimate of the mean over all frequencies of |S^H S - I|_F^2 for every inverted
+    kernel. S(f) = sum_k w[k] exp(i f.k) is the symbol of `layers.linalg.symbol`;
+    `layers.linalg.symbol.orthogonality_penalty` is the same mean exactly, at the price of a
+    convolution of the kernel with itself, which here would cost as much as the images. The gradient
+    is 4 Re(S (S^H S - I) exp(-i f.k)).
     """
     for module in model.modules():
         if isinstance(module, InvertibleConv2d | InvertibleConv3d):
@@ -25,13 +52,16 @@ def towards_isometry(model: nn.Module, rate: float) -> None:
 
 
 class Accretive:
-    """Pushes the real part of every inverted kernel's symbol, turned by its centre, above `bound`; beyond that a kernel is free.
+    """Pushes the real part of every inverted kernel's symbol, turned by its centre, above `bound`.
 
-    With Q the orthogonal factor of the centre tap and A(f) = Q^T S(f): if (A + A^H) / 2 >= bound at every frequency, then Re <v, Q^T T v> >= bound |v|^2 for
-    all images v, where T is the convolution with zero padding or on a torus of whatever size (extend v by zeros, and apply Parseval). So no
-    singular value of T is below `bound`, edges included, where kernels that are isometries of the torus may lose the edge. Such operators are
-    called accretive. A step goes down an unbiased estimate of the mean over all frequencies of the sum of squares of what the eigenvalues lack. The gain of a
-    kernel, on which a bound depends, is left to the optimiser (Muon with `rescale` holds its mean square at 1).
+    Beyond that a kernel is free. With Q the orthogonal factor of the centre tap and A(f) = Q^T
+    S(f): if (A + A^H) / 2 >= bound at every frequency, then Re <v, Q^T T v> >= bound |v|^2 for all
+    images v, where T is the convolution with zero padding or on a torus of whatever size (extend v
+    by zeros, and apply Parseval). So no singular value of T is below `bound`, edges included, where
+    kernels that are isometries of the torus may lose the edge. Such operators are called accretive.
+    A step goes down an unbiased estimate of the mean over all frequencies of the sum of squares of
+    what the eigenvalues lack. The gain of a kernel, on which a bound depends, is left to the
+    optimiser (Muon with `rescale` holds its mean square at 1).
     """
 
     def __init__(self, model: nn.Module, bound: float):
@@ -61,7 +91,10 @@ class Accretive:
 
 
 def rotation(kernel: Tensor) -> Tensor:
-    """The orthogonal factor Q (C, C) of the centre tap's polar decomposition: the rotation nearest to it."""
+    """The orthogonal factor Q (C, C) of the centre tap's polar decomposition.
+
+    The rotation nearest to it.
+    """
     left, _, right = torch.linalg.svd(kernel.flatten(2)[:, :, kernel[0, 0].numel() // 2])
     return left @ right
 

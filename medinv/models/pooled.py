@@ -1,17 +1,46 @@
-"""The invertible classifier without a density: a trunk that loses nothing and a linear head on what its last level pools."""
+"""The invertible classifier without a density: a linear head on what its last level pools.
 
+The trunk: convolutions, norms and activations of bounded slope, halved by Haar and widened once at
+the start.
+
+    grey levels -> fixed scaling -> Haar -> widening -> level -> Haar -> (kept: level -> ..., rest)
+
+What an ordinary network throws away when it narrows goes around the later levels here, untouched,
+so that the latent holds the whole image. Its ordinary counterpart, for comparison, is `PooledTwin`.
+"""
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medinv.layers import Chain
-from medinv.models.base import InvertibleNetwork
+from medinv.config import Config, PooledConfig, PooledTwinConfig
+from medinv.errors import ConfigError
+from medinv.layers import (
+    ActNorm,
+    Bypass,
+    Chain,
+    ChannelPadding,
+    FrozenNorm,
+    Haar,
+    Haar3d,
+    InjectiveConv2d,
+    Invertible,
+    InvertibleBatchNorm,
+    InvertibleConv2d,
+    InvertibleConv3d,
+    LeakyReLU,
+    OnVolumes,
+)
+from medinv.models.base import Calibrated, InvertibleNetwork, Kind, label_loss
+from medinv.models.penalty import conditioning
 
 
 class PooledClassifier(InvertibleNetwork):
     """Images (N, C, *size) in grey levels -> features, from which the image comes back, and logits.
 
-    The first `coarse` channels of the features are the last level; their spatial means are what the head sees. The trunk widens, hence is
-    left-invertible: `invert(features(x)) = x`, while features that no image has are projected.
+    The first `coarse` channels of the features are the last level; their spatial means are what the
+    head sees. The trunk widens, hence is left-invertible: `invert(features(x)) = x`, while features
+    that no image has are projected.
     """
 
     def __init__(
@@ -24,3 +53,166 @@ class PooledClassifier(InvertibleNetwork):
     def logits_of(self, z: Tensor) -> Tensor:
         """Logits of features: linear in the means of the deciding channels."""
         return self.head(z[:, : self.coarse].flatten(2).mean(2))
+
+
+def image_trunk(model: PooledConfig) -> Chain:
+    """The trunk for images; level i has `depths[i]` convolutions of `hidden[i]` channels.
+
+    Raises ConfigError where the widths do not fit.
+    """
+    channels = 4 * model.channels
+    widening = _widening(channels, model)
+    return Chain(
+        FrozenNorm([model.mean] * model.channels, [model.std] * model.channels),
+        Haar(),
+        *widening,
+        *_level(0, model),
+    )
+
+
+def volume_trunk(model: PooledConfig) -> Chain:
+    """The trunk for volumes: level i has `depths[i]` convolutions of 8^(i + 1) channels a channel.
+
+    Raises ConfigError where `hidden` says otherwise: volumes are neither widened nor narrowed.
+    """
+    channels = model.channels
+    scaling = FrozenNorm([model.mean] * channels, [model.std] * channels)
+    layers: list[Invertible] = [OnVolumes(scaling)]
+    for depth, width in zip(model.depths, model.hidden, strict=True):
+        channels *= 8
+        if width != channels:
+            raise ConfigError(
+                "model.hidden must grow eightfold a level for volumes, "
+                f"here {channels}; got {width}"
+            )
+        layers.append(Haar3d())
+        for _ in range(depth):
+            layers.append(InvertibleConv3d(width, padding=model.padding))
+            layers += [OnVolumes(norm) for norm in _norm(width, model)]
+            layers.append(LeakyReLU(model.slope))
+    return Chain(*layers)
+
+
+def _widening(channels: int, model: PooledConfig) -> list[Invertible]:
+    width = model.hidden[0]
+    if width == channels:
+        return []
+    if model.widening == "zeros":
+        return [ChannelPadding(channels, width - channels)]
+    if width % channels:
+        raise ConfigError(
+            f"model.hidden must begin with a multiple of {channels}, the channels after the first "
+            f"halving; got {width}"
+        )
+    return [InjectiveConv2d(channels, width // channels), *_norm_and_bend(width, model)]
+
+
+def _level(index: int, model: PooledConfig) -> list[Invertible]:
+    width, layers = model.hidden[index], list[Invertible]()
+    for _ in range(model.depths[index]):
+        conv = InvertibleConv2d(width, padding=model.padding)
+        if model.padding == "circular":
+            _spread(conv)
+        layers += [conv, *_norm_and_bend(width, model)]
+    if index + 1 == len(model.depths):
+        return layers
+    kept = model.hidden[index + 1]
+    if kept > 4 * width:
+        raise ConfigError(
+            f"model.hidden may grow fourfold from level to level, to {4 * width} after {width}; "
+            f"got {kept}"
+        )
+    inner = _level(index + 1, model)
+    if kept < 4 * width:
+        inner = [Bypass(4 * width, kept, Chain(*inner), len(model.depths) - 2 - index)]
+    return [*layers, Haar(), *inner]
+
+
+def _norm_and_bend(width: int, model: PooledConfig) -> list[Invertible]:
+    return [*_norm(width, model), LeakyReLU(model.slope)]
+
+
+def _norm(width: int, model: PooledConfig) -> list[Invertible]:
+    norms = {"batch": InvertibleBatchNorm, "act": ActNorm}
+    return [] if model.norm == "none" else [norms[model.norm](width)]
+
+
+@torch.no_grad()
+def _spread(conv: InvertibleConv2d) -> None:
+    """Start as Q2 T Q1: random rotations around random shifts by one of the kernel's taps.
+
+    An isometry that looks everywhere. The layer's own start, a rotation at the centre, sees one
+    pixel and learns more slowly; other paddings need it, since shifts lose the edge.
+    """
+    width, taps = conv.channels, conv.weight[0, 0].numel()
+    first, second = (nn.init.orthogonal_(torch.empty(width, width)) for _ in range(2))
+    chosen = torch.randint(taps, (width,))
+    kernels = [second[:, chosen == tap] @ first[chosen == tap] for tap in range(taps)]
+    conv.weight.copy_(torch.stack(kernels, -1).reshape(conv.weight.shape))
+
+
+def _build(model: PooledConfig, image_shape: tuple[int, ...]) -> PooledClassifier:
+    trunk = image_trunk(model) if model.axes == 2 else volume_trunk(model)
+    return PooledClassifier(trunk, image_shape, model.hidden[-1], model.classes)
+
+
+@torch.no_grad()
+def _start(
+    network: PooledClassifier, images: np.ndarray, labels: np.ndarray, config: Config
+) -> None:
+    """The norms, from the first images."""
+    some = torch.from_numpy(images[: config.train.batch]).float()
+    network.trunk.initialise(some.to(network.head.weight.device))
+
+
+POOLED = Kind(
+    PooledConfig, _build, label_loss, start=_start, after_step=conditioning, invertible=True
+)
+
+
+class PooledTwin(Calibrated):
+    """The ordinary network of a pooled classifier; what narrows is thrown away.
+
+    Images (N, C, H, W) in grey levels -> logits (N, K): zero-padded 3x3 convolutions, batch
+    normalisation, ReLU. Widths, depth, number of parameters and halvings are those of
+    `image_trunk`.
+    """
+
+    def __init__(self, model: PooledTwinConfig):
+        super().__init__(model.classes)
+        self.mean, self.std = model.mean, model.std
+        layers: list[nn.Module] = [Haar(), *_block(4 * model.channels, model.hidden[0])]
+        for level, (depth, width) in enumerate(zip(model.depths, model.hidden, strict=True)):
+            layers += [Haar(), _Narrow(width)] if level else []
+            for _ in range(depth):
+                layers += _block(width, width)
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(model.hidden[-1], len(model.classes))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Pooled features (N, C)."""
+        return self.body((x - self.mean) / self.std).flatten(2).mean(2)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Uncalibrated logits (N, K) of images (N, C, H, W) in grey levels."""
+        return self.head(self.features(x))
+
+
+class _Narrow(nn.Module):
+    """Keep the first `width` channels."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, : self.width]
+
+
+def _block(channels: int, width: int) -> list[nn.Module]:
+    conv = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+    return [conv, nn.BatchNorm2d(width), nn.ReLU()]
+
+
+POOLED_TWIN = Kind(PooledTwinConfig, lambda model, image_shape: PooledTwin(model), label_loss)

@@ -1,12 +1,13 @@
-"""What a model keeps of its training images for explanations: a few numbers a case, from which no image can be decoded, its label, and averages over many.
+"""What a model keeps of its training images for explanations.
 
-The features of an invertible network *are* the image, so that an index of features would ship every patient. This one holds a projection to a few
-axes; how much of the image they give away is measured and stands in the file. `cases.safetensors` holds the tensors, `cases.json` what binds them to the weights.
+A few numbers a case, from which no image can be decoded, its label, and averages over many. The
+features of an invertible network *are* the image, so that an index of features would ship every
+patient. This one holds a projection to a few axes; how much of the image they give away is measured
+and stands in the file. `cases.safetensors` holds the tensors, `cases.json` what binds them to the
+weights. Made by `medinv.training.reference`.
 """
 
-import hashlib
-import json
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,49 +18,49 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from medinv.errors import IntegrityError, ModelNotFoundError, OutputError
+from medinv.errors import IntegrityError, ModelError
+from medinv.files import write_whole
 from medinv.models.expectation import Expectation
-from medinv.models.store import locate
+from medinv.models.folder import CASES, FACTS, digest, has_file, read_file
 from medinv.models.transport import Transport
 
-CASES, FACTS = "cases.safetensors", "cases.json"
-USUAL = "usual: "  # before the name of a depth
+STATE = "usual: "  # in the file, before the name of a depth
 TRANSPORT, EXPECTATION = "transport: ", "expectation: "  # before the name of a part
 
 
-class CaseFacts(BaseModel):
-    """What the index holds and what it gives away. Variances are shares of the pixels' variance about the mean training image, on validation images."""
+class ReferenceFacts(BaseModel):
+    """What the reference holds and what it gives away.
+
+    Variances are shares of the pixels' variance about the mean training image, on validation
+    images.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     weights_sha256: str  # of the model whose features were projected
     cases_sha256: str
-    training_set: str  # of what `ids` are rows
+    training_set: str  # of what the points are rows
     cases: int
     axes: int
     recovered_least_squares: float  # by the best affine decoding fitted on training images
     recovered_network: float  # by the network run backwards from the projection, all else at zero
-    recovered_best_axes: float  # by as many principal axes of the pixels: what any linear index of this size could give away
-    agreement: (
-        float  # share of the five nearest training cases with the label of a validation image
-    )
+    recovered_best_axes: float  # by as many principal axes of the pixels: the most any could give
+    agreement: float  # share of the five nearest cases with the label of a validation image
     agreement_chance: float  # the same for cases drawn by chance
-    rms_nearest: (
-        float  # grey levels, median, between a validation image and the image of its nearest case
-    )
+    rms_nearest: float  # grey levels, median, between a validation image and its nearest case
     rms_chance: float  # the same for a case drawn by chance
-    typical_distance: tuple[
-        float, float
-    ]  # 50th and 95th percentile of validation images' distance to their nearest case
+    typical_distance: tuple[float, float]  # 50th and 95th percentile, to the nearest case
     disclaimer: str = "Research use, not for diagnosis."
 
 
 @dataclass(frozen=True)
-class CaseIndex:
-    """axes (K, values of the coarse features), scale (K,), offset (K,), points (n, K), labels (n,): a point is (axes . c - offset) / scale.
+class Reference:
+    """What a model keeps of its training images: a point of a case is (axes . c - offset) / scale.
 
-    class_means (classes, C, *size): the mean training image of each class, grey levels. usual: by the name of a depth of the trunk, the mean of what stands
-    there over training images of the negative class, (C_d, *size_d). transport: how images of the two classes differ, and
+    axes (K, values of the coarse features), scale (K,), offset (K,), points (n, K), labels (n,).
+    class_means (classes, C, *size): the mean training image of each class, grey levels.
+    states: by the name of a depth of the trunk, the mean of what stands there over training images
+    of the negative class, (C_d, *size_d). transport: how images of the two classes differ, and
     expectation: what belongs in a part of a negative image, where those were fitted.
     """
 
@@ -69,8 +70,8 @@ class CaseIndex:
     points: Tensor
     labels: Tensor
     class_means: Tensor
-    usual: dict[str, Tensor]
-    facts: CaseFacts
+    states: dict[str, Tensor]
+    facts: ReferenceFacts
     transport: Transport | None = None
     expectation: Expectation | None = None
 
@@ -78,76 +79,119 @@ class CaseIndex:
         """Coarse features (N, C, *size) to points (N, K)."""
         return (coarse.flatten(1).to(self.axes.dtype) @ self.axes.T - self.offset) / self.scale
 
+    @property
+    def usual(self) -> dict[str, Tensor]:
+        """The older name of `states`."""
+        return self.states
 
-def load_cases(name_or_path: str | Path) -> CaseIndex:
-    """The index beside the model of a shipped name or folder. Raises ModelNotFoundError where there is none, IntegrityError where it is not this model's."""
-    folder = locate(name_or_path)
-    if not (folder / CASES).is_file() or not (folder / FACTS).is_file():
-        raise ModelNotFoundError(
-            f"this model has no index of cases: expected {CASES} and {FACTS} in its folder; make them with pipelines/case_index.py",
+
+def load_reference(folder: Path, weights_sha256: str) -> Reference:
+    """The reference in a model's folder.
+
+    Raises ModelError where there is none, IntegrityError where it is not of these weights.
+    """
+    if not has_file(folder, CASES) or not has_file(folder, FACTS):
+        raise ModelError(
+            f"this model has no reference: expected {CASES} and {FACTS} in its folder; "
+            "`medinv train` writes them",
             path=folder,
         )
+    data = read_file(folder, CASES)
     try:
-        facts = CaseFacts.model_validate_json((folder / FACTS).read_bytes())
-        card = json.loads((folder / "card.json").read_bytes())
-        data = (folder / CASES).read_bytes()
+        facts = ReferenceFacts.model_validate_json(read_file(folder, FACTS))
         tensors = load_tensors(data)
-    except (ValidationError, SafetensorError, OSError) as error:
+    except (ValidationError, SafetensorError) as error:
         raise IntegrityError(
-            f"this index of cases cannot be read: {str(error).splitlines()[0]}; make it anew",
-            path=folder,
+            f"this reference cannot be read: {str(error).splitlines()[0]}; train again", path=folder
         ) from error
-    if (
-        hashlib.sha256(data).hexdigest() != facts.cases_sha256
-        or card["weights_sha256"] != facts.weights_sha256
-    ):
+    if digest(data) != facts.cases_sha256 or weights_sha256 != facts.weights_sha256:
         raise IntegrityError(
-            "the index of cases, its facts and the weights do not belong together; make it anew with pipelines/case_index.py",
+            "the reference, its facts and the weights do not belong together; train again",
             path=folder,
         )
-    tensors = {
-        name: t.float() if t.is_floating_point() else t.long() for name, t in tensors.items()
-    }
-    usual, moves, belongs = (_taken(tensors, prefix) for prefix in (USUAL, TRANSPORT, EXPECTATION))
-    return CaseIndex(
-        **tensors,
-        usual=usual,
-        facts=facts,
-        transport=Transport(**moves) if moves else None,
-        expectation=Expectation(**belongs) if belongs else None,
-    )
+    if not all(t.isfinite().all() for t in tensors.values()):
+        raise IntegrityError("the reference holds values that are not finite", path=folder)
+    return _from_tensors(tensors, facts, folder)
 
 
-def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Those of `tensors` whose names begin so, which leave it, by the rest of their names."""
-    return {
-        name.removeprefix(prefix): tensors.pop(name)
-        for name in sorted(tensors)
-        if name.startswith(prefix)
-    }
-
-
-def save_cases(folder: Path, tensors: dict[str, Tensor], facts: CaseFacts) -> None:
-    """Write the index beside the model in `folder`, each file to a temporary name first; `cases_sha256` of the facts is filled in. Raises OutputError."""
-    data = save_tensors({name: t.contiguous() for name, t in tensors.items()})
-    facts = facts.model_copy(update={"cases_sha256": hashlib.sha256(data).hexdigest()})
+def read_reference(folder: Path, weights_sha256: str) -> tuple[Reference | None, str | None]:
+    """The reference in a model's folder and None, or None and why it cannot be used."""
     try:
-        for name, content in (
-            (CASES, data),
-            (FACTS, facts.model_dump_json(indent=1).encode() + b"\n"),
-        ):
-            temporary = folder / (name + ".tmp")
-            temporary.write_bytes(content)
-            os.replace(temporary, folder / name)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write the index of cases here: {error.strerror}", path=folder
-        ) from error
+        return load_reference(folder, weights_sha256), None
+    except ModelError as error:
+        return None, error.message
 
 
-def principal_axes(coarse: Tensor, direction: Tensor, count: int) -> Tensor:
-    """(count, values) orthonormal: first `direction` (values,), then the principal axes of what is left of the coarse features (n, values)."""
-    first = direction / torch.linalg.vector_norm(direction)
+def save_reference(folder: Path, reference: Reference) -> ReferenceFacts:
+    """Write it beside the model; gives the facts with the hash of the file. Raises OutputError."""
+    tensors = {
+        "axes": reference.axes,
+        "offset": reference.offset,
+        "scale": reference.scale,
+        "points": reference.points.half(),
+        "labels": reference.labels.to(torch.uint8),
+        "class_means": reference.class_means,
+        **{STATE + name: state for name, state in reference.states.items()},
+    }
+    for prefix, part in ((TRANSPORT, reference.transport), (EXPECTATION, reference.expectation)):
+        if part is not None:
+            values = vars(part)
+            tensors |= {prefix + name: values[name] for name in values}
+            tensors[prefix + "axes"] = part.axes.half()
+    data = save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
+    facts = reference.facts.model_copy(update={"cases_sha256": digest(data)})
+    write_whole(folder / CASES, data)
+    write_whole(folder / FACTS, facts.model_dump_json(indent=1).encode() + b"\n")
+    return facts
+
+
+def principal_axes(coarse: Tensor, directions: Tensor, count: int) -> Tensor:
+    """Orthonormal axes (count, values) of coarse features (n, values).
+
+    First those of `directions` (values,) or (d, values), then the principal axes of what is left.
+    """
+    rows = directions if directions.ndim == 2 else directions[None]
+    first = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    if len(first) > 1:
+        first = torch.linalg.qr(first.T)[0].T
     rest = coarse - coarse.mean(0)
-    rest = rest - (rest @ first)[:, None] * first
-    return torch.cat([first[None], torch.linalg.svd(rest, full_matrices=False)[2][: count - 1]])
+    rest = rest - (rest @ first.T) @ first
+    others = torch.linalg.svd(rest, full_matrices=False)[2]
+    return torch.cat([first, others[: max(0, count - len(first))]])
+
+
+NAMES = frozenset({"axes", "offset", "scale", "points", "labels", "class_means"})
+
+
+def _from_tensors(stored: Mapping[str, Tensor], facts: ReferenceFacts, folder: Path) -> Reference:
+    tensors = {name: t.float() if t.is_floating_point() else t.long() for name, t in stored.items()}
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {
+            name.removeprefix(prefix): tensors[name]
+            for name in sorted(tensors)
+            if name.startswith(prefix)
+        }
+
+    states, transport, expectation = part(STATE), part(TRANSPORT), part(EXPECTATION)
+    whole = {name: t for name, t in tensors.items() if name in NAMES}
+    try:
+        return Reference(
+            **whole,
+            states=states,
+            facts=facts,
+            transport=Transport(**transport) if transport else None,
+            expectation=Expectation(**expectation) if expectation else None,
+        )
+    except TypeError as error:  # a part that is missing, or one too many
+        raise IntegrityError(f"this reference is not whole: {error}", path=folder) from error
+
+
+CaseIndex, CaseFacts = Reference, ReferenceFacts  # older names, still imported elsewhere
+
+
+def load_cases(name_or_path: str | Path) -> Reference:
+    """The older way to a reference; `medinv.models.store.load` attaches it to the model."""
+    from medinv.models.store import locate, read_card
+
+    return load_reference(locate(name_or_path), read_card(name_or_path).weights_sha256)

@@ -1,12 +1,16 @@
-"""Scattering of the second order: wavelets, absolute values, averages; nothing is learned and no distance between images grows.
+"""Scattering of the second order: wavelets, absolute values, averages.
+
+Nothing is learned and no distance between images grows.
 
     S x = { x * phi,  |x * psi_1| * phi,  ||x * psi_1| * psi_2| * phi }
 
-with Morlet wavelets psi of J scales and L orientations and a Gaussian phi (Bruna and Mallat 2013, 1203.1513). The filters are a frame: at every frequency
+with Morlet wavelets psi of J scales and L orientations and a Gaussian phi (Bruna and Mallat 2013,
+1203.1513). The filters are a frame: at every frequency
 
     A <= |phi|^2 + 1/2 sum (|psi(w)|^2 + |psi(-w)|^2) <= B = 1,
 
-and B <= 1 makes S non-expansive, whatever the depth (Wiatowski and Boelcskei 2018, 1512.06293, theorem 1 and its condition on the frame bounds).
+and B <= 1 makes S non-expansive, whatever the depth (Wiatowski and Boelcskei 2018, 1512.06293,
+theorem 1 and its condition on the frame bounds).
 """
 
 import math
@@ -16,7 +20,13 @@ from torch import Tensor, nn
 
 
 class Scattering(nn.Module):
-    """Images (N, C, size, size) -> coefficients (N, C paths, size / 2^J, size / 2^J), paths = 1 + L J + L^2 J (J - 1) / 2. Circular at the border."""
+    """Images (N, C, size, size) -> coefficients (N, C paths, size / 2^J, size / 2^J).
+
+    Paths = 1 + L J + L^2 J (J - 1) / 2. Circular at the border.
+    """
+
+    low: Tensor
+    bands: Tensor
 
     def __init__(self, size: int, *, scales: int, orientations: int):
         super().__init__()
@@ -35,6 +45,7 @@ class Scattering(nn.Module):
         return gain.min().item(), gain.max().item()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Coefficients (N, C paths, size / 2^J, size / 2^J) of images (N, C, size, size)."""
         spectrum = torch.fft.fft2(x)
         found = [self._average(spectrum)]
         for band in range(self.scales * self.orientations):
@@ -54,7 +65,10 @@ class Scattering(nn.Module):
 
 
 def _filters(size: int, scales: int, orientations: int) -> tuple[Tensor, Tensor]:
-    """The Gaussian (size, size) and the wavelets (J L, size, size) in the frequency domain, real, float64, summed over aliases."""
+    """The Gaussian (size, size) and the wavelets (J L, size, size) in the frequency domain, real.
+
+    Float64, summed over aliases.
+    """
     low, bands = (
         torch.zeros(size, size, dtype=torch.float64),
         torch.zeros(scales * orientations, size, size, dtype=torch.float64),

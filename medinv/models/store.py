@@ -1,167 +1,30 @@
-"""Models on disk: weights as safetensors, a card that says what they are, and a hash that binds the two. Loading runs no code from the files.
+"""Models on disk: a folder with `weights.safetensors`, `card.json` and, of a density model.
 
-A model is a folder with `weights.safetensors` and `card.json`. Shipped models lie in `medinv/models/shipped/` and are loaded by name.
+Its reference. Loading runs no code from the folder. Shipped models lie in `medinv/models/shipped/`
+and are loaded by name.
 """
 
-import hashlib
 import json
-import os
 from pathlib import Path
+from typing import TypeVar, overload
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import nn
+from torch import Tensor, nn
 
-from medinv.config import Aggregation, Config, Rules, Selection
-from medinv.errors import ConfigError, IntegrityError, ModelNotFoundError, OutputError
+from medinv.errors import ConfigError, IntegrityError, MedinvError, ModelNotFoundError
+from medinv.files import write_whole
+from medinv.models.base import Calibrated
 from medinv.models.build import build
+from medinv.models.card import Card
+from medinv.models.folder import CARD, SEAL, SHIPPED, WEIGHTS, digest, has_file, read_file, seal
+from medinv.models.reference import read_reference
 
-SHIPPED = Path(__file__).parent / "shipped"
-WEIGHTS, CARD = "weights.safetensors", "card.json"
-DISCLAIMER = "Research use, not for diagnosis."
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Interval(_Frozen):
-    """A measured value with its 95 % interval from n images."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
-class OperatingPoint(_Frozen):
-    """The probability of the positive class from which it is called, and what that gave on test images."""
-
-    threshold: float
-    chosen_on: str
-    sensitivity: Interval
-    specificity: Interval
-
-
-class FitInterval(_Frozen):
-    """95 % bounds of the calibrated log-odds at given log-odds, when the calibration is fitted again on other patients."""
-
-    log_odds: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    images: int
-    patients: int
-
-
-class ObservedShare(_Frozen):
-    """Of the test images with a probability from `low` to below `high`, the share that is positive; its interval counts patients."""
-
-    low: float
-    high: float
-    patients: int
-    share: Interval
-
-
-class Calibration(_Frozen):
-    """How far probabilities are from frequencies on test images, and the fit that made them."""
-
-    fitted_on: str
-    temperature_inverse: float
-    prior: tuple[float, ...]
-    brier: Interval
-    calibration_error: Interval
-    interval: FitInterval | None = None
-    observed: tuple[ObservedShare, ...] = ()
-
-
-class Scope(_Frozen):
-    """What the model may be asked: header values and the bound on the likelihood score."""
-
-    modalities: tuple[str, ...]
-    body_parts: tuple[str, ...]
-    statistic: str
-    threshold: float
-    flagged_in_scope: (
-        Interval  # share of test images of the same kind that are flagged all the same
-    )
-    flagged_foreign: dict[str, Interval]  # share of images of other kinds that are flagged
-
-
-class Exactness(_Frozen):
-    """Share of test images whose every value comes back from the features."""
-
-    bits: int
-    images: int
-    share_float64: float
-    max_abs_error_float64: float
-    share_float32: float
-    max_abs_error_float32: float
-
-
-class Card(_Frozen):
-    """All that a user should know of a model before using it."""
-
-    name: str
-    title: str
-    version: str
-    classes: tuple[str, ...]
-    task: str
-    intended_use: str
-    training_data: str
-    data_licence: str
-    splits: dict[str, int]
-    metrics: dict[str, Interval]
-    operating_point: OperatingPoint | None  # of two-class models
-    calibration: Calibration
-    scope: Scope | None
-    selection: Selection | None = None  # None: its defaults
-    aggregation: Aggregation = (
-        "maximum"  # how the images of a study decide for it, unless the user says otherwise
-    )
-    exactness: Exactness | None
-    largest_condition_number: float | None
-    limits: tuple[str, ...]
-    not_tested: tuple[str, ...]
-    intake: str
-    config: Config
-    config_sha256: str
-    data_sha256: str
-    weights_sha256: str
-    parameters: int
-    convolutions: int
-    seed: int
-    command: str
-    commit: str
-    device: str
-    seconds: float
-    versions: dict[str, str]
-    disclaimer: str = DISCLAIMER
-
-    @property
-    def invertible(self) -> bool:
-        return self.exactness is not None
-
-    def check_takes_studies(self) -> None:
-        """Raise ConfigError unless the model is one for DICOM studies: invertible, and with a scope that its likelihood judges."""
-        if not self.invertible:
-            raise ConfigError(
-                f"{self.name} is an ordinary network: it cannot run backwards; choose an invertible model"
-            )
-        if self.scope is None:
-            wanted = "it has no scope to judge DICOM studies by; `medinv verify` and `medinv evaluate` measure it on its own test images"
-            raise ConfigError(
-                f"{self.name} was trained on {self.config.data.set} images alone: {wanted}"
-            )
-
-    @property
-    def rules(self) -> Rules:
-        """Which images of a study the model is shown: modalities and body parts stand in `scope`, the rest in `selection`."""
-        scope = self.scope
-        headers = {"modalities": scope.modalities, "body_parts": scope.body_parts} if scope else {}
-        return Rules(**headers, selection=self.selection or Selection())
+LARGEST_WEIGHT = 1e9  # trained ones are far below; beyond this, products overflow
+Network = TypeVar("Network", bound=Calibrated)
 
 
 def shipped() -> tuple[str, ...]:
@@ -172,51 +35,109 @@ def shipped() -> tuple[str, ...]:
 def locate(name_or_path: str | Path) -> Path:
     """The folder of a model given by shipped name or by path. Raises ModelNotFoundError."""
     for folder in (SHIPPED / str(name_or_path), Path(name_or_path)):
-        if (folder / CARD).is_file():
+        if has_file(folder, CARD):
             return folder
     raise ModelNotFoundError(
-        f"no model {str(name_or_path)!r}: expected one of {', '.join(shipped())} or a folder with {WEIGHTS} and {CARD}"
+        f"no model {str(name_or_path)!r}: expected one of {', '.join(shipped())} or a folder with "
+        f"{WEIGHTS} and {CARD}"
     )
 
 
 def read_card(name_or_path: str | Path) -> Card:
-    """The card alone, without the weights. Raises ModelNotFoundError or IntegrityError."""
-    path = locate(name_or_path) / CARD
-    try:
-        return Card.model_validate_json(path.read_bytes())
-    except (ValidationError, OSError) as error:
-        raise IntegrityError(
-            f"this is not a model card of this version: {str(error).splitlines()[0]}", path=path
-        ) from error
+    """The card alone, without the weights.
 
-
-def load(name_or_path: str | Path, *, dtype: torch.dtype = torch.float64) -> nn.Module:
-    """The model of a shipped name or a folder, in evaluation mode, with its `card`.
-
-    Raises ModelNotFoundError, and IntegrityError where weights and card do not belong together.
+    Raises ModelNotFoundError, and IntegrityError where it is not one or was changed.
     """
-    card = read_card(name_or_path)
-    path = locate(name_or_path) / WEIGHTS
+    folder = locate(name_or_path)
+    path = folder / CARD
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise IntegrityError(f"the weights cannot be read: {error.strerror}", path=path) from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != card.weights_sha256:
+        tree = json.loads(read_file(folder, CARD))
+        card = Card.model_validate({key: tree[key] for key in tree if key != SEAL})
+    except ValidationError as error:
+        first = error.errors()[0]
+        why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise IntegrityError(
-            f"the weights are not those of the card: expected SHA-256 {card.weights_sha256}, got {found}; restore the file",
+            f"this is not a model card of this version: {why}", path=path
+        ) from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise IntegrityError(f"this is not a model card: {error}", path=path) from error
+    if tree != seal(tree):
+        raise IntegrityError(
+            "this card was changed after it was written; restore the file", path=path
+        )
+    return card
+
+
+@overload
+def load(name_or_path: str | Path, *, dtype: torch.dtype = ...) -> Calibrated: ...
+
+
+@overload
+def load(name_or_path: str | Path, kind: type[Network], *, dtype: torch.dtype = ...) -> Network: ...
+
+
+def load(
+    name_or_path: str | Path,
+    kind: type[Calibrated] = Calibrated,
+    *,
+    dtype: torch.dtype = torch.float64,
+) -> Calibrated:
+    """The model of a shipped name or a folder, in evaluation mode, with `card` and `reference`.
+
+    `kind` is the class of networks that will do, such as `medinv.models.density.Classifier`. The
+    reference comes from the same folder; where it is not there or not this model's, it is None and
+    `reference_missing` says why.
+    Raises ModelNotFoundError, IntegrityError where the files do not belong together, and
+    ConfigError where the model is of another kind.
+    """
+    card, folder = read_card(name_or_path), locate(name_or_path)
+    path = folder / WEIGHTS
+    data = read_file(folder, WEIGHTS)
+    if digest(data) != card.weights_sha256:
+        raise IntegrityError(
+            f"the weights are not those of the card: expected SHA-256 {card.weights_sha256}, got "
+            f"{digest(data)}; restore the file",
             path=path,
         )
-    model = build(card.config)
+    model = _network(card, data, path)
+    if not isinstance(model, kind):
+        raise ConfigError(
+            f"{card.name} is a {type(model).__name__}; expected a model of kind {kind.__name__}"
+        )
+    model.card = card
+    if card.config.model.keeps_reference:
+        model.reference, model.reference_missing = read_reference(folder, card.weights_sha256)
+    else:
+        model.reference_missing = f"a model of kind {card.config.model.kind} keeps no reference"
+    return model.to(dtype).eval()
+
+
+def _network(card: Card, data: bytes, path: Path) -> Calibrated:
+    """The network of a card with these weights. Raises IntegrityError."""
     try:
-        model.load_state_dict(load_tensors(data))
-    except (RuntimeError, SafetensorError) as error:
+        tensors = load_tensors(data)
+        model = build(card.config)
+        model.load_state_dict(tensors)
+    except (RuntimeError, SafetensorError, MedinvError) as error:
         raise IntegrityError(
             f"the weights do not fit the network of the card: {str(error).splitlines()[0]}",
             path=path,
         ) from error
-    model.card = card
-    return model.to(dtype).eval()
+    wrong = sorted(name for name, tensor in tensors.items() if not _usable(tensor))
+    if wrong:
+        raise IntegrityError(
+            f"expected finite weights below {LARGEST_WEIGHT:g}; {wrong[0]} holds others, and "
+            f"{len(wrong) - 1} more: train again",
+            path=path,
+        )
+    return model
+
+
+def _usable(tensor: Tensor) -> bool:
+    """Whether all values are finite and none is huge; counts may be."""
+    if not tensor.is_floating_point():
+        return True
+    return bool((tensor.abs() < LARGEST_WEIGHT).all())  # false for NaN too
 
 
 def serialise(model: nn.Module) -> tuple[bytes, str]:
@@ -226,19 +147,11 @@ def serialise(model: nn.Module) -> tuple[bytes, str]:
         for name, t in model.state_dict().items()
     }
     data = save_tensors(tensors)
-    return data, hashlib.sha256(data).hexdigest()
+    return data, digest(data)
 
 
 def save(folder: Path, weights: bytes, card: Card) -> None:
-    """Write a model folder: each file to a temporary name, then renamed; the card last. Raises OutputError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in (
-            (WEIGHTS, weights),
-            (CARD, json.dumps(card.model_dump(mode="json"), indent=1).encode() + b"\n"),
-        ):
-            temporary = folder / (name + ".tmp")
-            temporary.write_bytes(data)
-            os.replace(temporary, folder / name)
-    except OSError as error:
-        raise OutputError(f"cannot write the model here: {error.strerror}", path=folder) from error
+    """Write a model folder, each file whole or not at all, the card last. Raises OutputError."""
+    write_whole(folder / WEIGHTS, weights)
+    tree = json.dumps(seal(card.model_dump(mode="json")), indent=1)
+    write_whole(folder / CARD, tree.encode() + b"\n")

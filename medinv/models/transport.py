@@ -1,10 +1,12 @@
-"""How images of one class differ from those of another, for an image like this one: the map between two Gaussians that moves them the least.
+"""How images of one class differ from those of another, for an image like this one.
 
-With m_k and C_k the mean and covariance of coarse training images of class k along principal axes, an image of class s goes to
+The map between two Gaussians that moves them the least. With m_k and C_k the mean and covariance of
+coarse training images of class k along principal axes, an image of class s goes to
 
     m_t + A (x - m_s),    A = C_s^(-1/2) (C_s^(1/2) C_t C_s^(1/2))^(1/2) C_s^(-1/2)
 
-(Dowson and Landau 1982; Peyre and Cuturi, Computational Optimal Transport, 1803.00567). Where C_s = C_t it is the fixed difference of the class means.
+(Dowson and Landau 1982; Peyre and Cuturi, Computational Optimal Transport, 1803.00567). Where C_s =
+C_t it is the fixed difference of the class means.
 """
 
 from dataclasses import dataclass
@@ -14,19 +16,27 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SIDE = 32  # of coarse images, pixels
-SHRUNK = 0.1  # share of each covariance between axes that is dropped: hundreds of images do not tell thousands of them
+# Share of each covariance between axes that is dropped: hundreds of images do not tell thousands of
+# them.
+SHRUNK = 0.1
 
 
 @dataclass(frozen=True)
 class Transport:
-    """axes (SIDE^2, K) orthonormal, centres (2, SIDE^2) grey levels, maps (2, K, K): `maps[s]` goes from class s to the other. Averages: no image is in them."""
+    """axes (SIDE^2, K) orthonormal, centres (2, SIDE^2) grey levels, maps (2, K, K).
+
+    `maps[s]` goes from class s to the other. Averages: no image is in them.
+    """
 
     axes: Tensor
     centres: Tensor
     maps: Tensor
 
     def step(self, x: Tensor, target: int) -> Tensor:
-        """What to add to images x (N, 1, H, W) of the other class to make them usual for `target`, grey levels; as smooth as coarse images are."""
+        """What to add to images x (N, 1, H, W) of the other class to make them usual for `target`.
+
+        Grey levels; as smooth as coarse images are.
+        """
         source = 1 - target
         axes, centres, maps = (t.to(x) for t in (self.axes, self.centres, self.maps))
         place = (coarse(x) - centres[source]) @ axes
@@ -38,7 +48,10 @@ class Transport:
 
 @torch.no_grad()
 def fit_transport(images: Tensor, labels: Tensor, axes: int) -> Transport:
-    """From training images (n, 1, H, W) in grey levels and labels (n,) of two classes, along the `axes` principal axes within the classes."""
+    """From training images (n, 1, H, W) in grey levels and labels (n,) of two classes.
+
+    Along the `axes` principal axes within the classes.
+    """
     points = coarse(images.double())
     centres = torch.stack([points[labels == k].mean(0) for k in (0, 1)])
     within = points - centres[labels]

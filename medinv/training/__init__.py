@@ -1,0 +1,1 @@
+"""From a configuration and images to a model folder: train, calibrate, measure, publish."""

@@ -1,7 +1,9 @@
-"""Muon (Jordan et al. 2024): momentum whose update is made orthogonal, for the kernels of a network; it learns images in a few epochs.
+"""Muon (Jordan et al. 2024).
 
-The update of a kernel seen as a matrix (C_out, C_in k^2) is replaced by about the nearest matrix with orthonormal rows, by a quintic Newton-Schulz iteration.
-All directions of a kernel move equally far, which suits kernels that have to stay well conditioned.
+Momentum whose update is made orthogonal, for the kernels of a network; it learns images in a few
+epochs. The update of a kernel seen as a matrix (C_out, C_in k^2) is replaced by about the nearest
+matrix with orthonormal rows, by a quintic Newton-Schulz iteration. All directions of a kernel move
+equally far, which suits kernels that have to stay well conditioned.
 """
 
 from collections.abc import Iterable
@@ -17,9 +19,10 @@ COEFFICIENTS = (
 
 
 class Muon(torch.optim.Optimizer):
-    """`buffer = momentum buffer + gradient`, `weight -= lr orthogonal(gradient + momentum buffer)`; for parameters of two or more axes.
+    """`buffer = momentum buffer + gradient`, `weight -= lr orthogonal(gradient + momentum buffer)`.
 
-    `rescale` keeps the rows of each kernel at unit norm in the mean, for kernels that a normalisation follows and nothing else bounds.
+    For parameters of two or more axes. `rescale` keeps the rows of each kernel at unit norm in the
+    mean, for kernels that a normalisation follows and nothing else bounds.
     """
 
     def __init__(
@@ -33,7 +36,8 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "rescale": rescale})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One update of all weights that have a gradient."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is None:
@@ -47,7 +51,10 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
-    """About the nearest matrix of the same shape with orthonormal rows or columns; iterated in 16 bits, which suffices for a direction."""
+    """About the nearest matrix of the same shape with orthonormal rows or columns.
+
+    Iterated in 16 bits, which suffices for a direction.
+    """
     a, b, c = COEFFICIENTS
     x = matrix.bfloat16()
     x = x / (torch.linalg.vector_norm(x) + 1e-7)

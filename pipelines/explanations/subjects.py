@@ -14,12 +14,12 @@ from torch import Tensor
 
 from medinv.data.phantoms import TEST_SEED, TRAIN_SEED, Recipe, draw, radiographs
 from medinv.data.phantoms.sets import thumbnail, thumbnails
+from medinv.data.sets.control_phantoms import MARKED, SEEDS
 from medinv.data.sets.load import load_images
 from medinv.explanation.local import usual_states
 from medinv.models.density import Classifier
 from medinv.models.reference import load_cases
 from medinv.models.store import load
-from pipelines.control_models import MARKED, SEEDS
 
 OTHERS, BLUR = (
     200,
@@ -129,7 +129,7 @@ def shipped_subject(name: str) -> Subject:
 
 
 def control_subject(folder: Path, kind: str) -> Subject:
-    """Of a model of control_models.py: what is usual comes from the first of its own training images (of the sham one all, as no label means anything)."""
+    """Of a control model: what is usual comes from the first of its own training images (of the sham one all, as no label means anything)."""
     model, names = load(folder, dtype=torch.float32), tuple(load_cases("phantom-opacity").usual)
     made = radiographs(200, 64, SEEDS[0], recipe=MARKED if kind == "marker" else Recipe())
     clear = torch.from_numpy(

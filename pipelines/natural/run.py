@@ -23,6 +23,7 @@ from medinv.config import load_config
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.data.sets.load import load_images
 from medinv.errors import MedinvError
+from medinv.models.build import build, kind_of
 from medinv.training.publish import condition_numbers, exactness
 from medinv.training.train import predict, train
 from pipelines.natural.tables import figure_of_depth, tables
@@ -66,13 +67,6 @@ CHOICES = {  # what is undone, and how
     "not widened": ("model.hidden=[12,48,192]",),
 }
 BASELINES = ("resnet18", "mobilenetv2", "lenet", "scattering")
-ADAM = (
-    "train.optimiser=adamw",
-    "train.learning_rate=2e-3",
-    "train.orthogonality=0.0",
-    "train.accretive=null",
-    "train.schedule=cosine",
-)
 
 
 def jobs(only: str | None, quick: bool) -> list[tuple[str, str, str, tuple[str, ...]]]:
@@ -91,7 +85,7 @@ def jobs(only: str | None, quick: bool) -> list[tuple[str, str, str, tuple[str, 
     ]
     made += [("choices", name, "cifar10", overrides) for name, overrides in CHOICES.items()]
     made += [
-        ("baselines", name, "cifar10", (f"model.kind={name}", *ADAM))
+        ("baselines", name, "cifar10-baseline", (f"model.kind={name}",))
         for name in (BASELINES[2:] if quick else BASELINES)
     ]
     return [job for job in made if only in (None, job[0])]
@@ -117,6 +111,8 @@ def run(
 ) -> dict:
     """One row: train, read the test images once, and run them back."""
     table, row, name, own = job
+    if table == "baselines":  # which have no widths of their own
+        overrides = tuple(each for each in overrides if not each.startswith("model."))
     config = load_config(CONFIGS / f"{name}.yaml", (f"seed={seed}", *overrides, *own))
     fixed = {
         "table": table,
@@ -124,7 +120,7 @@ def run(
         "seed": seed,
         "config_sha256": config.sha256(),
         "kind": config.model.kind,
-        "convolutions": sum(config.model.depths),
+        "convolutions": build(config).convolutions,
     }
     fixed |= {
         "device": torch.cuda.get_device_name()
@@ -149,7 +145,7 @@ def run(
             "parameters": sum(p.numel() for p in model.parameters()),
         }
         found["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        if config.model.kind == "pooled":
+        if kind_of(config.model).invertible:
             found |= backwards(model, data.test.images)
     except (MedinvError, RuntimeError) as error:
         return fixed | {"failed": str(error).splitlines()[0]}

@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 
 from medinv.data.sets import cifar10 as natural
-from medinv.data.sets.medmnist import load_medmnist
 from medinv.data.sets.cifar10 import load_cifar10
+from medinv.data.sets.medmnist import load_medmnist
 from medinv.errors import DataError, MissingDataError
 
 
 @pytest.fixture
 def cifar(tmp_path, monkeypatch):
-    """Two images a file in the shape of the published archive, with the checksums to match; the reader expects rows of three colour planes."""
+    """Two images a file in the shape of the published archive, with the checksums to match.
+
+    The reader expects rows of three colour planes.
+    """
     folder = tmp_path / natural.FOLDER
     folder.mkdir()
     sums = {}

@@ -6,7 +6,8 @@ import torch
 from torch.nn import functional as F
 
 from medinv.errors import ConfigError, SingularError
-from medinv.layers import InvertibleConv2d, spectral
+from medinv.layers import InvertibleConv2d
+from medinv.layers.linalg import symbol as symbols
 
 SIZES = [(8, 8), (6, 10), (4, 2), (7, 5)]
 
@@ -59,10 +60,10 @@ def test_forward_inverse_and_spectrum_equal_the_dense_matrix(channels, kernel_si
     assert layer.condition_number(x)[0].item() == pytest.approx(
         (values[0] / values[-1]).item(), rel=1e-9
     )
-    counts = spectral.multiplicities(size[1], values).repeat(size[0]).long()
+    counts = symbols.multiplicities(size[1], values).repeat(size[0]).long()
     ours = (
         torch.repeat_interleave(
-            spectral.singular_values(layer.weight, size).flatten(0, 1), counts, dim=0
+            symbols.singular_values(layer.weight, size).flatten(0, 1), counts, dim=0
         )
         .flatten()
         .sort(descending=True)
@@ -73,11 +74,11 @@ def test_forward_inverse_and_spectrum_equal_the_dense_matrix(channels, kernel_si
 
 def test_penalty_is_the_mean_departure_from_an_isometry() -> None:
     layer = _trained(3, 3)
-    s = np.concatenate([spectral.symbol(layer.weight.detach(), (7, 7)).numpy()])
+    s = np.concatenate([symbols.symbol(layer.weight.detach(), (7, 7)).numpy()])
     gram = np.conj(np.swapaxes(s, -1, -2)) @ s - np.eye(3)
-    counts = spectral.multiplicities(7, layer.weight).numpy()
+    counts = symbols.multiplicities(7, layer.weight).numpy()
     direct = ((np.abs(gram) ** 2).sum((-1, -2)) * counts).sum() / 49
-    assert spectral.orthogonality_penalty(layer.weight).item() == pytest.approx(direct, rel=1e-12)
+    assert symbols.orthogonality_penalty(layer.weight).item() == pytest.approx(direct, rel=1e-12)
 
 
 def test_a_lost_frequency_is_reported_not_amplified() -> None:

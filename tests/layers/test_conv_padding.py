@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from medinv.errors import ConfigError, ConvergenceError, ShapeError, SingularError
-from medinv.layers import InvertibleConv2d, InvertibleConv3d, solve
-from medinv.layers.operator import extreme_singular_values, null_directions
+from medinv.layers import InvertibleConv2d, InvertibleConv3d
+from medinv.layers.linalg import solve
+from medinv.layers.linalg.spectrum import extreme_singular_values, null_directions
 
 PADDINGS = ("circular", "zeros", "reflect", "replicate")
 GEOMETRIES = [(3, (7, 6)), (5, (6, 9)), (3, (3, 3)), (3, (4, 3, 5)), (5, (5, 4, 3))]
@@ -122,7 +123,7 @@ def test_an_iteration_that_does_not_arrive_says_so(monkeypatch) -> None:
 def test_extreme_singular_values_by_lanczos_equal_those_of_the_dense_matrix(
     padding, monkeypatch
 ) -> None:
-    monkeypatch.setattr("medinv.layers.operator.DENSE", 10)
+    monkeypatch.setattr("medinv.layers.linalg.spectrum.DENSE", 10)
     layer = _layer(3, (8, 7), padding, 1)
     values = torch.linalg.svdvals(_dense(layer, (8, 7)))
     largest, smallest = extreme_singular_values(layer.weight, (8, 7), padding)
@@ -172,7 +173,7 @@ def test_what_cannot_be_is_refused_with_the_reason(monkeypatch) -> None:
         InvertibleConv2d(3, groups=2)
     with pytest.raises(ShapeError, match="at least"):
         InvertibleConv2d(3, kernel_size=5, padding="reflect")(torch.zeros(1, 3, 2, 8))
-    monkeypatch.setattr("medinv.layers.operator.DIRECT", 10)
+    monkeypatch.setattr("medinv.layers.linalg.spectrum.DIRECT", 10)
     with pytest.raises(ConfigError, match="use circular padding"):
         InvertibleConv2d(3, padding="zeros").log_det(torch.zeros(1, 3, 8, 8))
 

@@ -9,10 +9,10 @@ from medinv.layers import (
     InvertibleConv2d,
     InvertibleConv3d,
     bound_condition,
-    spectral,
     spectrum_bounds,
 )
-from medinv.layers.operator import extreme_singular_values
+from medinv.layers.linalg import symbol as symbols
+from medinv.layers.linalg.spectrum import extreme_singular_values
 from medinv.layers.parametrize import norm_bound
 
 LIMIT = 4.0
@@ -108,7 +108,7 @@ def test_the_norm_bound_is_above_the_norm_and_near_it(channels, groups) -> None:
         generator=torch.Generator().manual_seed(0),
     )
     largest = max(
-        spectral.singular_values(weight, (n, n + 1), groups).max().item() for n in range(1, 40)
+        symbols.singular_values(weight, (n, n + 1), groups).max().item() for n in range(1, 40)
     )
     assert largest <= norm_bound(weight, groups).item() <= 1.25 * largest
 

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from medinv.layers import spectral, spectrum_bounds
-from medinv.layers.padding import matrix
+from medinv.layers import spectrum_bounds
+from medinv.layers.linalg import symbol as symbols
+from medinv.layers.linalg.padding import matrix
 
 
 def _kernel(channels: int, shape: tuple[int, ...], spread: float, groups: int = 1) -> torch.Tensor:
@@ -40,7 +41,7 @@ def test_no_image_size_leaves_the_bounds_and_they_are_tight(weight, groups) -> N
     met = []
     for n in (1, 2, 3, 4, 5, 7, 8, 11, 16, 23) if weight.ndim == 4 else (1, 2, 3, 5, 8):
         for other in (n, n + 1, 2 * n):
-            met.append(spectral.singular_values(weight, (n, *[other] * (weight.ndim - 3)), groups))
+            met.append(symbols.singular_values(weight, (n, *[other] * (weight.ndim - 3)), groups))
     largest, smallest = max(v.max().item() for v in met), min(v.min().item() for v in met)
     assert largest <= found.largest * (1 + 1e-12) and smallest >= found.smallest * (1 - 1e-12)
     assert found.largest <= found.sampled[0] * 1.07 and found.smallest >= 0.95 * found.sampled[
@@ -76,11 +77,11 @@ def test_a_spent_budget_still_gives_a_bound_that_holds() -> None:
 @pytest.mark.parametrize("weight, groups", KERNELS)
 def test_the_penalty_is_the_mean_over_frequencies_in_every_geometry(weight, groups) -> None:
     size = (9,) * (weight.ndim - 2)
-    symbol = spectral.symbol(weight, size, groups)
+    symbol = symbols.symbol(weight, size, groups)
     departure = (
         (symbol.mH @ symbol - torch.eye(symbol.shape[-1])).abs().square().flatten(len(size)).sum(-1)
     )
-    mean = (departure * spectral.multiplicities(9, weight)).sum() / 9 ** len(size)
-    assert spectral.orthogonality_penalty(weight, groups).item() == pytest.approx(
+    mean = (departure * symbols.multiplicities(9, weight)).sum() / 9 ** len(size)
+    assert symbols.orthogonality_penalty(weight, groups).item() == pytest.approx(
         mean.item(), rel=1e-12
     )

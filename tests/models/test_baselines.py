@@ -1,5 +1,7 @@
 """Published networks: as large as published, and scattering as harmless as proven."""
 
+import json
+
 import pytest
 import torch
 
@@ -14,14 +16,18 @@ def _count(model: torch.nn.Module) -> int:
 
 
 def test_published_numbers_of_parameters() -> None:
-    assert _count(mobilenet_v2(3, 1000)) == 3_504_872
+    assert _count(mobilenet_v2(3, 224, 1000)) == 3_504_872
     assert _count(lenet(1, 28, 10)) == 61_706
 
 
 @pytest.mark.parametrize("kind", ["resnet18", "mobilenetv2", "lenet", "scattering"])
 @pytest.mark.parametrize("name", ["cifar10", "breastmnist"])
 def test_every_baseline_learns_from_the_images_of_a_configuration(configs, name, kind) -> None:
-    config = load_config(configs / f"{name}.yaml", (f"model.kind={kind}",))
+    given = load_config(configs / f"{name}.yaml").model
+    common = ("channels", "classes", "mean", "std")
+    model = {"kind": kind, **given.model_dump(mode="json", include=set(common))}
+    overrides = (f"model={json.dumps(model)}", "train={epochs: 1}")
+    config = load_config(configs / f"{name}.yaml", overrides)
     model = build(config)
     x = torch.randint(
         0, 256, (2, config.model.channels, config.data.size, config.data.size)

@@ -1,4 +1,7 @@
-"""Kernels held accretive keep every singular value of their zero-padded operator above the bound, edges included."""
+"""Kernels held accretive keep every singular value of their zero-padded operator above the bound.
+
+Edges included.
+"""
 
 import pytest
 import torch
@@ -64,5 +67,5 @@ def test_the_slope_is_that_of_what_the_eigenvalues_lack(conv) -> None:
 
 
 def test_a_bound_without_a_rate_is_refused(configs) -> None:
-    with pytest.raises(ConfigError, match="accretive has no effect without a rate"):
+    with pytest.raises(ConfigError, match="no effect without a rate"):
         load_config(configs / "cifar10.yaml", ("train.orthogonality=0",))

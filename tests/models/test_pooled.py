@@ -1,20 +1,21 @@
-"""Classifiers without a density: every value comes back through narrowing and widening, and the twin is their equal in size."""
+"""Classifiers without a density.
+
+Every value comes back through narrowing and widening, and the twin is their equal in size.
+"""
 
 import numpy as np
 import pytest
 import torch
 
-from medinv.config import Config, load_config
+from medinv.config import Config, PooledTwinConfig, load_config
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.errors import ConfigError
-from medinv.layers import Chain, InvertibleConv2d
-from medinv.layers.spectral import orthogonality_penalty
+from medinv.layers import Bypass, Chain, Haar3d, InvertibleConv2d
+from medinv.layers.linalg.symbol import orthogonality_penalty
 from medinv.models.build import build
 from medinv.models.penalty import _gradient
 from medinv.models.pooled import PooledClassifier
 from medinv.models.store import load
-from medinv.models.trunk import Bypass
-from medinv.models.volume import HaarVolume
 from medinv.training.publish import condition_numbers, exactness, publish
 from medinv.training.train import train, validation_auc
 
@@ -63,7 +64,7 @@ def test_features_hold_every_value_though_the_trunk_narrows(trained, data) -> No
 def test_what_is_published_is_loaded_with_the_figures_of_more_than_two_classes(
     config, data, tmp_path
 ) -> None:
-    card = publish(tmp_path, train(config, data), config, data, command="test", foreign={})
+    card = publish(tmp_path, train(config, data), config, data, command="test")
     assert (
         set(card.metrics) == {"accuracy", "auc", "brier", "calibration_error"}
         and card.metrics["accuracy"].value > 0.5
@@ -90,9 +91,8 @@ def test_design_choices_keep_the_inverse(config, data, widening, padding) -> Non
 
 
 def test_the_twin_has_as_many_parameters(config) -> None:
-    twin = build(
-        config.model_copy(update={"model": config.model.model_copy(update={"kind": "pooled-twin"})})
-    )
+    shared = config.model.model_dump(include=set(PooledTwinConfig.model_fields) - {"kind"})
+    twin = build(config.model_copy(update={"model": PooledTwinConfig(**shared)}))
     count = lambda model: sum(p.numel() for p in model.parameters())  # noqa: E731
     assert count(twin) == count(build(config))
 
@@ -136,12 +136,12 @@ def test_volumes_come_back_and_their_haar_keeps_lengths(configs) -> None:
         assert torch.equal(model.invert(model.features(x)).round(), x) and model.logits(
             x
         ).shape == (2, 2)
-        y = HaarVolume().double()(x)
+        y = Haar3d().double()(x)
         assert torch.allclose(y.square().sum(), x.square().sum()) and torch.allclose(
             y[:, 0].sum() * 8**0.5, x.sum()
         )
         assert (
-            HaarVolume().double().inverse(y) - x
+            Haar3d().double().inverse(y) - x
         ).abs().max() < 1e-11  # its numbers are not those of float32
     assert len(condition_numbers(model)) == 2
 

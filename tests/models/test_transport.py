@@ -1,4 +1,7 @@
-"""The transport between two classes does to a Gaussian what the closed form says, and knows the image it is given."""
+"""The transport between two classes does to a Gaussian what the closed form says.
+
+And knows the image it is given.
+"""
 
 import torch
 
@@ -6,7 +9,10 @@ from medinv.models.transport import SIDE, fit_transport
 
 
 def _two_classes(spread: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images that differ along two fields alone; class 1 is brighter along the first and `spread` times as varied along the second."""
+    """Images that differ along two fields alone.
+
+    Class 1 is brighter along the first and `spread` times as varied along the second.
+    """
     generator = torch.Generator().manual_seed(0)
     fields = torch.zeros(2, SIDE, SIDE)
     fields[0, :, : SIDE // 2], fields[1, :, SIDE // 2 :] = 1.0, 1.0

@@ -3,7 +3,8 @@
 from html import unescape
 from typing import Any
 
-from medinv.models.store import Calibration, Card, Exactness, OperatingPoint, Scope, read_card
+from medinv.models.card import Calibration, Card, Exactness, OperatingPoint, Scope
+from medinv.models.store import read_card
 from medinv.report import strings
 from medinv.report.content import study_content
 from medinv.report.html import write_report

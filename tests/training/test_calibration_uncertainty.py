@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from medinv.training.calibrate import LOG_ODDS, fit_interval
 from medinv.data.sets.labelled import Part
 from medinv.metrics import observed, proportion
+from medinv.training.calibrate import LOG_ODDS, fit_interval
 
 
 def test_the_interval_holds_the_fit_and_is_drawn_by_patient(tiny_model, tiny_data) -> None:
@@ -14,7 +14,7 @@ def test_the_interval_holds_the_fit_and_is_drawn_by_patient(tiny_model, tiny_dat
     few = Part(part.images, part.labels, part.patients // 8)
     fewer = fit_interval(tiny_model, few, resamples=60)
     assert whole["log_odds"] == LOG_ODDS and all(
-        low < high for low, high in zip(whole["low"], whole["high"])
+        low < high for low, high in zip(whole["low"], whole["high"], strict=True)
     )
     middle = [k for k, odds in enumerate(LOG_ODDS) if abs(odds) <= 2]
     assert all(whole["low"][k] <= LOG_ODDS[k] <= whole["high"][k] for k in middle)

@@ -1,30 +1,27 @@
-"""Paediatric chest radiographs, normal or pneumonia (Kermany et al., Cell 2018; CC BY 4.0), from an npz archive with a patient-disjoint split."""
+"""Paediatric chest radiographs, normal or pneumonia (Kermany et al., Cell 2018.
 
-import os
-from pathlib import Path
+CC BY 4.0), from an npz archive with a patient-disjoint split.
+"""
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from medinv.data.sets.labelled import LabelledImages, Part
+from medinv.config import ChestXrayData
+from medinv.data.sets.labelled import RESIZED, DataSet, LabelledImages, Part, data_folder
 from medinv.errors import MissingDataError
 
 FILE = "kermany_cxr_112.npz"
 
 
 def load_chest_xray(path_variable: str, size: int) -> LabelledImages:
-    """The archive `kermany_cxr_112.npz` in the folder that the environment variable names, reduced to `size` x `size` by area averages.
+    """The archive `kermany_cxr_112.npz` in the folder that the environment variable names.
 
-    The archive holds x (N, 112, 112) uint8, y (N,) 0 normal or 1 pneumonia, split (N,) 0 train, 1 validation, 2 test, and patient (N,).
-    Raises MissingDataError where the variable or the file is not there.
+    Reduced to `size` x `size` by area averages. The archive holds x (N, 112, 112) uint8, y (N,) 0
+    normal or 1 pneumonia, split (N,) 0 train, 1 validation, 2 test, and patient (N,). Raises
+    MissingDataError where the variable or the file is not there.
     """
-    folder = os.environ.get(path_variable)
-    if not folder:
-        raise MissingDataError(
-            f"the environment variable {path_variable} must name the folder that holds {FILE}; it is not set"
-        )
-    path = Path(folder) / FILE
+    path = data_folder(path_variable, FILE) / FILE
     if not path.is_file():
         raise MissingDataError(
             f"no such file; {path_variable} must name the folder that holds {FILE}", path=path
@@ -44,3 +41,12 @@ def load_chest_xray(path_variable: str, size: int) -> LabelledImages:
         for s in (0, 1, 2)
     ]
     return LabelledImages(*parts)
+
+
+CHEST_XRAY = DataSet(
+    ChestXrayData,
+    lambda settings, progress: load_chest_xray(settings.path_variable, settings.size),
+    intake=RESIZED,
+    origin={"chest-xray": f"{FILE}, from the films of Kermany et al. 2018 (CC BY 4.0)"},
+    files={"chest-xray": (FILE,)},
+)

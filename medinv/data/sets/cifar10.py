@@ -1,13 +1,16 @@
-"""CIFAR-10 (Krizhevsky 2009): 60,000 colour images 32 x 32 of ten kinds of things, from the standard archive or an npz."""
+"""CIFAR-10 (Krizhevsky 2009).
+
+60,000 colour images 32 x 32 of ten kinds of things, from the standard archive or an npz.
+"""
 
 import hashlib
-import os
 import pickle
 from pathlib import Path
 
 import numpy as np
 
-from medinv.data.sets.labelled import LabelledImages, Part
+from medinv.config import Cifar10Data
+from medinv.data.sets.labelled import DataSet, LabelledImages, Part, data_folder
 from medinv.errors import DataError, MissingDataError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -24,18 +27,15 @@ VALIDATION = 5000  # training images held out, the same ones always
 
 
 def load_cifar10(path_variable: str) -> LabelledImages:
-    """CIFAR-10 below the folder that the environment variable names, 45,000 / 5,000 / 10,000 images (N, 3, 32, 32) uint8.
+    """CIFAR-10 below the folder that the environment variable names.
 
-    Reads `cifar-10-batches-py/` (each file is checked by its published MD5 before it is unpickled) or `cifar10.npz` (x_train, y_train, x_test, y_test;
-    N, 32, 32, 3). The last 5,000 of a fixed permutation of the training images validate. Every image is its own patient.
-    Raises MissingDataError where neither stands there and DataError where a file is not the published one.
+    45,000 / 5,000 / 10,000 images (N, 3, 32, 32) uint8. Reads `cifar-10-batches-py/` (each file is
+    checked by its published MD5 before it is unpickled) or `cifar10.npz` (x_train, y_train, x_test,
+    y_test; N, 32, 32, 3). The last 5,000 of a fixed permutation of the training images validate.
+    Every image is its own patient. Raises MissingDataError where neither stands there and DataError
+    where a file is not the published one.
     """
-    value = os.environ.get(path_variable)
-    if not value:
-        raise MissingDataError(
-            f"the environment variable {path_variable} must name the folder that holds {FOLDER}/ or {NPZ}; see `medinv data benchmarks`"
-        )
-    folder = Path(value)
+    folder = data_folder(path_variable, f"{FOLDER}/ or {NPZ}")
     if (folder / FOLDER).is_dir():
         x_train, y_train, x_test, y_test = _batches(folder / FOLDER)
     elif (folder / NPZ).is_file():
@@ -67,7 +67,10 @@ def _batches(folder: Path) -> tuple[np.ndarray, ...]:
 
 
 def _batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images (10000, 3, 32, 32) and labels of one pickle, which is only opened if its bytes are the published ones."""
+    """Images (10000, 3, 32, 32) and labels of one pickle.
+
+    Which is only opened if its bytes are the published ones.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -77,8 +80,20 @@ def _batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != MD5[path.name]:
         raise DataError(
-            f"expected the published file with MD5 {MD5[path.name]}, got {found}; fetch the archive again",
+            f"expected the published file with MD5 {MD5[path.name]}, got {found}; "
+            "fetch the archive again",
             path=path,
         )
     batch = pickle.loads(content, encoding="bytes")
     return batch[b"data"].reshape(-1, 3, 32, 32), np.array(batch[b"labels"])
+
+
+CIFAR10 = DataSet(
+    Cifar10Data,
+    lambda settings, progress: load_cifar10(settings.path_variable),
+    origin={
+        "cifar10": "cifar-10-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html, "
+        f"unpacked to {FOLDER}/; or {NPZ} (x_train, y_train, ...)"
+    },
+    files={"cifar10": (FOLDER, NPZ)},
+)

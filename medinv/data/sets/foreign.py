@@ -11,20 +11,23 @@ MEDNIST = "mednist_12k_64.npz"
 
 
 def foreign_images(
-    test: Part, path_variable: str | None, *, each: int = 100
+    test: Part, path_variable: str = "MEDINV_DATA", *, each: int = 100
 ) -> dict[str, np.ndarray]:
-    """Images (N, 1, 64, 64) uint8 by kind: spoilt copies of test images, noise, and, where the data folder holds it, MedNIST."""
-    size = test.images.shape[-1]
+    """Images (N, C, *size) uint8 by kind, each as many as `each`.
+
+    Spoilt copies of test images, noise, and, where the folder of outside data holds it and the
+    model takes 64 x 64 pixels in grey, MedNIST.
+    """
     some = test.images[:each]
-    noise = np.random.default_rng(0).integers(0, 256, (each, 1, size, size), dtype=np.uint8)
+    shape = (each, *some.shape[1:])
     kinds = {
-        "uniform noise": noise,
+        "uniform noise": np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8),
         "upside down": some[:, :, ::-1].copy(),
-        "quarter turn": np.rot90(some, 1, (2, 3)).copy(),
+        "quarter turn": np.rot90(some, 1, (-2, -1)).copy(),
         "inverted grey levels": 255 - some,
     }
-    path = Path(os.environ.get(path_variable or "", "")) / MEDNIST
-    if path_variable and path.is_file() and size == 64:
+    path = Path(os.environ.get(path_variable, "")) / MEDNIST
+    if path.is_file() and shape[1:] == (1, 64, 64):
         with np.load(path) as archive:
             x, y, classes = archive["x"], archive["y"], archive["classes"]
         kinds |= {f"MedNIST {name}": x[y == k][:each, None] for k, name in enumerate(classes)}

@@ -1,16 +1,29 @@
-"""Labelled images in memory, split by patient."""
+"""Labelled images in memory, split by patient, and what a source of them is."""
 
 import hashlib
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from medinv.errors import DataError
+from medinv.config import DataConfig
+from medinv.errors import DataError, MissingDataError
+
+AS_STORED = "images of the data set as they are stored, 8 bits"
+RESIZED = "lossy: display grey levels, squashed to a square by area averages, rounded to 8 bits"
+Settings = TypeVar("Settings", bound=DataConfig)
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a data set: images (N, 1, H, W) uint8 grey levels, labels (N,) int64, patients (N,) int64."""
+    """One part of a data set.
+
+    Images (N, 1, H, W) uint8 grey levels, labels (N,) int64, patients (N,) int64.
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -22,7 +35,10 @@ class Part:
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Training, validation and test images of disjoint patients. Raises DataError where a patient stands in two parts."""
+    """Training, validation and test images of disjoint patients.
+
+    Raises DataError where a patient stands in two parts.
+    """
 
     train: Part
     validation: Part
@@ -38,8 +54,30 @@ class LabelledImages:
             shared = np.intersect1d(parts[first].patients, parts[second].patients)
             if len(shared):
                 raise DataError(
-                    f"the split must be by patient; {len(shared)} patients stand in {first} and {second} images",
+                    f"the split must be by patient; {len(shared)} patients stand in {first} and "
+                    f"{second} images",
                     stage="split",
+                )
+
+    def check(self, image_shape: tuple[int, ...], classes: tuple[str, ...]) -> None:
+        """Raise DataError unless every part has images of this shape and some of every class."""
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        for name, part in parts.items():
+            if part.images.shape[1:] != image_shape or part.images.dtype != np.uint8:
+                raise DataError(
+                    f"expected {name} images of shape {image_shape} and 8 bits; got "
+                    f"{part.images.shape[1:]}, {part.images.dtype}; change data.size, "
+                    "model.channels or model.axes",
+                    stage="train",
+                )
+            labels = np.unique(part.labels)
+            absent = [each for k, each in enumerate(classes) if k not in labels]
+            if absent or not set(labels) <= set(range(len(classes))):
+                raise DataError(
+                    f"expected every one of {len(classes)} classes, and no other, among the {name} "
+                    f"images; absent: {', '.join(absent) or 'none'}; labels met: "
+                    f"{', '.join(map(str, labels))}",
+                    stage="train",
                 )
 
     def sha256(self) -> str:
@@ -49,3 +87,31 @@ class LabelledImages:
             for array in (part.images, part.labels, part.patients):
                 digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class DataSet(Generic[Settings]):
+    """A source of labelled images: its settings, and how they become images.
+
+    `load` is called with the settings and with what takes a word on long work. `intake` says on the
+    card what becomes of an image before the network sees it. `files` are, by the name of a set,
+    those of which one must lie in the folder of outside data, and `origin` where they come from;
+    both empty for what is generated.
+    """
+
+    config: type[Settings]
+    load: Callable[[Settings, Progress], LabelledImages]
+    intake: str = AS_STORED
+    origin: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def data_folder(path_variable: str, wanted: str) -> Path:
+    """The folder that an environment variable names; MissingDataError where it is not set."""
+    value = os.environ.get(path_variable)
+    if not value:
+        raise MissingDataError(
+            f"the environment variable {path_variable} must name the folder that holds {wanted}; "
+            "it is not set; see `medinv data benchmarks`"
+        )
+    return Path(value)

@@ -1,11 +1,14 @@
-"""MedMNIST (Yang et al., Scientific Data 2023; CC BY 4.0): small medical benchmarks with official splits, as their npz archives."""
+"""MedMNIST (Yang et al., Scientific Data 2023; CC BY 4.0).
 
-import os
+Small medical benchmarks with official splits, as their npz archives.
+"""
+
 from pathlib import Path
 
 import numpy as np
 
-from medinv.data.sets.labelled import LabelledImages, Part
+from medinv.config import MedMNISTData
+from medinv.data.sets.labelled import DataSet, LabelledImages, Part, data_folder
 from medinv.errors import DataError, MissingDataError
 
 FILES = {
@@ -17,11 +20,13 @@ PARTS = ("train", "val", "test")
 
 
 def load_medmnist(name: str, path_variable: str) -> LabelledImages:
-    """A set of two classes with its official split: images (N, 1, 28, 28) or volumes (N, 1, 28, 28, 28), uint8.
+    """A set of two classes with its official split.
 
-    The archive (`train_images`, `train_labels`, `val_...`, `test_...`) lies in the folder that the environment variable names or in its `medmnist/`. The
-    archives name no patients: every image counts as one, but training images that stand in validation or test too are left out of training.
-    Raises MissingDataError where no archive is there and DataError where one holds something else.
+    Images (N, 1, 28, 28) or volumes (N, 1, 28, 28, 28), uint8. The archive (`train_images`,
+    `train_labels`, `val_...`, `test_...`) lies in the folder that the environment variable names or
+    in its `medmnist/`. The archives name no patients: every image counts as one, but training
+    images that stand in validation or test too are left out of training. Raises MissingDataError
+    where no archive is there and DataError where one holds something else.
     """
     path = _find(FILES[name], path_variable)
     with np.load(path) as archive:
@@ -46,19 +51,26 @@ def load_medmnist(name: str, path_variable: str) -> LabelledImages:
     return LabelledImages(
         *(
             Part(images, labels, start + np.arange(len(labels)))
-            for (images, labels), start in zip(arrays, starts)
+            for (images, labels), start in zip(arrays, starts[:-1], strict=True)
         )
     )
 
 
 def _find(names: tuple[str, ...], path_variable: str) -> Path:
-    folder = os.environ.get(path_variable)
-    if not folder:
-        raise MissingDataError(
-            f"the environment variable {path_variable} must name the folder that holds {names[0]}; see `medinv data benchmarks`"
-        )
-    for place in (Path(folder), Path(folder) / "medmnist"):
+    folder = data_folder(path_variable, names[0])
+    for place in (folder, folder / "medmnist"):
         for name in names:
             if (place / name).is_file():
                 return place / name
     raise MissingDataError(f"no {names[0]} here; see `medinv data benchmarks`", path=folder)
+
+
+MEDMNIST = DataSet(
+    MedMNISTData,
+    lambda settings, progress: load_medmnist(settings.set, settings.path_variable),
+    origin={
+        name: f"{files[0]} from https://medmnist.com (28 pixels a side; CC BY 4.0)"
+        for name, files in FILES.items()
+    },
+    files=FILES,
+)

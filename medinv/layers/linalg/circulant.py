@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from medinv.layers import spectral
+from medinv.layers.linalg import symbol as symbols
 
 SMALL = 32  # channels (a group) up to which two images packed as one complex image are faster than two half spectra
 BLOCK = (
@@ -23,7 +23,7 @@ class Circulant:
     def __init__(self, weight: Tensor, size: Sequence[int], groups: int = 1):
         self.size = tuple(size)
         self.groups = groups
-        self.half = spectral.inverse_symbol(weight, self.size, groups)
+        self.half = symbols.inverse_symbol(weight, self.size, groups)
         self._variants: dict[tuple[torch.dtype, bool, bool], Tensor] = {}
 
     def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
@@ -39,9 +39,9 @@ class Circulant:
         return torch.cat([pairs.real, pairs.imag])
 
     def _multiply(self, matrices: Tensor, spectrum: Tensor) -> Tensor:
-        """`spectral.product_by_frequency`, in place where it is one product of matrices a frequency."""
+        """`symbols.product_by_frequency`, in place where it is one product of matrices a frequency."""
         if self.groups > 1:
-            return spectral.product_by_frequency(matrices, spectrum, self.groups).contiguous()
+            return symbols.product_by_frequency(matrices, spectrum, self.groups).contiguous()
         n, c = spectrum.shape[:2]
         spectrum = (
             spectrum.contiguous()

@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medinv.errors import SingularError
-from medinv.layers import padding as pads
-from medinv.layers import spectral
-from medinv.layers.circulant import Circulant
+from medinv.layers.linalg import padding as pads
+from medinv.layers.linalg import symbol as symbols
+from medinv.layers.linalg.circulant import Circulant
 
 
 def border_unknowns(channels: int, size: Sequence[int], kernel: Sequence[int], padding: str) -> int:
@@ -108,7 +108,7 @@ def capacitance(weight: Tensor, inverse: Tensor, border: Border, groups: int) ->
 
     if border.padding == "zeros":
         return response(pixels).permute(0, 3, 1, 4, 2).flatten(3, 4).flatten(1, 2)
-    kernels = spectral.by_groups(weight, groups)
+    kernels = symbols.by_groups(weight, groups)
     order = len(pixels) * kernels.shape[1]
     k = (
         torch.eye(order, dtype=weight.dtype, device=weight.device)
@@ -194,7 +194,7 @@ class Bordered:
         return flat.view_as(like)
 
     def _taps(self, dtype: torch.dtype):
-        kernels = spectral.by_groups(self.weight.to(dtype), self.groups)
+        kernels = symbols.by_groups(self.weight.to(dtype), self.groups)
         for tap, rows, padded, wrapped in self.border.taps:
             device = kernels.device
             yield (
@@ -208,8 +208,8 @@ class Bordered:
 def log_abs_det(weight: Tensor, size: Sequence[int], padding: str, groups: int = 1) -> Tensor:
     """log |det A| = log |det C| + log |det K|, a scalar. Differentiable."""
     border, _ = regular(weight, size, padding, groups)
-    inverse = spectral.Inverse.apply(spectral.symbol(weight, border.torus, groups))
+    inverse = symbols.Inverse.apply(symbols.symbol(weight, border.torus, groups))
     return (
-        spectral.log_abs_det(weight, border.torus, groups)
+        symbols.log_abs_det(weight, border.torus, groups)
         + torch.linalg.slogdet(capacitance(weight, inverse, border, groups))[1].sum()
     )

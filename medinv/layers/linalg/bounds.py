@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medinv.layers import spectral
+from medinv.layers.linalg import symbol as symbols
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def spectrum_bounds(
     weight = weight.detach().double().cpu()
     margins = [side // 2 for side in weight.shape[2:]]
     sides = [max(1, (32 if len(margins) < 3 else 16) * m) for m in margins]
-    values = spectral.singular_values(weight, sides, groups).flatten(len(sides))
+    values = symbols.singular_values(weight, sides, groups).flatten(len(sides))
     met = values.max().item(), values.min().item()
     largest = _upper(weight, sides, groups)
     angles = torch.cartesian_prod(
@@ -75,7 +75,7 @@ def _upper(weight: Tensor, sides: Sequence[int], groups: int) -> float:
     shrink = math.prod(
         math.cos(side // 2 * math.pi / n) for side, n in zip(weight.shape[2:], sides)
     )
-    return spectral.singular_values(weight, sides, groups).max().item() / shrink
+    return symbols.singular_values(weight, sides, groups).max().item() / shrink
 
 
 def _derivative(weight: Tensor, axis: int) -> Tensor:
@@ -133,7 +133,7 @@ def _lower(
         if count < len(floors):
             certified = min(certified, floors[~open_cells].min().item())
         budget -= count * 2 ** len(cells.radii)
-        if count == 0 or budget < 0 or best < floor.largest / spectral.LOST:
+        if count == 0 or budget < 0 or best < floor.largest / symbols.LOST:
             return best, max(0.0, min(certified, floors.min().item()))
         cells = cells.halved(open_cells, weight, groups)
         best = min(best, cells.values.min().item())
@@ -145,6 +145,6 @@ def _smallest_at(weight: Tensor, groups: int, angles: Tensor) -> Tensor:
         *[torch.arange(side).double() - side // 2 for side in weight.shape[2:]]
     ).reshape(-1, angles.shape[1])
     phases = torch.polar(torch.ones(len(angles), len(taps), dtype=torch.float64), angles @ taps.T)
-    kernels = spectral.by_groups(weight, groups).flatten(3).to(phases.dtype)
+    kernels = symbols.by_groups(weight, groups).flatten(3).to(phases.dtype)
     matrices = torch.einsum("bk,goik->bgoi", phases, kernels)
     return torch.from_numpy(np.linalg.svd(matrices.numpy(), compute_uv=False)).flatten(1).amin(1)

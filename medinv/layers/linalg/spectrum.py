@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from medinv.errors import ConfigError, ConvergenceError, SingularError
-from medinv.layers import boundary, spectral
-from medinv.layers import padding as pads
-from medinv.layers.solve import DIRECT, Solver
+from medinv.layers.linalg import border as borders
+from medinv.layers.linalg import padding as pads
+from medinv.layers.linalg import symbol as symbols
+from medinv.layers.linalg.solve import DIRECT, Solver
 
 DENSE = 1024  # unknowns up to which a dense singular value decomposition is quicker than Lanczos
 
@@ -28,15 +29,15 @@ def log_abs_det(weight: Tensor, size: Sequence[int], padding: str, groups: int =
     """
     padding = effective(weight, padding)
     if padding == "circular":
-        return spectral.log_abs_det(weight, size, groups)
-    unknowns = boundary.border_unknowns(weight.shape[1], size, weight.shape[2:], padding)
+        return symbols.log_abs_det(weight, size, groups)
+    unknowns = borders.border_unknowns(weight.shape[1], size, weight.shape[2:], padding)
     if unknowns > DIRECT:
         raise ConfigError(
             f"log_det with {padding} padding expects a border of at most {DIRECT} unknowns a group, since it factorises a dense matrix of that order;"
             f" {weight.shape[1]} channels on {tuple(size)} images have {unknowns}: use circular padding, groups or a smaller image"
         )
     try:
-        return boundary.log_abs_det(weight.double(), size, padding, groups).to(weight.dtype)
+        return borders.log_abs_det(weight.double(), size, padding, groups).to(weight.dtype)
     except SingularError:  # the circular operator is lost where the padded one need not be
         if weight.shape[0] * math.prod(size) > DIRECT:
             raise
@@ -52,7 +53,7 @@ def extreme_singular_values(
     """
     weight = weight.detach().double()
     if effective(weight, padding) == "circular":
-        values = spectral.singular_values(weight, size, groups)
+        values = symbols.singular_values(weight, size, groups)
         return values.max().item(), values.min().item()
     if weight.shape[0] * math.prod(size) <= DENSE:
         values = torch.linalg.svdvals(pads.matrix(weight, size, padding, groups))
@@ -143,15 +144,15 @@ def null_directions(
     return [
         NullDirection(r.item(), v.reshape(-1, *size), None)
         for r, v in zip(ratios, vectors)
-        if r * spectral.LOST < 1
+        if r * symbols.LOST < 1
     ]
 
 
 def _lost_waves(weight: Tensor, size: Sequence[int], groups: int) -> list[NullDirection]:
-    _, values, vectors = np.linalg.svd(spectral.symbol(weight, size, groups).numpy())
+    _, values, vectors = np.linalg.svd(symbols.symbol(weight, size, groups).numpy())
     ratios = values / max(values.max(), np.finfo(float).tiny)
     found = []
-    for place in np.argwhere(ratios * spectral.LOST < 1):
+    for place in np.argwhere(ratios * symbols.LOST < 1):
         frequency = tuple(((int(f) + n // 2) % n - n // 2) / n for f, n in zip(place, size))
         group = int(place[len(size)]) if groups > 1 else 0
         vector = torch.zeros(weight.shape[0], dtype=torch.complex128)

@@ -3,7 +3,7 @@
 | padding | method | measured (12 and 32 channels, 32x32, condition 10 to 25) |
 |---|---|---|
 | circular | Fourier, `circulant` | |
-| others, border up to 8,192 unknowns a group | Woodbury on the border, `boundary` | error 4e-13; 20 to 200 times faster than below once factorised |
+| others, border up to 8,192 unknowns a group | Woodbury on the border, `linalg.border` | error 4e-13; 20 to 200 times faster than below once factorised |
 | others, larger | BiCGStab preconditioned by the circulant, `krylov` | 45 to 60 products, error 3e-10 before refinement |
 
 GMRES with that preconditioner takes as many products and stores them all; conjugate gradients on the normal equations take two to five times as many.
@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from medinv.errors import ConvergenceError, SingularError
-from medinv.layers import padding as pads
-from medinv.layers import spectral
-from medinv.layers.boundary import Bordered, border_unknowns
-from medinv.layers.circulant import Circulant
-from medinv.layers.krylov import bicgstab
+from medinv.layers.linalg import padding as pads
+from medinv.layers.linalg import symbol as symbols
+from medinv.layers.linalg.border import Bordered, border_unknowns
+from medinv.layers.linalg.circulant import Circulant
+from medinv.layers.linalg.krylov import bicgstab
 
 DIRECT = 8192  # unknowns: 0.5 GB of LU factors
 TOLERANCE = 1e-14  # of the backward error |y - A x| / (|A| |x| + |y|)
@@ -113,7 +113,7 @@ class Solver:
         for count in range(CORRECTIONS):
             residual = y - self.product(x)
             error = self._backward_error(residual, x, y)
-            if error <= TOLERANCE and growth < spectral.LOST:
+            if error <= TOLERANCE and growth < symbols.LOST:
                 return count, single and self._single_suffices(y)
             x = x + self.engine.solve(residual)
         raise SingularError(

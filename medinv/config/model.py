@@ -1,0 +1,111 @@
+"""The network: one class a kind of model."""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from medinv.config.base import Frozen, Named
+from medinv.config.train import DensityTrain, HeadTrain, PooledTrain, TrainConfig
+
+KERNELS = 2**26  # most products of widths, summed over convolutions: 600 million weights
+
+
+class ModelConfig(Named):
+    """The network, for images of `channels` in `axes` directions, which it standardises."""
+
+    by = "kind"
+    recipe: ClassVar[type[TrainConfig]] = HeadTrain
+    keeps_reference: ClassVar[bool] = False
+
+    kind: str
+    channels: int = Field(default=1, ge=1, le=16)
+    axes: Literal[2, 3] = 2
+    classes: tuple[str, ...] = Field(min_length=2, max_length=1000)
+    mean: float  # grey levels
+    std: float = Field(gt=0)
+
+
+class _Levels(Frozen):
+    """Convolutions of one width a level, between halvings."""
+
+    depths: tuple[int, ...] = Field(min_length=1, max_length=10)  # convolutions a level
+    hidden: tuple[int, ...]  # widths, a level
+
+    @model_validator(mode="after")
+    def _one_width_a_level(self) -> Self:
+        if len(self.depths) != len(self.hidden):
+            raise ValueError(
+                "depths and hidden must have one entry a level; got "
+                f"{len(self.depths)} and {len(self.hidden)}"
+            )
+        if min(self.depths) < 0 or min(self.hidden) < 1:
+            raise ValueError("depths must not be negative, and hidden at least 1")
+        pairs = zip(self.depths, self.hidden, strict=True)
+        if sum((depth + 1) * width**2 for depth, width in pairs) > KERNELS:
+            raise ValueError("this network would hold more than 600 million weights")
+        return self
+
+
+class DensityConfig(_Levels, ModelConfig):
+    """Haar levels of ActNorm, inverted convolution and affine coupling: a density of images.
+
+    `hidden` are the widths of the coupling networks.
+    """
+
+    recipe = DensityTrain
+    keeps_reference = True
+
+    kind: Literal["invertible"] = "invertible"
+    axes: Literal[2] = 2
+    # How a convolution mixes channels at first: see models.density.
+    mixing: Literal["random", "reversal"] = "random"
+    clamp: float = Field(default=0.6, gt=0)  # bound on a coupling's log-scale
+    # Class means start equal at every location, so that a finding counts alike wherever it is.
+    uniform_means: bool = False
+    separation: float = Field(default=4.0, gt=0)  # distance of the class means before training
+
+
+class DensityTwinConfig(_Levels, ModelConfig):
+    """The ordinary counterpart of a density: zero-padded convolutions of these widths."""
+
+    kind: Literal["twin"] = "twin"
+    axes: Literal[2] = 2
+
+
+class PooledConfig(_Levels, ModelConfig):
+    """Inverted convolutions of these widths, norms and leaky ReLU under a linear head."""
+
+    recipe = PooledTrain
+
+    kind: Literal["pooled"] = "pooled"
+    slope: float = Field(default=0.5, gt=0, le=1)  # of the activations on the negative side
+    norm: Literal["batch", "act", "none"] = "batch"  # before each activation
+    padding: Literal["circular", "zeros", "reflect", "replicate"] = "circular"
+    # How hidden[0] channels come from four times those of the image.
+    widening: Literal["convolution", "zeros"] = "convolution"
+
+    @model_validator(mode="after")
+    def _volumes_are_not_widened(self) -> Self:
+        if self.axes == 3 and self.widening == "zeros":
+            raise ValueError("widening has no effect on volumes: leave it out")
+        return self
+
+
+class PooledTwinConfig(_Levels, ModelConfig):
+    """The ordinary counterpart of a pooled classifier: what narrows is thrown away."""
+
+    kind: Literal["pooled-twin"] = "pooled-twin"
+    axes: Literal[2] = 2
+
+
+class ResNet18Config(ModelConfig):
+    """ResNet-18 for images or volumes."""
+
+    kind: Literal["resnet18"] = "resnet18"
+
+
+class FlatBaselineConfig(ModelConfig):
+    """A published network for images: MobileNetV2, LeNet-5, or scattering under a linear head."""
+
+    kind: Literal["mobilenetv2", "lenet", "scattering"]
+    axes: Literal[2] = 2

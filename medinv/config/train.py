@@ -1,0 +1,93 @@
+"""The recipe of training: what all kinds of model share, and what each adds."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from medinv.config.base import Frozen
+
+
+class TrainConfig(Frozen):
+    """The recipe. Each kind of model has one of these classes or one that adds to it."""
+
+    epochs: int = Field(ge=1)
+    batch: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    warmup: int = Field(default=2, ge=0)  # epochs
+    optimiser: Literal["adamw", "muon"] = "adamw"
+    schedule: Literal["cosine", "linear"] = "cosine"  # of the learning rate after the warm-up
+    weight_decay: float = Field(default=1e-4, ge=0)  # of AdamW
+    clip: float = Field(default=2.0, gt=0)  # gradient norm
+    # Decay of the moving average of the weights, reached as steps go by: see training.optimisers.
+    average: float = Field(default=0.998, ge=0, lt=1)
+    # Which epoch's averaged weights are the model: the last, or the best by AUC on validation.
+    keep: Literal["last", "best"] = "last"
+    whole_patients: bool = False  # batches hold all images of their patients
+    bfloat16: bool = False  # activations and products in 16 bits while training, weights in 32
+    flip: bool = False  # augmentation: left and right at random
+    cutout: int = Field(default=0, ge=0)  # augmentation: side of a square that is blanked, pixels
+    noise: float = Field(default=0.0, ge=0)  # augmentation: standard deviation, grey levels
+    shift: int = Field(default=4, ge=0)  # augmentation: pixels
+    gain: float = Field(default=0.0, ge=0)  # augmentation: relative contrast
+    offset: float = Field(default=0.0, ge=0)  # augmentation: grey levels
+
+    @property
+    def bounds_gain(self) -> bool:
+        """Whether something beside the optimiser bounds the gain of kernels."""
+        return False
+
+    @model_validator(mode="after")
+    def _one_augmentation(self) -> Self:
+        if (self.flip or self.cutout) and (self.gain or self.offset):
+            raise ValueError("gain and offset have no effect beside flip or cutout: leave them out")
+        return self
+
+
+class DensityTrain(TrainConfig):
+    """The recipe of a density: the negative log-likelihood a dimension, and the label's."""
+
+    cross_entropy: float = Field(default=0.03, ge=0)  # weight beside the likelihood
+    optimiser: Literal["adamw"] = "adamw"
+    # Falls to this over the second half of the epochs; None: stays.
+    cross_entropy_end: float | None = Field(default=None, ge=0)
+
+
+class HeadTrain(TrainConfig):
+    """The recipe of a network with a linear head: the cross-entropy alone."""
+
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _decay_is_of_adamw(self) -> Self:
+        if self.optimiser == "muon" and "weight_decay" in self.changed():
+            raise ValueError("weight_decay has no effect with optimiser muon: leave it out")
+        return self
+
+    def changed(self) -> set[str]:
+        """Names of the settings that are not at their default."""
+        return set(self.model_dump(exclude_defaults=True))
+
+
+class PooledTrain(HeadTrain):
+    """The recipe of inverted convolutions under a linear head, kept well conditioned."""
+
+    # Step, relative to the schedule, down the mean over frequencies of |S^H S - I|^2.
+    orthogonality: float = Field(default=0.0, ge=0)
+    # Share of that step that stays when the learning rate has gone.
+    orthogonality_floor: float = Field(default=0.0, ge=0, le=1)
+    # That step leads instead to kernels whose real part is at least this: see models.penalty.
+    accretive: float | None = Field(default=None, gt=0, lt=1)
+
+    @property
+    def bounds_gain(self) -> bool:
+        """A pull towards isometries does; one towards a bound does not."""
+        return self.orthogonality > 0 and self.accretive is None
+
+    @model_validator(mode="after")
+    def _a_bound_has_a_rate(self) -> Self:
+        if not self.orthogonality and (self.accretive is not None or self.orthogonality_floor):
+            raise ValueError(
+                "accretive and orthogonality_floor have no effect without a rate: give "
+                "orthogonality too, or leave them out"
+            )
+        return self

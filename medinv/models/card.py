@@ -1,0 +1,155 @@
+"""The card of a model.
+
+What it is, how well it does, on what it was measured, and where its limits lie.
+Read directly by every renderer. Light: no torch comes with it.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from medinv.config import NAME, Aggregation, Config, Rules, Selection
+from medinv.errors import ConfigError
+from medinv.metrics import Estimate, ObservedShare
+
+DISCLAIMER = "Research use, not for diagnosis."
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OperatingPoint(_Frozen):
+    """The probability of the positive class from which it is called.
+
+    And what that gave on test images.
+    """
+
+    threshold: float
+    chosen_on: str
+    sensitivity: Estimate
+    specificity: Estimate
+
+
+class FitInterval(_Frozen):
+    """95 % bounds of the calibrated log-odds at given log-odds.
+
+    When the calibration is fitted again on other patients.
+    """
+
+    log_odds: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    images: int
+    patients: int
+
+
+class Calibration(_Frozen):
+    """How far probabilities are from frequencies on test images, and the fit that made them."""
+
+    fitted_on: str
+    temperature_inverse: float
+    prior: tuple[float, ...]
+    brier: Estimate
+    calibration_error: Estimate
+    interval: FitInterval | None = None
+    observed: tuple[ObservedShare, ...] = ()
+
+
+class Scope(_Frozen):
+    """What the model may be asked: header values and the bound on the likelihood score."""
+
+    modalities: tuple[str, ...]
+    body_parts: tuple[str, ...]
+    statistic: str
+    threshold: float
+    flagged_in_scope: (
+        Estimate  # share of test images of the same kind that are flagged all the same
+    )
+    flagged_foreign: dict[str, Estimate]  # share of images of other kinds that are flagged
+
+
+class Exactness(_Frozen):
+    """Share of test images whose every value comes back from the features."""
+
+    bits: int
+    images: int
+    share_float64: float
+    max_abs_error_float64: float
+    share_float32: float
+    max_abs_error_float32: float
+
+
+class Card(_Frozen):
+    """All that a user should know of a model before using it."""
+
+    name: str = Field(pattern=NAME)
+    title: str
+    version: str
+    classes: tuple[str, ...]
+    task: str
+    intended_use: str
+    training_data: str
+    data_licence: str
+    splits: dict[str, int]
+    metrics: dict[str, Estimate]
+    operating_point: OperatingPoint | None  # of two-class models
+    calibration: Calibration
+    scope: Scope | None
+    selection: Selection | None = None  # None: its defaults
+    aggregation: Aggregation = (
+        "maximum"  # how the images of a study decide for it, unless the user says otherwise
+    )
+    exactness: Exactness | None
+    largest_condition_number: float | None
+    limits: tuple[str, ...]
+    not_tested: tuple[str, ...]
+    intake: str
+    config: Config
+    config_sha256: str
+    data_sha256: str
+    weights_sha256: str
+    parameters: int
+    convolutions: int
+    seed: int
+    command: str
+    commit: str
+    device: str
+    seconds: float
+    versions: dict[str, str]
+    disclaimer: str = DISCLAIMER
+
+    @property
+    def invertible(self) -> bool:
+        """Whether the network runs backwards."""
+        return self.exactness is not None
+
+    def check_takes_studies(self) -> None:
+        """Raise ConfigError unless the model is one for DICOM studies.
+
+        It must be invertible, and have a scope that its likelihood judges.
+        """
+        if not self.invertible:
+            raise ConfigError(
+                f"{self.name} is an ordinary network: it cannot run backwards; choose an "
+                "invertible model"
+            )
+        if self.scope is None:
+            raise ConfigError(
+                f"{self.name} was trained on {self.config.data.set} images alone: it has no scope "
+                "to judge DICOM studies by; `medinv verify` and `medinv evaluate` measure it on "
+                "its own test images"
+            )
+
+    @property
+    def rules(self) -> Rules:
+        """Which images of a study the model is shown.
+
+        Modalities and body parts stand in `scope`, the rest in `selection`.
+        """
+        selection = self.selection or Selection()
+        if self.scope is None:
+            return Rules(selection=selection)
+        return Rules(
+            modalities=self.scope.modalities,
+            body_parts=self.scope.body_parts,
+            selection=selection,
+        )

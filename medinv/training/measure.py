@@ -1,0 +1,78 @@
+"""What the card says of a trained network, measured on images that it was not trained on."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medinv.data.sets.labelled import LabelledImages, Part
+from medinv.layers import InvertibleConv2d, InvertibleConv3d
+from medinv.metrics import Estimate, ObservedShare, class_metrics, metrics, observed, proportion
+from medinv.models.base import Calibrated, InvertibleNetwork, ScopeScore, in_batches
+from medinv.models.card import Exactness, FitInterval
+from medinv.training.calibrate import fit_interval
+
+
+def measure(model: Calibrated, part: Part) -> dict[str, Estimate]:
+    """The metrics of a part, with 95 % intervals.
+
+    AUC, accuracy, sensitivity, specificity, Brier score and calibration error, over patients. More
+    than two classes: accuracy, macro AUC, Brier score and calibration error, over images.
+    """
+    probabilities = in_batches(model.probabilities, model, part.images).numpy()
+    if len(model.classes) > 2:
+        return class_metrics(part.labels, probabilities)
+    return metrics(part.labels, probabilities[:, 1], part.patients, model.threshold)
+
+
+@torch.no_grad()
+def exactness(model: InvertibleNetwork, images: np.ndarray) -> Exactness:
+    """Round trip of stored images (N, C, *size) uint8 through the features.
+
+    In float64 and in float32. Leaves the model in float64.
+    """
+
+    def error(x: Tensor) -> Tensor:
+        return (model.invert(model.features(x)) - x).abs().flatten(1).max(1).values
+
+    single = in_batches(error, model.float(), images, batch=64)
+    double = in_batches(error, model.double(), images, batch=64)
+    return Exactness(
+        bits=8,
+        images=len(images),
+        share_float64=(double < 0.5).double().mean().item(),
+        max_abs_error_float64=double.max().item(),
+        share_float32=(single < 0.5).double().mean().item(),
+        max_abs_error_float32=single.max().item(),
+    )
+
+
+@torch.no_grad()
+def condition_numbers(model: InvertibleNetwork) -> list[float]:
+    """The condition number of every inverted convolution where it works, in order."""
+    met: list[tuple[InvertibleConv2d | InvertibleConv3d, Tensor]] = []
+    hooks = [
+        layer.register_forward_pre_hook(lambda layer, given: met.append((layer, given[0])))
+        for layer in model.inverted_convolutions()
+    ]
+    model.features(next(model.parameters()).new_zeros(1, *model.image_shape))
+    for hook in hooks:
+        hook.remove()
+    return [layer.condition_number(x).item() for layer, x in met]
+
+
+def flagged(model: Calibrated, scope: ScopeScore, images: np.ndarray) -> Estimate:
+    """Share of images that the scope's score places outside."""
+    scores = in_batches(scope.score, model, images)
+    return proportion((scores > scope.threshold).numpy())
+
+
+def calibration_interval(model: Calibrated, fitted: Part) -> FitInterval:
+    """How sure a probability of two classes is, from the images that it was calibrated on."""
+    patients = len(np.unique(fitted.patients))
+    return FitInterval(**fit_interval(model, fitted), images=len(fitted), patients=patients)
+
+
+def observed_shares(model: Calibrated, data: LabelledImages) -> tuple[ObservedShare, ...]:
+    """How often test images of a probability are positive."""
+    probabilities = in_batches(model.probabilities, model, data.test.images)[:, 1].numpy()
+    return observed(data.test.labels, probabilities, data.test.patients)

@@ -1,0 +1,75 @@
+"""Configurations: a setting that nothing uses is an error that names it."""
+
+from pathlib import Path
+
+import pytest
+
+from medinv.config import Config, ModelConfig, load_config
+from medinv.errors import ConfigError
+from medinv.models.build import KINDS
+from medinv.models.store import read_card, shipped
+
+MODELS = [
+    path for path in Path(__file__).parents[1].glob("configs/*.yaml") if path.stem != "network"
+]
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_every_configuration_is_one_and_comes_back_from_json(path: Path) -> None:
+    config = load_config(path)
+    assert Config.model_validate_json(config.model_dump_json()) == config
+    assert config.name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "words"),
+    [
+        ("chest-xray", "model.padding=zeros", r"model\.padding: .* model\.kind invertible"),
+        ("chest-xray", "model.slope=0.5", r"model\.slope: .* model\.kind invertible"),
+        ("chest-xray", "train.orthogonality=0.1", r"train\.orthogonality: .* invertible"),
+        ("chest-xray", "train.label_smoothing=0.1", r"train\.label_smoothing: .* invertible"),
+        ("chest-xray", "train.optimiser=muon", r"train\.optimiser"),
+        ("chest-xray", "data.counts=[1,1,1]", r"data\.counts: .* data\.set chest-xray"),
+        ("cifar10", "train.cross_entropy=0.3", r"train\.cross_entropy: .* model\.kind pooled"),
+        ("cifar10", "model.clamp=0.3", r"model\.clamp: .* model\.kind pooled"),
+        ("cifar10", "reference={axes: 4}", "reference: a model of kind pooled keeps none"),
+        ("cifar10", "train.weight_decay=0.1", "weight_decay has no effect with optimiser muon"),
+        ("cifar10", "train.gain=0.1", "no effect beside flip"),
+        ("chest-xray-twin", "train.orthogonality=0.1", r"train\.orthogonality: .* twin"),
+        ("adrenalmnist3d", "model.widening=zeros", "widening has no effect on volumes"),
+        ("cifar10-baseline", "model.depths=[1]", r"model\.depths: .* model\.kind resnet18"),
+    ],
+)
+def test_a_setting_that_a_kind_does_not_use_is_named(configs, name, override, words) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_config(configs / f"{name}.yaml", (override,))
+
+
+def test_an_error_in_the_model_is_told_without_guesses_about_the_recipe(configs) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(configs / "chest-xray.yaml", ("model.hidden=[1]",))
+    assert "depths and hidden" in str(error.value) and "train" not in str(error.value)
+
+
+def test_every_kind_of_settings_has_its_network() -> None:
+    assert {kind.config for kind in KINDS} >= {
+        each for each in ModelConfig.known().values() if each.__module__.startswith("medinv")
+    }
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_card_holds_the_hash_of_the_configuration_that_made_it(configs, name) -> None:
+    """The hash is of what the weights depend on, not of the card's words or what is kept."""
+    card = read_card(name)
+    assert card.config.sha256() == card.config_sha256
+    assert load_config(configs / f"{name}.yaml").sha256() == card.config_sha256
+    other = load_config(configs / f"{name}.yaml", ("seed=5",))
+    assert other.sha256() != card.config_sha256
+
+
+def test_kinds_with_the_same_settings_have_other_hashes(configs) -> None:
+    first, second = (
+        load_config(configs / "cifar10-baseline.yaml", (f"model.kind={kind}",)).sha256()
+        for kind in ("lenet", "resnet18")
+    )
+    assert first != second
