@@ -2,12 +2,17 @@
 
 import math
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from medinv.errors import ShapeError
 from medinv.layers import Chain
+
+if TYPE_CHECKING:
+    from medinv.models.reference import Reference
+    from medinv.models.store import Card
 
 
 class Calibrated(nn.Module, ABC):
@@ -16,6 +21,13 @@ class Calibrated(nn.Module, ABC):
     The buffers are fitted on validation images (see `calibrate`): temperature, prior, and, of two classes, `decision_logit`, the calibrated log-odds of the
     positive class (the second) from which it is called.
     """
+
+    card: "Card"
+    reference: "Reference | None" = None
+    classes: tuple[str, ...]
+    temperature_inverse: Tensor  # ()
+    prior: Tensor  # (K,)
+    decision_logit: Tensor  # ()
 
     def __init__(self, classes: tuple[str, ...]):
         super().__init__()
@@ -49,6 +61,9 @@ class Calibrated(nn.Module, ABC):
 
 class InvertibleNetwork(Calibrated):
     """Images (N, C, *size) in grey levels -> features, from which the image comes back, and logits."""
+
+    trunk: Chain
+    image_shape: tuple[int, ...]
 
     def __init__(self, trunk: Chain, image_shape: tuple[int, ...], classes: tuple[str, ...]):
         super().__init__(classes)

@@ -37,6 +37,12 @@ class Classifier(InvertibleNetwork):
     `typical_odds`, the median uncalibrated log-odds of training images of each class, and the centre, whitening and threshold of the scope.
     """
 
+    means: nn.Parameter
+    typical_odds: Tensor  # (K,)
+    scope_centre: Tensor
+    scope_whitening: Tensor
+    scope_threshold: Tensor  # ()
+
     def __init__(
         self,
         trunk: Chain,

@@ -58,7 +58,7 @@ class CaseFacts(BaseModel):
 class CaseIndex:
     """axes (K, values of the coarse features), scale (K,), offset (K,), points (n, K), labels (n,): a point is (axes . c - offset) / scale.
 
-    class_means (classes, C, *size): the mean training image of each class, grey levels. usual: by the name of a depth of the trunk, the mean of what stands
+    class_means (classes, C, *size): the mean training image of each class, grey levels. states: by the name of a depth of the trunk, the mean of what stands
     there over training images of the negative class, (C_d, *size_d). transport: how images of the two classes differ, and
     expectation: what belongs in a part of a negative image, where those were fitted.
     """
@@ -69,14 +69,31 @@ class CaseIndex:
     points: Tensor
     labels: Tensor
     class_means: Tensor
-    usual: dict[str, Tensor]
+    states: dict[str, Tensor]
     facts: CaseFacts
     transport: Transport | None = None
     expectation: Expectation | None = None
 
+    @property
+    def usual(self) -> dict[str, Tensor]:
+        """The older name of `states`."""
+        return self.states
+
     def project(self, coarse: Tensor) -> Tensor:
         """Coarse features (N, C, *size) to points (N, K)."""
         return (coarse.flatten(1).to(self.axes.dtype) @ self.axes.T - self.offset) / self.scale
+
+
+Reference = CaseIndex
+ReferenceFacts = CaseFacts
+
+
+def attached(name_or_path: str | Path) -> CaseIndex | None:
+    """What `load` attaches to a model: its index, or None where it has none of its own."""
+    try:
+        return load_cases(name_or_path)
+    except (ModelNotFoundError, IntegrityError):
+        return None
 
 
 def load_cases(name_or_path: str | Path) -> CaseIndex:
@@ -111,7 +128,7 @@ def load_cases(name_or_path: str | Path) -> CaseIndex:
     usual, moves, belongs = (_taken(tensors, prefix) for prefix in (USUAL, TRANSPORT, EXPECTATION))
     return CaseIndex(
         **tensors,
-        usual=usual,
+        states=usual,
         facts=facts,
         transport=Transport(**moves) if moves else None,
         expectation=Expectation(**belongs) if belongs else None,

@@ -215,7 +215,9 @@ def load(name_or_path: str | Path, *, dtype: torch.dtype = torch.float64) -> nn.
             f"the weights do not fit the network of the card: {str(error).splitlines()[0]}",
             path=path,
         ) from error
-    model.card = card
+    from medinv.models.reference import attached  # imports this module
+
+    model.card, model.reference = card, attached(name_or_path)
     return model.to(dtype).eval()
 
 
