@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from medinv.data.sets.load import load_images
-from medinv.explanation.local import usual_states
-from medinv.explanation.neighbours import last_state
+from medinv.explanation.local import mean_states
+from medinv.explanation.trunk import last_state
 from medinv.models.reference import EXPECTATION, TRANSPORT, USUAL, CaseFacts, principal_axes, save_cases
 from medinv.models.expectation import fit_expectation
 from medinv.models.store import load, locate
@@ -105,7 +105,7 @@ def main() -> None:
         for which in (rows[:, 0], chance)
     ]
     shares = [(labels == k).float().mean().item() for k in (0, 1)]
-    usual = usual_states(model, batches(train.images[train.labels == 0]), DEPTHS[model.card.name])
+    usual = mean_states(model, batches(train.images[train.labels == 0]), DEPTHS[model.card.name])
     facts = CaseFacts(
         weights_sha256=model.card.weights_sha256, cases_sha256="",
         training_set=f"training images of {model.card.config.data.set}, in the order of medinv.data.sets.load" + (f", first {options.bodies} bodies, clear then opacity" if source.counts else ""),

@@ -1,6 +1,7 @@
 """The HTML page: self-contained, escaped, and saying what the content says, no more."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 
@@ -223,12 +224,10 @@ def test_a_skipped_study_says_why(render, make_row):
 
 
 def test_failed_checks_are_not_dressed_up(render, make_row, make_arrays, explained):
-    bad = type(explained)(
-        type(explained.reconstruction)(
-            **(vars(explained.reconstruction) | {"exact": False, "max_abs_error": 0.8})
-        ),
-        explained.evidence,
-        type(explained.counterfactual)(**(vars(explained.counterfactual) | {"flipped": False})),
+    bad = replace(
+        explained,
+        reconstruction=replace(explained.reconstruction, exact=False, max_abs_error=0.8),
+        counterfactual=replace(explained.counterfactual, flipped=False),
     )
     text = Page(render(make_row(), {"2.25.11": make_arrays(explained=bad)})).text
     assert "Not exact" in text and "No counterfactual" in text and "On the way" not in text
@@ -238,10 +237,8 @@ def test_failed_checks_are_not_dressed_up(render, make_row, make_arrays, explain
 def test_an_edit_that_left_the_kind_is_not_shown_though_it_flips(
     render, make_row, make_arrays, explained
 ):
-    strange = type(explained)(
-        explained.reconstruction,
-        explained.evidence,
-        type(explained.counterfactual)(**(vars(explained.counterfactual) | {"in_scope": False})),
+    strange = replace(
+        explained, counterfactual=replace(explained.counterfactual, in_scope=False)
     )
     html = render(make_row(), {"2.25.11": make_arrays(explained=strange)})
     assert (
@@ -355,7 +352,7 @@ def test_it_is_said_what_of_a_counterfactual_does_not_come_from_the_model(
             make_row(),
             {
                 "2.25.11": make_arrays(
-                    explained=type(explained)(explained.reconstruction, explained.evidence, edit)
+                    explained=replace(explained, counterfactual=edit)
                 )
             },
         )
