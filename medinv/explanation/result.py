@@ -93,7 +93,7 @@ class LocalCheck:
     @property
     def valid(self) -> bool:
         """The place matters more than any other of its shape; only then may it be claimed."""
-        return self.fall > max(0.0, *self.elsewhere)
+        return self.fall > max((0.0, *self.elsewhere))
 
 
 @dataclass(frozen=True)
