@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-from medinv.batch.background import background, kept_cases
 from medinv.files import pseudonym
 from medinv.batch.reader import Film
 from medinv.analysis.study import Outcome, Shown, image_key
 from medinv.batch.workers import Reader, Request
 from medinv.errors import DataError
-from medinv.explanation.explain import explain_image
-from medinv.models.reference import CaseIndex
+from medinv.explanation.explain import Detail, explain
 from medinv.models.density import Classifier
 from medinv.report.background import Background
 from medinv.report.content import ImageArrays, StudyContent, edge_letters, study_content
@@ -65,16 +63,10 @@ def outcome_of(
 
 def content_of(outcome: Outcome, model: Classifier) -> StudyContent:
     """What every renderer says of the study. The first image in scope, which has the highest probability, is shown with all its background."""
-    first, kept = (
-        next((key for key, shown in outcome.shown.items() if shown.in_scope), None),
-        kept_cases(model),
-    )
+    first = next((key for key, shown in outcome.shown.items() if shown.in_scope), None)
     return study_content(
         outcome.row,
-        {
-            key: _arrays(shown, model, kept, full=key == first)
-            for key, shown in outcome.shown.items()
-        },
+        {key: _arrays(shown, model, full=key == first) for key, shown in outcome.shown.items()},
         model.card,
     )
 
@@ -110,9 +102,10 @@ def _folder(content: StudyContent) -> Path:
     )
 
 
-def _arrays(shown: Shown, model: Classifier, kept: CaseIndex | None, *, full: bool) -> ImageArrays:
+def _arrays(shown: Shown, model: Classifier, *, full: bool) -> ImageArrays:
     pixels, image = shown.pixels, shown.network_input[None]
-    explanation = explain_image(model, image, kept)[0] if shown.in_scope else None
+    detail: Detail = "report" if full else "brief"
+    explanation = explain(model, image, detail=detail) if shown.in_scope else None
     return ImageArrays(
         display=pixels.display,
         aspect=pixels.aspect,
@@ -121,7 +114,7 @@ def _arrays(shown: Shown, model: Classifier, kept: CaseIndex | None, *, full: bo
         network_input=shown.network_input,
         explanation=explanation,
         intake=f"{pixels.policy}; {model.card.intake}",
-        background=background(model, image, explanation, kept)
-        if full and explanation
+        background=Background(explanation.trace, explanation.neighbours, explanation.sanity)
+        if explanation
         else Background(),
     )

@@ -13,12 +13,12 @@ from statistics import median
 import numpy as np
 import torch
 
-from medinv.batch.background import background, kept_cases
 from medinv.data.dicom.index import index
 from medinv.data.dicom.pixels import read_pixels
 from medinv.data.transforms import as_metatensor, network_intake
-from medinv.explanation.explain import explain_image
+from medinv.explanation.explain import explain
 from medinv.models.store import load
+from medinv.report.background import Background
 from medinv.report.content import ImageArrays, edge_letters, study_content
 from medinv.report.html import write_report
 from medinv.report.json import write_json
@@ -41,13 +41,14 @@ def main(source: Path, name: str) -> None:
     """Print a table for the README."""
     torch.set_num_threads(1)
     model, instance = load(name), index([source]).studies[0].instances[0]
-    kept = kept_cases(model)
     pixels = read_pixels(instance)
     image = np.asarray(
         network_intake(model.image_shape[1])(as_metatensor(pixels, instance))
     ).astype(np.uint8)
-    explaining, (explanation, said) = timed(lambda: explain_image(model, image, kept))
-    behind, found = timed(lambda: background(model, image, explanation, kept))
+    explaining, _ = timed(lambda: explain(model, image))
+    more, explanation = timed(lambda: explain(model, image, detail="report"))
+    said = explanation.prediction
+    found = Background(explanation.trace, explanation.neighbours, explanation.sanity)
     arrays = ImageArrays(
         pixels.display,
         pixels.aspect,
@@ -58,12 +59,12 @@ def main(source: Path, name: str) -> None:
         model.card.intake,
         found,
     )
-    probabilities = dict(zip(model.classes, (1 - said["probability"], said["probability"])))
-    entry = {"sop_uid": "image", "label": said["label"], "probabilities": probabilities}
+    probabilities = said.probabilities
+    entry = {"sop_uid": "image", "label": said.label, "probabilities": probabilities}
     row = {
         "study_uid": "study",
         "status": "ok",
-        "label": said["label"],
+        "label": said.label,
         "probabilities": probabilities,
         "instances": [entry],
         "model": {"name": name},
@@ -73,7 +74,7 @@ def main(source: Path, name: str) -> None:
         f"{name}, an image of {pixels.display.shape[0]} x {pixels.display.shape[1]} pixels\n\n| step | processor seconds | kilobytes |\n|---|---|---|"
     )
     print(
-        f"| reconstruction, evidence, local evidence with its check, counterfactual | {explaining:.2f} | - |\n| decoded depths, similar cases, controls | {behind:.2f} | - |"
+        f"| reconstruction, evidence, local evidence with its check, counterfactual | {explaining:.2f} | - |\n| decoded depths, similar cases, controls | {more - explaining:.2f} | - |"
     )
     with tempfile.TemporaryDirectory() as folder:
         for kind, write in (("html", write_report), ("pdf", write_pdf), ("json", write_json)):
