@@ -1,7 +1,7 @@
 """All explanations of one image."""
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,22 @@ from medinv.explanation.result import Counterfactual, Explanation, LocalEvidence
 from medinv.explanation.counterfactual.transport import transported_counterfactual
 from medinv.models.reference import CaseIndex
 from medinv.models.density import Classifier
+
+
+def explain(
+    model: Classifier, image: np.ndarray, *, detail: Literal["brief", "report"] = "brief"
+) -> Explanation:
+    """What `model` says of one network input (1, H, W) uint8, and why; see `explain_image`.
+
+    report: also trace, neighbours and sanity.
+    """
+    from medinv.explanation.background import background
+
+    explanation, _ = explain_image(model, image, model.reference)
+    if detail == "brief":
+        return explanation
+    traced, neighbours, sanity = background(model, image, explanation, model.reference)
+    return replace(explanation, trace=traced, neighbours=neighbours, sanity=sanity)
 
 
 def explain_image(

@@ -104,6 +104,9 @@ class Explanation:
     evidence: Evidence
     counterfactual: Counterfactual
     local: LocalEvidence | None = None  # None where the model keeps nothing of what is usual
+    trace: "Trace | None" = None
+    neighbours: "Nearest | None" = None
+    sanity: "Controls | None" = None
 
 
 @dataclass(frozen=True)

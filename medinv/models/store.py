@@ -216,7 +216,20 @@ def load(name_or_path: str | Path, *, dtype: torch.dtype = torch.float64) -> nn.
             path=path,
         ) from error
     model.card = card
+    model.reference, model.reference_missing = _reference(path.parent, card)
     return model.to(dtype).eval()
+
+
+def _reference(folder: Path, card: Card) -> tuple[object | None, str | None]:
+    """What the model keeps of its training images, or why a density model has none."""
+    from medinv.models.reference import load_cases
+
+    if card.scope is None:
+        return None, None
+    try:
+        return load_cases(folder.absolute()), None
+    except (IntegrityError, ModelNotFoundError) as error:
+        return None, error.message
 
 
 def serialise(model: nn.Module) -> tuple[bytes, str]:

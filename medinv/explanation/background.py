@@ -3,41 +3,28 @@
 import numpy as np
 import torch
 
-from medinv.errors import IntegrityError, ModelNotFoundError
 from medinv.explanation.sanity import equal_changes, likeness, likenesses, sham_head, untrained
 from medinv.explanation.evidence import evidence
 from medinv.explanation.local import local_terms, usual_states
 from medinv.explanation.neighbours import nearest
-from medinv.explanation.result import Controls, Explanation
+from medinv.explanation.result import Controls, Explanation, Nearest, Trace
 from medinv.explanation.trace import trace
 from medinv.models.build import build
-from medinv.models.reference import CaseIndex, load_cases
+from medinv.models.reference import CaseIndex
 from medinv.models.density import Classifier
-from medinv.report.background import Background
 
 ITERATIONS = 4  # of the power iteration for a layer's condition number
 UNTRAINED = "untrained weights"
 SEED = 1  # of its random weights: the same study gives the same report in whatever batch it stands
 
 
-def kept_cases(model: Classifier) -> CaseIndex | None:
-    """What the model keeps of its training images; None where it keeps nothing of its own."""
-    try:
-        index = load_cases(model.card.name)
-    except (ModelNotFoundError, IntegrityError):
-        return None
-    return index if index.facts.weights_sha256 == model.card.weights_sha256 else None
-
-
 def background(
     model: Classifier, image: np.ndarray, explanation: Explanation, kept: CaseIndex | None
-) -> Background:
+) -> tuple[Trace, Nearest | None, Controls]:
     """All of it for one network input (1, H, W) uint8; no similar cases where the model has no index of its own (`kept`)."""
     x = torch.from_numpy(image)[None].to(next(model.parameters()).dtype)
     found = nearest(model, kept, x) if kept else None
-    return Background(
-        trace(model, x, iterations=ITERATIONS), found, _controls(model, x, explanation, kept)
-    )
+    return trace(model, x, iterations=ITERATIONS), found, _controls(model, x, explanation, kept)
 
 
 def _controls(
