@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from medinv.data.frame import LosslessCertificate
-from medinv.errors import MedinvError, NetworkError
+from medinv.errors import MedinvError, NetworkError, ShapeError
 from medinv.models.density import Classifier
 
 BITS = 8
@@ -60,7 +60,10 @@ def predict(model: Classifier, images: Sequence[np.ndarray]) -> list[Prediction]
     Raises ShapeError for another size than the model's and NetworkError for numbers that are not
     finite.
     """
-    weights = next(model.parameters())
+    weights, size = next(model.parameters()), model.image_shape[1:]
+    for image in images:
+        if image.shape != size:
+            raise ShapeError(f"expected images {size} in grey levels, got one {image.shape}")
     predictions = []
     for i in range(0, len(images), FORWARD):
         start = time.monotonic()
