@@ -27,7 +27,10 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    """What `__all__` names, fetched at first use: it brings torch, which `--help` must not wait for."""
+    """What `__all__` names, fetched at first use.
+
+    It brings torch, which `medinv --help` must not wait for.
+    """
     if name in _PLACES:
         return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'medinv' has no attribute {name!r}")

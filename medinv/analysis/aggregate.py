@@ -27,9 +27,9 @@ POSITIVE, CALLED = "the positive class", "the class that is called"
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule by name, with the classes and the operating point that turn probabilities into a label.
+    """A rule by name, and what turns probabilities into a label: classes and operating point.
 
-    `threshold` is the probability of the positive class from which it is called, where there are two.
+    `threshold` is the probability of the positive class from which it is called, of two classes.
     """
 
     name: str

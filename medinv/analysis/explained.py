@@ -42,10 +42,10 @@ def explained(
     for place, (i, frame) in enumerate(zip(chosen, frames, strict=True)):
         if frame.sha256 != images[i].stored_sha256:
             raise DataError("the image changed while the study was classified", path=images[i].path)
-        detail = "report" if place == 0 else "brief"
-        explanation = (
-            explain(model, frame.inputs[size][None], detail=detail) if images[i].in_scope else None
-        )
+        explanation = None
+        if images[i].in_scope:
+            network_input = frame.inputs[size][None]
+            explanation = explain(model, network_input, detail="report" if place == 0 else "brief")
         images[i] = images[i].model_copy(update={"pixels": frame, "explanation": explanation})
     return result.model_copy(update={"instances": tuple(images)})
 

@@ -1,8 +1,8 @@
-"""What a model says of an image and of a study: the values that travel to every file that is written.
+"""What a model says of an image and of a study: the values that travel to every file written.
 
-The JSON of a `StudyResult` is a line of results.jsonl. `schema` names its layout: additions keep the
-name, any other change raises its number. What is marked as not filed (pixels, explanations) travels
-with the result to the renderers and is in no row.
+The JSON of a `StudyResult` is a line of results.jsonl. `schema` names its layout: additions keep
+the name, any other change raises its number. What is marked as not filed (pixels, explanations)
+travels with the result to the renderers and is in no row.
 """
 
 from typing import Any, Literal
@@ -46,7 +46,7 @@ class Scope(_Value):
 
 
 class RoundTrip(_Value):
-    """What came back when the network ran backwards from the features of all images of the study."""
+    """What came back when the network ran backwards from the features of all images."""
 
     exact: bool  # every stored value, after rounding
     bits: int  # of the stored values
@@ -69,14 +69,14 @@ class ImageName(_Value):
 
 
 class _Call(_Value):
-    """A label and what stands behind it: calibrated probabilities by class, in the model's order."""
+    """A label, and the calibrated probabilities behind it by class, in the model's order."""
 
     label: str | None
     probabilities: dict[str, float] | None
 
     @property
     def headline(self) -> tuple[str, float] | None:
-        """The one class and probability to quote: the positive class's of two, else the called one's."""
+        """The class and probability to quote: of two the positive, else the most probable."""
         if not self.probabilities:
             return None
         if len(self.probabilities) == 2:

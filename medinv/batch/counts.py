@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from medinv.analysis.result import OUT_OF_SCOPE, StudyResult
-from medinv.batch.plan import study_size
+from medinv.batch.options import sources
 from medinv.data.dicom.records import Index, Study
 
 NAMES = (
@@ -24,13 +24,13 @@ NAMES = (
 def count(
     results: Iterable[tuple[int, StudyResult]], index: Index, mine: frozenset[int], models: int
 ) -> dict[str, int]:
-    """Counts of results, sorted by the index of their study, and of the files of the studies `mine`.
+    """Counts of results, in the order of their studies, and of the files of the studies `mine`.
 
     rows = classified + out_of_scope + failed + skipped;
     files = images + skipped_files + broken_files + unreached_files.
 
-    A file counts as broken if it was so for any model, as skipped if it was so for all, as unreached
-    if its study has no result or, as an image, not one of every model.
+    A file counts as broken if it was so for any model, as skipped if it was so for all, as
+    unreached if its study has no result or, as an image, not one of every model.
     """
     counts: Counter[str] = Counter()
     reached = set()
@@ -42,9 +42,9 @@ def count(
         complete = len(of_study) == models
         counts.update(_file_counts(index.studies[study_index], of_study, complete))
     unreached = mine - reached
-    counts["unreached_files"] += sum(study_size(index.studies[i]) for i in unreached)
-    files = sum(study_size(study) for study in index.studies)
-    of_mine = sum(study_size(index.studies[i]) for i in mine)
+    counts["unreached_files"] += sum(len(sources(index.studies[i])) for i in unreached)
+    files = sum(len(sources(study)) for study in index.studies)
+    of_mine = sum(len(sources(index.studies[i])) for i in mine)
     return {name: counts[name] for name in NAMES} | {
         "files": of_mine,
         "other_shards_files": files - of_mine,
@@ -65,13 +65,8 @@ def _file_counts(study: Study, results: list[StudyResult], complete: bool) -> Co
     skipped = {one.source for one in study.skipped}
     if complete:
         skipped |= set.intersection(*({one.source for one in r.skipped} for r in results))
-    records = (*study.instances, *study.skipped, *study.broken)
     rest = "images" if complete else "unreached_files"
     return Counter(
-        "broken_files"
-        if record.source in broken
-        else "skipped_files"
-        if record.source in skipped
-        else rest
-        for record in records
+        "broken_files" if source in broken else "skipped_files" if source in skipped else rest
+        for source in sources(study)
     )

@@ -18,8 +18,8 @@ from medinv.errors import ConfigError
 def join_shards(out: Path, of: int) -> bool:
     """Write the results of all shards together into `out`; False while one is missing.
 
-    The last shard to end does it. Raises ConfigError if the shards are not of the same inputs, models
-    and options, OutputError if nothing can be written.
+    The last shard to end does it. Raises ConfigError if the shards are not of the same inputs,
+    models and options, OutputError if nothing can be written.
     """
     folders = [out / "shards" / Shard(number, of).folder for number in range(1, of + 1)]
     paths = [folder / RECORD for folder in folders]

@@ -40,7 +40,10 @@ class Slot:
 
 
 class Ledger:
-    """Open for one run at a time. Raises ConfigError if another run has it, OutputError if it cannot be written."""
+    """Open for one run at a time.
+
+    Raises ConfigError if another run has it, OutputError if it cannot be written.
+    """
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -138,12 +141,12 @@ class Ledger:
                     path=self._folder,
                 ) from error
             raise OutputError(
-                f"the ledger cannot be written ({error}); what is done is kept: make room, then run "
-                "again with --resume",
+                f"the ledger cannot be written ({error}); what is done is kept: make room, then "
+                "run again with --resume",
                 path=self._folder,
             ) from error
         except sqlite3.DatabaseError as error:
             raise OutputError(
-                f"{FILE} is no ledger or damaged ({error}): pass --overwrite to start anew",
+                f"{FILE} is no ledger or damaged ({error}): pass --overwrite to begin again",
                 path=self._folder,
             ) from error

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -19,10 +19,10 @@ FILE = "run.lock"
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder while the block runs; makes the folder.
 
-    The kernel ends the lock with the process that holds it, so that of a run that was killed on this
-    machine only the file is left, and is taken over. Raises ConfigError while another run is alive
-    here, or where one of another machine has left its lock, which nobody here can judge; OutputError
-    where nothing can be written.
+    The kernel ends the lock with the process that holds it, so that of a run that was killed on
+    this machine only the file is left, and is taken over. Raises ConfigError while another run is
+    alive here, or where one of another machine has left its lock, which nobody here can judge;
+    OutputError where nothing can be written.
     """
     path = folder / FILE
     try:
@@ -75,7 +75,7 @@ def _check_left_behind(path: Path, stream: IO[str]) -> None:
 
 
 def _sign(stream: IO[str]) -> None:
-    began = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    began = datetime.now(UTC).isoformat(timespec="seconds")
     stream.truncate(0)
     stream.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "began": began}))
     stream.flush()

@@ -40,8 +40,16 @@ class Shard:
 
 def identity(study: Study) -> str:
     """The study's UID; of files that name no study, where the file lies."""
-    records = (*study.instances, *study.skipped, *study.broken)
-    return study.uid or records[0].source
+    return study.uid or sources(study)[0]
+
+
+def sources(study: Study) -> list[str]:
+    """Every file of a study, by the name that the index gave it."""
+    return [
+        *(instance.source for instance in study.instances),
+        *(skipped.source for skipped in study.skipped),
+        *(broken.source for broken in study.broken),
+    ]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from medinv.analysis.study import ChosenStudy
 from medinv.batch.ledger import Slot
-from medinv.batch.options import Shard, identity
+from medinv.batch.options import Shard, identity, sources
 from medinv.data.dicom.records import Index, Instance, Study
 from medinv.data.dicom.rules import choose
 from medinv.files import pseudonym
@@ -67,12 +67,7 @@ def chosen_study(study: Study, model: Classifier) -> ChosenStudy:
     """What of a study the model is shown, by the rules of its card."""
     choice = choose(study, model.card.rules)
     name = pseudonym(identity(study), "study")
-    return ChosenStudy(name, choice.study, choice.warnings, study_size(study))
-
-
-def study_size(study: Study) -> int:
-    """Files of a study, all kinds."""
-    return len(study.instances) + len(study.skipped) + len(study.broken)
+    return ChosenStudy(name, choice.study, choice.warnings, len(sources(study)))
 
 
 def _fingerprint(study: Study) -> str:

@@ -26,7 +26,7 @@ def needed(instance: Instance, square: int = 0) -> int:
     """Bytes that reading an image takes at most, by its header.
 
     That is the file, and one frame on its way to grey levels. square: side of the largest network
-    input of the lossless intake, which spreads the image to a multiple of it; 0 for the resizing one.
+    input of the lossless intake, which spreads the image to a multiple of it; 0 for the resizing.
     """
     word, pixels = -(-instance.bits_allocated // 8), instance.rows * instance.columns
     frame = pixels * instance.samples * word
@@ -45,7 +45,7 @@ def needed(instance: Instance, square: int = 0) -> int:
 
 
 def _content(instance: Instance, frame: int, compressed: bool) -> int:
-    """The file as it is read, its Pixel Data if they are copied out of it, and the encoded frame."""
+    """The file as it is read, its Pixel Data where they are copied out of it, the encoded frame."""
     try:
         file = instance.location.size()
     except (OSError, DataError, KeyError):  # it is gone, which reading will say
@@ -132,8 +132,8 @@ class Pool:
     def _waiting(self, patience: float, last: int) -> list[FramesRead]:
         """All studies that wait.
 
-        More are waited for unless there are as many images as the `last` time: then it is the network
-        that is waited for.
+        More are waited for unless there are as many images as the `last` time: then it is the
+        network that is waited for.
         """
         studies = [*(self._take(None) or ())]
         while self._working and (more := self._take(0)) is not None:
@@ -178,7 +178,7 @@ class Pool:
                 self._put(self._read(reader, request))
         except Stopped:
             pass
-        except Exception as error:  # noqa: BLE001 - to be raised where the studies are waited for
+        except Exception as error:
             last = error
         self._put(last)
         reader.stop()
@@ -216,8 +216,8 @@ def _images(studies: Sequence[FramesRead]) -> int:
 
 def _refused(instance: Instance, need: int, allowed: int) -> Broken:
     error = MemoryBudgetError(
-        f"reading it needs about {need / 1e9:.2f} GB by its header, {allowed / 1e9:.2f} are allowed; "
-        "allow more with --memory and --retry-failed",
+        f"reading it needs about {need / 1e9:.2f} GB by its header, {allowed / 1e9:.2f} are "
+        "allowed; allow more with --memory and --retry-failed",
         path=instance.source,
     )
     return Broken(instance.source, instance.study_uid, error)

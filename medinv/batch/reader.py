@@ -1,8 +1,8 @@
-"""The process that reads files, `python -m medinv.batch.reader FD`: its crash takes no batch with it.
+"""The process that reads files, `python -m medinv.batch.reader FD`: its crash ends no batch.
 
-It is sent a ReadRequest and the seconds after which a file that hangs ends the process even if nobody
-is left to end it. It answers with a Frame each and a Done a file (which brings the last frame, as
-messages cost more than frames), and ends when the other end of its socket closes.
+It is sent a ReadRequest and the seconds after which a file that hangs ends the process even if
+nobody is left to end it. It answers with a Frame each and a Done a file (which brings the last
+frame, as messages cost more than frames), and ends when the other end of its socket closes.
 """
 
 import signal

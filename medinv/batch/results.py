@@ -53,10 +53,10 @@ class Results(Sequence[StudyResult]):
 def opened(folder: Path, *, overwrite: bool = False, resume: bool = False) -> Iterator[Ledger]:
     """The ledger of the folder, which is this run's alone until the block ends.
 
-    `overwrite`, without `resume`, first removes what an earlier run wrote here, and at the end those
-    of its DICOM results that this run did not write again: until then they are what the new ones
-    supersede. Raises ConfigError while another run works here and where results stand that nobody
-    said should be continued or replaced, OutputError where nothing can be written.
+    `overwrite`, without `resume`, first removes what an earlier run wrote here, and at the end
+    those of its DICOM results that this run did not write again: until then they are what the new
+    ones supersede. Raises ConfigError while another run works here and where results stand that
+    nobody said should be continued or replaced, OutputError where nothing can be written.
     """
     anew = overwrite and not resume
     with locked(folder):

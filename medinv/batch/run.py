@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -110,7 +110,7 @@ def run(
     `workers.started`), to be used in place of new ones, and ended. `on_plan` is told how many rows
     there will be and how many of them stand already, `on_study` is given each new result.
     """
-    start, began = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds")
+    start, began = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     resume = options.resume or options.retry_failed
     with (
         opened(options.folder, overwrite=options.overwrite, resume=resume) as ledger,

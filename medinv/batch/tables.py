@@ -1,4 +1,4 @@
-"""The files that results are read from: JSON lines whole, CSV and Parquet a line a study and model."""
+"""The files that results are read from: whole as JSON lines, condensed as CSV and Parquet."""
 
 import csv
 import io

@@ -61,11 +61,9 @@ class Work:
     def _analyst(self, job: Job) -> Analyst:
         return self.analysts[job.slot.model_index]
 
-    def _study_results(
-        self, studies: Sequence[tuple[FramesRead, Sequence[Job]]]
-    ) -> list[list[tuple[Job, StudyResult]]]:
+    def _study_results(self, studies: Sequence[tuple[FramesRead, Sequence[Job]]]) -> list[Results]:
         """The results of each study. A model takes the images of all studies in one go."""
-        results: list[list[tuple[Job, StudyResult]]] = [[] for _ in studies]
+        results: list[Results] = [[] for _ in studies]
         for model_index, analyst in enumerate(self.analysts):
             mine = [
                 (of_study, read, job, frames_of(job.chosen, read))
@@ -132,7 +130,7 @@ class Work:
         return self._again(frames, ReadRequest((), (size,), display=True))
 
     def _again(self, frames: Sequence[Frame], request: ReadRequest) -> list[Frame]:
-        """These frames read once more, in the same order. Raises the error of one that is broken."""
+        """These frames read once more, in the same order. Raises the error of a broken one."""
         keys = [frame.key for frame in frames]
         instances = {frame.instance.source: frame.instance for frame in frames}
         read = self._picture_reader.read(

@@ -23,7 +23,7 @@ from medinv.errors import CrashedError, MedinvError, TimedOutError
 
 _COMMAND = (sys.executable, "-m", "medinv.batch.reader")
 GRACE = 60
-"""Seconds for a reader to start, and beyond the time allowed until one whose parent is gone ends."""
+"""Seconds for a reader to start, and beyond the time allowed until one without a parent ends."""
 
 
 class Stopped(Exception):
@@ -42,7 +42,7 @@ class Reader:
         self._ready = self._stopped = False
 
     def start(self) -> None:
-        """Let the process start while something else is done. A reader that was stopped stays so."""
+        """Let the process start while something else is done. One that was stopped stays so."""
         ours, theirs = socket.socketpair()
         paths = [str(Path(medinv.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
         quiet = subprocess.DEVNULL  # what decoders print may hold header values
@@ -94,7 +94,8 @@ class Reader:
 
         Returns the seconds left; 0 if there are none.
         """
-        connection, frames = self._connect(), []
+        connection = self._connect()
+        frames: list[Frame] = []
         deadline = time.monotonic() + left
         try:
             connection.send(message)

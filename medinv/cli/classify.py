@@ -145,7 +145,8 @@ def classify(
 ) -> None:
     """Classify every study, certify that the features decode back to the pixels, and say why.
 
-    Exit codes: 0 all classified, 1 some failed, 2 usage, 3 nothing eligible, 4 model, 130 interrupted.
+    Exit codes: 0 all classified, 1 some failed, 2 usage, 3 nothing eligible, 4 model,
+    130 interrupted.
     """
     from rich.console import Console
 

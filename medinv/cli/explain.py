@@ -33,10 +33,10 @@ def explain(
     import numpy as np
     import torch
 
-    from medinv.files import pseudonym, write_whole
     from medinv.cli.inputs import network_inputs
     from medinv.explanation import behind
     from medinv.explanation.explain import explain_image, scalars
+    from medinv.files import pseudonym, write_whole
     from medinv.models.store import load
 
     loaded = load(model)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
+from medinv.batch.options import sources
 from medinv.cli.show import say
 from medinv.data.dicom.index import Broken, Index, Skipped, Study
 from medinv.data.dicom.rules import Judged, choose
@@ -24,7 +25,8 @@ def print_selection(
 
     With `every_rule` each rule's verdict on each group and every path.
 
-    Returns the exit code of a dry run: 0 if any image would be classified, 3 if none, 1 if a file is broken.
+    Returns the exit code of a dry run: 0 if any image would be classified, 3 if none, 1 if a file
+    is broken.
     """
     chosen = 0
     for card in cards:
@@ -35,15 +37,15 @@ def print_selection(
         loose = [study for study in files.studies if not (study.uid or study.instances)]
         if loose:
             say(console, f"\n  files of no study: {len(loose)}")
-            _print_files(
-                [record for study in loose for record in (*study.skipped, *study.broken)],
-                console,
-                every_rule,
-            )
+            records: list[Skipped | Broken] = []
+            for study in loose:
+                records += (*study.skipped, *study.broken)
+            _print_files(records, console, every_rule)
     counts = files.counts()
     say(
         console,
-        f"\n{counts['files']} files: {counts['instances']} images, {counts['skipped']} skipped, {counts['broken']} broken",
+        f"\n{counts['files']} files: {counts['instances']} images, {counts['skipped']} skipped, "
+        f"{counts['broken']} broken",
     )
     say(console, "Research use, not for diagnosis.")
     return 1 if counts["broken"] else 0 if chosen else 3
@@ -55,11 +57,12 @@ def _print_study(study: Study, card: Card, console: Console, every_rule: bool, p
     name = study.uid or study.instances[0].source
     say(
         console,
-        f"\n  {name if phi else pseudonym(name, 'study')}: {images} of {_files(study)} files would be classified",
+        f"\n  {name if phi else pseudonym(name, 'study')}: {images} of {len(sources(study))} files "
+        "would be classified",
     )
     for judged in choice.judged:
         _print_group(judged, console, every_rule, phi)
-    _print_files([*study.skipped, *study.broken], console, every_rule)
+    _print_files((*study.skipped, *study.broken), console, every_rule)
     for warning in choice.warnings:
         say(console, f"    note: {warning}")
     return images
@@ -76,10 +79,8 @@ def _print_group(judged: Judged, console: Console, every_rule: bool, phi: bool) 
     if every_rule:
         for verdict in judged.verdicts:
             text = f" ({verdict.text!r})" if phi and verdict.text is not None else ""
-            say(
-                console,
-                f"          {'pass' if verdict.passed else 'FAIL'} {verdict.rule}: {verdict.says}{text}",
-            )
+            passed = "pass" if verdict.passed else "FAIL"
+            say(console, f"          {passed} {verdict.rule}: {verdict.says}{text}")
     _print_paths([instance.source for instance in group.instances], console, every_rule)
 
 
@@ -93,9 +94,9 @@ def _print_files(records: Iterable[Skipped | Broken], console: Console, every_pa
             else (f"broken, {record.error.code}", record.error.message)
         )
         reasons[code, message].append(record.source)
-    for (code, message), sources in sorted(reasons.items()):
+    for (code, message), named in sorted(reasons.items()):
         say(console, f"    no   {code}: {message}")
-        _print_paths(sources, console, every_path)
+        _print_paths(named, console, every_path)
 
 
 def _print_paths(sources: Sequence[str], console: Console, every_path: bool) -> None:
@@ -104,7 +105,3 @@ def _print_paths(sources: Sequence[str], console: Console, every_path: bool) -> 
         say(console, f"{' ' * 12}{source}")
     if len(sources) > len(shown):
         say(console, f"{' ' * 12}and {len(sources) - len(shown)} more")
-
-
-def _files(study: Study) -> int:
-    return len(study.instances) + len(study.skipped) + len(study.broken)

@@ -53,7 +53,7 @@ def until_terminated() -> Iterator[None]:
 
 
 def say(console: Console, line: str, *, bold: bool = False) -> None:
-    """A line as it is: names of folders and what headers quote are no markup, and are not broken."""
+    """A line as it is: names of folders and what headers quote are no markup."""
     style = "bold" if bold else None
     console.print(line, style=style, highlight=False, markup=False, emoji=False, soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""What travels from a file to a network and to a picture: one decoded frame and where it came from."""
+"""What travels from a file to a network and a picture: one decoded frame, and its origin."""
 
 from dataclasses import dataclass, field
 
