@@ -203,7 +203,7 @@ def _run(
     from rich.console import Console
 
     from medinv.batch.run import run  # brings torch, while the readers start
-    from medinv.cli.show import print_results, progress, until_terminated
+    from medinv.cli.show import print_results, progress, until_interrupted
     from medinv.models.store import load
 
     renderers: dict[str, Renderer] = {}
@@ -214,7 +214,7 @@ def _run(
         renderers = {name: renderer for name, (asked, renderer) in wanted.items() if asked}
     options = replace(options, renderers=renderers)
     loaded = [load(name) for name in names]
-    with until_terminated(), progress("classifying") as bar:
+    with until_interrupted(), progress("classifying") as bar:
         summary = run(
             files, loaded, options, readers=readers, on_plan=bar.begin, on_study=bar.advance
         )

@@ -39,17 +39,25 @@ def progress(what: str) -> Iterator[Bar]:
 
 
 @contextmanager
-def until_terminated() -> Iterator[None]:
-    """What ends batch jobs (SIGTERM) ends this as Ctrl-C does: with all that is done kept."""
+def until_interrupted() -> Iterator[None]:
+    """Ctrl-C, and SIGTERM, which ends batch jobs, raise KeyboardInterrupt: once.
+
+    What is done is then written; who presses again, for it takes too long, must not lose that.
+    """
+    pressed = False
 
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        nonlocal pressed
+        if not pressed:
+            pressed = True
+            raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def say(console: Console, line: str, *, bold: bool = False) -> None:
