@@ -44,9 +44,10 @@ def explain(
         typer.echo(
             f"{loaded.reference_missing}: nearest cases and local evidence are left out", err=True
         )
-    for instance, image in network_inputs(inputs, loaded.image_shape[1]):
+    for frame, image in network_inputs(inputs, loaded.image_shape[1]):
         explanation = explain_image(loaded, image, detail="full" if full else "brief")
-        name, data = pseudonym(instance.sop_uid, "image"), io.BytesIO()
+        name, data = pseudonym(frame.instance.sop_uid, "image"), io.BytesIO()
+        name += f"-frame-{frame.number}" if frame.number else ""
         np.savez_compressed(data, input=image[0], **arrays(explanation))
         write_whole(out / f"{name}.npz", data.getvalue())
         facts = {
@@ -56,5 +57,5 @@ def explain(
             **scalars(explanation),
         }
         write_whole(out / f"{name}.json", json.dumps(facts, indent=1).encode())
-        typer.echo(f"{instance.source}: {name}")
+        typer.echo(f"{frame.instance.source}: {name}")
     typer.echo("Research use, not for diagnosis.")
