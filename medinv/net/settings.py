@@ -15,6 +15,18 @@ AETitle = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
+def plain_address(text: str) -> str:
+    """An IP address in one spelling: without the zone, and as IPv4 where it is IPv4 in IPv6's clothes.
+
+    Raises ValueError for anything else.
+
+    >>> plain_address("::ffff:10.0.0.1")
+    '10.0.0.1'
+    """
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +48,7 @@ class Caller(_Frozen):
     @field_validator("address")
     @classmethod
     def _address(cls, value: str) -> str:
-        return str(ipaddress.ip_address(value))
+        return plain_address(value)
 
 
 class DicomPeer(_Frozen):

@@ -152,3 +152,26 @@ def storescu() -> Callable[..., subprocess.CompletedProcess]:
         )
 
     return run
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Callable[[str], Path]:
+    """Makes a key and a certificate for 127.0.0.1, signed by itself."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("openssl is not installed")
+
+    def make(name: str) -> Path:
+        made = tmp_path / f"{name}.pem"
+        words = (
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+            " -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+        )
+        subprocess.run(
+            [program, *words.split(), "-keyout", tmp_path / f"{name}.key", "-out", made],
+            check=True,
+            capture_output=True,
+        )
+        return made
+
+    return make

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from archives import Archive, archive, free_port, storescu  # noqa: F401 (fixtures)
+from archives import Archive, free_port
 
 from medinv.errors import MissingDataError, RefusedError, UnreachableError
 from medinv.net.retrieve import retrieve_studies, studies_matching

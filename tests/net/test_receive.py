@@ -13,7 +13,7 @@ from pathlib import Path
 import pydicom
 import pytest
 import yaml
-from archives import Archive, archive, eventually, free_port, storescu  # noqa: F401 (fixtures)
+from archives import Archive, eventually, free_port
 
 from medinv.errors import ConfigError, UnreachableError
 from medinv.models.density import Classifier
@@ -77,26 +77,6 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     network = Network(port=free_port())
     with serving(network, tmp_path / "one"), pytest.raises(ConfigError, match="cannot listen"):
         Service(network, [], tmp_path / "two").run(threading.Event())
-
-
-@pytest.fixture
-def certificates(tmp_path: Path) -> Callable[[str], Path]:
-    """Makes a key and a certificate for 127.0.0.1, signed by itself."""
-    program = shutil.which("openssl")
-    if program is None:
-        pytest.skip("openssl is not installed")
-
-    def make(name: str) -> Path:
-        made = tmp_path / f"{name}.pem"
-        words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
-        subprocess.run(
-            [program, *words.split(), "-keyout", tmp_path / f"{name}.key", "-out", made],
-            check=True,
-            capture_output=True,
-        )
-        return made
-
-    return make
 
 
 def test_with_tls_both_sides_must_show_a_certificate(
