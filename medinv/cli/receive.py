@@ -28,10 +28,21 @@ def receive(
 ) -> None:
     """Take studies by C-STORE, classify each when it is complete, and send the results into it.
 
-    Answers are DICOM objects of the study, which carry the patient's name as the study does. Ctrl-C ends it; the same command goes on.
+    Answers are DICOM objects of the study, which carry the patient's name as the study does.
+    Ctrl-C ends it after the study that it is at, a second Ctrl-C at once; the same command goes on.
     """
     import signal
     import threading
+
+    from medinv.cli.interrupts import on_interrupt, say
+
+    stop = threading.Event()
+
+    def end() -> None:
+        say("ends after the study it is at")
+        stop.set()
+
+    on_interrupt(end, (signal.SIGINT, signal.SIGTERM))
 
     from medinv.errors import ConfigError
     from medinv.models.store import load
@@ -47,8 +58,5 @@ def receive(
     loaded = [load(name) for name in dict.fromkeys(model)]
     for one in loaded:
         one.card.check_takes_studies()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     typer.echo("Research use, not for diagnosis.")
     Service(settings, loaded, folder, say=typer.echo).run(stop)

@@ -1,12 +1,9 @@
 """`medinv retrieve`: studies from an archive into a folder, to be classified."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from medinv.net.settings import Network, Peer
 
 
 def retrieve(
@@ -41,8 +38,13 @@ def retrieve(
 ) -> None:
     """Fetch studies by QIDO-RS and WADO-RS, or C-FIND and C-MOVE, for `medinv classify OUT`.
 
-    For C-MOVE the archive must know this program's AE title, address and port, which the network file gives.
+    For C-MOVE the archive must know this program's AE title, address and port, which the network
+    file gives.
     """
+    from medinv.cli.interrupts import interrupt, on_interrupt
+
+    on_interrupt(interrupt)
+
     from medinv.errors import ConfigError, MissingDataError
     from medinv.net.retrieve import retrieve_studies, studies_matching
     from medinv.net.settings import load_network
@@ -50,7 +52,8 @@ def retrieve(
     keys = dict(_pair(text) for text in find or ())
     if bool(study) == bool(keys):
         raise ConfigError(
-            "name studies with --study UID, or what they must match with --find KEY=VALUE, and not both"
+            "name studies with --study UID, or what they must match with --find KEY=VALUE,"
+            " and not both"
         )
     settings = load_network(network)
     node = settings.peer(peer)
@@ -61,7 +64,8 @@ def retrieve(
     typer.echo(f"{len(uids)} studies, {sum(counts)} files: {out}")
     if not all(counts):
         raise MissingDataError(
-            f"{counts.count(0)} of {len(uids)} studies brought no file: the archive does not have them"
+            f"{counts.count(0)} of {len(uids)} studies brought no file: the archive does not have"
+            " them"
         )
 
 

@@ -31,10 +31,15 @@ def send(
 ) -> None:
     """Send DICOM files by C-STORE or STOW-RS. Sending the same result twice stores it once.
 
-    Exit codes: 0 all sent, 1 some failed, 2 usage.
+    Of a results folder, only what its results.jsonl names is sent.
+    Exit codes: 0 all sent, 1 some failed, 2 usage, 130 interrupted.
     """
+    from medinv.cli.interrupts import interrupt, on_interrupt
+
+    on_interrupt(interrupt)
+
     from medinv.errors import ConfigError
-    from medinv.net.send import dicom_files
+    from medinv.net.results import dicom_files
     from medinv.net.send import send as send_all
     from medinv.net.settings import load_network
 
@@ -43,8 +48,8 @@ def send(
             raise ConfigError("no such file or folder", path=path)
     settings = load_network(network)
     outcome = send_all(dicom_files(inputs), settings.peer(to), settings)
-    failed = [sent for sent in outcome if sent.error]
-    for sent in failed:
-        typer.echo(f"not sent: {sent.path}: [{sent.error.code}] {sent.error.message}", err=True)
+    failed = [(sent.path, sent.error) for sent in outcome if sent.error]
+    for path, error in failed:
+        typer.echo(f"not sent: {path}: [{error.code}] {error.message}", err=True)
     typer.echo(f"{len(outcome) - len(failed)} of {len(outcome)} files sent to {to}")
     raise typer.Exit(1 if failed else 0)

@@ -20,44 +20,66 @@ _TEMPORARY = 2  # result of a transient rejection
 def associated(
     network: Network, peer: DicomPeer, contexts: Sequence[PresentationContext]
 ) -> Iterator[Association]:
-    """An open association, released at the end. Raises UnreachableError if nobody answers or the peer is busy, RefusedError if it says no."""
-    ae = AE(ae_title=network.ae_title)
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = TIMEOUT
-    ae.requested_contexts = list(contexts)
+    """An open association, released at the end; aborted at once on Ctrl-C.
+
+    Raises UnreachableError if nobody answers or the peer is busy, RefusedError if it says no,
+    ConfigError if it asks for TLS and we have none.
+    """
     if peer.tls and network.tls is None:
         raise ConfigError(
             "the peer asks for tls: the network file must name certificate, key and authority"
         )
     tls = (client_context(network.tls), peer.address) if peer.tls and network.tls else None
-    association = ae.associate(peer.address, peer.port, ae_title=peer.ae_title, tls_args=tls)
+    ae = AE(ae_title=network.ae_title)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = TIMEOUT
+    ae.requested_contexts = list(contexts)
+    try:
+        association = ae.associate(peer.address, peer.port, ae_title=peer.ae_title, tls_args=tls)
+        _check_established(association, network, peer)
+        try:
+            yield association
+        except Exception:
+            _release(association)
+            raise
+        _release(association)
+    except (KeyboardInterrupt, GeneratorExit):
+        ae.shutdown()  # its threads would keep the program until the peer answers
+        raise
+
+
+def _release(association: Association) -> None:
+    if association.is_established:
+        association.release()
+
+
+def _check_established(association: Association, network: Network, peer: DicomPeer) -> None:
     where = f"{peer.ae_title} at {peer.address}:{peer.port}"
     if association.is_rejected:
         answer = association.acceptor.primitive
-        said = f"{where} rejects {network.ae_title}: {answer.reason_str if answer else 'no reason given'}"
-        raise (
-            UnreachableError(said)
-            if answer and answer.result == _TEMPORARY
-            else RefusedError(f"{said}; name each other in both nodes' configuration")
-        )
+        why = answer.reason_str if answer else "no reason given"
+        said = f"{where} rejects {network.ae_title}: {why}"
+        if answer and answer.result == _TEMPORARY:
+            raise UnreachableError(said)
+        raise RefusedError(f"{said}; name each other in both nodes' configuration")
     if not association.is_established:
         raise UnreachableError(
-            f"expected {where} to answer{' with TLS' if peer.tls else ''}; no association came about"
+            f"expected {where} to answer{' with TLS' if peer.tls else ''};"
+            " no association came about"
         )
-    try:
-        yield association
-    finally:
-        if association.is_established:
-            association.release()
 
 
 def check(status: Dataset, what: str) -> None:
-    """Pass a success or warning. Raises UnreachableError for no answer or a want of resources, RefusedError for any other failure."""
+    """Pass a success or warning.
+
+    Raises UnreachableError for no answer or a want of resources, RefusedError for any other
+    failure.
+    """
     if "Status" not in status:
         raise UnreachableError(
             f"{what}: the peer gave no answer in {TIMEOUT:.0f} s or closed the association"
         )
     code = status.Status
-    if code == 0x0000 or code in (0x0001, 0x0107, 0x0116) or 0xB000 <= code <= 0xBFFF:
+    if code == 0x0000 or 0xB000 <= code <= 0xBFFF:
         return
     if 0xA700 <= code <= 0xA7FF:
         raise UnreachableError(f"{what}: the peer is out of resources (status {code:04X}H)")

@@ -1,4 +1,4 @@
-"""The C-STORE listener: takes images from named nodes, and says yes only when one is on the disk."""
+"""The C-STORE listener: takes images from named nodes, and says yes when one is on the disk."""
 
 import logging
 import threading
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pydicom import Dataset
 from pydicom.uid import AllTransferSyntaxes, DeflatedExplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, evt
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from medinv.errors import (
     ConfigError,
@@ -38,14 +38,14 @@ _SYNTAXES = [one for one in AllTransferSyntaxes if one != DeflatedExplicitVRLitt
 def listening(network: Network, callers: tuple[Caller, ...], keep: Keep) -> Iterator[None]:
     """Listen until the block ends, and take nothing after.
 
-    `keep` returns when the file is safe, else raises, and the sender is told so: A700H when it cannot be written, C010H
-    for a second patient in the study, C011H for a second image of one UID, C000H for anything else.
-    Raises ConfigError when the port cannot be had.
+    `keep` returns when the file is safe, else raises, and the sender is told so: A700H when it
+    cannot be written, C010H for a second patient in the study, C011H for a second image of one
+    UID, C000H for anything else. Raises ConfigError when the port cannot be had.
     """
     ae = AE(ae_title=network.ae_title)
     ae.network_timeout = PDU
     for context in AllStoragePresentationContexts:
-        ae.add_supported_context(context.abstract_syntax, _SYNTAXES)
+        ae.add_supported_context(str(context.abstract_syntax), _SYNTAXES)
     ae.add_supported_context(Verification)
     try:
         server = Server(
@@ -70,7 +70,7 @@ def listening(network: Network, callers: tuple[Caller, ...], keep: Keep) -> Iter
 def _stored(event: evt.Event, keep: Keep) -> Dataset:
     try:
         header = event.dataset
-        if header.get("SOPInstanceUID") != event.request.AffectedSOPInstanceUID:
+        if header.get("SOPInstanceUID") != getattr(event.request, "AffectedSOPInstanceUID", None):
             raise HeaderError("expected the SOP Instance UID that the C-STORE request names")
         keep(header, event.encoded_dataset())
         return _answer(_SUCCESS, "")

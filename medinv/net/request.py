@@ -1,7 +1,7 @@
-"""An association request (A-ASSOCIATE-RQ, PS3.8 9.3.2) as bytes, judged before pynetdicom takes it up.
+"""An association request (A-ASSOCIATE-RQ, PS3.8 9.3.2) as bytes, judged before pynetdicom has it.
 
-Whoever connects may send anything, so this reads no more than LARGEST_REQUEST, until a deadline, and nothing that it
-was not told the length of.
+Whoever connects may send anything, so this reads no more than LARGEST_REQUEST, until a deadline,
+and nothing that it was not told the length of.
 """
 
 import socket
@@ -22,7 +22,10 @@ UNRECOGNISED, UNEXPECTED, INVALID_VALUE = 1, 2, 6  # reasons of an abort (PS3.8 
 
 
 class BrokenRequestError(Exception):
-    """No association request. `reason` is that of the A-ABORT which answers it; nothing of the bytes is quoted."""
+    """No association request. `reason` is that of the A-ABORT which answers it.
+
+    The message quotes nothing of the bytes.
+    """
 
     def __init__(self, what: str, reason: int = INVALID_VALUE):
         super().__init__(what)
@@ -40,8 +43,8 @@ class Titles:
 def read_request(connection: socket.socket, seconds: float) -> bytes:
     """The first PDU of a connection, whole.
 
-    Raises BrokenRequestError when it is no request or too long, TimeoutError when it is not there in time, and
-    ConnectionError when the connection ends before.
+    Raises BrokenRequestError when it is no request or too long, TimeoutError when it is not there
+    in time, and ConnectionError when the connection ends before.
     """
     end = time.monotonic() + seconds
     head = receive(connection, 6, end)

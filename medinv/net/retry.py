@@ -13,7 +13,11 @@ T = TypeVar("T")
 def patiently(
     action: Callable[[], T], tries: int, wait: Callable[[float], object] = time.sleep
 ) -> T:
-    """The action's result. An UnreachableError is tried again up to `tries` times, waiting 0.5, 1, 2, ... 60 s; the last one is raised."""
+    """The action's result.
+
+    An UnreachableError is tried again up to `tries` times, waiting 0.5, 1, 2, ... 60 s; the last
+    one is raised.
+    """
     for number in range(1, tries):
         try:
             return action()

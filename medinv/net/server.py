@@ -1,8 +1,9 @@
-"""The front of the listener: nothing of pynetdicom runs for a connection before its caller is known.
+"""The front of the listener: pynetdicom sees no connection before its caller is known.
 
-A connection is taken only from the address of a caller. Its TLS handshake and its association request then have a
-thread of their own and a deadline each; the request is bounded and checked as bytes (`request.py`). Only what is admitted
-takes a slot and becomes a pynetdicom association, with its two threads that look at their socket every millisecond.
+A connection is taken only from the address of a caller. Its TLS handshake and its association
+request then have a thread of their own and a deadline each; the request is bounded and checked as
+bytes (`request.py`). Only what is admitted takes a slot and becomes a pynetdicom association,
+with its two threads that look at their socket every millisecond.
 """
 
 import contextlib
@@ -54,7 +55,7 @@ class _AdmittedSocket(AssociationSocket):
 
     def __init__(self, association: Association, connection: socket.socket, first: bytes):
         super().__init__(association, client_socket=connection)
-        self._first = bytearray(first)
+        self._connection, self._first = connection, bytearray(first)
         connection.settimeout(PDU)
 
     @property
@@ -63,20 +64,23 @@ class _AdmittedSocket(AssociationSocket):
         return bool(self._first) or super().ready
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """So many bytes, or fewer where the connection ends. Raises OSError for too many or too late."""
+        """So many bytes, fewer where the connection ends. Raises OSError for too many, too late."""
         if nr_bytes > LARGEST_PDU:
             raise OSError("the peer announces a PDU over 1 MB")
         read, self._first = self._first[:nr_bytes], self._first[nr_bytes:]
         try:
-            return read + receive(self.socket, nr_bytes - len(read), time.monotonic() + PDU)
+            read += receive(self._connection, nr_bytes - len(read), time.monotonic() + PDU)
+            self._connection.settimeout(PDU)
         except ConnectionError:
-            return read
-        finally:
-            self.socket.settimeout(PDU)
+            pass  # fewer bytes than were asked for say that it ended
+        return read
 
 
 class _Handler(RequestHandler):
-    """Makes an admitted connection, whose request is `first`, an association that takes nobody with it when it fails."""
+    """Makes an admitted connection an association that takes nobody with it when it fails.
+
+    first: the request, which was read from the connection
+    """
 
     def __init__(self, first: bytes, *connection_address_server: Any):
         self._first = first
@@ -88,7 +92,7 @@ class _Handler(RequestHandler):
         association.dul.event_queue.get_nowait()  # of the socket that is exchanged for ours
         association.dul.socket = _AdmittedSocket(association, self.request, self._first)
         for thread in (association, association.dul):
-            thread.run = partial(_guarded, thread.run, self.request)
+            thread.run = partial(_guarded, thread.run, self.request)  # type: ignore[method-assign]
         association.start()
 
 
@@ -102,7 +106,7 @@ class Server(ThreadedAssociationServer):
         ae: AE,
         address: tuple[str, int],
         callers: Iterable[Caller],
-        handlers: list[tuple[object, Callable]],
+        handlers: list[Any],
         tls: ssl.SSLContext | None = None,
     ):
         self._callers = {(caller.ae_title, caller.address) for caller in callers}
@@ -119,14 +123,14 @@ class Server(ThreadedAssociationServer):
             evt_handlers=handlers,
         )
 
-    def verify_request(self, request: socket.socket, client_address: tuple) -> bool:
+    def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether the connection is from the address of a caller."""
         known = plain_address(client_address[0]) in {address for _, address in self._callers}
         if not known:
             LOG.warning("closed a connection from %s: not a caller's address", client_address[0])
         return known
 
-    def process_request(self, request: socket.socket, client_address: tuple) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:
         """Give the connection a thread; where too many wait, end the oldest."""
         number = next(self._numbers)
         with self._lock:
@@ -182,7 +186,7 @@ class Server(ThreadedAssociationServer):
         return secured
 
     def _admit(self, request: bytes, address: str) -> None:
-        """Raises _Refusal for anybody who is not named or calls somebody else, BrokenRequestError."""
+        """Raises _Refusal for whoever is not named or calls somebody else, BrokenRequestError."""
         titles = check_request(request)
         if (titles.calling, address) not in self._callers:
             raise _Refusal("title and address are not among the callers", _UNKNOWN_CALLER)
@@ -201,7 +205,7 @@ class Server(ThreadedAssociationServer):
                     raise ConnectionError
             _Handler(request, connection, address, self)
 
-    def handle_error(self, request: socket.socket, client_address: tuple) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Say that a connection could not be taken, without a traceback."""
         LOG.error("could not take a connection from %s", client_address[0])
 
@@ -211,7 +215,7 @@ class Server(ThreadedAssociationServer):
         self.server_close()
         with self._handing_over, self._lock:
             self._closed = True
-            open_ones = list(self._waiting.values())
+            open_ones: list[socket.socket | None] = list(self._waiting.values())
         associations = self.active_associations
         open_ones += [one.dul.socket.socket for one in associations if one.dul.socket]
         for connection in open_ones:
@@ -230,8 +234,9 @@ def _guarded(run: Callable[[], None], connection: socket.socket) -> None:
 
 def _shut(connection: socket.socket | None) -> None:
     """Wake whoever reads from it; the reader closes it."""
-    with contextlib.suppress(OSError, AttributeError):
-        connection.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def _farewell(connection: socket.socket, answer: bytes) -> None:

@@ -1,4 +1,7 @@
-"""The network file: who we are, who may call us, whom we call. Frozen; unknown keys are errors; loopback unless said otherwise."""
+"""The network file: who we are, who may call us, whom we call.
+
+Frozen; unknown keys are errors; loopback unless said otherwise.
+"""
 
 import ipaddress
 from pathlib import Path
@@ -16,7 +19,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 def plain_address(text: str) -> str:
-    """An IP address in one spelling: without the zone, and as IPv4 where it is IPv4 in IPv6's clothes.
+    """An IP address in one spelling: without the zone, and as IPv4 where IPv6 wraps one.
 
     Raises ValueError for anything else.
 
@@ -32,7 +35,7 @@ class _Frozen(BaseModel):
 
 
 class Tls(_Frozen):
-    """PEM files. Whoever calls us must show a certificate of the authority, and whom we call too."""
+    """PEM files. Who calls us must show a certificate of the authority, and whom we call too."""
 
     certificate: Path
     key: Path
@@ -78,12 +81,8 @@ class Network(_Frozen):
     callers: tuple[Caller, ...] = ()
     peers: dict[str, Peer] = {}
     answer_to: str | None = None
-    quiet_seconds: float = Field(
-        default=20.0, gt=0
-    )  # without a new image after which a study is complete
-    keep_hours: float = Field(
-        default=24.0, ge=0
-    )  # that an answered study's images are kept, for those that come late
+    quiet_seconds: float = Field(default=20.0, gt=0)  # without a new image: a study is complete
+    keep_hours: float = Field(default=24.0, ge=0)  # for an answered study's images, if more come
     tries: int = Field(default=5, ge=1)  # of one sending, before it is put off
     tls: Tls | None = None
 
@@ -96,7 +95,8 @@ class Network(_Frozen):
     def _consistent(self) -> "Network":
         if self.answer_to is not None and self.answer_to not in self.peers:
             raise ValueError(
-                f"answer_to names {self.answer_to!r}, which is not among the peers: {', '.join(self.peers) or 'none'}"
+                f"answer_to names {self.answer_to!r}, which is not among the peers:"
+                f" {', '.join(self.peers) or 'none'}"
             )
         if self.tls is None and any(
             isinstance(peer, DicomPeer) and peer.tls for peer in self.peers.values()
@@ -115,16 +115,22 @@ class Network(_Frozen):
                 return WebPeer(url=name)
             title, _, place = name.rpartition("@")
             address, _, port = place.rpartition(":")
-            return DicomPeer(ae_title=title, address=address.strip("[]"), port=port)
+            return DicomPeer.model_validate(
+                {"ae_title": title, "address": address.strip("[]"), "port": port}
+            )
         except ValidationError as error:
             known = f" ({', '.join(self.peers)})" if self.peers else ""
             raise ConfigError(
-                f"expected a peer of the network file{known}, an http(s) address or AETITLE@HOST:PORT; got {name!r}"
+                f"expected a peer of the network file{known}, an http(s) address or"
+                f" AETITLE@HOST:PORT; got {name!r}"
             ) from error
 
 
 def load_network(path: Path | None) -> Network:
-    """Read the file; without one, the defaults: loopback, nobody may call. Paths in it are seen from its folder. Raises ConfigError."""
+    """Read the file; without one, the defaults: loopback, nobody may call.
+
+    Paths in it are seen from its folder. Raises ConfigError.
+    """
     if path is None:
         return Network()
     try:

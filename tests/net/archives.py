@@ -1,4 +1,7 @@
-"""A real archive and real senders on this machine's loopback, on ports that are free; tests that need them are skipped where they are not installed."""
+"""A real archive and real senders on this machine's loopback, on ports that are free.
+
+Tests that need them are skipped where they are not installed.
+"""
 
 import json
 import shutil
@@ -93,9 +96,16 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     folder = tmp_path_factory.mktemp("orthanc")
     made = Archive(free_port(), free_port(), free_port())
     settings = {
-        "StorageDirectory": str(folder), "IndexDirectory": str(folder), "HttpPort": made.http_port, "DicomPort": made.dicom_port, "DicomAet": "ORTHANC",
-        "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "Plugins": [str(PLUGIN)], "DicomModalities": {"medinv": ["MEDINV", "127.0.0.1", made.medinv_port]},
-    }  # fmt: skip
+        "StorageDirectory": str(folder),
+        "IndexDirectory": str(folder),
+        "HttpPort": made.http_port,
+        "DicomPort": made.dicom_port,
+        "DicomAet": "ORTHANC",
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "Plugins": [str(PLUGIN)],
+        "DicomModalities": {"medinv": ["MEDINV", "127.0.0.1", made.medinv_port]},
+    }
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([ORTHANC, folder / "orthanc.json"], stdout=log, stderr=log)

@@ -10,9 +10,10 @@ import pytest
 from archives import Archive, free_port
 
 from medinv.errors import MissingDataError, RefusedError, UnreachableError
+from medinv.net.results import dicom_files
 from medinv.net.retrieve import retrieve_studies, studies_matching
 from medinv.net.retry import patiently
-from medinv.net.send import dicom_files, send
+from medinv.net.send import send
 from medinv.net.settings import DicomPeer, Network, WebPeer
 
 Storescu = Callable[..., subprocess.CompletedProcess]

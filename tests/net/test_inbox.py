@@ -1,16 +1,20 @@
-"""What stands on the disk decides: nothing is lost, nothing is answered twice, and a killed service goes on."""
+"""The disk decides: nothing is lost, nothing is answered twice, and a killed service goes on."""
 
+import json
 import os
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pydicom
 import pytest
-
-from medinv.files import pseudonym
-from medinv.errors import ConfigError, HeaderError
-from medinv.net.inbox import Inbox
 from pydicom import Dataset
+
+from medinv.errors import ConfigError
+from medinv.files import pseudonym
+from medinv.net.inbox import Inbox
 
 
 def image(number: int = 1, **elements: object) -> Dataset:
@@ -110,6 +114,79 @@ def test_a_study_that_failed_is_kept_and_waits_to_be_sent_again(tmp_path: Path) 
     assert [one.stage for one in inbox.due(0)] == ["received"]
 
 
-def test_an_image_without_uids_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HeaderError, match="StudyInstanceUID"):
-        Inbox(tmp_path).keep(Dataset(), b"")
+def test_a_state_that_is_cut_or_wrong_counts_as_none_and_is_put_aside(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path)
+    inbox.keep(image(1), b"one")
+    inbox.note(inbox.due(0)[0], "answered")
+    (path,) = tmp_path.rglob("state.json")
+    whole = path.read_bytes()
+    wrong = (
+        whole[:-5], b"", b"\0" * 40, b"[]", b"3", b'{"stage": 7}', b'{"images": [], "stage": "x"}',
+        b"[" * 100_000, b"\xff\xfe",
+    )  # fmt: skip
+    for content in wrong:
+        path.write_bytes(content)
+        assert [one.stage for one in inbox.due(0)] == ["received"], content[:20]
+        inbox.forget(0)
+        assert not path.exists() and path.with_name("state.json.unreadable").exists()
+    path.with_name("state.json.unreadable").unlink()
+    path.mkdir()
+    assert [one.stage for one in inbox.due(0)] == ["received"]
+    inbox.note(inbox.due(0)[0], "answered")
+    assert inbox.due(0) == []
+
+
+def test_what_is_no_study_among_the_studies_is_left_alone(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path)
+    (tmp_path / "studies" / "notes.txt").write_text("by hand")
+    (tmp_path / "studies" / "empty").mkdir()
+    inbox.keep(image(1), b"one")
+    assert len(inbox.due(0)) == 1
+    inbox.forget(0)
+
+
+def test_an_image_that_comes_again_before_it_is_forgotten_stays(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path)
+    inbox.keep(image(1), b"one")
+    inbox.note(inbox.due(0)[0], "answered")
+    (path,) = tmp_path.rglob("*.dcm")
+    before = path.stat().st_mtime_ns
+    inbox.keep(image(1), b"one")
+    inbox._images.forget(path, before)
+    assert path.exists() and [one.stage for one in inbox.due(0)] == ["received"]
+
+
+def test_the_holder_of_a_folder_is_named(tmp_path: Path) -> None:
+    first = Inbox(tmp_path)
+    with pytest.raises(ConfigError, match=f"process {os.getpid()} on {socket.gethostname()} since"):
+        Inbox(tmp_path)
+    first.close()
+    assert (tmp_path / "lock").read_text() == ""
+
+
+def test_the_lock_of_a_killed_service_is_taken_over_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    code = (
+        "import os, sys, pathlib; from medinv.net.inbox import Inbox;"
+        "inbox = Inbox(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", code, tmp_path])
+    assert killed.wait(200) == -9
+    Inbox(tmp_path).close()
+    assert f"took over the folder from process {killed.pid} on" in caplog.text
+
+
+def test_the_lock_of_another_host_is_not_taken_over(tmp_path: Path) -> None:
+    held = {"pid": 77, "host": "elsewhere", "at": "2020-01-01 00:00:00"}
+    (tmp_path / "lock").write_text(json.dumps(held))
+    with pytest.raises(ConfigError, match=r"process 77 on elsewhere since 2020.*delete lock"):
+        Inbox(tmp_path)
+    (tmp_path / "lock").unlink()
+    Inbox(tmp_path)
+
+
+def test_a_lock_file_that_says_nothing_keeps_nobody_out(tmp_path: Path) -> None:
+    for content in ("", "{", "[]", '{"host": "x"}'):
+        (tmp_path / "lock").write_text(content)
+        Inbox(tmp_path).close()

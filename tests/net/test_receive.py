@@ -1,5 +1,9 @@
-"""The service as an archive's administrator meets it: named senders only, nothing lost, the answer found in the study it belongs to."""
+"""The service as an archive's administrator meets it.
 
+Named senders only, nothing lost, the answer found in the study it belongs to.
+"""
+
+import json
 import os
 import shutil
 import signal
@@ -14,9 +18,14 @@ import pydicom
 import pytest
 import yaml
 from archives import Archive, eventually, free_port
+from pydicom import Dataset
+from pynetdicom import AE
+from servers import JSON, referenced, sequences, web
 
 from medinv.errors import ConfigError, UnreachableError
 from medinv.models.density import Classifier
+from medinv.net import receive
+from medinv.net.inbox import Waiting
 from medinv.net.receive import Service
 from medinv.net.send import send
 from medinv.net.settings import Caller, DicomPeer, Network, Tls
@@ -30,13 +39,27 @@ def study(samples: Path) -> Path:
     return samples / "studies" / "study-08"
 
 
+class Answering(Service):
+    """A service that has no model and takes the study's first image for its result."""
+
+    def _classify(self, study: Waiting) -> None:
+        results = self.inbox.results(study.name)
+        (results / "reports").mkdir(parents=True, exist_ok=True)
+        shutil.copy(next((study.folder / "images").glob("*.dcm")), results / "reports" / "sr.dcm")
+        row = {"status": "ok", "dicom": ["reports/sr.dcm"]}
+        (results / "results.jsonl").write_text(json.dumps(row))
+
+
 @contextmanager
 def serving(
-    network: Network, folder: Path, models: Sequence[Classifier] = ()
+    network: Network,
+    folder: Path,
+    models: Sequence[Classifier] = (),
+    kind: type[Service] = Service,
 ) -> Iterator[list[str]]:
     """A service, without a model unless one is given; gives what it says."""
     said, stop = [], threading.Event()
-    service = Service(network, models, folder, said.append)
+    service = kind(network, models, folder, said.append)
     thread = threading.Thread(target=service.run, args=(stop,))
     thread.start()
     try:
@@ -113,17 +136,116 @@ def test_an_answer_that_cannot_be_sent_is_kept_and_sent_later(
             "tries": 1,
         }
     )
-    with serving(away, tmp_path) as said:
+    with serving(away, tmp_path, kind=Answering) as said:
         storescu(archive.medinv_port, study)
         (image,) = received(tmp_path)
-        results = tmp_path / "results" / image.parts[-3] / "reports" / "model"
-        results.mkdir(parents=True)
-        shutil.copy(image, results / "answer.dcm")  # stands for a result: there is no model here
         eventually(lambda: any("unreachable" in line for line in said))
         assert received(tmp_path) == [image]
-    with serving(archive.network, tmp_path) as said:
+    with serving(archive.network, tmp_path, kind=Answering) as said:
         eventually(lambda: any("1 objects sent to pacs" in line for line in said))
     assert archive.instances(pydicom.dcmread(image).StudyInstanceUID)
+
+
+LIES = {
+    "a redirect": (302, "text/html", b""),
+    "a page": (200, "text/html", b"<html>Please log in</html>"),
+    "nothing": (200, "", b""),
+    "another file": (200, JSON, sequences([referenced("1.2.3")])),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_images_stay_until_the_server_says_that_it_has_their_result(
+    study: Path, storescu: Storescu, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receive, "FIRST", 1.0)
+    uid = pydicom.dcmread(next(study.glob("*.dcm")), stop_before_pixels=True).SOPInstanceUID
+    with web() as server:
+        server.answers(*LIES[name], Location=f"{server.peer.url}/studies")
+        network = Network(
+            port=free_port(),
+            callers=(Caller(ae_title="SCANNER", address="127.0.0.1"),),
+            peers={"web": server.peer},
+            answer_to="web",
+            quiet_seconds=0.1,
+            keep_hours=0,
+        )
+        with serving(network, tmp_path, kind=Answering) as said:
+            storescu(network.port, study)
+            eventually(lambda: any("[refused]: STOW-RS" in line for line in said))
+            assert len(received(tmp_path)) == 1
+            server.answers(200, JSON, sequences([referenced(uid)]))
+            eventually(lambda: not received(tmp_path))
+
+
+def stored(port: int, *images: Dataset) -> list[tuple[int, str]]:
+    """Status and comment of each image that SCANNER sends."""
+    ae = AE("SCANNER")
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 60
+    ae.add_requested_context(images[0].SOPClassUID)
+    association = ae.associate("127.0.0.1", port, ae_title="MEDINV")
+    assert association.is_established
+    answers = [association.send_c_store(image) for image in images]
+    association.release()
+    return [(answer.Status, answer.get("ErrorComment", "")) for answer in answers]
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI", "ignore:The value length")
+def test_the_sender_is_told_why_an_image_is_not_taken(
+    study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def image(**elements: object) -> Dataset:
+        made = pydicom.dcmread(next(study.glob("*.dcm")))
+        for keyword, value in elements.items():
+            setattr(made, keyword, value)
+        return made
+
+    first = image(PatientID="4711", PatientName="Secret^Jane", SOPInstanceUID="1.2.3.1")
+    others = (
+        (first, (0x0000, "")),
+        (first, (0x0000, "")),
+        (
+            image(PatientID="4712", PatientName="Secret^Ann", SOPInstanceUID="1.2.3.2"),
+            (0xC010, "this study holds images of another patient"),
+        ),
+        (
+            image(PatientID="4711", SOPInstanceUID="1.2.3.1", SeriesDescription="another"),
+            (0xC011, "another image stands under this SOP Instance UID"),
+        ),
+        (image(StudyInstanceUID="1.2.x"), (0xC000, "header")),
+        (image(StudyInstanceUID="1." + "2" * 70), (0xC000, "header")),
+        (image(PatientID="4711", PatientName="Secret^Jane", SOPInstanceUID="1.2.3.3"), (0, "")),
+    )
+    callers = (Caller(ae_title="SCANNER", address="127.0.0.1"),)
+    network = Network(port=free_port(), callers=callers, quiet_seconds=60)
+    with serving(network, tmp_path):
+        answers = stored(network.port, *(one for one, _ in others))
+    assert answers == [answer for _, answer in others]
+    kept = sorted(pydicom.dcmread(path).SOPInstanceUID for path in received(tmp_path))
+    assert kept == ["1.2.3.1", "1.2.3.3"]
+    ours = "".join(one.getMessage() for one in caplog.records if one.name == "medinv.net")
+    assert "two-patients" in ours  # pydicom's own lines are kept quiet by the command
+    for secret in ("471", "Secret", "1.2.3", "1.2.x"):
+        assert secret not in ours
+
+
+def test_a_state_that_is_cut_does_not_end_the_service(
+    study: Path, storescu: Storescu, tmp_path: Path
+) -> None:
+    callers = (Caller(ae_title="SCANNER", address="127.0.0.1"),)
+    network = Network(port=free_port(), callers=callers, quiet_seconds=0.1)
+    with serving(network, tmp_path):
+        storescu(network.port, study)
+        (image,) = received(tmp_path)
+        state = image.parents[1] / "state.json"
+        eventually(state.exists)
+        for content in (b'{"images": {"', b"[]", b"\xff"):
+            state.write_bytes(content)
+            eventually(lambda: b"answered" in (state.read_bytes() if state.exists() else b""))
+        shutil.rmtree(tmp_path / "studies")  # by somebody else
+        eventually(lambda: not (tmp_path / "studies").exists())
+        assert storescu(network.port, study).returncode == 0
+    assert len(received(tmp_path)) == 1
 
 
 def test_a_study_that_cannot_be_read_is_kept_and_said(
