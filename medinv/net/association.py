@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from pydicom import Dataset
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
@@ -33,8 +34,12 @@ def associated(
     ae = AE(ae_title=network.ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = TIMEOUT
     ae.requested_contexts = list(contexts)
+    begun: list[Association] = []  # known before it is answered
+    handlers: list[Any] = [(evt.EVT_ACSE_SENT, lambda event: begun.append(event.assoc))]
     try:
-        association = ae.associate(peer.address, peer.port, ae_title=peer.ae_title, tls_args=tls)
+        association = ae.associate(
+            peer.address, peer.port, ae_title=peer.ae_title, tls_args=tls, evt_handlers=handlers
+        )
         _check_established(association, network, peer)
         try:
             yield association
@@ -43,8 +48,17 @@ def associated(
             raise
         _release(association)
     except (KeyboardInterrupt, GeneratorExit):
-        ae.shutdown()  # its threads would keep the program until the peer answers
+        for one in begun:  # its thread would keep the program until the peer answers
+            _end(one)
         raise
+
+
+def _end(association: Association) -> None:
+    if association.is_established:
+        association.abort()
+    association.dul.kill_dul()
+    if association.dul.socket is not None:
+        association.dul.socket._shutdown_socket()
 
 
 def _release(association: Association) -> None:
