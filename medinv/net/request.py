@@ -14,6 +14,7 @@ from pynetdicom.pdu import A_ASSOCIATE_RQ
 LARGEST_REQUEST = (
     1 << 20
 )  # bytes; 128 presentation contexts with 50 transfer syntaxes each take 200,000
+_MOST_ITEMS = 256  # 128 presentation contexts, and one or two of each other kind
 _MOST_SYNTAXES = 16_384  # of all presentation contexts
 _CONTEXT, _APPLICATION, _USER, _SYNTAXES = 0x20, 0x10, 0x50, (0x30, 0x40)
 _FIXED = 74  # bytes before the variable items
@@ -74,9 +75,20 @@ def receive(connection: socket.socket, count: int, end: float) -> bytearray:
     return data
 
 
-def check_request(request: bytes) -> Titles:
-    """Titles of a request whose structure holds. Raises BrokenRequestError where it does not."""
-    items = _items(request[_FIXED:]) if len(request) >= _FIXED else []
+def titles_of(request: bytes) -> Titles:
+    """Who says to call whom, the cheapest question to ask. Raises BrokenRequestError."""
+    if len(request) < _FIXED:
+        raise BrokenRequestError("it ends within its titles")
+    try:
+        called, calling = (request[at : at + 16].decode("ascii").strip() for at in (10, 26))
+    except UnicodeDecodeError as error:
+        raise BrokenRequestError("its titles are not ASCII") from error
+    return Titles(calling, called)
+
+
+def check_structure(request: bytes) -> None:
+    """Whether its items are those of a request. Raises BrokenRequestError."""
+    items = _items(request[_FIXED:], _MOST_ITEMS)
     kinds = [kind for kind, _ in items]
     if kinds.count(_APPLICATION) != 1 or kinds.count(_USER) != 1:
         raise BrokenRequestError("it does not have one application context and one user item")
@@ -86,21 +98,16 @@ def check_request(request: bytes) -> Titles:
         raise BrokenRequestError(
             "its presentation contexts are not each of an odd number of their own"
         )
-    syntaxes = [kind for value in contexts for kind, _ in _items(value[4:])]
-    if len(syntaxes) > _MOST_SYNTAXES or not set(syntaxes) <= set(_SYNTAXES):
-        raise BrokenRequestError("its presentation contexts name something that is no syntax")
-    try:
-        called, calling = (request[at : at + 16].decode("ascii").strip() for at in (10, 26))
-    except UnicodeDecodeError as error:
-        raise BrokenRequestError("its titles are not ASCII") from error
-    return Titles(calling, called)
+    left = _MOST_SYNTAXES
+    for value in contexts:
+        syntaxes = _items(value[4:], left)
+        if not {kind for kind, _ in syntaxes} <= set(_SYNTAXES):
+            raise BrokenRequestError("its presentation contexts name something that is no syntax")
+        left -= len(syntaxes)
 
 
 def check_decodes(request: bytes) -> None:
-    """What pynetdicom makes of it in its own threads, tried here first. Raises BrokenRequestError.
-
-    Only for requests of a known caller: it takes up to a second of computing.
-    """
+    """Try here what pynetdicom does in its own threads. Raises BrokenRequestError."""
     try:
         pdu = A_ASSOCIATE_RQ()
         pdu.decode(request)
@@ -109,16 +116,17 @@ def check_decodes(request: bytes) -> None:
         raise BrokenRequestError("it cannot be decoded") from error
 
 
-def _items(data: bytes) -> list[tuple[int, bytes]]:
-    """Kind and value of items that fill the data exactly."""
-    found, at = [], 0
+def _items(data: bytes, most: int) -> list[tuple[int, bytes]]:
+    """Kind and value of items, not more than so many, that fill the data exactly."""
+    found: list[tuple[int, bytes]] = []
+    at = 0
     while at < len(data):
-        if at + 4 > len(data):
+        kind, length = data[at], int.from_bytes(data[at + 2 : at + 4])
+        end = at + 4 + length
+        if end > len(data):
             raise BrokenRequestError("it ends within an item")
-        kind, _, length = struct.unpack_from(">BBH", data, at)
-        value = data[at + 4 : at + 4 + length]
-        if len(value) < length:
-            raise BrokenRequestError("it ends within an item")
-        found.append((kind, value))
-        at += 4 + length
+        if len(found) == most:
+            raise BrokenRequestError("it has too many items")
+        found.append((kind, data[at + 4 : end]))
+        at = end
     return found

@@ -26,9 +26,10 @@ from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAsso
 from medinv.net.request import (
     BrokenRequestError,
     check_decodes,
-    check_request,
+    check_structure,
     read_request,
     receive,
+    titles_of,
 )
 from medinv.net.settings import Caller, plain_address
 
@@ -144,7 +145,7 @@ class Server(ThreadedAssociationServer):
         ).start()
 
     def _attend(self, number: int, connection: socket.socket, address: tuple) -> None:
-        why, answer = "", b""
+        why, answer, level = "", b"", logging.WARNING
         try:
             connection = self._secured(number, connection)
             request = read_request(connection, REQUEST)
@@ -157,14 +158,17 @@ class Server(ThreadedAssociationServer):
             why, answer = str(error), struct.pack(">BBIBBBB", 7, 0, 4, 0, 0, 2, error.reason)
         except TimeoutError:
             why = "it gave no association request in time"
-        except OSError as error:
-            why = f"it broke off ({type(error).__name__})"
+        except ssl.SSLError:
+            why = "no TLS connection came about"
+        except OSError:
+            level = logging.INFO  # it broke off, as one does that only looks whether we are there
+            why = "it broke off"
         except Exception as error:  # whatever it was, it ends this connection alone
             why = f"unexpected {type(error).__name__}"
         finally:
             with self._lock:
                 self._waiting.pop(number, None)
-        LOG.warning("refused a connection from %s: %s", address[0], why)
+        LOG.log(level, "refused a connection from %s: %s", address[0], why)
         _farewell(connection, answer)
         self.shutdown_request(connection)
 
@@ -187,11 +191,12 @@ class Server(ThreadedAssociationServer):
 
     def _admit(self, request: bytes, address: str) -> None:
         """Raises _Refusal for whoever is not named or calls somebody else, BrokenRequestError."""
-        titles = check_request(request)
+        titles = titles_of(request)
         if (titles.calling, address) not in self._callers:
             raise _Refusal("title and address are not among the callers", _UNKNOWN_CALLER)
         if titles.called != self.ae_title.strip():
             raise _Refusal("it calls another title", _NOT_OUR_TITLE)
+        check_structure(request)
         check_decodes(request)
 
     def _hand_over(

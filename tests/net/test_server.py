@@ -87,6 +87,8 @@ WRONG = {
     "another protocol": (b"GET / HTTP/1.1\r\n\r\n", ABORT),
     "a short request": (struct.pack(">BBI", 1, 0, 4) + b"\0\1\0\0", ABORT),
     "a title beyond ASCII": (request(calling=b"SCANN\xc9R"), ABORT),
+    "a million items": (request([b"\x21\0\0\0" * 200_000]), ABORT),
+    "a million syntaxes": (request([item(0x20, b"\1\0\0\0" + b"\x40\0\0\0" * 16_000)] * 12), ABORT),
     "an unknown title": (request(calling=b"STRANGER"), REJECT),
     "somebody else's title": (request(called=b"OTHER"), REJECT),
 }
@@ -117,7 +119,10 @@ def test_a_named_caller_is_served_at_once_whatever_else_is_connected(
 ) -> None:
     with heard(HERE, tls=security) as (port, kept), ExitStack() as stack:
         before, done = memory(), threading.Event()
-        stack.enter_context(connected(port, 50 - len(WRONG)))  # idle, and no handshake with TLS
+        stack.enter_context(connected(port, 40 - len(WRONG)))  # idle, and no handshake with TLS
+        for large in stack.enter_context(connected(port, 10)):  # 1 MB each, but for a byte
+            with contextlib.suppress(ConnectionError):
+                large.sendall(struct.pack(">BBI", 1, 0, 1 << 20) + bytes((1 << 20) - 1))
         broken = stack.enter_context(connected(port, len(WRONG)))
         for connection, (data, _) in zip(broken, WRONG.values(), strict=True):
             connection.sendall(data)
@@ -141,12 +146,15 @@ def _byte_by_byte(connection: socket.socket, done: threading.Event) -> None:
             connection.sendall(request()[k : k + 1])
 
 
-def test_an_address_that_is_no_caller_s_is_closed_without_a_word(image: Dataset) -> None:
+def test_an_address_that_is_no_caller_s_is_closed_without_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "REQUEST", 600)
     with (
         heard(Caller(ae_title="SCANNER", address="10.1.2.3")) as (port, _),
         connected(port) as (connection,),
     ):
-        assert answer(connection) == b""
+        assert answer(connection) == b""  # at once: the connection waits for 30 s alone
 
 
 def test_a_handshake_and_a_request_must_come_in_time(
@@ -193,6 +201,7 @@ def test_the_oldest_that_says_nothing_gives_way(
     image: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "WAITING", 3)
+    monkeypatch.setattr(server, "REQUEST", 600)
     with heard(HERE) as (port, _), connected(port, 4) as (first, *_):
         assert answer(first) == b""
         assert seconds_to_store(port, image)
