@@ -12,7 +12,7 @@ from medinv.batch.options import Options
 from medinv.batch.results import Results
 from medinv.batch.run import run
 from medinv.data.dicom.index import index
-from medinv.errors import MedinvError
+from medinv.errors import DataError, MedinvError
 from medinv.models.density import Classifier
 from medinv.net.inbox import IMAGES, Inbox, Waiting
 from medinv.net.listener import listening
@@ -82,13 +82,20 @@ class Service:
         self.say(f"{name}: {why}; tried again in {delay:.0f} s")
 
     def _attend(self, study: Waiting) -> None:
-        if study.stage == "received":
+        if study.stage == "received" or not self._has_results(study):
             self._classify(study)
             self.inbox.note(study, "classified")
         self._answer(study)
         results = Results(self.inbox.results(study.name))
         failed = any(result.status == "failed" for result in results)
         self.inbox.note(study, "failed" if failed else "answered")
+
+    def _has_results(self, study: Waiting) -> bool:
+        try:
+            results_named(self.inbox.results(study.name))
+            return True
+        except DataError:  # cut, or deleted by somebody
+            return False
 
     def _classify(self, study: Waiting) -> None:
         options = Options(self.inbox.results(study.name), {"dicom": dicom}, overwrite=True)

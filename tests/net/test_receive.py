@@ -229,6 +229,35 @@ def test_the_sender_is_told_why_an_image_is_not_taken(
         assert secret not in ours
 
 
+@pytest.mark.parametrize("damage", ["cut", "deleted"])
+def test_results_that_are_lost_before_they_are_sent_are_made_again(
+    study: Path, storescu: Storescu, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receive, "FIRST", 1.0)
+    uid = pydicom.dcmread(next(study.glob("*.dcm")), stop_before_pixels=True).SOPInstanceUID
+    callers = (Caller(ae_title="SCANNER", address="127.0.0.1"),)
+    with web() as server:
+        server.answers(503, "", b"")
+        network = Network(
+            port=free_port(),
+            callers=callers,
+            peers={"web": server.peer},
+            answer_to="web",
+            quiet_seconds=0.1,
+            tries=1,
+        )
+        with serving(network, tmp_path, kind=Answering) as said:
+            storescu(network.port, study)
+            eventually(lambda: any("unreachable" in line for line in said))
+            (rows,) = tmp_path.rglob("results.jsonl")
+            if damage == "cut":
+                rows.write_text('{"status"')
+            else:
+                shutil.rmtree(rows.parent)
+            server.answers(200, JSON, sequences([referenced(uid)]))
+            eventually(lambda: any("1 objects sent to web" in line for line in said))
+
+
 def test_a_state_that_is_cut_does_not_end_the_service(
     study: Path, storescu: Storescu, tmp_path: Path
 ) -> None:
