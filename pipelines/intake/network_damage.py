@@ -50,7 +50,7 @@ from pipelines.record import Table, record
 HERE, SENDER, OURS = "127.0.0.1", "SCANNER", "MEDINV"
 COLUMNS = ("what", "tried", "refused", "read", "lost", "doubled")
 _SUCCESS = bytes.fromhex("00000009 02000000 0000")  # the element Status of a command set
-_PATIENCE = 300.0  # s for a command to start or to finish
+_PATIENCE = 1800.0  # s for a command to start or to finish
 
 
 @dataclass
@@ -176,7 +176,7 @@ def killed_receive(kills: int, seed: int, model: Path) -> Counts:
 
     Each is to be answered once.
     """
-    chance, images = random.Random(seed), [image(number) for number in range(3 * kills)]
+    chance, images = random.Random(seed), [image(number) for number in range(kills)]
     counts, said, done = Counts(tried=kills), set[str](), threading.Event()
     with tempfile.TemporaryDirectory() as temporary, _archive() as (archive, objects):
         settings = archive.model_copy(
@@ -198,7 +198,7 @@ def killed_receive(kills: int, seed: int, model: Path) -> Counts:
                 while not _stored(settings.port, sent) and not done.wait(0.05):
                     pass
                 said.add(sent.SOPInstanceUID)
-                if done.wait(0.5):
+                if done.wait(chance.uniform(0.0, 10.0)):
                     return
 
         sender = threading.Thread(target=send_all)
@@ -319,7 +319,9 @@ def main() -> None:
     arguments = parser.parse_args()
     began = time.monotonic()
     rows = {"malformed requests": malformed(arguments.requests, arguments.seed)}
+    print(rows, flush=True)
     rows["send killed"] = killed_send(arguments.kills, arguments.seed)
+    print(rows, flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         model = arguments.model or write_small_model(Path(temporary) / "model")
         rows["receive killed"] = killed_receive(arguments.kills, arguments.seed, model)
