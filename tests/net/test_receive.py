@@ -22,6 +22,7 @@ from pydicom import Dataset
 from pynetdicom import AE
 from servers import JSON, referenced, sequences, web
 
+from medinv.analysis.result import ModelUsed, StudyResult
 from medinv.errors import ConfigError, UnreachableError
 from medinv.models.density import Classifier
 from medinv.net import receive
@@ -46,8 +47,19 @@ class Answering(Service):
         results = self.inbox.results(study.name)
         (results / "reports").mkdir(parents=True, exist_ok=True)
         shutil.copy(next((study.folder / "images").glob("*.dcm")), results / "reports" / "sr.dcm")
-        row = {"status": "ok", "dicom": ["reports/sr.dcm"]}
-        (results / "results.jsonl").write_text(json.dumps(row))
+        result = StudyResult(
+            study_uid=study.name,
+            status="ok",
+            error=None,
+            label=None,
+            probabilities=None,
+            rule="",
+            aggregation="",
+            model=ModelUsed(name="none", sha256=""),
+            seconds=0.0,
+            dicom=("reports/sr.dcm",),
+        )
+        (results / "results.jsonl").write_text(json.dumps(result.row()))
 
 
 @contextmanager
