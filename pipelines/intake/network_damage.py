@@ -2,7 +2,7 @@
 
 And `medinv receive` and `medinv send` killed at random moments.
 
-    python -m pipelines.intake.network_damage [--requests 500] [--kills 20] [--seed 0] [--model DIR]
+    python -m pipelines.intake.network_damage [--requests 500] [--kills 20] [--seed 0] [--model NAME]
 
 Everything runs on this machine's loopback. Requests: an association request, a C-STORE and a
 release, damaged in one to three ways as damage.py damages files, each with an image of its own.
@@ -44,11 +44,12 @@ from medinv.net.inbox import Inbox
 from medinv.net.listener import listening
 from medinv.net.settings import Caller, DicomPeer, Network
 from pipelines.intake.damage import DAMAGE
-from pipelines.intake.small_model import write_small_model
-from pipelines.record import Table, record
+from pipelines.record import ROOT, Table, record
 
 HERE, SENDER, OURS = "127.0.0.1", "SCANNER", "MEDINV"
 COLUMNS = ("what", "tried", "refused", "read", "lost", "doubled")
+SMALL = Path(str(get_testdata_file("CT_small.dcm", download=False)))
+RADIOGRAPH = ROOT / "sample_data" / "studies" / "study-08"  # of an opacity, uncompressed
 _SUCCESS = bytes.fromhex("00000009 02000000 0000")  # the element Status of a command set
 _PATIENCE = 1800.0  # s for a command to start or to finish
 
@@ -64,9 +65,9 @@ class Counts:
     doubled: int = 0
 
 
-def image(number: int) -> Dataset:
-    """A small CT image in a study of its own."""
-    made = pydicom.dcmread(str(get_testdata_file("CT_small.dcm", download=False)))
+def image(number: int, source: Path = SMALL) -> Dataset:
+    """A small CT image, or that of a file, in a study of its own."""
+    made = pydicom.dcmread(source)
     made.StudyInstanceUID, made.SeriesInstanceUID = f"1.2.3.{number}", f"1.2.3.{number}.1"
     made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}.1.1"
     return made
@@ -171,12 +172,13 @@ def _uids(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def killed_receive(kills: int, seed: int, model: Path) -> Counts:
+def killed_receive(kills: int, seed: int, model: str) -> Counts:
     """Images keep coming while the service is killed and started again.
 
     Each is to be answered once.
     """
-    chance, images = random.Random(seed), [image(number) for number in range(kills)]
+    chance, (source,) = random.Random(seed), RADIOGRAPH.glob("*.dcm")
+    images = [image(number, source) for number in range(kills)]
     counts, said, done = Counts(tried=kills), set[str](), threading.Event()
     with tempfile.TemporaryDirectory() as temporary, _archive() as (archive, objects):
         settings = archive.model_copy(
@@ -315,16 +317,14 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--kills", type=int, default=20, help="of receive, and as many of send")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model", type=Path)
+    parser.add_argument("--model", default="phantom-opacity")
     arguments = parser.parse_args()
     began = time.monotonic()
     rows = {"malformed requests": malformed(arguments.requests, arguments.seed)}
     print(rows, flush=True)
     rows["send killed"] = killed_send(arguments.kills, arguments.seed)
     print(rows, flush=True)
-    with tempfile.TemporaryDirectory() as temporary:
-        model = arguments.model or write_small_model(Path(temporary) / "model")
-        rows["receive killed"] = killed_receive(arguments.kills, arguments.seed, model)
+    rows["receive killed"] = killed_receive(arguments.kills, arguments.seed, arguments.model)
     bad = sum(counts.lost + counts.doubled for counts in rows.values())
     page = record(
         "intake-network-damage",
