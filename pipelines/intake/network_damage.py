@@ -2,7 +2,7 @@
 
 And `medinv receive` and `medinv send` killed at random moments.
 
-    python -m pipelines.intake.network_damage [--requests 500] [--kills 20] [--seed 0] [--model NAME]
+    python -m pipelines.intake.network_damage [--requests 500] [--kills 20] [--seed 0]
 
 Everything runs on this machine's loopback. Requests: an association request, a C-STORE and a
 release, damaged in one to three ways as damage.py damages files, each with an image of its own.
