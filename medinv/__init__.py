@@ -1,15 +1,36 @@
-"""medinv: classify medical images with networks that run backwards exactly. Research use, not for diagnosis."""
+"""medinv: classify medical images with networks that run backwards exactly.
 
+    model = medinv.load("phantom-opacity")
+    for result in medinv.classify("sample_data/studies", model):
+        print(result.study_uid, result.outcome)
+
+Research use, not for diagnosis.
+"""
+
+from importlib import import_module
 from importlib.metadata import version as _version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from medinv.batch.run import classify
+    from medinv.explanation.explain import explain
+    from medinv.models.store import load
+
+__all__ = ["__version__", "classify", "explain", "load"]
 __version__ = _version("medinv")
+
+_PLACES = {
+    "classify": "medinv.batch.run",
+    "explain": "medinv.explanation.explain",
+    "load": "medinv.models.store",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """`medinv.load`, fetched at first use: it brings torch, which `medinv --help` must not wait for."""
-    if name == "load":
-        from medinv.models.store import load
+    """What `__all__` names, fetched at first use.
 
-        return load
+    It brings torch, which `medinv --help` must not wait for.
+    """
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'medinv' has no attribute {name!r}")

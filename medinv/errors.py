@@ -17,7 +17,8 @@
     │   ├── ArchiveError             a zip that is damaged, unsafe or too large
     │   ├── CrashedError             a file on which the process that read it died
     │   ├── TimedOutError            a study that was not read in the time allowed
-    │   └── MemoryBudgetError        an image that needs more memory than allowed
+    │   ├── MemoryBudgetError        an image that needs more memory than allowed
+    │   └── UnaccountedError         a study whose images do not add up to its files: our fault
     ├── PeerError                a DICOM node that could not be worked with
     │   ├── UnreachableError         nobody answered, or the node was busy: to be tried again
     │   └── RefusedError             the node answered and said no: trying again changes nothing
@@ -111,6 +112,16 @@ class TimedOutError(DataError):
 
 class MemoryBudgetError(DataError):
     code = "memory"
+
+
+class UnaccountedError(DataError):
+    code = "unaccounted"
+
+    def __init__(self, what: str):
+        super().__init__(
+            f"{what}; no result is given, as a file would be lost or counted twice: this is a "
+            "fault of medinv, please report it"
+        )
 
 
 class PeerError(MedinvError):

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from medinv.batch.results import write_atomically
 from medinv.config import load_config
 from medinv.data.sets.load import load_images
+from medinv.files import write_whole
 from medinv.models.build import build
 from medinv.models.store import CARD, Card, load, read_card
 
@@ -167,8 +167,8 @@ def main() -> None:
     ]
     notes = f"Test images: {read_card(folders['invertible'][0]).splits['test']}; seeds {seeds}, mean (each); {torch.get_num_threads()} CPU threads; step ratio {steps['invertible'] / steps['twin']:.2f}."
     table = "\n".join([*lines, "", notes, ""])
-    write_atomically(out / "table.md", table.encode())
-    write_atomically(
+    write_whole(out / "table.md", table.encode())
+    write_whole(
         out / "table.json",
         json.dumps(
             {"rows": rows, "steps": steps, "inverse/forward": ratios, "seeds": seeds}, indent=1

@@ -115,7 +115,7 @@ def unquoted_numbers(text: str) -> list[str]:
     """Measured numbers (with a decimal point or a percent sign) that stand outside of quotes, code and versions."""
     text = _QUOTE.sub("", text)
     text = re.sub(
-        r"```.*?```|`[^`]*`|\([^)]*\)\[|\]\([^)]*\)|Python 3\.\d+|Apache-2\.0", "", text, flags=re.S
+        r"```.*?```|`[^`]*`|\([^)]*\)\[|\]\([^)]*\)|(Python|or) 3\.\d+|Apache-2\.0", "", text, flags=re.S
     )
     return re.findall(r"\d+\.\d+|\d+ ?%", text)
 

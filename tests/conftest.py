@@ -5,19 +5,24 @@ another process has its core.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # before torch is imported; commands that tests start inherit it
 
+import numpy as np
+import pydicom
 import pytest
 import torch
+from pydicom.uid import ExplicitVRLittleEndian
 
 from medinv.config import Config, load_config
 from medinv.data.sets.labelled import LabelledImages
 from medinv.data.sets.load import load_images
 from medinv.models.density import Classifier
+from medinv.models.store import load
 from medinv.training.calibrate import calibrate
 from medinv.training.train import train
 
@@ -84,3 +89,36 @@ def configs() -> Path:
 def samples() -> Path:
     """The sample studies that come with the project."""
     return Path(__file__).parents[1] / "sample_data"
+
+
+@pytest.fixture(scope="session")
+def phantom():
+    return load("phantom-opacity")
+
+
+@pytest.fixture(scope="session")
+def write_film(samples) -> Callable[..., Path]:
+    """Writes a sample radiograph, averaged to 64 x 64 pixels, under UIDs of its own."""
+    dataset = pydicom.dcmread(samples / "studies" / "study-01" / "radiograph.dcm")
+    rows, columns = (extent // 64 * 64 for extent in dataset.pixel_array.shape)
+    blocks = (
+        dataset.pixel_array[:rows, :columns].reshape(64, rows // 64, 64, columns // 64).mean((1, 3))
+    )
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.PixelData = blocks.round().astype(np.uint16).tobytes()
+    dataset["PixelData"].VR = "OW"
+    dataset.Rows = dataset.Columns = 64
+
+    def write(path: Path, study: int, image: int = 1, series: int = 1) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = (
+            f"1.2.3.{study}",
+            f"1.2.3.{study}.{series}",
+        )
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = (
+            f"1.2.3.{study}.{series}.{image}"
+        )
+        dataset.save_as(path)
+        return path
+
+    return write

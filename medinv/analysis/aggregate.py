@@ -1,10 +1,14 @@
 """From images to the study, by a rule that has a name.
 
-Within a series the most suspicious images in scope decide, as many as the rule says; of several series the most suspicious one is the study's.
+Within a series the most suspicious images in scope decide, as many as the rule says; of several
+series the most suspicious one is the study's. Of two classes, suspicion is the probability of the
+positive one (the second); of more, the probability of the class that is called.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from medinv.analysis.result import OUT_OF_SCOPE, ImageName, ImageResult, SeriesResult
 
 RULES: dict[str, int | None] = {
     "maximum": 1,
@@ -12,56 +16,75 @@ RULES: dict[str, int | None] = {
     "mean": None,
 }  # images that decide; None: all in scope
 SENTENCES = {
-    "maximum": "the image in scope with the highest probability of the positive class decides",
-    "mean-of-top-3": "the mean of the three images in scope of a series with the highest probabilities of the positive class; the highest series decides",
-    "mean": "the mean of all images in scope of a series; the series with the highest mean of the positive class decides",
+    "maximum": "the image in scope with the highest probability of {class_} decides",
+    "mean-of-top-3": "the mean of the three images in scope of a series with the highest "
+    "probabilities of {class_}; the highest series decides",
+    "mean": "the mean of all images in scope of a series; the series with the highest mean of "
+    "{class_} decides",
 }
-OUT_OF_SCOPE = "out of scope"
+POSITIVE, CALLED = "the positive class", "the class that is called"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule by name, with the classes and the operating point that turn a probability into a label."""
+    """A rule by name, and what turns probabilities into a label: classes and operating point.
+
+    `threshold` is the probability of the positive class from which it is called, of two classes.
+    """
 
     name: str
     classes: tuple[str, ...]
     threshold: float
 
-    def label(self, probabilities: dict[str, float]) -> str:
-        return self.classes[int(probabilities[self.classes[1]] >= self.threshold)]
+    @property
+    def sentence(self) -> str:
+        """The rule in words."""
+        return SENTENCES[self.name].format(class_=POSITIVE if len(self.classes) == 2 else CALLED)
 
-    def study(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
-        """`label`, `probabilities`, `deciding` and `series` of a study's entries."""
-        series = [
-            self._series(uid, [e for e in entries if e["series_uid"] == uid])
-            for uid in dict.fromkeys(e["series_uid"] for e in entries)
+    def label(self, probabilities: Mapping[str, float]) -> str:
+        """The called class: by the operating point where there are two, else the most probable."""
+        if len(self.classes) == 2:
+            return self.classes[int(probabilities[self.classes[1]] >= self.threshold)]
+        return max(self.classes, key=lambda name: probabilities[name])
+
+    def suspicion(self, probabilities: Mapping[str, float]) -> float:
+        """What images and series are ranked by."""
+        if len(self.classes) == 2:
+            return probabilities[self.classes[1]]
+        return max(probabilities[name] for name in self.classes)
+
+    def series(self, images: Sequence[ImageResult]) -> tuple[SeriesResult, ...]:
+        """What the images of each series come to, in the order in which the series appear."""
+        return tuple(
+            self._series(uid, [image for image in images if image.series_uid == uid])
+            for uid in dict.fromkeys(image.series_uid for image in images)
+        )
+
+    def deciding(self, series: Sequence[SeriesResult]) -> SeriesResult | None:
+        """The series whose label is the study's; None where no image is in scope."""
+        suspicions = [
+            self.suspicion(one.probabilities) if one.probabilities is not None else -1.0
+            for one in series
         ]
-        inside = [one for one in series if one["probabilities"] is not None]
-        if not inside:
-            return {"label": OUT_OF_SCOPE, "probabilities": None, "deciding": [], "series": series}
-        highest = max(inside, key=lambda one: one["probabilities"][self.classes[1]])
-        return {key: highest[key] for key in ("label", "probabilities", "deciding")} | {
-            "series": series
-        }
+        highest = max(range(len(series)), key=suspicions.__getitem__, default=None)
+        return None if highest is None or suspicions[highest] < 0 else series[highest]
 
-    def _series(self, uid: str | None, entries: list[dict[str, Any]]) -> dict[str, Any]:
-        inside = [entry for entry in entries if entry["scope"]["in_scope"]]
-        said = {
-            "series_uid": uid,
-            "images": len(entries),
-            "in_scope": len(inside),
-            "label": OUT_OF_SCOPE,
-            "probabilities": None,
-            "deciding": [],
+    def _series(self, uid: str | None, images: Sequence[ImageResult]) -> SeriesResult:
+        inside = [image for image in images if image.in_scope]
+        ranked = sorted(inside, key=lambda image: -self.suspicion(image.probabilities))
+        deciding = ranked[: RULES[self.name]]
+        means = {
+            name: sum(image.probabilities[name] for image in deciding) / len(deciding)
+            for name in self.classes
+            if deciding
         }
-        if inside:
-            deciding = sorted(inside, key=lambda entry: -entry["probabilities"][self.classes[1]])[
-                : RULES[self.name]
-            ]
-            means = {
-                name: sum(entry["probabilities"][name] for entry in deciding) / len(deciding)
-                for name in self.classes
-            }
-            named = [{"sop_uid": entry["sop_uid"], "frame": entry["frame"]} for entry in deciding]
-            said |= {"label": self.label(means), "probabilities": means, "deciding": named}
-        return said
+        return SeriesResult(
+            series_uid=uid,
+            images=len(images),
+            in_scope=len(inside),
+            label=self.label(means) if means else OUT_OF_SCOPE,
+            probabilities=means or None,
+            deciding=tuple(
+                ImageName(sop_uid=image.sop_uid, frame=image.frame) for image in deciding
+            ),
+        )

@@ -1,7 +1,8 @@
-"""What a model says of an image and of a study: the values that travel from the network to every file that is written.
+"""What a model says of an image and of a study: the values that travel to every file written.
 
-The JSON of a `StudyResult` is a line of results.jsonl. `schema` names its layout: additions keep the name, any other change raises its number. What is
-marked as not filed (pixels, explanations) travels with the result to the renderers and is in no row.
+The JSON of a `StudyResult` is a line of results.jsonl. `schema` names its layout: additions keep
+the name, any other change raises its number. What is marked as not filed (pixels, explanations)
+travels with the result to the renderers and is in no row.
 """
 
 from typing import Any, Literal
@@ -17,7 +18,7 @@ DISCLAIMER = "Research use, not for diagnosis."
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, populate_by_name=True)
 
 
 class Failure(_Value):
@@ -45,7 +46,7 @@ class Scope(_Value):
 
 
 class RoundTrip(_Value):
-    """What came back when the network ran backwards from the features of all images of the study."""
+    """What came back when the network ran backwards from the features of all images."""
 
     exact: bool  # every stored value, after rounding
     bits: int  # of the stored values
@@ -67,8 +68,24 @@ class ImageName(_Value):
         return self.sop_uid if self.frame is None else f"{self.sop_uid} frame {self.frame}"
 
 
-class ImageResult(ImageName):
-    """One image as one model sees it. `probabilities` are calibrated, by class in the model's order."""
+class _Call(_Value):
+    """A label, and the calibrated probabilities behind it by class, in the model's order."""
+
+    label: str | None
+    probabilities: dict[str, float] | None
+
+    @property
+    def headline(self) -> tuple[str, float] | None:
+        """The class and probability to quote: of two the positive, else the most probable."""
+        if not self.probabilities:
+            return None
+        if len(self.probabilities) == 2:
+            return tuple(self.probabilities.items())[1]
+        return max(self.probabilities.items(), key=lambda item: item[1])
+
+
+class ImageResult(ImageName, _Call):
+    """One image as one model sees it."""
 
     series_uid: str | None
     path: str
@@ -83,13 +100,17 @@ class ImageResult(ImageName):
     warnings: tuple[str, ...] = ()
     reconstruction_exact: bool
     certificate: LosslessCertificate | None = None
-    pixels: InstanceOf[Frame] | None = Field(default=None, exclude=True, repr=False)  # not filed
-    explanation: InstanceOf[Explanation] | None = Field(
-        default=None, exclude=True, repr=False
-    )  # not filed
+    # not filed
+    pixels: InstanceOf[Frame] | None = Field(default=None, exclude=True, repr=False)
+    explanation: InstanceOf[Explanation] | None = Field(default=None, exclude=True, repr=False)
+
+    @property
+    def in_scope(self) -> bool:
+        """Its label is one of the model's classes."""
+        return self.label != OUT_OF_SCOPE
 
 
-class SeriesResult(_Value):
+class SeriesResult(_Call):
     """What the images of one series come to."""
 
     series_uid: str | None
@@ -107,7 +128,7 @@ class ModelUsed(_Value):
     sha256: str
 
 
-class StudyResult(_Value):
+class StudyResult(_Call):
     """One study as one model sees it, the failed and the skipped ones included."""
 
     result_schema: str = Field(default=SCHEMA, alias="schema")
@@ -131,13 +152,21 @@ class StudyResult(_Value):
     report: str | None = None  # path of report.html within the results folder
     dicom: tuple[str, ...] = ()  # paths of the DICOM results there
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
-
     @property
     def in_scope(self) -> bool:
         """It has a label that is one of the model's classes."""
         return self.label not in (None, OUT_OF_SCOPE)
 
+    @property
+    def outcome(self) -> str:
+        """What became of it, in a word: its label, out of scope, failed or skipped."""
+        return self.label or self.status
+
     def row(self) -> dict[str, Any]:
         """The line of results.jsonl, ready for JSON."""
-        return self.model_dump(mode="json", by_alias=True)
+        first = {"schema": self.result_schema, "study_uid": self.study_uid, "status": self.status}
+        return first | self.model_dump(mode="json", by_alias=True)
+
+    def warned(self, *warnings: str) -> "StudyResult":
+        """The same with more warnings."""
+        return self.model_copy(update={"warnings": (*self.warnings, *warnings)})

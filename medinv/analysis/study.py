@@ -1,187 +1,231 @@
 """One study through one model: what came out, or why nothing did."""
 
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
-
-from medinv.analysis.aggregate import OUT_OF_SCOPE, SENTENCES, Rule
-from medinv.batch.plan import Job
-from medinv.analysis.infer import BITS, Figures
+from medinv.analysis.aggregate import Rule
+from medinv.analysis.infer import BITS, Prediction
+from medinv.analysis.result import (
+    OUT_OF_SCOPE,
+    Failure,
+    ImageResult,
+    ModelUsed,
+    Problem,
+    RoundTrip,
+    Scope,
+    StudyResult,
+)
+from medinv.data.dicom.records import Broken, Skipped, Study
+from medinv.data.frame import Frame
+from medinv.data.intake import FramesRead
+from medinv.errors import MedinvError, UnaccountedError
 from medinv.files import pseudonym
-from medinv.batch.reader import Film
-from medinv.batch.workers import ReadStudy
-from medinv.data.dicom.index import Broken, Instance, Skipped
-from medinv.errors import MedinvError
 from medinv.models.density import Classifier
 
 
 @dataclass(frozen=True)
-class Shown:
-    """An image that went through the network, kept for the report."""
+class ChosenStudy:
+    """A study as the rules of one model chose it: its instances are what the model is shown."""
 
-    instance: Instance
-    pixels: Film
-    network_input: np.ndarray  # (H, W) uint8
-    in_scope: bool
-    positive: float  # probability of the positive class
+    pseudonym: str
+    study: Study
+    warnings: tuple[str, ...]  # of the choice
+    files: int  # of the study, all kinds, before the choice
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A results row, and images behind it by `image_key`."""
+class Analyst:
+    """One model and how its results are stated: by which rule, with UIDs (`phi`) or pseudonyms."""
 
-    row: dict
-    shown: dict[str, Shown]
+    model: Classifier
+    rule: Rule
+    phi: bool = False
+
+    @classmethod
+    def of(cls, model: Classifier, rule: str | None = None, *, phi: bool = False) -> "Analyst":
+        """With the rule of that name; None: the one that the model's card names."""
+        named = rule or model.card.aggregation
+        return cls(model, Rule(named, model.classes, model.threshold), phi)
+
+    def result(
+        self,
+        chosen: ChosenStudy,
+        read: FramesRead,
+        predictions: Sequence[Prediction] | MedinvError,
+    ) -> StudyResult:
+        """The study's result. `predictions` are those of `frames_of`, or why there are none.
+
+        What does not add up to the files given is no result: the study fails by name.
+        """
+        wanted = dict.fromkeys(instance.source for instance in chosen.study.instances)
+        frames = frames_of(chosen, read)
+        broken = [one for one in read.broken if one.source in wanted]
+        failure = _unaccounted(chosen, frames, broken)
+        if failure:
+            frames, broken = [], [Broken(source, chosen.study.uid, failure) for source in wanted]
+        elif isinstance(predictions, MedinvError):
+            sources = dict.fromkeys(frame.instance.source for frame in frames)
+            broken += [Broken(source, chosen.study.uid, predictions) for source in sources]
+            frames = []
+        predicted = () if isinstance(predictions, MedinvError) or not frames else predictions
+        broken = [*chosen.study.broken, *broken]
+        warnings = self._warnings(chosen, read, bool(frames), len(broken))
+        seconds = (read.seconds if wanted else 0) + sum(one.seconds for one in predicted)
+        result = self._empty(chosen, broken, round(seconds, 3))
+        if not frames:
+            return result.warned(*warnings)
+        images = tuple(
+            self._image(frame, prediction)
+            for frame, prediction in zip(frames, predicted, strict=True)
+        )
+        return result.warned(*warnings).model_copy(
+            update={
+                "status": "ok",
+                "error": None,
+                "instances": images,
+                "reconstruction": self._round_trip(frames, predicted),
+                **self._verdict(images),
+            }
+        )
+
+    def _warnings(
+        self, chosen: ChosenStudy, read: FramesRead, classified: bool, broken: int
+    ) -> list[str]:
+        said = [
+            f"no reference: {self.model.reference_missing}" if self.model.reference_missing else "",
+            f"decoders gave {read.decoder_warnings} warnings"
+            if read.decoder_warnings and chosen.study.instances
+            else "",
+            f"{broken} of the study's files could not be read" if broken and classified else "",
+        ]
+        return [*chosen.warnings, *filter(None, said)]
+
+    def _empty(self, chosen: ChosenStudy, broken: Sequence[Broken], seconds: float) -> StudyResult:
+        """Before the network has seen the study; what cannot be read alone decides its status."""
+        problems = tuple(_problem(one) for one in broken)
+        skipped = tuple(self._left_out(one) for one in chosen.study.skipped)
+        reason = next(iter((*problems, *skipped)), None)
+        card = self.model.card
+        return StudyResult(
+            study_uid=chosen.study.uid if self.phi and chosen.study.uid else chosen.pseudonym,
+            status="failed" if problems else "skipped",
+            error=reason and Failure(stage=reason.stage, code=reason.code, message=reason.message),
+            label=None,
+            probabilities=None,
+            rule=self.rule.name,
+            aggregation=self.rule.sentence,
+            skipped=skipped,
+            broken=problems,
+            model=ModelUsed(name=card.name, sha256=card.weights_sha256),
+            disclaimer=card.disclaimer,
+            seconds=seconds,
+        )
+
+    def _verdict(self, images: Sequence[ImageResult]) -> dict[str, object]:
+        series = self.rule.series(images)
+        deciding = self.rule.deciding(series)
+        if deciding is None:
+            return {"label": OUT_OF_SCOPE, "series": series}
+        return {
+            "label": deciding.label,
+            "probabilities": deciding.probabilities,
+            "deciding": deciding.deciding,
+            "series": series,
+        }
+
+    def _left_out(self, skipped: Skipped) -> Problem:
+        return Problem(
+            source=skipped.source,
+            sop_uid=self._name(skipped.sop_uid, "image") if skipped.sop_uid else None,
+            stage="selection",
+            code=skipped.code,
+            message=skipped.message,
+        )
+
+    def _name(self, uid: str, kind: str) -> str:
+        return uid if self.phi else pseudonym(uid, kind)
+
+    def _round_trip(self, frames: Sequence[Frame], predictions: Sequence[Prediction]) -> RoundTrip:
+        """What came back of all images.
+
+        After the lossless intake that is every byte of their Pixel Data, else what the network was
+        given.
+        """
+        lossless = frames[0].intake is not None
+        return RoundTrip(
+            exact=all(prediction.exact for prediction in predictions),
+            bits=max(frame.instance.bits_stored for frame in frames) if lossless else BITS,
+            max_abs_error=max(prediction.max_abs_error for prediction in predictions),
+            dtype=predictions[0].dtype,
+            intake=frames[0].intake or self.model.card.intake,
+            intake_lossy=not lossless,
+        )
+
+    def _image(self, frame: Frame, prediction: Prediction) -> ImageResult:
+        instance, scope = frame.instance, self._scope(prediction.scope_score)
+        probabilities = dict(zip(self.model.classes, prediction.probabilities, strict=True))
+        return ImageResult(
+            sop_uid=self._name(instance.sop_uid, "image"),
+            frame=frame.number,
+            series_uid=self._name(instance.series_uid, "series") if instance.series_uid else None,
+            path=instance.source,
+            label=self.rule.label(probabilities) if scope.in_scope else OUT_OF_SCOPE,
+            probabilities=probabilities,
+            scope=scope,
+            modality=instance.modality,
+            intake=f"{frame.policy}; {frame.intake or self.model.card.intake}",
+            intake_lossy=frame.intake is None,
+            stored_sha256=frame.sha256,
+            lossy=frame.lossy,
+            warnings=frame.warnings,
+            reconstruction_exact=prediction.exact,
+            certificate=prediction.certificate,
+            pixels=frame,
+        )
+
+    def _scope(self, score: float) -> Scope:
+        """By the likelihood; the header was looked at when images were chosen."""
+        limit = self.model.card.scope.threshold
+        inside = score <= limit
+        reason = f"likelihood: score {score:.1f}; images in scope reach {limit:.1f}"
+        reasons = () if inside else (reason,)
+        return Scope(in_scope=inside, score=score, threshold=limit, reasons=reasons)
 
 
-def image_key(entry: dict) -> str:
-    """The name of an image within its row: its UID, with the number of the frame if it is one of several."""
-    return (
-        entry["sop_uid"] if entry["frame"] is None else f"{entry['sop_uid']} frame {entry['frame']}"
-    )
-
-
-def films_of(job: Job, read: ReadStudy) -> list[Film]:
-    """Those of the films read that the job's model is shown, in the study's order."""
-    order = {instance.source: place for place, instance in enumerate(job.study.instances)}
+def frames_of(chosen: ChosenStudy, read: FramesRead) -> list[Frame]:
+    """Those of the frames read that the model is shown, in the study's order."""
+    order = {instance.source: index for index, instance in enumerate(chosen.study.instances)}
     return sorted(
-        (film for film in read.films if film.instance.source in order),
-        key=lambda film: (order[film.instance.source], film.frame or 0),
+        (frame for frame in read.frames if frame.instance.source in order),
+        key=lambda frame: (order[frame.instance.source], frame.number or 0),
     )
 
 
-def study_row(
-    job: Job,
-    read: ReadStudy,
-    figures: list[Figures] | MedinvError,
-    model: Classifier,
-    rule: str,
-    phi: bool,
-) -> dict:
-    """The results row. `figures` are those of `films_of`, or why there are none."""
-    films = films_of(job, read)
-    wanted = {instance.source for instance in job.study.instances}
-    broken = [*job.study.broken, *(one for one in read.broken if one.source in wanted)]
-    if isinstance(figures, MedinvError):
-        broken += [
-            Broken(source, job.study.uid, figures)
-            for source in dict.fromkeys(film.instance.source for film in films)
-        ]
-        films, figures = [], []
-    row = _row(job, model, broken, rule, phi)
-    if read.decoder_warnings and wanted:
-        row["warnings"].append(f"decoders gave {read.decoder_warnings} warnings")
-    if films:
-        ruling = Rule(rule, model.classes, model.threshold)
-        entries = [
-            _entry(film, found, model, ruling, phi)
-            for film, found in zip(films, figures, strict=True)
-        ]
-        row |= {
-            "status": "ok",
-            "error": None,
-            "instances": entries,
-            "reconstruction": _reconstruction(figures, films, model),
-            **ruling.study(entries),
-        }
-        if broken:
-            row["warnings"].append(f"{len(broken)} of the study's files could not be read")
-    row["seconds"] = round(
-        (read.seconds if wanted else 0) + sum(found.seconds for found in figures), 3
+def _unaccounted(
+    chosen: ChosenStudy, frames: Sequence[Frame], broken: Sequence[Broken]
+) -> UnaccountedError | None:
+    """Whether a file is lost or doubled: each image is read, every frame once, or broken once."""
+    study = chosen.study
+    listed = len(study.instances) + len(study.skipped) + len(study.broken)
+    if listed != chosen.files:
+        return UnaccountedError(f"{chosen.files} files were given, {listed} were looked at")
+    read = Counter(
+        frame.instance.source for frame in {frame.key: frame for frame in frames}.values()
     )
-    return row
-
-
-def _row(job: Job, model: Classifier, broken: list[Broken], rule: str, phi: bool) -> dict:
-    """The row of a study before the network has seen it; what cannot be read alone decides its status."""
-    problems = [
-        {
-            "source": b.source,
-            "sop_uid": None,
-            "stage": b.error.stage,
-            "code": b.error.code,
-            "message": b.error.message,
-        }
-        for b in broken
-    ]
-    left_out = [_left_out(skipped, phi) for skipped in job.study.skipped]
-    reason = next(iter(problems + left_out), None)
-    return {
-        "study_uid": job.study.uid if phi and job.study.uid else job.slot.study,
-        "status": "failed" if problems else "skipped",
-        "error": reason and {key: reason[key] for key in ("stage", "code", "message")},
-        "label": None,
-        "probabilities": None,
-        "rule": rule,
-        "aggregation": SENTENCES[rule],
-        "deciding": [],
-        "series": [],
-        "instances": [],
-        "reconstruction": None,
-        "warnings": list(job.warnings),
-        "skipped": left_out,
-        "broken": problems,
-        "model": {"name": model.card.name, "sha256": model.card.weights_sha256},
-        "disclaimer": model.card.disclaimer,
-    }
-
-
-def _left_out(skipped: Skipped, phi: bool) -> dict:
-    uid = _name(skipped.sop_uid, "image", phi) if skipped.sop_uid else None
-    return {
-        "source": skipped.source,
-        "sop_uid": uid,
-        "stage": "selection",
-        "code": skipped.code,
-        "message": skipped.message,
-    }
-
-
-def _name(uid: str, kind: str, phi: bool) -> str:
-    return uid if phi else pseudonym(uid, kind)
-
-
-def _reconstruction(figures: list[Figures], films: list[Film], model: Classifier) -> dict:
-    """What came back of all images. After the lossless intake that is every byte of their Pixel Data, else what the network was given."""
-    lossless = films[0].intake is not None
-    return {
-        "exact": all(found.exact for found in figures),
-        "bits": max(film.instance.bits_stored for film in films) if lossless else BITS,
-        "max_abs_error": max(found.max_abs_error for found in figures),
-        "dtype": figures[0].dtype,
-        "intake": films[0].intake or model.card.intake,
-        "intake_lossy": not lossless,
-    }
-
-
-def _entry(film: Film, figures: Figures, model: Classifier, ruling: Rule, phi: bool) -> dict:
-    instance, scope = film.instance, _scope(figures.score, model)
-    probabilities = dict(zip(model.classes, figures.probabilities, strict=True))
-    return {
-        "sop_uid": _name(instance.sop_uid, "image", phi),
-        "frame": film.frame,
-        "series_uid": _name(instance.series_uid, "series", phi) if instance.series_uid else None,
-        "path": instance.source,
-        "label": ruling.label(probabilities) if scope["in_scope"] else OUT_OF_SCOPE,
-        "probabilities": probabilities,
-        "scope": scope,
-        "modality": instance.modality,
-        "intake": f"{film.policy}; {film.intake or model.card.intake}",
-        "intake_lossy": film.intake is None,
-        "stored_sha256": film.sha256,
-        "lossy": film.lossy,
-        "warnings": list(film.warnings),
-        "reconstruction_exact": figures.exact,
-        "certificate": asdict(figures.certificate) if figures.certificate else None,
-    }
-
-
-def _scope(score: float, model: Classifier) -> dict:
-    """The likelihood must place the image among those that the model was made for; the header was looked at when images were chosen."""
-    limit = model.card.scope.threshold
-    reasons = (
-        []
-        if score <= limit
-        else [f"likelihood: score {score:.1f}; images in scope reach {limit:.1f}"]
+    failed = Counter(one.source for one in broken)
+    odd = sum(
+        (read[one.source], failed[one.source]) not in ((one.frames, 0), (0, 1))
+        for one in study.instances
     )
-    return {"in_scope": not reasons, "score": score, "threshold": limit, "reasons": reasons}
+    if not odd and sum(read.values()) == len(frames):
+        return None
+    return UnaccountedError(
+        f"{len(study.instances)} images were to be read, every frame once, or named as broken; "
+        f"{odd or 'some'} were not"
+    )
+
+
+def _problem(broken: Broken) -> Problem:
+    error = broken.error
+    return Problem(source=broken.source, stage=error.stage, code=error.code, message=error.message)

@@ -1,0 +1,1 @@
+"""Many studies through several models: isolated, counted, resumable."""

@@ -3,79 +3,70 @@
 from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
-from typing import Any
 
-from medinv.analysis.aggregate import OUT_OF_SCOPE
-from medinv.data.dicom.index import Index, Study
+from medinv.analysis.result import OUT_OF_SCOPE, StudyResult
+from medinv.batch.options import sources
+from medinv.data.dicom.records import Index, Study
+
+NAMES = (
+    "rows",
+    "classified",
+    "out_of_scope",
+    "failed",
+    "skipped",
+    "images",
+    "skipped_files",
+    "broken_files",
+    "unreached_files",
+)
 
 
 def count(
-    rows: Iterable[tuple[int, dict[str, Any]]], found: Index, mine: frozenset[int], models: int
+    results: Iterable[tuple[int, StudyResult]], index: Index, mine: frozenset[int], models: int
 ) -> dict[str, int]:
-    """Counts of rows, sorted by the position of their study, and of the files of the studies at the positions `mine`.
+    """Counts of results, in the order of their studies, and of the files of the studies `mine`.
 
-    rows = classified + out_of_scope + failed + skipped; files = images + skipped_files + broken_files + unreached_files. A file counts as broken
-    if it was so for any model, as skipped if it was so for all, as unreached if its study has no row or, as an image, not a row of every model.
+    rows = classified + out_of_scope + failed + skipped;
+    files = images + skipped_files + broken_files + unreached_files.
+
+    A file counts as broken if it was so for any model, as skipped if it was so for all, as
+    unreached if its study has no result or, as an image, not one of every model.
     """
-    counts, reached = Counter(), set()
-    for position, group in groupby(rows, key=lambda item: item[0]):
-        of_study = [row for _, row in group]
-        reached.add(position)
-        counts.update(_row_counts(of_study))
-        counts.update(_file_counts(found.studies[position], of_study, len(of_study) == models))
-    for position in mine - reached:
-        counts["unreached_files"] += _size(found.studies[position])
-    files = sum(_size(study) for study in found.studies)
-    of_mine = sum(_size(found.studies[position]) for position in mine)
-    names = (
-        "rows",
-        "classified",
-        "out_of_scope",
-        "failed",
-        "skipped",
-        "images",
-        "skipped_files",
-        "broken_files",
-        "unreached_files",
-    )
-    here = {name: counts[name] for name in names}
-    return here | {
+    counts: Counter[str] = Counter()
+    reached = set()
+    for study_index, group in groupby(results, key=lambda item: item[0]):
+        of_study = [result for _, result in group]
+        reached.add(study_index)
+        counts.update(rows=len(of_study))
+        counts.update(_kind(result) for result in of_study)
+        complete = len(of_study) == models
+        counts.update(_file_counts(index.studies[study_index], of_study, complete))
+    unreached = mine - reached
+    counts["unreached_files"] += sum(len(sources(index.studies[i])) for i in unreached)
+    files = sum(len(sources(study)) for study in index.studies)
+    of_mine = sum(len(sources(index.studies[i])) for i in mine)
+    return {name: counts[name] for name in NAMES} | {
         "files": of_mine,
         "other_shards_files": files - of_mine,
         "studies": len(mine),
-        "unreached_studies": len(mine - reached),
+        "unreached_studies": len(unreached),
     }
 
 
-def _size(study: Study) -> int:
-    return len(study.instances) + len(study.skipped) + len(study.broken)
+def _kind(result: StudyResult) -> str:
+    if result.status != "ok":
+        return result.status
+    return "out_of_scope" if result.label == OUT_OF_SCOPE else "classified"
 
 
-def _row_counts(rows: list[dict[str, Any]]) -> Counter[str]:
-    kinds = Counter(_kind(row) for row in rows)
-    return kinds + Counter(rows=len(rows))
-
-
-def _kind(row: dict[str, Any]) -> str:
-    if row["status"] != "ok":
-        return row["status"]
-    return "out_of_scope" if row["label"] == OUT_OF_SCOPE else "classified"
-
-
-def _file_counts(study: Study, rows: list[dict[str, Any]], complete: bool) -> Counter[str]:
-    broken = {b.source for b in study.broken} | {b["source"] for row in rows for b in row["broken"]}
-    skipped = {s.source for s in study.skipped} | (
-        set.intersection(*({s["source"] for s in row["skipped"]} for row in rows))
-        if complete
-        else set()
-    )
-    sources = [
-        record.source
-        for records in (study.instances, study.skipped, study.broken)
-        for record in records
-    ]
+def _file_counts(study: Study, results: list[StudyResult], complete: bool) -> Counter[str]:
+    broken = {one.source for one in study.broken}
+    broken |= {one.source for result in results for one in result.broken}
+    skipped = {one.source for one in study.skipped}
+    if complete:
+        skipped |= set.intersection(*({one.source for one in r.skipped} for r in results))
     rest = "images" if complete else "unreached_files"
     return Counter(
         "broken_files" if source in broken else "skipped_files" if source in skipped else rest
-        for source in sources
+        for source in sources(study)
     )

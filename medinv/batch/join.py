@@ -8,51 +8,50 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+from medinv.analysis.result import StudyResult
 from medinv.batch.ledger import Ledger
 from medinv.batch.options import Shard
-from medinv.batch.results import write_tables
+from medinv.batch.results import RECORD, write_tables
 from medinv.errors import ConfigError
 
 
 def join_shards(out: Path, of: int) -> bool:
-    """Write the rows of all shards together into `out`, as soon as each is done; False while one is missing. The last shard to end does it.
+    """Write the results of all shards together into `out`; False while one is missing.
 
-    Raises ConfigError if the shards are not of the same inputs, models and options, OutputError if nothing can be written.
+    The last shard to end does it. Raises ConfigError if the shards are not of the same inputs,
+    models and options, OutputError if nothing can be written.
     """
     folders = [out / "shards" / Shard(number, of).folder for number in range(1, of + 1)]
-    records = [
-        json.loads((folder / "run.json").read_text())
-        for folder in folders
-        if (folder / "run.json").is_file()
-    ]
+    paths = [folder / RECORD for folder in folders]
+    records = [json.loads(path.read_text()) for path in paths if path.is_file()]
     if len(records) < of or any(record["stopped"] for record in records):
         return False
     if len({record["plan_sha256"] for record in records}) > 1:
         raise ConfigError(
-            "the shards saw different files, models or options and are not joined: run each again with --resume",
+            "the shards saw different files, models or options and are not joined: run each again "
+            "with --resume",
             path=out,
         )
     with ExitStack() as stack:
         try:
             ledgers = [stack.enter_context(closing(Ledger(folder))) for folder in folders]
-        except (
-            ConfigError
-        ):  # another shard ends at this moment, sees all of them too, and joins them
+        except ConfigError:  # another shard ends at this moment, sees all of them too, and joins
             return False
-        rows = heapq.merge(
-            *(_rows(ledger, folder, out) for ledger, folder in zip(ledgers, folders)),
-            key=lambda item: item[0],
-        )
-        write_tables(out, rows, lambda written: _record(records, sum(1 for _ in written)))
+        shards = [
+            _moved(ledger, folder.relative_to(out))
+            for ledger, folder in zip(ledgers, folders, strict=True)
+        ]
+        results = heapq.merge(*shards, key=lambda item: item[0])
+        write_tables(out, results, lambda written: _record(records, sum(1 for _ in written)))
     return True
 
 
-def _rows(ledger: Ledger, folder: Path, out: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for position, text in ledger.rows():
-        row = json.loads(text)
-        if "report" in row:
-            row["report"] = (folder.relative_to(out) / row["report"]).as_posix()
-        yield position, row
+def _moved(ledger: Ledger, folder: Path) -> Iterator[tuple[int, StudyResult]]:
+    """The results of a shard, their files named from where all results stand together."""
+    for study_index, result in ledger.results():
+        report = result.report and (folder / result.report).as_posix()
+        dicom = tuple((folder / name).as_posix() for name in result.dicom)
+        yield study_index, result.model_copy(update={"report": report, "dicom": dicom})
 
 
 def _record(records: list[dict[str, Any]], rows: int) -> dict[str, Any]:

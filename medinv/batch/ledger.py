@@ -1,7 +1,8 @@
-"""The ledger of a run: one SQLite file that holds every finished row, so that nothing done is ever lost, done again or listed twice.
+"""The ledger of a run: one SQLite file that holds every finished row.
 
-A row is known by its study and model, and valid for one `key`: the hash of the study's files, the model's card and the options. Each `put` is one
-transaction; a process killed at any moment leaves the transactions before it.
+So nothing done is ever lost, done again or listed twice. A row is known by its study and model, and
+valid for one `key`: the hash of the study's files, the model's card and the options. Each `put` is
+one transaction; a process killed at any moment leaves the transactions before it.
 """
 
 import json
@@ -10,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from medinv.analysis.result import StudyResult
 from medinv.errors import ConfigError, OutputError
 
 FILE = "ledger.sqlite"
-_TABLE = """CREATE TABLE IF NOT EXISTS rows (
-    study TEXT, model TEXT, key TEXT NOT NULL, position INTEGER NOT NULL, place INTEGER NOT NULL, failed INTEGER NOT NULL, row TEXT NOT NULL,
+_TABLE = """CREATE TABLE IF NOT EXISTS results (
+    study TEXT, model TEXT, key TEXT NOT NULL, study_index INTEGER NOT NULL,
+    model_index INTEGER NOT NULL, failed INTEGER NOT NULL, row TEXT NOT NULL,
     PRIMARY KEY (study, model)) WITHOUT ROWID"""
 
 
@@ -33,12 +35,15 @@ class Slot:
     study: str  # pseudonym
     model: str  # name
     key: str
-    position: int  # of the study in the index
-    place: int  # of the model among those asked for
+    study_index: int  # among those of the index
+    model_index: int  # among those asked for
 
 
 class Ledger:
-    """Open for one run at a time. Raises ConfigError if another run has it, OutputError if it cannot be written."""
+    """Open for one run at a time.
+
+    Raises ConfigError if another run has it, OutputError if it cannot be written.
+    """
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -52,56 +57,65 @@ class Ledger:
             self._database.execute("COMMIT")
 
     def keep(self, slots: Sequence[Slot], *, failed: bool) -> set[Slot]:
-        """Drop every row that fits none of `slots`, those that failed too unless `failed`; returns the slots that have their row."""
+        """Drop every row that fits none of `slots`, and without `failed` those that failed.
+
+        Returns the slots that have their row.
+        """
         with self._errors(), self._transaction():
             known = {
                 (study, model): (key, bad)
                 for study, model, key, bad in self._database.execute(
-                    "SELECT study, model, key, failed FROM rows"
+                    "SELECT study, model, key, failed FROM results"
                 )
             }
             kept = {
                 slot
                 for slot in slots
-                if (found := known.get((slot.study, slot.model)))
-                and found[0] == slot.key
-                and (failed or not found[1])
+                if (row := known.get((slot.study, slot.model)))
+                and row[0] == slot.key
+                and (failed or not row[1])
             }
             stale = known.keys() - {(slot.study, slot.model) for slot in kept}
-            self._database.executemany("DELETE FROM rows WHERE study = ? AND model = ?", stale)
-            places = [(slot.position, slot.place, slot.study, slot.model) for slot in kept]
+            self._database.executemany("DELETE FROM results WHERE study = ? AND model = ?", stale)
             self._database.executemany(
-                "UPDATE rows SET position = ?, place = ? WHERE study = ? AND model = ?", places
+                "UPDATE results SET study_index = ?, model_index = ? WHERE study = ? AND model = ?",
+                [(slot.study_index, slot.model_index, slot.study, slot.model) for slot in kept],
             )
         return kept
 
-    def put(self, rows: Sequence[tuple[Slot, dict[str, Any]]]) -> None:
+    def put(self, results: Sequence[tuple[Slot, StudyResult]]) -> None:
         """Keep rows; they outlive the process when this returns."""
         values = [
             (
                 slot.study,
                 slot.model,
                 slot.key,
-                slot.position,
-                slot.place,
-                bool(row["status"] == "failed" or row["broken"]),
-                json.dumps(row, allow_nan=False),
+                slot.study_index,
+                slot.model_index,
+                bool(result.status == "failed" or result.broken),
+                json.dumps(result.row(), allow_nan=False),
             )
-            for slot, row in rows
+            for slot, result in results
         ]
         with self._errors(), self._transaction():
             self._database.executemany(
-                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)", values
+                "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?)", values
             )
 
-    def rows(self) -> Iterator[tuple[int, str]]:
-        """Position and JSON text of every row, by study, then model: the order does not depend on what was done when."""
+    def results(self) -> Iterator[tuple[int, StudyResult]]:
+        """Index of its study, and result, of every row, by study, then model.
+
+        The order does not depend on what was done when.
+        """
+        order = "study_index, model_index, study, model"
         with self._errors():
-            yield from self._database.execute(
-                "SELECT position, row FROM rows ORDER BY position, place, study, model"
-            )
+            for study_index, text in self._database.execute(
+                f"SELECT study_index, row FROM results ORDER BY {order}"
+            ):
+                yield study_index, StudyResult.model_validate_json(text)
 
     def close(self) -> None:
+        """Let another run have it."""
         with self._errors():
             self._database.close()
 
@@ -127,11 +141,12 @@ class Ledger:
                     path=self._folder,
                 ) from error
             raise OutputError(
-                f"the ledger cannot be written ({error}); what is done is kept: make room, then run again with --resume",
+                f"the ledger cannot be written ({error}); what is done is kept: make room, then "
+                "run again with --resume",
                 path=self._folder,
             ) from error
         except sqlite3.DatabaseError as error:
             raise OutputError(
-                f"{FILE} is no ledger or damaged ({error}): pass --overwrite to start anew",
+                f"{FILE} is no ledger or damaged ({error}): pass --overwrite to begin again",
                 path=self._folder,
             ) from error

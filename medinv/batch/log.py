@@ -1,28 +1,33 @@
-"""The log of a run: what was done when, without names, UIDs, paths or messages that could hold them."""
+"""The log of a run: what was done when, without names, UIDs, paths or messages that hold them."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from medinv.analysis.result import StudyResult
 from medinv.batch.ledger import Slot
 from medinv.errors import OutputError
 
 LOG = logging.getLogger("medinv.batch")
 
 
+class _Quiet(logging.FileHandler):
+    """That the disk is full is the ledger's to say."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
     """Append what is logged meanwhile to a file. Raises OutputError."""
     try:
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = _Quiet(path, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"the log cannot be written: {error.strerror}", path=path) from error
-    handler.setFormatter(
-        logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z")
-    )
-    handler.handleError = lambda record: None  # that the disk is full is the ledger's to say
+    line, date = "%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"
+    handler.setFormatter(logging.Formatter(line, date))
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
     LOG.propagate = False
@@ -33,17 +38,17 @@ def log_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def log_row(slot: Slot, row: dict[str, Any]) -> None:
-    """One line a row: the study's pseudonym, even where the results keep its UID."""
-    code = f" {row['error']['stage']}/{row['error']['code']}" if row["error"] else ""
-    broken = f", {len(row['broken'])} files broken" if row["broken"] else ""
+def log_result(slot: Slot, result: StudyResult) -> None:
+    """One line a result: the study's pseudonym, even where the results keep its UID."""
+    code = f" {result.error.stage}/{result.error.code}" if result.error else ""
+    broken = f", {len(result.broken)} files broken" if result.broken else ""
     LOG.info(
         "%s %s: %s%s, %d images%s, %.3f s",
         slot.study,
         slot.model,
-        row["status"],
+        result.status,
         code,
-        len(row["instances"]),
+        len(result.instances),
         broken,
-        row["seconds"],
+        result.seconds,
     )

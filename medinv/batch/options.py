@@ -2,13 +2,22 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from medinv.data.dicom.index import Study
+from medinv.data.dicom.records import Study
+
+if TYPE_CHECKING:  # else brought where it is needed: they bring torch
+    from medinv.analysis.result import StudyResult
+    from medinv.models.store import Card
 
 CORES = os.cpu_count() or 2
 READERS = max(1, CORES // 2)  # the network has the other cores
+
+Renderer = Callable[["StudyResult", "Card", Path], Mapping[str, Any]]
+"""Writes files of a result into the results folder; returns fields of the result to be updated."""
 
 
 @dataclass(frozen=True)
@@ -20,32 +29,35 @@ class Shard:
 
     @property
     def folder(self) -> str:
+        """The name of its folder."""
         return f"{self.number}-of-{self.of}"
 
     def holds(self, study: Study) -> bool:
-        """Whether a study belongs here: told by its identity alone, whatever other studies there are."""
-        return (
-            int(hashlib.sha256(identity(study).encode()).hexdigest()[:12], 16) % self.of
-            == self.number - 1
-        )
+        """Whether a study belongs here: told by its identity alone, whatever others there are."""
+        digest = hashlib.sha256(identity(study).encode()).hexdigest()
+        return int(digest[:12], 16) % self.of == self.number - 1
 
 
 def identity(study: Study) -> str:
     """The study's UID; of files that name no study, where the file lies."""
-    return study.uid or next(
-        record.source
-        for records in (study.instances, study.skipped, study.broken)
-        for record in records
-    )
+    return study.uid or sources(study)[0]
+
+
+def sources(study: Study) -> list[str]:
+    """Every file of a study, by the name that the index gave it."""
+    return [
+        *(instance.source for instance in study.instances),
+        *(skipped.source for skipped in study.skipped),
+        *(broken.source for broken in study.broken),
+    ]
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to run."""
+    """How to run. `renderers` write files of each result with pixels and explanations, by name."""
 
     out: Path
-    report: bool = False
-    dicom: bool = False
+    renderers: Mapping[str, Renderer] = field(default_factory=dict)
     phi: bool = False
     overwrite: bool = False
     resume: bool = False
@@ -66,14 +78,16 @@ class Options:
 
     @property
     def threads(self) -> int:
-        """Of the network: the cores that reading leaves. Threads that wait for a busy core stall all others, ten times and more."""
+        """Of the network: the cores that reading leaves.
+
+        Threads that wait for a busy core stall all others, ten times and more.
+        """
         return max(1, CORES - self.readers)
 
     def of_rows(self) -> dict[str, object]:
         """Those that change what stands in a row."""
         return {
-            "report": self.report,
-            "dicom": self.dicom,
+            "renderers": sorted(self.renderers),
             "phi": self.phi,
             "rule": self.rule,
             "lossless": self.lossless,

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from medinv.analysis.study import ChosenStudy
 from medinv.batch.ledger import Slot
-from medinv.batch.options import Shard, identity
-from medinv.files import pseudonym
-from medinv.data.dicom.index import Index, Instance, Study
+from medinv.batch.options import Shard, identity, sources
+from medinv.data.dicom.records import Index, Instance, Study
 from medinv.data.dicom.rules import choose
+from medinv.files import pseudonym
 from medinv.models.density import Classifier
 
 
@@ -20,58 +21,63 @@ class Job:
     """One study for one model."""
 
     slot: Slot
-    study: Study  # its instances are what the model is shown
-    warnings: tuple[str, ...]  # of the selection
+    chosen: ChosenStudy
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of one shard. `sha256` is the same for all shards of the same inputs, models and options."""
+    """The jobs of one shard.
+
+    `sha256` is the same for all shards of the same inputs, models and options.
+    """
 
     jobs: tuple[Job, ...]
-    positions: frozenset[int]
+    study_indices: frozenset[int]
     sha256: str
 
 
 def make_plan(
-    found: Index, models: Sequence[Classifier], shard: Shard, options: dict[str, object]
+    index: Index, models: Sequence[Classifier], shard: Shard, options: dict[str, object]
 ) -> Plan:
-    """A job for every study of the shard and every model, in the order of the index. `options` are those that the rows depend on."""
+    """A job for every study of the shard and every model, in the order of the index.
+
+    `options` are those that the rows depend on.
+    """
     cards = [hashlib.sha256(model.card.model_dump_json().encode()).hexdigest() for model in models]
-    jobs, keys, ours = [], [], version("medinv")
-    for position, study in enumerate(found.studies):
-        inputs = _fingerprint(study)
-        keys.append([identity(study), inputs])
-        if shard.holds(study):
-            for place, (model, card) in enumerate(zip(models, cards, strict=True)):
-                key = _hash([inputs, card, options, ours])
-                choice = choose(study, model.card.rules)
-                jobs.append(
-                    Job(
-                        Slot(
-                            pseudonym(identity(study), "study"),
-                            model.card.name,
-                            key,
-                            position,
-                            place,
-                        ),
-                        choice.study,
-                        choice.warnings,
-                    )
-                )
+    jobs, studies, ours = [], [], version("medinv")
+    for study_index, study in enumerate(index.studies):
+        files = _fingerprint(study)
+        studies.append([identity(study), files])
+        if not shard.holds(study):
+            continue
+        for model_index, (model, card) in enumerate(zip(models, cards, strict=True)):
+            chosen = chosen_study(study, model)
+            key = _hash([files, card, options, ours])
+            name = model.card.name
+            slot = Slot(chosen.pseudonym, name, key, study_index, model_index)
+            jobs.append(Job(slot, chosen))
     return Plan(
         tuple(jobs),
-        frozenset(job.slot.position for job in jobs),
-        _hash([keys, cards, options, ours]),
+        frozenset(job.slot.study_index for job in jobs),
+        _hash([studies, cards, options, ours]),
     )
 
 
+def chosen_study(study: Study, model: Classifier) -> ChosenStudy:
+    """What of a study the model is shown, by the rules of its card."""
+    choice = choose(study, model.card.rules)
+    name = pseudonym(identity(study), "study")
+    return ChosenStudy(name, choice.study, choice.warnings, len(sources(study)))
+
+
 def _fingerprint(study: Study) -> str:
-    """Changes with the study's files: their places, sizes and times of change for those to be read, the reasons for the others."""
+    """Changes with the study's files.
+
+    With places, sizes and times of change of those to be read, the reasons for the others.
+    """
     images = [(image.source, image.sop_uid, *_state(image)) for image in study.instances]
-    others = [(record.source, record.code) for record in study.skipped] + [
-        (record.source, record.error.code) for record in study.broken
-    ]
+    others = [(record.source, record.code) for record in study.skipped]
+    others += [(record.source, record.error.code) for record in study.broken]
     return _hash([images, others])
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from queue import Empty, Queue
 
-from medinv.batch.workers import Reader, ReadStudy, Request, Stopped
+from medinv.batch.workers import Reader, Stopped
 from medinv.data.dicom.decode import SYNTAXES, is_native
 from medinv.data.dicom.records import Broken, Instance
+from medinv.data.intake import FramesRead, ReadRequest
 from medinv.errors import DataError, MemoryBudgetError
 
 AHEAD = 256  # images that may wait for the network; a longer study waits alone
@@ -17,29 +18,23 @@ PATIENCE = 0.1  # seconds that the network waits at most for more than one study
 _SHARE = 4  # and times as long as it was last busy: it is then so for a fifth of the time
 _DEFLATED = ".1.99"  # ending of its transfer syntax
 _FINEST = 8  # rows that an average of the lossless intake covers at least
-_MARGIN, _FIXED = (
-    1.25,
-    8 << 20,
-)  # on the estimate below, whose factors were measured on files of all kinds; bytes
+# on the estimate below, whose factors were measured on files of all kinds; bytes
+_MARGIN, _FIXED = 1.25, 8 << 20
 
 
 def needed(instance: Instance, square: int = 0) -> int:
-    """Bytes that reading an image takes at most, by its header: the file, and one frame on its way to grey levels.
+    """Bytes that reading an image takes at most, by its header.
 
-    square: side of the largest network input of the lossless intake, which spreads the image to a multiple of it; 0 for the resizing one.
+    That is the file, and one frame on its way to grey levels. square: side of the largest network
+    input of the lossless intake, which spreads the image to a multiple of it; 0 for the resizing.
     """
     word, pixels = -(-instance.bits_allocated // 8), instance.rows * instance.columns
     frame = pixels * instance.samples * word
     compressed = instance.transfer_syntax not in SYNTAXES and not instance.transfer_syntax.endswith(
         _DEFLATED
     )
-    decoded = (
-        2 * frame
-        if not is_native(instance)
-        else frame
-        if instance.bits_stored < instance.bits_allocated
-        else 0
-    )  # unused bits may have to go
+    unused = instance.bits_stored < instance.bits_allocated  # bits that may have to go
+    decoded = 2 * frame if not is_native(instance) else frame if unused else 0
     decoder = 4 * pixels * instance.samples if compressed else 0
     shown = pixels * (48 if word > 2 else 16 if instance.samples > 1 else 1)
     spread = _spread(instance, square) * (48 if word > 2 else 24) if square else 0
@@ -50,7 +45,7 @@ def needed(instance: Instance, square: int = 0) -> int:
 
 
 def _content(instance: Instance, frame: int, compressed: bool) -> int:
-    """The file as it is read, its Pixel Data if they are copied out of it, and the encoded frame."""
+    """The file as it is read, its Pixel Data where they are copied out of it, the encoded frame."""
     try:
         file = instance.location.size()
     except (OSError, DataError, KeyError):  # it is gone, which reading will say
@@ -75,29 +70,35 @@ class Budget:
         self.total, self._free, self._changed = total, total, threading.Condition()
 
     def take(self, amount: int) -> None:
+        """Wait until so many are free."""
         with self._changed:
             self._changed.wait_for(lambda: self._free >= amount)
             self._free -= amount
 
     def give(self, amount: int) -> None:
+        """Free so many."""
         with self._changed:
             self._free += amount
             self._changed.notify_all()
 
 
 class Pool:
-    """Iterate over it for what reading each request gave, in whatever order they get done; use it in a `with`, which ends the readers."""
+    """Iterate over it for what reading each request gave, in whatever order they get done.
+
+    Use it in a `with`, which ends the readers.
+    """
 
     def __init__(
-        self, requests: Iterable[Request], readers: Sequence[Reader], *, timeout: float, memory: int
+        self,
+        requests: Iterable[ReadRequest],
+        readers: Sequence[Reader],
+        *,
+        timeout: float,
+        memory: int,
     ):
-        self._requests, self._lock, self._timeout, self._budget = (
-            iter(requests),
-            threading.Lock(),
-            timeout,
-            Budget(memory),
-        )
-        self._done: Queue[tuple[int, ReadStudy | BaseException | None]] = Queue()
+        self._requests, self._lock = iter(requests), threading.Lock()
+        self._timeout, self._budget = timeout, Budget(memory)
+        self._done: Queue[tuple[int, FramesRead | BaseException | None]] = Queue()
         self._room, self._closing, self._readers = Budget(AHEAD), threading.Event(), readers
         self._threads = [
             threading.Thread(target=self._work, args=(reader,), daemon=True) for reader in readers
@@ -115,8 +116,11 @@ class Pool:
         for reader in self._readers:
             reader.stop()
 
-    def __iter__(self) -> Iterator[list[ReadStudy]]:
-        """Lists of the studies that are done: all that wait, one at least. Who asks again sooner than they are read is made to wait a little, for a longer list."""
+    def __iter__(self) -> Iterator[list[FramesRead]]:
+        """Lists of the studies that are done: all that wait, one at least.
+
+        Who asks again sooner than they are read is made to wait a little, for a longer list.
+        """
         busy, last = 0.0, 0
         while self._working:
             studies = self._waiting(min(PATIENCE, _SHARE * busy), last)
@@ -125,11 +129,15 @@ class Pool:
                 yield studies
             busy = time.monotonic() - began
 
-    def _waiting(self, patience: float, last: int) -> list[ReadStudy]:
-        """All studies that wait. More are waited for unless there are as many images as the `last` time: then it is the network that is waited for."""
-        studies = [*self._take(None)]
-        while self._working and (found := self._take(0)) is not None:
-            studies += found
+    def _waiting(self, patience: float, last: int) -> list[FramesRead]:
+        """All studies that wait.
+
+        More are waited for unless there are as many images as the `last` time: then it is the
+        network that is waited for.
+        """
+        studies = [*(self._take(None) or ())]
+        while self._working and (more := self._take(0)) is not None:
+            studies += more
         until, wanted = (
             time.monotonic() + patience,
             ENOUGH if _images(studies) < last or not last else 0,
@@ -137,13 +145,16 @@ class Pool:
         while (
             self._working
             and _images(studies) < wanted
-            and (found := self._take(max(until - time.monotonic(), 0))) is not None
+            and (more := self._take(max(until - time.monotonic(), 0))) is not None
         ):
-            studies += found
+            studies += more
         return studies
 
-    def _take(self, seconds: float | None) -> list[ReadStudy] | None:
-        """The next that is done, if it is a study; None if nothing is done in time. Raises what a reader's thread died of."""
+    def _take(self, seconds: float | None) -> list[FramesRead] | None:
+        """The next that is done, if it is a study; None if nothing is done in time.
+
+        Raises what a reader's thread died of.
+        """
         try:
             room, item = (
                 self._done.get(timeout=seconds) if seconds != 0 else self._done.get_nowait()
@@ -167,12 +178,12 @@ class Pool:
                 self._put(self._read(reader, request))
         except Stopped:
             pass
-        except Exception as error:  # noqa: BLE001 - to be raised where the studies are waited for
+        except Exception as error:
             last = error
         self._put(last)
         reader.stop()
 
-    def _read(self, reader: Reader, request: Request) -> ReadStudy:
+    def _read(self, reader: Reader, request: ReadRequest) -> FramesRead:
         """Read what the memory allows; the rest is broken by name."""
         square = max(request.sizes, default=0) if request.lossless else 0
         needs = [(instance, needed(instance, square)) for instance in request.instances]
@@ -182,29 +193,31 @@ class Pool:
         )  # images are read one after the other
         self._budget.take(amount)
         try:
-            study = reader.read(replace(request, instances=fits), self._timeout)
+            read = reader.read(replace(request, instances=fits), self._timeout)
         finally:
             self._budget.give(amount)
-        study.broken += [
+        read.broken += [
             _refused(instance, need, self._budget.total)
             for instance, need in needs
             if need > self._budget.total
         ]
-        return study
+        return read
 
-    def _put(self, item: ReadStudy | BaseException | None) -> None:
-        room = min(_images([item]), AHEAD) if isinstance(item, ReadStudy) else 0
+    def _put(self, item: FramesRead | BaseException | None) -> None:
+        room = min(_images([item]), AHEAD) if isinstance(item, FramesRead) else 0
         self._room.take(room)
         self._done.put((room, item))
 
 
-def _images(studies: Sequence[ReadStudy]) -> int:
+def _images(studies: Sequence[FramesRead]) -> int:
     """Images that were read; a study without any counts for one."""
-    return sum(max(len(study.films), 1) for study in studies)
+    return sum(max(len(study.frames), 1) for study in studies)
 
 
 def _refused(instance: Instance, need: int, allowed: int) -> Broken:
-    message = f"reading it needs about {need / 1e9:.2f} GB by its header, {allowed / 1e9:.2f} are allowed; allow more with --memory and --retry-failed"
-    return Broken(
-        instance.source, instance.study_uid, MemoryBudgetError(message, path=instance.source)
+    error = MemoryBudgetError(
+        f"reading it needs about {need / 1e9:.2f} GB by its header, {allowed / 1e9:.2f} are "
+        "allowed; allow more with --memory and --retry-failed",
+        path=instance.source,
     )
+    return Broken(instance.source, instance.study_uid, error)

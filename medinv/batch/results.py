@@ -1,101 +1,124 @@
-"""Results on disk: one JSON line a study and model, tables of the same, and a record of the run."""
+"""The folder of a run: its ledger, the tables made of it, and what an earlier run left there."""
 
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
+from medinv.analysis.result import StudyResult
 from medinv.batch.ledger import FILE, Ledger, remove_ledger
-from medinv.batch.tables import CsvTable, JsonLines, ParquetTable, Table
+from medinv.batch.lock import locked
+from medinv.batch.tables import TABLES, Add
 from medinv.errors import ConfigError, OutputError
+from medinv.files import write_whole
+
+IndexedResults = Iterable[tuple[int, StudyResult]]  # each with the index of its study
+Record = Callable[[IndexedResults], dict[str, Any]]
+LINES, RECORD = "results.jsonl", "run.json"
+PAGES = (
+    "index.html",
+    "reports/*/*/report.html",
+    "reports/*/*/report.pdf",
+    "reports/*/*/report.json",
+)
+OBJECTS = "reports/*/*/*.dcm"
 
 
-PlacedRows = Iterator[tuple[int, dict[str, Any]]]  # each with the position of its study
-Record = Callable[[PlacedRows], dict[str, Any]]
+class Results(Sequence[StudyResult]):
+    """The results of a folder, read anew each time, so that a long run does not fill the memory."""
 
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write to a temporary name beside `path`, then rename. Raises OutputError."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"cannot write: {error.strerror}", path=path) from error
-
-
-class Rows(Sequence[dict[str, Any]]):
-    """The rows of a results.jsonl, read anew each time, so that a long run does not fill the memory."""
-
-    def __init__(self, path: Path):
-        self._path = path
+    def __init__(self, folder: Path):
+        self._path = folder / LINES
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return sum(1 for _ in self._lines())
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        with self._path.open(encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
+    def __iter__(self) -> Iterator[StudyResult]:
+        return map(StudyResult.model_validate_json, self._lines())
 
-    def __getitem__(self, place: int | slice) -> Any:
+    @overload
+    def __getitem__(self, place: int) -> StudyResult: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[StudyResult]: ...
+    def __getitem__(self, place: int | slice) -> StudyResult | list[StudyResult]:
         return list(self)[place]
 
+    def _lines(self) -> Iterator[str]:
+        with self._path.open(encoding="utf-8") as lines:
+            yield from lines
 
-class Results:
-    """The folder of one run. Rows lie in its ledger; `finish` writes them out as tables, each file whole or not at all.
 
-    Raises ConfigError where results stand that nobody said should be continued or replaced, OutputError where nothing can be written.
+@contextmanager
+def opened(folder: Path, *, overwrite: bool = False, resume: bool = False) -> Iterator[Ledger]:
+    """The ledger of the folder, which is this run's alone until the block ends.
+
+    `overwrite`, without `resume`, first removes what an earlier run wrote here, and at the end
+    those of its DICOM results that this run did not write again: until then they are what the new
+    ones supersede. Raises ConfigError while another run works here and where results stand that
+    nobody said should be continued or replaced, OutputError where nothing can be written.
     """
-
-    def __init__(self, folder: Path, *, overwrite: bool = False, resume: bool = False):
-        self.folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            stands = [name for name in ("results.jsonl", FILE) if (folder / name).exists()]
-            if stands and not overwrite and not resume:
-                raise ConfigError(
-                    "results stand here already: name another folder, or pass --resume to continue or --overwrite to replace",
-                    path=folder,
-                )
-            if overwrite and not resume:
-                remove_ledger(folder)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write here: {error.strerror}; choose a folder you may write to",
+    anew = overwrite and not resume
+    with locked(folder):
+        stands = [name for name in (LINES, FILE) if (folder / name).exists()]
+        if stands and not overwrite and not resume:
+            raise ConfigError(
+                "results stand here already: name another folder, or pass --resume to continue or "
+                "--overwrite to replace",
                 path=folder,
-            ) from error
-        self.ledger = Ledger(folder)
+            )
+        if anew:
+            with _writing(folder):
+                remove_ledger(folder)
+                _remove(folder, (LINES, "results.csv", "results.parquet", RECORD, *PAGES), set())
+        with closing(Ledger(folder)) as ledger:
+            yield ledger
+            if anew:
+                named = {folder / name for _, one in ledger.results() for name in one.dicom}
+                with _writing(folder):
+                    _remove(folder, (OBJECTS,), named)
 
-    def finish(self, record: Record) -> dict[str, Any]:
-        """Write the rows of the ledger out. Raises as `write_tables` does."""
-        return write_tables(
-            self.folder,
-            ((position, json.loads(text)) for position, text in self.ledger.rows()),
-            record,
-        )
 
+def write_tables(folder: Path, results: IndexedResults, record: Record) -> dict[str, Any]:
+    """Write the results as tables, each whole or not at all, and, last, run.json.
 
-def write_tables(folder: Path, rows: PlacedRows, record: Record) -> dict[str, Any]:
-    """Write results.jsonl, results.csv, results.parquet and, last, run.json, which `record` makes of the rows as they pass. Raises OutputError."""
+    `record` makes run.json of the results as they pass. Raises OutputError.
+    """
     try:
         with ExitStack() as stack:
-            tables = [
-                stack.enter_context(table(folder)) for table in (JsonLines, CsvTable, ParquetTable)
-            ]
-            run = record(_passing(rows, tables))
-    except OSError as error:
-        raise OutputError(
-            f"cannot write the results: {error.strerror}; make room, then run again with --resume",
-            path=folder,
-        ) from error
-    write_atomically(folder / "run.json", json.dumps(run, indent=1).encode())
+            tables = [stack.enter_context(table(folder)) for table in TABLES]
+            run = record(_passing(results, tables))
+    except OutputError as error:
+        message = f"the results {error.message}; what is done is kept: --resume does the rest"
+        raise OutputError(message, path=error.path) from error
+    write_whole(folder / RECORD, json.dumps(run, indent=1).encode())
     return run
 
 
-def _passing(rows: PlacedRows, tables: list[Table]) -> PlacedRows:
-    for position, row in rows:
-        for table in tables:
-            table.add(row)
-        yield position, row
+def _passing(results: IndexedResults, tables: Sequence[Add]) -> Iterator[tuple[int, StudyResult]]:
+    for study_index, result in results:
+        for add in tables:
+            add(result)
+        yield study_index, result
+
+
+def _remove(folder: Path, patterns: Sequence[str], kept: set[Path]) -> None:
+    """Delete files by pattern, and the folders under reports that this leaves empty."""
+    for path in [path for pattern in patterns for path in folder.glob(pattern)]:
+        if path in kept or not path.is_file():
+            continue
+        path.unlink()
+        for parent in path.parents:
+            if parent == folder or any(parent.iterdir()):
+                break
+            parent.rmdir()
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"cannot write here: {error.strerror}; choose a folder you may write to", path=folder
+        ) from error

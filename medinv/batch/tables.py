@@ -1,119 +1,111 @@
-"""The files that results are read from: JSON lines whole, CSV and Parquet a line a study and model."""
+"""The files that results are read from: whole as JSON lines, condensed as CSV and Parquet."""
 
 import csv
+import io
 import json
-import os
-from abc import abstractmethod
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any
 
-COLUMNS = (
-    "study_uid", "model", "status", "label", "probability", "rule", "images", "in_scope", "exact", "bits", "max_abs_error", "error_stage", "error_code",
-    "error_message", "skipped", "broken", "warnings", "seconds", "disclaimer",
-)  # fmt: skip
-ROW_GROUP = 10_000
+from medinv.analysis.result import StudyResult
+from medinv.files import whole
+
+# columns of the tables and what stands in them; the types are those of Parquet
+COLUMNS: dict[str, tuple[str, Callable[[StudyResult], Any]]] = {
+    "study_uid": ("string", lambda r: r.study_uid),
+    "model": ("string", lambda r: r.model.name),
+    "status": ("string", lambda r: r.status),
+    "label": ("string", lambda r: r.label),
+    "probability": ("float64", lambda r: r.headline and r.headline[1]),
+    "rule": ("string", lambda r: r.rule),
+    "images": ("int64", lambda r: len(r.instances)),
+    "in_scope": ("int64", lambda r: sum(image.in_scope for image in r.instances)),
+    "exact": ("bool", lambda r: r.reconstruction and r.reconstruction.exact),
+    "bits": ("int64", lambda r: r.reconstruction and r.reconstruction.bits),
+    "max_abs_error": ("float64", lambda r: r.reconstruction and r.reconstruction.max_abs_error),
+    "error_stage": ("string", lambda r: r.error and r.error.stage),
+    "error_code": ("string", lambda r: r.error and r.error.code),
+    "error_message": ("string", lambda r: r.error and r.error.message),
+    "skipped": ("int64", lambda r: len(r.skipped)),
+    "broken": ("int64", lambda r: len(r.broken)),
+    "warnings": ("string", lambda r: "; ".join(r.warnings)),
+    "seconds": ("float64", lambda r: r.seconds),
+    "disclaimer": ("string", lambda r: r.disclaimer),
+}
+ROW_GROUP = 10_000  # rows of a Parquet file that are held in memory
+
+Add = Callable[[StudyResult], None]
 
 
-class Table(AbstractContextManager):
-    """A file written under a temporary name, renamed once it is whole. Use it in a `with`."""
+@contextmanager
+def json_lines(folder: Path) -> Iterator[Add]:
+    """results.jsonl: a whole result a line, as `StudyResult.model_validate_json` reads it."""
+    with whole(folder / "results.jsonl") as stream:
+        yield lambda result: _write_line(stream, result)
 
-    name: ClassVar[str]
 
-    def __init__(self, folder: Path):
-        self._path = folder / self.name
-        self._temporary = self._path.with_name(self.name + ".tmp")
+def _write_line(stream: IO[bytes], result: StudyResult) -> None:
+    stream.write(json.dumps(result.row(), allow_nan=False).encode() + b"\n")
 
-    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+
+@contextmanager
+def csv_table(folder: Path) -> Iterator[Add]:
+    """results.csv."""
+    with whole(folder / "results.csv") as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+        writer = csv.DictWriter(text, COLUMNS)
+        writer.writeheader()
         try:
-            self._close()
-            if failed is None:
-                os.replace(self._temporary, self._path)
+            yield lambda result: writer.writerow(
+                {key: _harmless(value) for key, value in _flat(result).items()}
+            )
         finally:
-            self._temporary.unlink(missing_ok=True)
-
-    @abstractmethod
-    def add(self, row: dict[str, Any]) -> None:
-        """Append a row. Raises OSError."""
-
-    @abstractmethod
-    def _close(self) -> None: ...
+            text.detach()
 
 
-class JsonLines(Table):
-    name = "results.jsonl"
+@contextmanager
+def parquet_table(folder: Path) -> Iterator[Add]:
+    """results.parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    def __enter__(self) -> "JsonLines":
-        self._stream = self._temporary.open("w", encoding="utf-8")
-        return self
+    types = {
+        "string": pa.string(),
+        "float64": pa.float64(),
+        "int64": pa.int64(),
+        "bool": pa.bool_(),
+    }
+    schema = pa.schema([(name, types[kind]) for name, (kind, _) in COLUMNS.items()])
+    waiting: list[dict[str, Any]] = []
+    with (
+        whole(folder / "results.parquet") as stream,
+        pq.ParquetWriter(stream, schema) as writer,
+    ):
 
-    def add(self, row: dict[str, Any]) -> None:
-        self._stream.write(json.dumps(row, allow_nan=False) + "\n")
+        def flush() -> None:
+            if waiting:
+                writer.write_table(pa.Table.from_pylist(waiting, schema=schema))
+                waiting.clear()
 
-    def _close(self) -> None:
-        self._stream.close()
+        def add(result: StudyResult) -> None:
+            waiting.append(_flat(result))
+            if len(waiting) == ROW_GROUP:
+                flush()
 
-
-class CsvTable(Table):
-    name = "results.csv"
-
-    def __enter__(self) -> "CsvTable":
-        self._stream = self._temporary.open("w", encoding="utf-8", newline="")
-        self._writer = csv.DictWriter(self._stream, COLUMNS)
-        self._writer.writeheader()
-        return self
-
-    def add(self, row: dict[str, Any]) -> None:
-        self._writer.writerow({key: _harmless(value) for key, value in _flat(row).items()})
-
-    def _close(self) -> None:
-        self._stream.close()
-
-
-class ParquetTable(Table):
-    name = "results.parquet"
-
-    def __enter__(self) -> "ParquetTable":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        text, real, count = pa.string(), pa.float64(), pa.int64()
-        types = {"probability": real, "max_abs_error": real, "seconds": real, "exact": pa.bool_()}
-        types |= dict.fromkeys(("images", "in_scope", "bits", "skipped", "broken"), count)
-        self._schema = pa.schema([(name, types.get(name, text)) for name in COLUMNS])
-        self._writer, self._rows = pq.ParquetWriter(self._temporary, self._schema), []
-        return self
-
-    def add(self, row: dict[str, Any]) -> None:
-        self._rows.append(_flat(row))
-        if len(self._rows) == ROW_GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-        self._rows = []
-
-    def _close(self) -> None:
-        self._flush()
-        self._writer.close()
+        yield add
+        flush()
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    probabilities, error, certificate = (
-        row["probabilities"],
-        row["error"] or {},
-        row["reconstruction"] or {},
-    )
-    values = (
-        row["study_uid"], row["model"]["name"], row["status"], row["label"], list(probabilities.values())[1] if probabilities else None,
-        row["rule"], len(row["instances"]), sum(i["scope"]["in_scope"] for i in row["instances"]), certificate.get("exact"), certificate.get("bits"),
-        certificate.get("max_abs_error"), error.get("stage"), error.get("code"), error.get("message"), len(row["skipped"]), len(row["broken"]),
-        "; ".join(row["warnings"]), row["seconds"], row["disclaimer"],
-    )  # fmt: skip
-    return dict(zip(COLUMNS, values, strict=True))
+TABLES: tuple[Callable[[Path], AbstractContextManager[Add]], ...] = (
+    json_lines,
+    csv_table,
+    parquet_table,
+)
+
+
+def _flat(result: StudyResult) -> dict[str, Any]:
+    return {name: value(result) for name, (_, value) in COLUMNS.items()}
 
 
 def _harmless(value: Any) -> Any:

@@ -1,5 +1,7 @@
 """`medinv classify`: studies in, results out."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,8 +10,10 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from medinv.batch.options import Options, Shard
+    from medinv.batch.options import Options, Renderer, Shard
     from medinv.batch.run import Summary
+    from medinv.batch.workers import Reader
+    from medinv.data.dicom.records import Index
 
 
 def classify(
@@ -54,7 +58,8 @@ def classify(
         bool,
         typer.Option(
             "--dicom",
-            help="Write DICOM results too. They join the study, so they carry the patient's name as its images do.",
+            help="Write DICOM results too. They join the study, so they carry the patient's name "
+            "as its images do.",
         ),
     ] = False,
     phi: Annotated[
@@ -88,14 +93,16 @@ def classify(
         str | None,
         typer.Option(
             "--rule",
-            help="How images decide for their study: maximum, mean-of-top-3 or mean. Default: what the model's card names.",
+            help="How images decide for their study: maximum, mean-of-top-3 or mean. Default: "
+            "what the model's card names.",
         ),
     ] = None,
     intake: Annotated[
         str,
         typer.Option(
             "--intake",
-            help="resize (lossy, as the models were trained) or lossless (every stored byte comes back).",
+            help="resize (lossy, as the models were trained) or lossless (every stored byte comes "
+            "back).",
         ),
     ] = "resize",
     timeout: Annotated[
@@ -138,66 +145,101 @@ def classify(
 ) -> None:
     """Classify every study, certify that the features decode back to the pixels, and say why.
 
-    Exit codes: 0 all classified, 1 some failed, 2 usage, 3 nothing eligible, 4 model, 130 interrupted.
+    Exit codes: 0 all classified, 1 some failed, 2 usage, 3 nothing eligible, 4 model,
+    130 interrupted.
     """
     from rich.console import Console
 
     from medinv.batch.options import READERS, Options
     from medinv.batch.workers import started
     from medinv.cli.selection import print_selection
-    from medinv.cli.show import print_rows, progress, until_terminated
     from medinv.data.dicom.index import index
     from medinv.errors import ConfigError
-    from medinv.models.store import load, read_card
+    from medinv.models.store import read_card
 
-    part = _shard(shard)
     _check(inputs, rule, intake, report or dicom)
     if out is None and not dry_run:
         raise ConfigError(
-            "name a folder for the results with --out, or pass --dry-run to see which images would be classified"
+            "name a folder for the results with --out, or pass --dry-run to see which images would "
+            "be classified"
         )
     cards = [read_card(name) for name in dict.fromkeys(model)]
     for card in cards:
         card.check_takes_studies()
     options = Options(
-        out, report=report, dicom=dicom, phi=phi, overwrite=overwrite, resume=resume, retry_failed=retry_failed, max_failures=max_failures, shard=part,
-        rule=rule, lossless=intake == "lossless", timeout=timeout, memory=int(memory * 1e9), readers=readers or READERS, log=log,
-    )  # fmt: skip
-    with started(
-        0 if dry_run else options.readers
-    ) as ready:  # their start takes as long as indexing a thousand files: both at once
-        found = index(inputs)
+        out or Path(),
+        phi=phi,
+        overwrite=overwrite,
+        resume=resume,
+        retry_failed=retry_failed,
+        max_failures=max_failures,
+        shard=_shard(shard),
+        rule=rule,
+        lossless=intake == "lossless",
+        timeout=timeout,
+        memory=int(memory * 1e9),
+        readers=readers or READERS,
+        log=log,
+    )
+    # their start takes as long as indexing a thousand files: both at once
+    with started(0 if dry_run else options.readers) as ready:
+        files = index(inputs)
         if dry_run or explain_selection:
-            code = print_selection(found, cards, Console(), every_rule=explain_selection, phi=phi)
+            code = print_selection(files, cards, Console(), every_rule=explain_selection, phi=phi)
             if dry_run:
                 raise typer.Exit(code)
-        from medinv.batch.run import run  # brings torch, while the readers start
+        raise typer.Exit(_run(files, dict.fromkeys(model), options, ready, report, dicom))
 
-        loaded = [load(name) for name in dict.fromkeys(model)]
-        with until_terminated(), progress("classifying") as bar:
-            summary = run(
-                found, loaded, options, readers=ready, on_plan=bar.begin, on_study=bar.advance
-            )
+
+def _run(
+    files: "Index",
+    names: Iterable[str],
+    options: "Options",
+    readers: "Sequence[Reader]",
+    report: bool,
+    dicom: bool,
+) -> int:
+    """Classify, write what was asked for, say what came of it; returns the exit code."""
+    from rich.console import Console
+
+    from medinv.batch.run import run  # brings torch, while the readers start
+    from medinv.cli.show import print_results, progress, until_interrupted
+    from medinv.models.store import load
+
+    renderers: dict[str, Renderer] = {}
+    if report or dicom:
+        from medinv.report import write
+
+        wanted = {"report": (report, write.reports), "dicom": (dicom, write.dicom)}
+        renderers = {name: renderer for name, (asked, renderer) in wanted.items() if asked}
+    options = replace(options, renderers=renderers)
+    loaded = [load(name) for name in names]
+    with until_interrupted(), progress("classifying") as bar:
+        summary = run(
+            files, loaded, options, readers=readers, on_plan=bar.begin, on_study=bar.advance
+        )
+        if report:
+            write.index_page(summary.results, options.folder / "index.html")
     console = Console()
-    print_rows(summary.rows, console)
-    _print_summary(summary, options, console)
-    raise typer.Exit(summary.exit_code)
+    print_results(summary.results, console)
+    _print_summary(summary, options, console, report)
+    return summary.exit_code
 
 
 def _check(inputs: list[Path], rule: str | None, intake: str, report: bool) -> None:
     from medinv.analysis.aggregate import RULES
+    from medinv.cli.inputs import check_inputs
     from medinv.errors import ConfigError
 
-    for path in inputs:
-        if not path.exists():
-            raise ConfigError("no such file or folder", path=path)
+    check_inputs(inputs)
     if rule is not None and rule not in RULES:
         raise ConfigError(f"expected --rule {', '.join(RULES)}; got {rule!r}")
     if intake not in ("resize", "lossless"):
         raise ConfigError(f"expected --intake resize or lossless; got {intake!r}")
     if intake == "lossless" and report:
         raise ConfigError(
-            "reports are drawn of the resized intake: leave out --report and --dicom, or --intake lossless"
+            "reports are drawn of the resized intake: leave out --report and --dicom, or --intake "
+            "lossless"
         )
 
 
@@ -211,30 +253,29 @@ def _shard(text: str) -> "Shard":
     return Shard(int(number), int(of))
 
 
-def _print_summary(summary: "Summary", options: "Options", console: "Console") -> None:
-    counts = summary.counts
-    console.print(
-        f"{counts['files']} files, {counts['studies']} studies: {counts['classified']} classified, {counts['out_of_scope']} out of scope, "
-        f"{counts['failed']} failed, {counts['skipped']} skipped"
-        + (f", {counts['unreached_studies']} not reached" if counts["unreached_studies"] else ""),
-        highlight=False,
+def _print_summary(
+    summary: "Summary", options: "Options", console: "Console", report: bool
+) -> None:
+    from medinv.cli.show import say
+
+    counts, folder = summary.counts, options.folder
+    unreached = counts["unreached_studies"]
+    say(
+        console,
+        f"{counts['files']} files, {counts['studies']} studies: {counts['classified']} classified, "
+        f"{counts['out_of_scope']} out of scope, {counts['failed']} failed, "
+        f"{counts['skipped']} skipped" + (f", {unreached} not reached" if unreached else ""),
     )
     if summary.stopped:
-        console.print(
-            f"stopped: {summary.stopped}; all that is done is kept, the same command with --resume does the rest",
-            highlight=False,
+        say(
+            console,
+            f"stopped: {summary.stopped}; all that is done is kept, the same command with --resume "
+            "does the rest",
         )
     if summary.joined:
-        console.print(
-            f"all {options.shard.of} shards are done and joined: {options.out / 'results.jsonl'}",
-            highlight=False,
-            soft_wrap=True,
-        )
-    folder = options.folder
-    console.print(
-        f"results: {folder / 'results.jsonl'}"
-        + (f"\nreports: {folder / 'index.html'}" if options.report else ""),
-        highlight=False,
-        soft_wrap=True,
-    )
-    console.print("Research use, not for diagnosis.", style="bold")
+        joined = options.out / "results.jsonl"
+        say(console, f"all {options.shard.of} shards are done and joined: {joined}")
+    say(console, f"results: {folder / 'results.jsonl'}")
+    if report:
+        say(console, f"reports: {folder / 'index.html'}")
+    say(console, "Research use, not for diagnosis.", bold=True)

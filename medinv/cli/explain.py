@@ -18,59 +18,44 @@ def explain(
         bool,
         typer.Option(
             "--full",
-            help="Also trace, evidence by depth, nearest cases, robustness, controls: seconds an image.",
+            help="Also trace, evidence by depth, nearest cases, robustness, controls: "
+            "seconds an image.",
         ),
     ] = False,
 ) -> None:
-    """Write reconstruction, evidence, local evidence and counterfactual of every image, whether in scope or not, with their residuals."""
+    """Write reconstruction, evidence and counterfactual of every image, with their residuals.
+
+    Whether in scope or not; local evidence where the model has a reference.
+    """
     import io
     import json
 
     import numpy as np
-    import torch
 
-    from medinv.files import pseudonym
-    from medinv.batch.results import write_atomically
     from medinv.cli.inputs import network_inputs
-    from medinv.errors import OutputError
-    from medinv.explanation import behind
-    from medinv.explanation.explain import explain_image, scalars
+    from medinv.explanation.explain import explain as explain_image
+    from medinv.explanation.result import arrays, scalars
+    from medinv.files import pseudonym, write_whole
     from medinv.models.store import load
 
     loaded = load(model)
-    kept = loaded.reference
+    loaded.card.check_takes_studies()
     if loaded.reference_missing:
         typer.echo(
             f"{loaded.reference_missing}: nearest cases and local evidence are left out", err=True
         )
-    loaded.card.check_takes_studies()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write here: {error.strerror}", path=out) from error
-    for instance, image in network_inputs(inputs, loaded.image_shape[1]):
-        explanation, reading = explain_image(loaded, image, kept)
-        name, arrays = pseudonym(instance.sop_uid, "image"), io.BytesIO()
-        cf = explanation.counterfactual
-        more = (
-            behind.behind(loaded, torch.from_numpy(image)[None].double(), cf, kept)
-            if full
-            else None
-        )
-        local = {"local_evidence": explanation.local.locations} if explanation.local else {}
-        np.savez_compressed(
-            arrays, **local, **(behind.arrays(more) if more else {}), input=image[0], reconstruction=explanation.reconstruction.image, evidence=explanation.evidence.contributions,
-            counterfactual=cf.image, difference=cf.difference, strip=np.stack(cf.strip),
-        )  # fmt: skip
-        write_atomically(out / f"{name}.npz", arrays.getvalue())
+    for frame, image in network_inputs(inputs, loaded.image_shape[1]):
+        explanation = explain_image(loaded, image, detail="full" if full else "brief")
+        name, data = pseudonym(frame.instance.sop_uid, "image"), io.BytesIO()
+        name += f"-frame-{frame.number}" if frame.number else ""
+        np.savez_compressed(data, input=image[0], **arrays(explanation))
+        write_whole(out / f"{name}.npz", data.getvalue())
         facts = {
             "image": name,
             "model": loaded.card.name,
             "disclaimer": loaded.card.disclaimer,
-            **reading,
             **scalars(explanation),
-            **(behind.scalars(more) if more else {}),
         }
-        write_atomically(out / f"{name}.json", json.dumps(facts, indent=1).encode())
-        typer.echo(f"{instance.source}: {name}")
+        write_whole(out / f"{name}.json", json.dumps(facts, indent=1).encode())
+        typer.echo(f"{frame.instance.source}: {name}")
     typer.echo("Research use, not for diagnosis.")

@@ -1,51 +1,63 @@
 """Images for commands that work on single images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-import torch
 import typer
 
-from medinv.data.dicom.index import Instance, index
-from medinv.data.dicom.pixels import Pixels, read_frames
-from medinv.data.transforms import as_metatensor, network_intake
+from medinv.data.dicom.index import index
+from medinv.data.dicom.pixels import Pixels
+from medinv.data.dicom.pixels import read_frames as read_pixels
+from medinv.data.dicom.records import Instance
+from medinv.data.frame import Frame
+from medinv.data.intake import ReadRequest, read_frames
 from medinv.errors import ConfigError, DataError, MedinvError
 
+T = TypeVar("T")
 
-def frames(inputs: Sequence[Path]) -> Iterator[tuple[Instance, Pixels]]:
-    """Every readable frame of files, folders and zips.
 
-    What cannot be read is named on stderr. Raises ConfigError for a path that is not there and DataError where no image is left.
-    """
+def check_inputs(inputs: Sequence[Path]) -> None:
+    """Raise ConfigError for a path that is not there."""
     for path in inputs:
         if not path.exists():
             raise ConfigError("no such file or folder", path=path)
-    found, any_image = index(list(inputs)), False
-    for broken in found.broken:
+
+
+def network_inputs(inputs: Sequence[Path], size: int) -> Iterator[tuple[Frame, np.ndarray]]:
+    """Every readable frame of files, folders and zips with its network input (1, size, size) uint8.
+
+    What cannot be read is named on stderr. Raises ConfigError for a path that is not there and
+    DataError where no image is left.
+    """
+    wanted = ReadRequest((), (size,))
+    for _, frame in _each(inputs, lambda instance: read_frames(instance, wanted)):
+        yield frame, frame.inputs[size][None]
+
+
+def stored_pixels(inputs: Sequence[Path]) -> Iterator[tuple[Instance, Pixels]]:
+    """Every readable frame as stored, for the lossless certificate. As `network_inputs`."""
+    return _each(inputs, read_pixels)
+
+
+def _each(
+    inputs: Sequence[Path], read: Callable[[Instance], Iterator[T]]
+) -> Iterator[tuple[Instance, T]]:
+    check_inputs(inputs)
+    files, any_image = index(list(inputs)), False
+    for broken in files.broken:
         typer.echo(f"left out: {broken.error}", err=True)
-    for instance in found.instances:
+    for instance in files.instances:
         if instance.format == "nifti":
-            typer.echo(
-                f"left out: {instance.source}: a NIfTI volume; this command reads DICOM images",
-                err=True,
-            )
+            reason = "a NIfTI volume; this command reads DICOM images"
+            typer.echo(f"left out: {instance.source}: {reason}", err=True)
             continue
         try:
-            for pixels in read_frames(instance):
+            for frame in read(instance):
                 any_image = True
-                yield instance, pixels
+                yield instance, frame
         except MedinvError as error:
             typer.echo(f"left out: {error}", err=True)
     if not any_image:
         raise DataError("expected at least one DICOM image; none could be read")
-
-
-def network_inputs(inputs: Sequence[Path], size: int) -> Iterator[tuple[Instance, np.ndarray]]:
-    """Every frame with what the network is given of it by the lossy intake, (1, size, size) uint8. Raises as `frames`."""
-    intake = network_intake(size)
-    for instance, pixels in frames(inputs):
-        yield (
-            instance,
-            torch.as_tensor(intake(as_metatensor(pixels, instance))).numpy().astype(np.uint8),
-        )

@@ -1,6 +1,7 @@
 """The command `medinv`. Heavy imports wait inside the commands, so that `--help` is quick."""
 
 import logging
+import signal
 import sys
 
 import typer
@@ -49,6 +50,7 @@ def main() -> None:
         typer.echo(f"medinv: {error.stage} [{error.code}]: {error}", err=True)
         sys.exit(_exit_code(error))
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed again: nothing is left to be ended
         typer.echo("medinv: interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
 

@@ -1,45 +1,53 @@
-"""What `medinv classify --dry-run` and `--explain-selection` print: which images a model would be shown, and why not the rest."""
+"""What `medinv classify --dry-run` and `--explain-selection` print.
+
+Which images a model would be shown, and why not the rest.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
-from medinv.files import pseudonym
+from medinv.batch.options import sources
+from medinv.cli.show import say
 from medinv.data.dicom.index import Broken, Index, Skipped, Study
 from medinv.data.dicom.rules import Judged, choose
+from medinv.files import pseudonym
 from medinv.models.card import Card
 
 _SHOWN = 3  # paths a reason, unless all are asked for
 
 
 def print_selection(
-    found: Index, cards: Sequence[Card], console: Console, *, every_rule: bool, phi: bool
+    files: Index, cards: Sequence[Card], console: Console, *, every_rule: bool, phi: bool
 ) -> int:
-    """Print the choice of each model from each study, with `every_rule` each rule's verdict on each group and every path.
+    """Print the choice of each model from each study.
 
-    Returns the exit code of a dry run: 0 if any image would be classified, 3 if none, 1 if a file is broken.
+    With `every_rule` each rule's verdict on each group and every path.
+
+    Returns the exit code of a dry run: 0 if any image would be classified, 3 if none, 1 if a file
+    is broken.
     """
     chosen = 0
     for card in cards:
-        _print(console, f"{card.name}:")
-        for study in found.studies:
+        say(console, f"{card.name}:")
+        for study in files.studies:
             if study.uid or study.instances:
                 chosen += _print_study(study, card, console, every_rule, phi)
-        loose = [study for study in found.studies if not (study.uid or study.instances)]
+        loose = [study for study in files.studies if not (study.uid or study.instances)]
         if loose:
-            _print(console, f"\n  files of no study: {len(loose)}")
-            _print_files(
-                [record for study in loose for record in (*study.skipped, *study.broken)],
-                console,
-                every_rule,
-            )
-    counts = found.counts()
-    _print(
+            say(console, f"\n  files of no study: {len(loose)}")
+            records: list[Skipped | Broken] = []
+            for study in loose:
+                records += (*study.skipped, *study.broken)
+            _print_files(records, console, every_rule)
+    counts = files.counts()
+    say(
         console,
-        f"\n{counts['files']} files: {counts['instances']} images, {counts['skipped']} skipped, {counts['broken']} broken",
+        f"\n{counts['files']} files: {counts['instances']} images, {counts['skipped']} skipped, "
+        f"{counts['broken']} broken",
     )
-    _print(console, "Research use, not for diagnosis.")
+    say(console, "Research use, not for diagnosis.")
     return 1 if counts["broken"] else 0 if chosen else 3
 
 
@@ -47,15 +55,16 @@ def _print_study(study: Study, card: Card, console: Console, every_rule: bool, p
     choice = choose(study, card.rules)
     images = len(choice.study.instances)
     name = study.uid or study.instances[0].source
-    _print(
+    say(
         console,
-        f"\n  {name if phi else pseudonym(name, 'study')}: {images} of {_files(study)} files would be classified",
+        f"\n  {name if phi else pseudonym(name, 'study')}: {images} of {len(sources(study))} files "
+        "would be classified",
     )
     for judged in choice.judged:
         _print_group(judged, console, every_rule, phi)
-    _print_files([*study.skipped, *study.broken], console, every_rule)
+    _print_files((*study.skipped, *study.broken), console, every_rule)
     for warning in choice.warnings:
-        _print(console, f"    note: {warning}")
+        say(console, f"    note: {warning}")
     return images
 
 
@@ -66,14 +75,12 @@ def _print_group(judged: Judged, console: Console, every_rule: bool, phi: bool) 
         if objections
         else ""
     )
-    _print(console, f"    {'no ' if objections else 'yes'} {group.label}  {group}{why}")
+    say(console, f"    {'no ' if objections else 'yes'} {group.label}  {group}{why}")
     if every_rule:
         for verdict in judged.verdicts:
             text = f" ({verdict.text!r})" if phi and verdict.text is not None else ""
-            _print(
-                console,
-                f"          {'pass' if verdict.passed else 'FAIL'} {verdict.rule}: {verdict.says}{text}",
-            )
+            passed = "pass" if verdict.passed else "FAIL"
+            say(console, f"          {passed} {verdict.rule}: {verdict.says}{text}")
     _print_paths([instance.source for instance in group.instances], console, every_rule)
 
 
@@ -87,22 +94,14 @@ def _print_files(records: Iterable[Skipped | Broken], console: Console, every_pa
             else (f"broken, {record.error.code}", record.error.message)
         )
         reasons[code, message].append(record.source)
-    for (code, message), sources in sorted(reasons.items()):
-        _print(console, f"    no   {code}: {message}")
-        _print_paths(sources, console, every_path)
+    for (code, message), named in sorted(reasons.items()):
+        say(console, f"    no   {code}: {message}")
+        _print_paths(named, console, every_path)
 
 
 def _print_paths(sources: Sequence[str], console: Console, every_path: bool) -> None:
     shown = sources if every_path else sources[:_SHOWN]
     for source in shown:
-        _print(console, f"{' ' * 12}{source}")
+        say(console, f"{' ' * 12}{source}")
     if len(sources) > len(shown):
-        _print(console, f"{' ' * 12}and {len(sources) - len(shown)} more")
-
-
-def _files(study: Study) -> int:
-    return len(study.instances) + len(study.skipped) + len(study.broken)
-
-
-def _print(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, f"{' ' * 12}and {len(sources) - len(shown)} more")

@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
+from rich.text import Text
 
-LISTED = 100  # rows a model; the results hold all
+from medinv.analysis.result import StudyResult
+
+LISTED = 100  # results a model; the results hold all
 
 
 class Bar:
@@ -19,9 +22,11 @@ class Bar:
         self._bar, self._task = bar, bar.add_task(what, total=None)
 
     def begin(self, total: int, done: int) -> None:
+        """How many there will be, and how many of them stand already."""
         self._bar.update(self._task, total=total, completed=done)
 
-    def advance(self, row: dict) -> None:
+    def advance(self, result: StudyResult) -> None:
+        """One more is done."""
         self._bar.advance(self._task)
 
 
@@ -34,80 +39,91 @@ def progress(what: str) -> Iterator[Bar]:
 
 
 @contextmanager
-def until_terminated() -> Iterator[None]:
-    """What ends batch jobs (SIGTERM) ends this as Ctrl-C does: with all that is done kept."""
+def until_interrupted() -> Iterator[None]:
+    """Ctrl-C, and SIGTERM, which ends batch jobs, raise KeyboardInterrupt: once.
+
+    What is done is then written; who presses again, for it takes too long, must not lose that.
+    """
+    pressed = False
 
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        nonlocal pressed
+        if not pressed:
+            pressed = True
+            raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
-def print_rows(rows: Iterable[dict], console: Console) -> None:
-    """Results rows, one line each for the first of them, under a heading a model; skipped ones are counted by their reason (all stand in the results)."""
-    listed: dict[str, list[dict]] = {}
-    more, reasons = Counter(), Counter()
-    for row in rows:
-        model = row["model"]["name"]
+def say(console: Console, line: str, *, bold: bool = False) -> None:
+    """A line as it is: names of folders and what headers quote are no markup."""
+    style = "bold" if bold else None
+    console.print(line, style=style, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def print_results(results: Iterable[StudyResult], console: Console) -> None:
+    """Results, one line each for the first of them, under a heading a model.
+
+    Skipped ones are counted by their reason; all stand in the results.
+    """
+    listed: dict[str, list[StudyResult]] = {}
+    more: Counter[str] = Counter()
+    reasons: Counter[tuple[str, str]] = Counter()
+    for result in results:
+        model = result.model.name
         mine = listed.setdefault(model, [])
-        if row["status"] == "skipped":
-            reasons[model, row["error"]["code"]] += 1
+        if result.status == "skipped":
+            reasons[model, result.error.code if result.error else ""] += 1
         elif len(mine) < LISTED:
-            mine.append(row)
+            mine.append(result)
         else:
             more[model] += 1
     for model, done in listed.items():
         if done:
             console.print(_table(model, done))
         if more[model]:
-            console.print(f"and {more[model]} more", highlight=False)
-        if counted := [
-            f"{count} {code}" for (name, code), count in reasons.most_common() if name == model
-        ]:
-            console.print("skipped: " + ", ".join(counted), highlight=False)
+            say(console, f"and {more[model]} more")
+        counted = [f"{n} {code}" for (name, code), n in reasons.most_common() if name == model]
+        if counted:
+            say(console, "skipped: " + ", ".join(counted))
 
 
-def _table(model: str, rows: Sequence[dict]) -> Table:
-    narrow = [
-        Column(name, no_wrap=True)
-        for name in (model, "label", "probability", "images", "decodes back")
-    ]
-    shown = Table(
-        *narrow,
-        Column("notes", no_wrap=True, overflow="ellipsis", ratio=1),
-        box=None,
-        pad_edge=False,
-        expand=True,
-    )
-    for row in rows:
-        positive = list(row["probabilities"].items())[1] if row["probabilities"] else None
-        probability = f"{positive[0]} {positive[1]:.3f}" if positive else "-"
-        shown.add_row(
-            row["study_uid"][:14],
-            row["label"] or row["status"],
-            probability,
-            str(len(row["instances"])),
-            _certificate(row["reconstruction"]),
-            _note(row),
+def _table(model: str, results: Sequence[StudyResult]) -> Table:
+    headings = (model, "label", "probability", "images", "decodes back")
+    narrow = [Column(Text(name), no_wrap=True) for name in headings]
+    notes = Column("notes", no_wrap=True, overflow="ellipsis", ratio=1)
+    table = Table(*narrow, notes, box=None, pad_edge=False, expand=True)
+    for result in results:
+        quoted = result.headline
+        cells = (
+            result.study_uid[:14],
+            result.outcome,
+            f"{quoted[0]} {quoted[1]:.3f}" if quoted else "-",
+            str(len(result.instances)),
+            _round_trip(result),
+            _note(result),
         )
-    return shown
+        table.add_row(*map(Text, cells))
+    return table
 
 
-def _certificate(found: dict | None) -> str:
-    if found is None:
+def _round_trip(result: StudyResult) -> str:
+    came_back = result.reconstruction
+    if came_back is None:
         return "-"
-    return "exactly" if found["exact"] else f"NO, {found['max_abs_error']:.2g} off"
+    return "exactly" if came_back.exact else f"NO, {came_back.max_abs_error:.2g} off"
 
 
-def _note(row: dict) -> str:
-    if row["error"]:
-        return f"{row['error']['code']}: {row['error']['message']}"
-    reasons = [reason for instance in row["instances"] for reason in instance["scope"]["reasons"]]
-    if row["probabilities"] is None and reasons:
+def _note(result: StudyResult) -> str:
+    if result.error:
+        return f"{result.error.code}: {result.error.message}"
+    reasons = [reason for image in result.instances for reason in image.scope.reasons]
+    if result.probabilities is None and reasons:
         return reasons[0].split(";")[0].replace("likelihood: score", "likelihood")
-    outside = sum(not instance["scope"]["in_scope"] for instance in row["instances"])
-    return "; ".join(([f"{outside} images out of scope"] if outside else []) + row["warnings"])
+    outside = sum(not image.in_scope for image in result.instances)
+    return "; ".join([*([f"{outside} images out of scope"] if outside else []), *result.warnings])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from medinv.models.base import InvertibleNetwork
+    from medinv.models.density import Classifier
 
 
 def verify(
@@ -29,7 +29,10 @@ def verify(
         ),
     ] = False,
 ) -> None:
-    """Certify that the features of every image decode back to every pixel. Exit code 0 if all do, 1 if not."""
+    """Certify that the features of every image decode back to every pixel.
+
+    Exit code 0 if all do, 1 if not.
+    """
     from medinv.errors import ConfigError
     from medinv.models.store import load
 
@@ -38,17 +41,18 @@ def verify(
         loaded.card.check_takes_studies()
     if lossless and not inputs:
         raise ConfigError(
-            "--lossless certifies DICOM files: name files, folders or zips (the model's test images are 8-bit thumbnails)"
+            "--lossless certifies DICOM files: name files, folders or zips (the model's test "
+            "images are 8-bit thumbnails)"
         )
     typer.echo(
         f"model             {loaded.card.name}, weights SHA-256 {loaded.card.weights_sha256}"
     )
-    verdict = _bytes_return(loaded, inputs) if lossless else _pixels_return(loaded, inputs)
+    verdict = _bytes_return(loaded, inputs or ()) if lossless else _pixels_return(loaded, inputs)
     typer.echo("Research use, not for diagnosis.")
     raise typer.Exit(0 if verdict else 1)
 
 
-def _pixels_return(loaded: "InvertibleNetwork", inputs: Sequence[Path] | None) -> bool:
+def _pixels_return(loaded: "Classifier", inputs: Sequence[Path] | None) -> bool:
     """The certificate on network inputs, of 8 bits."""
     import numpy as np
 
@@ -62,56 +66,67 @@ def _pixels_return(loaded: "InvertibleNetwork", inputs: Sequence[Path] | None) -
         if inputs
         else load_images(loaded.card.config.data).test.images
     )
-    found, numbers = exactness(loaded, images), condition_numbers(loaded)
+    exact, numbers = exactness(loaded, images), condition_numbers(loaded)
     sides = " x ".join(map(str, loaded.image_shape[1:]))
+    origin = "given" if inputs else "test set"
+    typer.echo(f"images            {exact.images}, {exact.bits} bits, {sides}: {origin}")
+    for name, share, error in (
+        ("float64", exact.share_float64, exact.max_abs_error_float64),
+        ("float32", exact.share_float32, exact.max_abs_error_float32),
+    ):
+        typer.echo(f"exact, {name}    {share:.2%}, largest error {error:.2e} grey levels")
     typer.echo(
-        f"images            {found.images}, {found.bits} bits, {sides}: {'given' if inputs else 'test set'}"
+        f"condition numbers {min(numbers):.2f} to {max(numbers):.2f} over {len(numbers)} inverted "
+        "convolutions"
     )
+    verdict = exact.share_float64 == 1
+    came_back = round(exact.share_float64 * exact.images)
     typer.echo(
-        f"exact, float64    {found.share_float64:.2%}, largest error {found.max_abs_error_float64:.2e} grey levels"
-    )
-    typer.echo(
-        f"exact, float32    {found.share_float32:.2%}, largest error {found.max_abs_error_float32:.2e} grey levels"
-    )
-    typer.echo(
-        f"condition numbers {min(numbers):.2f} to {max(numbers):.2f} over {len(numbers)} inverted convolutions"
-    )
-    verdict = found.share_float64 == 1
-    typer.echo(
-        f"{'CERTIFIED' if verdict else 'NOT CERTIFIED'}: {round(found.share_float64 * found.images)} of {found.images} images come back in every pixel (float64)"
+        f"{_certified(verdict)}: {came_back} of {exact.images} images come back in every pixel "
+        "(float64)"
     )
     return verdict
 
 
 def _bytes_return(loaded: "Classifier", inputs: Sequence[Path]) -> bool:
-    """The certificate on whole files, frame by frame. What cannot be read or is in colour is named and certified by no one."""
-    from medinv.cli.inputs import frames
+    """The certificate on whole files, frame by frame.
+
+    What cannot be read or is in colour is named and certified by no one.
+    """
+    from medinv.cli.inputs import stored_pixels
     from medinv.data.lossless import certify_lossless
     from medinv.errors import MedinvError
 
     exact = total = left_out = 0
-    for instance, pixels in frames(inputs):
+    for instance, pixels in stored_pixels(inputs):
         try:
-            found = certify_lossless(loaded.double(), pixels)
+            certificate = certify_lossless(loaded.double(), pixels)
         except MedinvError as error:
             left_out += 1
             if pixels.frame == 0:
                 typer.echo(f"left out: {instance.source}: {error.message}", err=True)
             continue
-        total, exact = total + 1, exact + found.exact
+        total, exact = total + 1, exact + certificate.exact
         which = f", frame {pixels.frame + 1} of {instance.frames}" if instance.frames > 1 else ""
         typer.echo(f"{instance.source}{which}")
         typer.echo(
-            f"  pixels          {instance.rows} x {instance.columns}, {instance.bits_stored} bits, {found.bytes} bytes"
+            f"  pixels          {instance.rows} x {instance.columns}, {instance.bits_stored} bits, "
+            f"{certificate.bytes} bytes"
         )
-        typer.echo(f"  stored          SHA-256 {found.stored_sha256}")
-        typer.echo(f"  recovered       SHA-256 {found.recovered_sha256}")
+        typer.echo(f"  stored          SHA-256 {certificate.stored_sha256}")
+        typer.echo(f"  recovered       SHA-256 {certificate.recovered_sha256}")
         typer.echo(
-            f"  {'exact' if found.exact else 'NOT EXACT'}: {found.levels} wavelet levels; averages decode to within {found.error:.1e} of integers, 0.5 is allowed"
+            f"  {'exact' if certificate.exact else 'NOT EXACT'}: {certificate.levels} wavelet "
+            f"levels; averages decode to within {certificate.error:.1e} of integers, 0.5 is allowed"
         )
     verdict = exact == total > 0
     also = f"; {left_out} left out" if left_out else ""
     typer.echo(
-        f"{'CERTIFIED' if verdict else 'NOT CERTIFIED'}: {exact} of {total} frames come back in every byte of their Pixel Data{also}"
+        f"{_certified(verdict)}: {exact} of {total} frames come back in every byte of their Pixel "
+        f"Data{also}"
     )
     return verdict
+
+
+def _certified(verdict: bool) -> str:
+    return "CERTIFIED" if verdict else "NOT CERTIFIED"

@@ -1,10 +1,12 @@
-"""What travels from a file to a network and to a picture: one decoded frame and where it came from."""
+"""What travels from a file to a network and a picture: one decoded frame, and its origin."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from medinv.data.dicom.records import Instance
+
+FrameKey = tuple[str, int]  # the source of an image, and the number of a frame of it, from 1
 
 
 @dataclass(frozen=True)
@@ -16,18 +18,19 @@ class LosslessCertificate:
     recovered_sha256: str  # of the same, decoded from the features
     bytes: int
     levels: int  # of the wavelet
-    error: float  # largest distance of the decoded average band from the integers it was rounded to, in stored units
+    # largest distance of the decoded average band from the integers it was rounded to, stored units
+    error: float
     margin: float  # what was left until one half, where rounding would fail
 
 
 @dataclass
 class Frame:
-    """One frame of an image as a network and a reader are shown it. Arrays are there where they were asked for.
+    """One frame of an image as a network and a reader are shown it.
 
-    `instance` is filled in where the frame arrives, which knows it already.
+    Arrays are there where they were asked for.
     """
 
-    instance: Instance | None
+    instance: Instance
     number: int | None  # from 1; None for an image of one frame
     policy: str  # what was applied between the stored values and the grey levels, in order
     sha256: str  # of the pixels as stored
@@ -40,3 +43,15 @@ class Frame:
     certificate: LosslessCertificate | None = None
     display: np.ndarray | None = None  # (rows, columns) uint8
     warnings: tuple[str, ...] = ()
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without the instance: who asked another process for a frame knows it, and fills it in.
+
+        It holds the geometry of all frames, which would be sent as often as there are frames.
+        """
+        return {**self.__dict__, "instance": None}
+
+    @property
+    def key(self) -> FrameKey:
+        """What tells it from every other frame of a run."""
+        return self.instance.source, self.number or 1

@@ -5,7 +5,7 @@ import numpy as np
 from medinv.errors import ShapeError
 
 
-def squash(image: np.ndarray, size: int) -> np.ndarray:
+def resize(image: np.ndarray, size: int) -> np.ndarray:
     """Grey levels (H, W) uint8 to (size, size) uint8: the values of `transforms.network_intake`, in a fraction of its time.
 
     Output row i averages input rows floor(i H / size) to ceil((i + 1) H / size). Sums of integers are exact, their quotients are rounded to

@@ -1,7 +1,8 @@
 """A network with its gates frozen at one image is an affine map.
 
-Activation slopes, ReLU masks inside the coupling networks and coupling scales are held at the values that the image gives them; what is left of every
-layer is affine, hence so is the chain. At that image the map equals the network exactly (LinearScope, Livne et al. 2019, 1908.05168).
+Activation slopes, ReLU masks inside the coupling networks and coupling scales are held at the
+values that the image gives them; what is left of every layer is affine, hence so is the chain. At
+that image the map equals the network exactly (LinearScope, Livne et al. 2019, 1908.05168).
 """
 
 from collections.abc import Callable
@@ -10,10 +11,24 @@ from functools import singledispatch
 import torch
 from torch import Tensor, nn
 
+from medinv.errors import ConfigError
 from medinv.layers import (
-    ActNorm, AdditiveCoupling, AffineCoupling, AsinhActivation, Chain, ChannelFlip, FrozenNorm, Haar, InvertibleConv2d, InvertibleConv3d, LeakyReLU,
-    Multiscale, SmoothLeakyReLU, SoftLeakyReLU, Squeeze,
-)  # fmt: skip
+    ActNorm,
+    AdditiveCoupling,
+    AffineCoupling,
+    AsinhActivation,
+    Chain,
+    ChannelFlip,
+    FrozenNorm,
+    Haar,
+    InvertibleConv2d,
+    InvertibleConv3d,
+    LeakyReLU,
+    Multiscale,
+    SmoothLeakyReLU,
+    SoftLeakyReLU,
+    Squeeze,
+)
 
 Map = Callable[[Tensor], Tensor]
 SMALL = 1e-9  # below it, a quotient of two values has fewer digits than the derivative
@@ -21,8 +36,20 @@ SMALL = 1e-9  # below it, a quotient of two values has fewer digits than the der
 
 @singledispatch
 def freeze(layer: nn.Module, x: Tensor) -> Map:
-    """The affine map u -> A u + b of `layer` with its gates frozen at `x` (1, C, *size)."""
-    raise TypeError(f"no frozen form is known for {type(layer).__name__}")
+    """The affine map u -> A u + b of `layer` with its gates frozen at `x` (N, C, *size).
+
+    Of inputs u (N, C, *size), each through the gates of its own image. A layer of one's own is made
+    known by `freeze.register`. Raises ConfigError for a layer of which no frozen form is known.
+
+    >>> gate = LeakyReLU(0.5)
+    >>> x, u = torch.tensor([[[[-1.0, 1.0]]]]), torch.tensor([[[[4.0, -4.0]]]])
+    >>> freeze(gate, x)(u)
+    tensor([[[[ 2., -4.]]]])
+    """
+    raise ConfigError(
+        f"evidence expects layers of which a frozen form is known; got {type(layer).__name__}: "
+        "register one with medinv.explanation.affine.freeze.register"
+    )
 
 
 @freeze.register(nn.Conv2d)
@@ -49,9 +76,8 @@ def _leaky(layer: LeakyReLU, x: Tensor) -> Map:
 @freeze.register(SoftLeakyReLU)
 def _smooth(layer: AsinhActivation | SmoothLeakyReLU | SoftLeakyReLU, x: Tensor) -> Map:
     """Through the origin, where these are zero too: the slope of the secant, not of the tangent."""
-    gate = torch.where(
-        x.abs() > SMALL, layer(x) / torch.where(x.abs() > SMALL, x, 1.0), layer.derivative(x)
-    )
+    large = x.abs() > SMALL
+    gate = torch.where(large, layer(x) / torch.where(large, x, 1.0), layer.derivative(x))
     return lambda u: u * gate
 
 
@@ -80,30 +106,36 @@ def _in_turn(layers: nn.Sequential | Chain, x: Tensor) -> Map:
 @freeze.register
 def _additive(layer: AdditiveCoupling, x: Tensor) -> Map:
     net = freeze(layer.net, x[:, : layer.kept])
-    return lambda u: torch.cat(
-        [u[:, : layer.kept], u[:, layer.kept :] + net(u[:, : layer.kept])], 1
-    )
+
+    def shifted(u: Tensor) -> Tensor:
+        a, b = u[:, : layer.kept], u[:, layer.kept :]
+        return torch.cat([a, b + net(a)], 1)
+
+    return shifted
 
 
 @freeze.register
 def _scaled(layer: AffineCoupling, x: Tensor) -> Map:
-    a = x[:, : layer.kept]
-    scale = layer.scale_and_shift(a)[0].exp()
-    net = freeze(layer.net, a)
-    return lambda u: torch.cat(
-        [u[:, : layer.kept], u[:, layer.kept :] * scale + net(u[:, : layer.kept]).chunk(2, 1)[1]], 1
-    )
+    kept = x[:, : layer.kept]
+    scale = layer.scale_and_shift(kept)[0].exp()
+    net = freeze(layer.net, kept)
+
+    def scaled(u: Tensor) -> Tensor:
+        a, b = u[:, : layer.kept], u[:, layer.kept :]
+        return torch.cat([a, b * scale + net(a).chunk(2, 1)[1]], 1)
+
+    return scaled
 
 
 @freeze.register
 def _multiscale(layer: Multiscale, x: Tensor) -> Map:
     maps = []
-    for level, kept in zip(layer.levels, (*layer.keep, 0)):
+    for level, kept in zip(layer.levels, (*layer.keep, 0), strict=True):
         maps.append((freeze(level, x), kept))
         x = level(x)[:, :kept]
 
     def climbed(u: Tensor) -> Tensor:
-        parts = []
+        parts: list[Tensor] = []
         for step, kept in maps:
             u = step(u)
             parts.insert(0, u[:, kept:])

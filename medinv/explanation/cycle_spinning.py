@@ -1,8 +1,10 @@
-"""Copies of an image, each moved a little and with faint noise, and the way back of a map: what an explanation says should not hang on where a network's grid lies.
+"""Copies of an image, each moved a little and with faint noise, and the way back of a map.
 
-Networks that halve the image see a place otherwise when it moves by one pixel. The mean over all moves within a period does not: cycle spinning (Coifman & Donoho
-1995, Translation-invariant de-noising). Noise does the same for gates that stand near their kink (SmoothGrad, Smilkov et al. 2017, 1706.03825); more of it than the
-network was trained with is another image to it.
+What an explanation says should not hang on where a network's grid lies. Networks that halve the
+image see a place otherwise when it moves by one pixel. The mean over all moves within a period does
+not: cycle spinning (Coifman and Donoho 1995, Translation-invariant de-noising). Noise does the same
+for gates that stand near their kink (SmoothGrad, Smilkov et al. 2017, 1706.03825); more of it than
+the network was trained with is another image to it.
 """
 
 from collections.abc import Iterator
@@ -10,15 +12,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-MOVES = tuple(
-    (down, right) for down in range(-1, 3) for right in range(-1, 3)
-)  # pixels along the last two axes: a period of places of 4 x 4 pixels
+MOVES = tuple((down, right) for down in range(-1, 3) for right in range(-1, 3))
+"""Pixels along the last two axes: a period of places of 4 x 4 pixels."""
 
 
 def copies(x: Tensor, noise: float) -> Iterator[tuple[tuple[int, int], Tensor]]:
-    """Each of MOVES with the images `x` (N, C, *size) moved by it, and Gaussian noise of standard deviation `noise`, grey levels.
+    """Each of MOVES with the images `x` (N, C, *size) moved by it, and in Gaussian noise.
 
-    Every copy has noise of its own, the same at every call and for all images, so that maps can be repeated.
+    noise: its standard deviation, grey levels. Every copy has noise of its own, the same at every
+    call and for all images, so that maps can be repeated.
     """
     generator = torch.Generator().manual_seed(0)
     for move in MOVES:
@@ -27,21 +29,30 @@ def copies(x: Tensor, noise: float) -> Iterator[tuple[tuple[int, int], Tensor]]:
 
 
 def moved(x: Tensor, move: tuple[int, int]) -> Tensor:
-    """Images (..., H, W) moved down and right by `move` pixels, up and left where it is negative; what comes in repeats the edge."""
+    """Images (..., H, W) moved down and right by `move` pixels, up and left where it is negative.
+
+    What comes in repeats the edge.
+
+    >>> moved(torch.tensor([[1, 2, 3]]), (0, 1))
+    tensor([[1, 1, 2]])
+    """
     for axis, by in zip((-2, -1), move, strict=True):
         x = x.index_select(axis, _came_from(x.shape[axis], by, x.device))
     return x
 
 
 def moved_back(maps: Tensor, move: tuple[int, int]) -> Tensor:
-    """Maps (..., H, W) of moved images, back to the images as they were: the adjoint of `moved`, which keeps the sum.
+    """Maps (..., H, W) of moved images, back to the images as they were.
 
-    What a repeated pixel contributes goes to the pixel that it repeats.
+    The adjoint of `moved`, which keeps the sum: what a repeated pixel contributes goes to the pixel
+    that it repeats.
+
+    >>> moved_back(torch.tensor([[1, 2, 3]]), (0, 1))
+    tensor([[3, 3, 0]])
     """
     for axis, by in zip((-2, -1), move, strict=True):
-        maps = torch.zeros_like(maps).index_add_(
-            axis, _came_from(maps.shape[axis], by, maps.device), maps
-        )
+        origin = _came_from(maps.shape[axis], by, maps.device)
+        maps = torch.zeros_like(maps).index_add_(axis, origin, maps)
     return maps
 
 

@@ -1,95 +1,127 @@
-"""All explanations of one image."""
+"""All explanations of one image: one entry for scripts, the command and the report."""
 
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from medinv.explanation.counterfactual.direction import counterfactual
-from medinv.explanation.evidence import evidence
+from medinv.errors import ConfigError, ShapeError
+from medinv.explanation.counterfactual import counterfactual
+from medinv.explanation.evidence import evidence, head_view, layer_evidence, likelihood_ratio
 from medinv.explanation.local import checked, local_evidence
-from medinv.explanation.counterfactual.brightening import planted_counterfactual
-from medinv.explanation.reconstruction import reconstruct
-from medinv.explanation.counterfactual.inpainting import removed_counterfactual
-from medinv.explanation.result import Counterfactual, Explanation, LocalEvidence
-from medinv.explanation.counterfactual.transport import transported_counterfactual
-from medinv.models.reference import CaseIndex
+from medinv.explanation.neighbours import nearest
+from medinv.explanation.result import (
+    Explanation,
+    LocalEvidence,
+    Neighbours,
+    Prediction,
+    Reconstruction,
+)
+from medinv.explanation.robustness import robustness
+from medinv.explanation.sanity import controls
+from medinv.explanation.trace import trace
+from medinv.explanation.trunk import picture
+from medinv.layers import round_trip
 from medinv.models.density import Classifier
 
+Detail = Literal["brief", "report", "full"]
+DETAILS: tuple[Detail, ...] = ("brief", "report", "full")
+BITS = 8  # of the stored values of a network input
 
-def explain_image(
-    model: Classifier, image: np.ndarray, kept: CaseIndex | None = None
-) -> tuple[Explanation, dict[str, Any]]:
-    """Reconstruction, evidence and the counterfactual of the class that is not called, for one network input (1, H, W) uint8.
 
-    Local evidence, with its check, only where the model keeps what is usual (`kept`); the counterfactual is local where it keeps what belongs in a part of an
-    image and one passes its re-checks, and else goes by the classes where it keeps how they differ.
-    Also what the network says of it: calibrated probability of the positive class, and whether its likelihood is in scope.
+@dataclass(frozen=True)
+class Part:
+    """A field of `Explanation`, the detail from which on it is made, and what makes it.
+
+    make: of the model, the image (1, 1, H, W) and the explanation without any such part.
     """
-    x = torch.from_numpy(image)[None].to(next(model.parameters()).dtype)
-    with torch.no_grad():
-        reading = model.read(x)
-    positive = reading.probabilities[0, 1].item()
-    called = int(positive >= model.threshold)
-    score = reading.scope[0].item()
-    said = {
-        "label": model.classes[called], "probability": positive, "scope_score": score, "in_scope_by_likelihood": score <= model.scope_threshold.item()
-    }  # fmt: skip
-    local = None
-    if kept and kept.usual:
-        local = checked(
-            model,
-            x,
-            local_evidence(model, x, kept.usual, model.card.config.train.noise),
-            kept.class_means[0],
-        )
-    return Explanation(
-        reconstruct(model, x),
-        evidence(model, x),
-        _counterfactual(model, x, 1 - called, kept, local),
-        local,
-    ), said
+
+    name: str
+    detail: Detail
+    make: Callable[[Classifier, Tensor, Explanation], Any]
 
 
-def _counterfactual(
-    model: Classifier,
-    x: torch.Tensor,
-    target: int,
-    kept: CaseIndex | None,
-    local: LocalEvidence | None,
-) -> Counterfactual:
-    """The most local one of those that this model can have and that pass their re-checks; where none does, the last."""
-    if kept and kept.expectation and local:
-        near = (
-            planted_counterfactual(model, kept.expectation, x)
-            if target
-            else removed_counterfactual(model, kept.expectation, x, local.locations)
+def _neighbours(model: Classifier, x: Tensor, so_far: Explanation) -> Neighbours | None:
+    return nearest(model, model.reference, x) if model.reference else None
+
+
+PARTS: tuple[Part, ...] = (
+    Part("trace", "report", lambda model, x, so_far: trace(model, x)),
+    Part("neighbours", "report", _neighbours),
+    Part("sanity", "report", controls),
+    Part("layer_evidence", "full", lambda model, x, so_far: layer_evidence(model, x)),
+    Part("likelihood_ratio", "full", lambda model, x, so_far: likelihood_ratio(model, x)),
+    Part("head", "full", lambda model, x, so_far: head_view(model, x)),
+    Part("robustness", "full", lambda model, x, so_far: robustness(model, x)),
+)
+
+
+def explain(model: Classifier, image: NDArray, *, detail: Detail = "brief") -> Explanation:
+    """What `model` says of one network input `image` (1, H, W) uint8, and why.
+
+    brief: prediction, reconstruction, evidence, local evidence with its check where the model has a
+    reference, and the counterfactual of the class that is not called. report: also trace,
+    neighbours and sanity. full: all, seconds an image. A figure is the same at every detail and at
+    every call. What needs the model's reference is None where it has none.
+
+    Raises ShapeError for an image that the model does not take, ConfigError for another detail.
+    """
+    if detail not in DETAILS:
+        raise ConfigError(f"detail: expected one of {', '.join(DETAILS)}; got {detail!r}")
+    x = _network_input(model, image)
+    prediction = _prediction(model, x)
+    local = _local_evidence(model, x)
+    other = 1 - model.classes.index(prediction.label)
+    explanation = Explanation(
+        prediction=prediction,
+        reconstruction=_reconstruction(model, x),
+        evidence=evidence(model, x),
+        local_evidence=local,
+        counterfactual=counterfactual(model, x, other, local),
+    )
+    wanted = [part for part in PARTS if DETAILS.index(part.detail) <= DETAILS.index(detail)]
+    return replace(explanation, **{part.name: part.make(model, x, explanation) for part in wanted})
+
+
+def _network_input(model: Classifier, image: NDArray) -> Tensor:
+    if image.shape != model.image_shape or image.dtype != np.uint8:
+        raise ShapeError(
+            f"explain expects one network input {model.image_shape} uint8; got {image.shape} "
+            f"{image.dtype}; resize it as medinv.data.resize does, with its axis of channels"
         )
-        if near.valid:
-            return near
-    return (
-        transported_counterfactual(model, kept.transport, x, target)
-        if kept and kept.transport
-        else counterfactual(model, x, target)
+    return torch.from_numpy(image)[None].to(model.means)
+
+
+@torch.no_grad()
+def _prediction(model: Classifier, x: Tensor) -> Prediction:
+    reading = model.read(x)
+    probabilities = reading.probabilities[0].tolist()
+    score = reading.scope.item()
+    return Prediction(
+        label=model.classes[int(probabilities[1] >= model.threshold)],
+        probabilities=dict(zip(model.classes, probabilities, strict=True)),
+        scope_score=score,
+        in_scope=score <= model.scope_threshold.item(),
     )
 
 
-def scalars(explanation: Explanation) -> dict[str, dict[str, Any] | None]:
-    """The figures of an explanation without its arrays, ready for JSON; None for local evidence where there is none."""
-    parts = {
-        name: asdict(getattr(explanation, name))
-        for name in ("reconstruction", "evidence", "counterfactual")
-    }
-    found = {
-        name: {
-            key: value for key, value in part.items() if not isinstance(value, np.ndarray | tuple)
-        }
-        for name, part in parts.items()
-    }
-    local = explanation.local
-    return found | {
-        "local": local
-        and {key: value for key, value in asdict(local).items() if key != "locations"}
-        | {"valid": local.valid}
-    }
+@torch.no_grad()
+def _reconstruction(model: Classifier, x: Tensor) -> Reconstruction:
+    """The features of one image `x` (1, 1, H, W) decoded, and compared with it."""
+    trip = round_trip(model.trunk, x, bits=BITS)
+    image = picture(trip.restored).numpy()
+    return Reconstruction(image, trip.all_exact, BITS, trip.max_abs_error, trip.dtype)
+
+
+def _local_evidence(model: Classifier, x: Tensor) -> LocalEvidence | None:
+    """With its check; None where the model has no reference of mean states."""
+    reference = model.reference
+    if not reference or not reference.states:
+        return None
+    noise = model.card.config.train.noise
+    local = local_evidence(model, x, reference.states, noise)
+    return checked(model, x, local, reference.class_means[0])

@@ -1,24 +1,40 @@
 """What an explanation is: plain arrays with the figures that say how far they can be trusted.
 
-Grey levels are those of the network's input (0 to 255); images are (H, W). Every result carries the residual of the identity it claims.
+Grey levels are those of the network's input (0 to 255); images are (*size), (H, W) for films and
+slices; log-odds are calibrated, of the positive class (the second). Every result carries the
+residual of the identity that it claims, or the re-check of what it says.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-Made = Literal["direction", "ascent", "transport", "removal", "planting"]
-"""How a counterfactual was made: along the class direction in the features; sought there; first as training images of the classes differ and only then along
-the class direction; by filling in the part that the answer comes from with what belongs there; by adding the faintest round brightening that suffices."""
+Method = Literal["direction", "ascent", "transport", "inpainting", "brightening"]
+"""How a counterfactual was made: along the class direction in the features; sought there; first as
+training images of the classes differ and only then along the class direction; by filling in the
+part that the answer comes from with what belongs there; by the faintest round brightening that
+suffices.
+"""
 CHANGED = 2  # grey levels: what differs by more is seen as changed
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of the image that is explained."""
+
+    label: str  # the class called
+    probabilities: dict[str, float]  # calibrated, by class in the model's order
+    scope_score: float  # distance of the likelihood's terms from those of images in scope
+    in_scope: bool  # by its likelihood it is an image of the model's kind
 
 
 @dataclass(frozen=True)
 class Reconstruction:
     """The input decoded from the features."""
 
-    image: np.ndarray  # (H, W) decoded grey levels, before rounding
+    image: NDArray  # (*size) decoded grey levels, before rounding
     exact: bool  # every stored value comes back after rounding
     bits: int  # of the stored values
     max_abs_error: float  # grey levels, before rounding
@@ -29,7 +45,7 @@ class Reconstruction:
 class Evidence:
     """The decision as an exact affine map of this image: sum(contributions) + bias = logit."""
 
-    contributions: np.ndarray  # (H, W) log-odds of the positive class, a pixel
+    contributions: NDArray  # (*size) log-odds a pixel
     bias: float  # log-odds that no pixel carries
     logit: float  # log-odds that the network computes
     residual: float  # |sum(contributions) + bias - logit|
@@ -39,28 +55,36 @@ class Evidence:
 class Counterfactual:
     """An image for which the decision is another, decoded from its features."""
 
-    image: np.ndarray  # (H, W) uint8, as stored: clipped to the range and rounded
-    difference: np.ndarray  # (H, W) grey levels, counterfactual minus input
+    image: NDArray  # (*size) uint8, as stored: clipped to the range and rounded
+    difference: NDArray  # (*size) grey levels, counterfactual minus input
     target: str  # class aimed at
-    target_logit: float  # log-odds of the positive class aimed at
-    logit: float  # log-odds of the positive class when the stored counterfactual is classified anew
-    flipped: bool  # the re-check: the stored counterfactual is classified as the target
-    in_scope: bool  # the re-check: by its likelihood it is an image of the model's kind
+    target_logit: float  # log-odds aimed at
+    logit: float  # log-odds when the stored counterfactual is classified anew
+    flipped: bool  # re-check: the stored counterfactual is classified as the target
+    in_scope: bool  # re-check: by its likelihood it is an image of the model's kind
     rms: float  # root mean square of the difference, grey levels
     out_of_range: float  # share of pixels that left 0..255 before clipping
     changed: float  # share of pixels that differ by more than CHANGED
-    strip: tuple[np.ndarray, ...]  # (H, W) images on the way from the input to the counterfactual
-    made: Made = "direction"
+    strip: tuple[NDArray, ...]  # images (*size) on the way from the input to the counterfactual
+    method: Method = "direction"
 
     @property
     def valid(self) -> bool:
-        """Both re-checks hold; only then may it be shown as what would have changed the answer."""
+        """Both re-checks hold; only then may it be shown as what would change the answer."""
         return self.flipped and self.in_scope
+
+    @property
+    def residual(self) -> float:
+        """|logit - target_logit|: what rounding and clipping made of the log-odds aimed at."""
+        return abs(self.logit - self.target_logit)
 
 
 @dataclass(frozen=True)
 class LocalCheck:
-    """What the answer does when the part of a map that speaks most for it is replaced by what is usual, and when the same shape elsewhere is."""
+    """What the answer does when the strongest part of a map is replaced by the reference.
+
+    And what it does when the same shape elsewhere is replaced.
+    """
 
     share: float  # of the pixels, replaced
     fall: float  # log-odds by which the class called loses
@@ -68,19 +92,22 @@ class LocalCheck:
 
     @property
     def valid(self) -> bool:
-        """The place matters more than any other of its shape; only then may it be called the place that the answer comes from."""
-        return self.fall > max(0.0, *self.elsewhere)
+        """The place matters more than any other of its shape; only then may it be claimed."""
+        return self.fall > max((0.0, *self.elsewhere))
 
 
 @dataclass(frozen=True)
 class LocalEvidence:
-    """Where the decision comes from, against what is usual in images of the negative class: locations.sum() + bias + jitter = logit, exactly."""
+    """Where the decision comes from, against the mean of images of the negative class.
 
-    locations: np.ndarray  # (*size) log-odds of the positive class, a pixel, mean over copies of the image; no finer than the depths that it was taken at
+    locations.sum() + bias + jitter = logit, exactly.
+    """
+
+    locations: NDArray  # (*size) log-odds a pixel, mean over copies; no finer than its depths
     depths: tuple[str, ...]  # whose mean it is
     grain: int  # pixels a side of one place of the finest of them
-    bias: float  # log-odds of what is usual there, through the gates of the copies
-    jitter: float  # log-odds of the image less their mean over its copies: what its place on the network's grid and faint noise do
+    bias: float  # log-odds of the reference there, through the gates of the copies
+    jitter: float  # log-odds less their mean over copies: what place on the grid and noise do
     logit: float  # log-odds that the network computes
     residual: float  # |locations.sum() + bias + jitter - logit|
     check: LocalCheck | None = None
@@ -97,28 +124,20 @@ class LocalEvidence:
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """All that the report shows of one image."""
-
-    reconstruction: Reconstruction
-    evidence: Evidence
-    counterfactual: Counterfactual
-    local: LocalEvidence | None = None  # None where the model keeps nothing of what is usual
-
-
-@dataclass(frozen=True)
 class Depth:
-    """One layer of the trunk, at one image. All that stands behind it, decoded, is the input again; what it has sent out of the trunk is not in what stays."""
+    """One layer of the trunk, at one image.
+
+    All that stands behind it, decoded, is the input again; what it has sent out of the trunk is not
+    in what stays.
+    """
 
     name: str  # where it stands and what it is, such as "level 2, layer 5: AffineCoupling"
     shape: tuple[int, ...]  # (C, *size) of what goes on from here
-    image: (
-        np.ndarray
-    )  # (*size) grey levels decoded from all that stands at this depth, before rounding
+    image: NDArray  # (*size) grey levels decoded from all that stands here, before rounding
     max_abs_error: float  # grey levels between `image` and the input
     exact: bool  # after rounding, every value of `image` is the input's
-    condition_number: float  # of this layer's Jacobian at this image; where a layer does not know it, a lower estimate
-    energy_share: float  # of the squared length of all that stands here, the part in what goes on
+    condition_number: float  # of this layer's Jacobian here; a lower estimate where not known
+    energy_share: float  # of the squared length of all that stands here, the part that goes on
 
 
 @dataclass(frozen=True)
@@ -128,8 +147,10 @@ class Stage:
     name: str  # such as "level 2"
     values: int  # numbers held
     energy_share: float  # of the squared length of the features
-    image: np.ndarray  # (*size) grey levels decoded from this stage alone, all others at zero, the mean of their density
-    variance_explained: float  # 1 - |input - image of this stage and all coarser ones|^2 / |input - mean grey|^2; 1 is all, below 0 worse than plain grey
+    image: NDArray  # (*size) grey levels decoded from this stage alone, all others at zero
+    variance_explained: float
+    """1 - |input - image of this stage and all coarser ones|^2 / |input - mean grey|^2; 1 is all,
+    below 0 worse than plain grey."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +158,7 @@ class Trace:
     """The image through the trunk: decoded from every depth, and what each stage holds."""
 
     depths: tuple[Depth, ...]  # from the image to the features
-    stages: tuple[
-        Stage, ...
-    ]  # coarsest, which decides, first; what their images add is cumulative in this order
+    stages: tuple[Stage, ...]  # coarsest, which decides, first; what they explain is cumulative
 
     @property
     def max_abs_error(self) -> float:
@@ -154,7 +173,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Probe:
-    """How well a linear classifier tells the classes from what one depth holds, beside the same with shuffled labels."""
+    """How well a linear classifier tells the classes from what one depth holds."""
 
     name: str  # of the depth
     auc: float  # area under the curve on images that the probe was not fitted on
@@ -164,13 +183,14 @@ class Probe:
 
 @dataclass(frozen=True)
 class LayerEvidence:
-    """The decision as an exact sum over what stands at one depth: channels.sum() + bias = locations.sum() + bias = logit."""
+    """The decision as an exact sum over what stands at one depth.
+
+    channels.sum() + bias = locations.sum() + bias = logit.
+    """
 
     name: str  # of the depth
-    channels: (
-        np.ndarray
-    )  # (C,) log-odds of the positive class that each channel carries, summed over locations
-    locations: np.ndarray  # (*size) the same, summed over channels, at the resolution of the depth
+    channels: NDArray  # (C,) log-odds that each channel carries, summed over locations
+    locations: NDArray  # (*size) the same, summed over channels, at the resolution of the depth
     bias: float  # log-odds of the constant image; the same at every depth
     residual: float  # |channels.sum() + bias - logit|
 
@@ -179,59 +199,65 @@ class LayerEvidence:
 class HeadView:
     """What the head looks at: the features without their part along its direction, decoded.
 
-    The head is one direction in the features. With that part removed the log-odds are those of the bias alone, whatever else the features hold.
+    The head is one direction in the features. With that part removed the log-odds are those of the
+    bias alone, whatever else the features hold.
     """
 
-    without: (
-        np.ndarray
-    )  # (*size) grey levels decoded from the features less their part along the head's direction
-    seen: np.ndarray  # (*size) input minus `without`: all that the head can see of this image
+    without: NDArray  # (*size) grey levels decoded from the features without that part
+    seen: NDArray  # (*size) input minus `without`: all that the head can see of this image
     energy_share: float  # of the squared length of the features, the part along the direction
     logit_without: float  # log-odds of `without`, unrounded, classified anew
     residual: float  # |logit_without - log-odds of the bias alone|
 
 
 @dataclass(frozen=True)
-class Nearest:
-    """Training images whose projected features are nearest, and what the projection can and cannot show of them.
+class Neighbours:
+    """Training images whose projected features are nearest, and what the projection can show.
 
     No image is here: `ids` are rows of the training set, which who has it can open.
     """
 
     ids: tuple[int, ...]  # rows of the training set, nearest first
     labels: tuple[str, ...]  # their classes
-    distances: tuple[float, ...]  # Euclidean, in standard deviations of the index's axes
-    typical: tuple[
-        float, float
-    ]  # 50th and 95th percentile of validation images' distance to their nearest: farther is unlike any case
-    chance: float  # share of the query's called class in the training set: what neighbours drawn by chance would agree
-    agreement: float  # share of these neighbours with the query's called class
-    recovered: float  # share of the pixels' variance that a least-squares decoding of the projection recovers, on validation images
+    distances: tuple[float, ...]  # Euclidean, in standard deviations of the reference's axes
+    typical: tuple[float, float]  # 50th and 95th percentile of validation images' to their nearest
+    chance: float  # share of the class called in the training set: agreement by chance
+    agreement: float  # share of these neighbours with the class called
+    recovered: float  # share of the pixels' variance that a decoding of the projection recovers
 
     @property
     def valid(self) -> bool:
-        """The nearest case is not farther than those of 95 % of validation images; only then may it be called similar."""
+        """The nearest case is no farther than those of 95 % of validation images.
+
+        Only then may it be called similar.
+        """
         return bool(self.distances) and self.distances[0] <= self.typical[1]
 
 
 @dataclass(frozen=True)
 class Control:
-    """Another change of the same image and the same root mean square: what it does too, the counterfactual cannot claim for itself."""
+    """Another change of the same image and the same root mean square.
+
+    What it does too, the counterfactual cannot claim for itself.
+    """
 
     name: str  # such as "class-mean difference"
-    image: np.ndarray  # (*size) uint8, as stored
-    rms: float  # of the change, grey levels; may fall short of the counterfactual's by clipping or where the change has a largest size (blur)
-    logit: float  # log-odds of the positive class of the stored image
+    image: NDArray  # (*size) uint8, as stored
+    rms: float  # of the change, grey levels; short of the counterfactual's where none is as large
+    logit: float  # log-odds of the stored image
     flipped: bool  # it is called as the counterfactual's target
     cosine: float  # between its change and the counterfactual's
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """How alike an explanation is to one that cannot be right. Near 1: it does not depend on what it claims to explain."""
+    """How alike an explanation is to one that cannot be right.
+
+    Near 1: it does not depend on what it claims to explain.
+    """
 
     name: str  # such as "untrained weights"
-    of: str  # "evidence" or "counterfactual"
+    of: str  # "evidence" or "local evidence"
     cosine: float  # between the two maps
     rank_correlation: float  # Spearman's, between the sizes of the two maps
 
@@ -250,36 +276,37 @@ class Distance:
 
     where: str  # "image" (grey levels) or "features"
     rms: float  # root mean square of the change; in its units
-    affine_rms: float  # closed form of the affine map at the image: |log-odds - boundary| / |slope| / sqrt(values)
+    affine_rms: float  # by the tangent map: |log-odds - boundary| / |slope| / sqrt(values)
     steps: int
     flipped: bool  # re-check: the changed image, unrounded, is called otherwise
     residual: float  # |log-odds there - boundary|: overshoot included
-    image: np.ndarray  # (*size) the changed image, grey levels, unrounded
+    image: NDArray  # (*size) the changed image, grey levels, unrounded
 
 
 @dataclass(frozen=True)
 class WorstCase:
-    """The change of the features, of a given size, that moves the decoded image most (largest singular vector of the inverse)."""
+    """The change of the features, of a given size, that moves the decoded image most.
+
+    It is the largest singular vector of the inverse's Jacobian.
+    """
 
     size: float  # length of the change of the features
-    amplification: float  # length of the image's change over that of the features': largest singular value of the inverse's Jacobian
+    amplification: float  # length of the image's change over that of the features'
     typical: float  # the same for a change in a random direction
     image_rms: float  # grey levels by which the decoded image really moves
-    predicted_rms: (
-        float  # amplification * size / sqrt(values): equal to image_rms while the map is linear
-    )
-    image: np.ndarray  # (*size) decoded from the changed features
+    predicted_rms: float  # amplification size / sqrt(values): image_rms while the map is linear
+    image: NDArray  # (*size) decoded from the changed features
     rounding_error: float  # grey levels: worst error of a round trip that starts from this image
 
 
 @dataclass(frozen=True)
-class Turned:
+class Orientation:
     """The decision when the image is flipped or turned by quarters."""
 
-    name: str  # such as "quarter turn"
-    logit: float  # log-odds of the positive class
+    name: str  # such as "half turn"
+    logit: float  # log-odds
     called_alike: bool
-    evidence_correlation: float  # Spearman's, between the evidence turned back and that of the image as it is, in regions
+    evidence_correlation: float  # Spearman's, by region, of the evidence turned back and the own
 
 
 @dataclass(frozen=True)
@@ -288,4 +315,76 @@ class Robustness:
 
     distances: tuple[Distance, ...]
     worst_case: WorstCase
-    turned: tuple[Turned, ...]
+    orientations: tuple[Orientation, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All that is said of one image; None where not asked for or the model cannot have it."""
+
+    prediction: Prediction
+    reconstruction: Reconstruction
+    evidence: Evidence
+    local_evidence: LocalEvidence | None  # None where the model has no reference
+    counterfactual: Counterfactual
+    trace: Trace | None = None
+    neighbours: Neighbours | None = None
+    sanity: Controls | None = None
+    layer_evidence: tuple[LayerEvidence, ...] | None = None  # at every depth
+    likelihood_ratio: LayerEvidence | None = None  # by place of the coarse features
+    head: HeadView | None = None
+    robustness: Robustness | None = None
+
+
+CHECKS = ("valid", "residual", "exact", "max_abs_error")  # properties that stand beside the fields
+
+
+def scalars(value: Any) -> Any:
+    """Every figure of a result without its arrays, ready for JSON; checks that follow are added.
+
+    >>> scalars(LocalCheck(share=0.05, fall=2.0, elsewhere=(0.5, -0.1)))
+    {'share': 0.05, 'fall': 2.0, 'elsewhere': [0.5, -0.1], 'valid': True}
+    """
+    if is_dataclass(value):
+        names = dict.fromkeys([*(field.name for field in fields(value)), *CHECKS])
+        parts = {name: getattr(value, name) for name in names if hasattr(value, name)}
+        return {name: scalars(part) for name, part in parts.items() if not _of_arrays(part)}
+    if isinstance(value, tuple):
+        return [scalars(item) for item in value]
+    return value
+
+
+def arrays(explanation: Explanation) -> dict[str, NDArray]:
+    """Its maps and pictures by name, for a file; those of parts that are None are not there."""
+    e, edit = explanation, explanation.counterfactual
+    named = {
+        "reconstruction": e.reconstruction.image,
+        "evidence": e.evidence.contributions,
+        "counterfactual": edit.image,
+        "difference": edit.difference,
+        "strip": np.stack(edit.strip),
+    }
+    if e.local_evidence:
+        named["local_evidence"] = e.local_evidence.locations
+    if e.trace:
+        named |= {f"stage_{_word(stage.name)}": stage.image for stage in e.trace.stages}
+    if e.sanity:
+        named |= {f"control_{_word(control.name)}": control.image for control in e.sanity.changes}
+    if e.layer_evidence:
+        depths = enumerate(e.layer_evidence)
+        named |= {f"evidence_depth_{number:03d}": part.locations for number, part in depths}
+    if e.likelihood_ratio:
+        named["likelihood_ratio"] = e.likelihood_ratio.locations
+    if e.head:
+        named |= {"head_without": e.head.without, "head_seen": e.head.seen}
+    return named
+
+
+def _of_arrays(value: Any) -> bool:
+    return isinstance(value, np.ndarray) or (
+        isinstance(value, tuple) and any(isinstance(item, np.ndarray) for item in value)
+    )
+
+
+def _word(name: str) -> str:
+    return name.replace(" ", "_")

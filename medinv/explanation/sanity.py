@@ -1,19 +1,95 @@
-"""What stands beside an explanation: changes as large that mean nothing, and explanations by networks that know nothing."""
+"""Sanity checks of an explanation, for a reader to judge it by.
 
-from collections.abc import Callable, Mapping
+Changes as large as the counterfactual that mean nothing, and explanations by networks that know
+nothing (Adebayo et al. 2018, Sanity checks for saliency maps, 1810.03292).
+"""
+
+from collections.abc import Callable
 from copy import deepcopy
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
-from torch import Tensor, nn
+from torch import Tensor
 
-from medinv.explanation.result import Control, Likeness
+from medinv.explanation.evidence import evidence
+from medinv.explanation.local import local_terms, mean_states
+from medinv.explanation.result import Control, Controls, Counterfactual, Explanation, Likeness
+from medinv.explanation.trunk import log_odds
+from medinv.models.build import build
+from medinv.models.density import Classifier
+from medinv.models.reference import Reference
 
+SEED = 1  # of the untrained weights: the same image gets the same controls in whatever batch
+UNTRAINED, SHAM = "untrained weights", "a head of random direction"
 BISECTIONS = 40
 LARGEST_BLUR = 64.0  # pixels, standard deviation: beyond it an image of this size is plain
+
+
+def controls(model: Classifier, x: Tensor, explanation: Explanation) -> Controls:
+    """What stands beside the explanation of one image `x` (1, 1, H, W) of integer grey levels.
+
+    Changes as large as the counterfactual: noise, blur and, where the model has a reference, the
+    difference of the class means. And the evidence, local evidence first where there is some, by an
+    untrained network and by one whose head has learned no label. The untrained one takes its
+    statistics from this image and its edits, and its mean states from the mean image of the
+    negative class, as no training image is at hand. Maps of local evidence are compared without
+    copies of the image, the own one too: with copies it would take a second more. The same at every
+    call.
+    """
+    edit, reference = explanation.counterfactual, model.reference
+    fresh, sham = (
+        untrained(model, _images([x[0, 0].cpu().numpy(), *edit.strip], x)),
+        sham_head(model),
+    )
+    others = {UNTRAINED: fresh, SHAM: sham}
+    own = explanation.evidence.contributions
+    likenesses = [
+        likeness(name, "evidence", own, evidence(other, x).contributions)
+        for name, other in others.items()
+    ]
+    if explanation.local_evidence and reference:
+        first = {UNTRAINED: _mean_image_states(fresh, reference, x), SHAM: reference.states}
+        mine = _local_map(model, x, reference.states)
+        likenesses = [
+            likeness(name, "local evidence", mine, _local_map(other, x, first[name]))
+            for name, other in others.items()
+        ] + likenesses
+    return Controls(_changes(model, x, edit), tuple(likenesses))
+
+
+def _changes(model: Classifier, x: Tensor, edit: Counterfactual) -> tuple[Control, ...]:
+    target, step = model.classes.index(edit.target), None
+    if model.reference:
+        means = model.reference.class_means
+        step = (means[target] - means[1 - target])[0].numpy()
+
+    @torch.no_grad()
+    def logit(image: NDArray) -> float:
+        return log_odds(model, _images([image], x)).item()
+
+    def flips(odds: float) -> bool:
+        return (odds >= model.decision_logit.item()) == bool(target)
+
+    stored = x[0, 0].cpu().numpy().astype(np.uint8)
+    return equal_changes(stored, edit.image, logit, flips, class_step=step)
+
+
+def _images(stored: list[NDArray], x: Tensor) -> Tensor:
+    """Images (H, W) as a batch (N, 1, H, W) of the type and on the device of `x`."""
+    return torch.from_numpy(np.stack(stored))[:, None].to(x)
+
+
+def _local_map(model: Classifier, x: Tensor, states: dict[str, Tensor]) -> NDArray:
+    return local_terms(model, x, states)[0][0].cpu().numpy()
+
+
+def _mean_image_states(model: Classifier, reference: Reference, x: Tensor) -> dict[str, Tensor]:
+    """What stands for the reference's states in a network that has seen no training image."""
+    return mean_states(model, [reference.class_means[:1].to(x)], tuple(reference.states))
 
 
 def equal_changes(
@@ -25,10 +101,12 @@ def equal_changes(
     class_step: NDArray | None = None,
     seed: int = 0,
 ) -> tuple[Control, ...]:
-    """Noise, blur and, where it is given, the fixed difference of the class means `class_step` (*size), each of the counterfactual's root mean square.
+    """Noise, blur and, where given, a fixed step, each of the counterfactual's root mean square.
 
-    x, counterfactual: stored images (*size) uint8; `logit` classifies such an image and `flips` says whether that is the class aimed at. Like the
-    counterfactual, each is clipped and rounded to what could be stored; the size is met after that, where it can be met at all.
+    x, counterfactual: stored images (*size) uint8; `logit` classifies such an image and `flips`
+    says whether that is the class aimed at; `class_step` (*size) is the difference of the class
+    means. Like the counterfactual, each is clipped and rounded to what could be stored; the size is
+    met after that, where it can be met at all.
     """
     image = x.astype(float)
     noise = 255 * np.random.default_rng(seed).normal(size=x.shape)
@@ -39,73 +117,75 @@ def equal_changes(
     if class_step is not None:
         unit = 255 * class_step / max(_rms(class_step), 1e-9)
         changes["class-mean difference"] = lambda t: image + t * unit
-    found = []
+    controls = []
     for name, change in changes.items():
         stored = _of_size(change, image, _rms(counterfactual - image))
         difference, reached = stored - image, logit(stored)
-        found.append(
+        controls.append(
             Control(
-                name,
-                stored,
-                _rms(difference),
-                reached,
-                flips(reached),
-                cosine(difference, counterfactual - image),
+                name=name,
+                image=stored,
+                rms=_rms(difference),
+                logit=reached,
+                flipped=flips(reached),
+                cosine=cosine(difference, counterfactual - image),
             )
         )
-    return tuple(found)
+    return tuple(controls)
 
 
 def _of_size(change: Callable[[float], NDArray], image: NDArray, wanted: float) -> NDArray:
-    """What is stored of `change(t)`, with the t in 0..1 at which it differs from `image` by the root mean square `wanted`."""
+    """What is stored of `change(t)`, with the t in 0..1 that changes by the rms `wanted`."""
     low, high = 0.0, 1.0
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        low, high = (
-            (middle, high) if _rms(_stored(change(middle)) - image) < wanted else (low, middle)
-        )
+        if _rms(_stored(change(middle)) - image) < wanted:
+            low = middle
+        else:
+            high = middle
     return _stored(change(high))
 
 
 def likeness(name: str, of: str, own: NDArray, other: NDArray) -> Likeness:
     """How alike two maps of one shape are, by direction and by the order of their sizes."""
-    return Likeness(
-        name,
-        of,
-        cosine(own, other),
-        float(spearmanr(np.abs(own).ravel(), np.abs(other).ravel()).statistic),
-    )
-
-
-def likenesses(
-    of: str, own: NDArray, explain: Callable[[nn.Module], NDArray], others: Mapping[str, nn.Module]
-) -> tuple[Likeness, ...]:
-    """One explanation of one image beside the same made with other networks, by name."""
-    return tuple(likeness(name, of, own, explain(other)) for name, other in others.items())
+    ranks = spearmanr(np.abs(own).ravel(), np.abs(other).ravel())
+    return Likeness(name, of, cosine(own, other), float(ranks.statistic))
 
 
 def mean_cosine(edits: NDArray) -> float:
-    """Mean cosine between the changes (n, *size) of different images: 1 is a template that knows nothing of the case."""
+    """Mean cosine between the changes (n, *size) of different images.
+
+    1 is a template that knows nothing of the case.
+
+    >>> mean_cosine(np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]))
+    0.3333333333333333
+    """
     flat = edits.reshape(len(edits), -1).astype(float)
     unit = flat / np.linalg.norm(flat, axis=1, keepdims=True).clip(1e-12)
     return float(((unit @ unit.T).sum() - (unit**2).sum()) / (len(unit) * (len(unit) - 1)))
 
 
 def cosine(first: NDArray, second: NDArray) -> float:
-    """0 where one of the two is nothing."""
+    """Of the angle between two arrays of one shape; 0 where one of the two is nothing.
+
+    >>> cosine(np.array([1.0, 1.0]), np.array([-2.0, -2.0]))
+    -1.0
+    """
     size = np.linalg.norm(first) * np.linalg.norm(second)
     return float((first.astype(float) * second).sum() / size) if size > 0 else 0.0
 
 
 @torch.no_grad()
-def sham_head(model: nn.Module, *, seed: int = 0) -> nn.Module:
-    """A copy of `model` whose class means differ in a random direction by as much: a head that has learned no label. The trunk keeps its weights."""
+def sham_head(model: Classifier, *, seed: int = 0) -> Classifier:
+    """A copy of `model` whose class means differ in a random direction by as much.
+
+    A head that has learned no label; the trunk keeps its weights.
+    """
     sham = deepcopy(model)
     generator = torch.Generator().manual_seed(seed)
     direction = model.means[1] - model.means[0]
-    random = torch.randn(direction.shape, generator=generator, dtype=direction.dtype).to(
-        direction.device
-    )
+    random = torch.randn(direction.shape, generator=generator, dtype=direction.dtype)
+    random = random.to(direction.device)
     random *= torch.linalg.vector_norm(direction) / torch.linalg.vector_norm(random)
     middle = model.means.mean(0)
     sham.means.copy_(torch.stack([middle - random / 2, middle + random / 2]))
@@ -113,12 +193,16 @@ def sham_head(model: nn.Module, *, seed: int = 0) -> nn.Module:
 
 
 @torch.no_grad()
-def untrained(fresh: nn.Module, model: nn.Module, images: Tensor) -> nn.Module:
-    """`fresh`, a newly built network of the same configuration, made ready as training starts (statistics from `images` (N, C, *size)), with `model`'s calibration.
+def untrained(model: Classifier, images: Tensor, *, seed: int = SEED) -> Classifier:
+    """A newly built network of the configuration of `model`'s card, as training starts.
 
-    Its weights are random; that the log-odds are read on the same scale changes no map but by a factor.
+    Its weights are random, of `seed`, whatever random numbers were drawn before; its statistics are
+    those of `images` (N, C, *size), its calibration is `model`'s: that the log-odds are read on the
+    same scale changes no map but by a factor.
     """
-    fresh = fresh.to(images.dtype).eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = cast(Classifier, build(model.card.config)).to(images).eval()
     fresh.trunk.initialise(images)
     for name in ("temperature_inverse", "prior", "decision_logit", "typical_odds"):
         getattr(fresh, name).copy_(getattr(model, name))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -11,19 +11,27 @@ from medinv.layers import Chain, Invertible, Multiscale
 
 
 class Explainable(Protocol):
-    """What explanations need of a two-class model: images (N, C, *size) of two or three axes, in grey levels. `Classifier` is one."""
+    """What explanations need of a two-class model. `medinv.models.density.Classifier` is one.
+
+    Images are (N, C, *size) of two or three axes, in grey levels; the head is linear in the
+    features.
+    """
 
     trunk: Chain
     classes: tuple[str, ...]
     decision_logit: Tensor  # calibrated log-odds from which the positive class is called
 
-    def features(self, x: Tensor) -> Tensor: ...
+    def features(self, x: Tensor) -> Tensor:
+        """The whole latent (N, C', *size') of images."""
 
-    def invert(self, z: Tensor) -> Tensor: ...
+    def invert(self, z: Tensor) -> Tensor:
+        """The image with features `z`."""
 
-    def logits_of(self, z: Tensor) -> Tensor: ...
+    def logits_of(self, z: Tensor) -> Tensor:
+        """Uncalibrated logits (N, 2) of features, of which the first channels decide."""
 
-    def log_odds(self, logits: Tensor) -> Tensor: ...
+    def log_odds(self, logits: Tensor) -> Tensor:
+        """Calibrated log-odds (N,) of the positive class."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,11 @@ class Step:
     name: str
     layer: Invertible
     kept: int | None
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What goes on after this layer of `x` (N, C, *size), and what leaves."""
+        y = self.layer(x)
+        return (y, None) if self.kept is None else (y[:, : self.kept], y[:, self.kept :])
 
 
 @dataclass(frozen=True)
@@ -44,42 +57,38 @@ class State:
 
     def energy_share(self) -> Tensor:
         """Share (N,) of the squared length that goes on."""
-        here = self.here.square().flatten(1).sum(1)
-        return here / (here + sum(part.square().flatten(1).sum(1) for part in self.left))
+        here, *left = (part.square().flatten(1).sum(1) for part in (self.here, *self.left))
+        return here / (here + sum(left))
 
 
 def steps(trunk: Chain) -> tuple[Step, ...]:
     """The layers of a trunk in order, those of a Multiscale one by one."""
-    found: list[Step] = []
+    path: list[Step] = []
     for index, part in enumerate(trunk, start=1):
-        if isinstance(part, Multiscale):
-            for number, (level, kept) in enumerate(zip(part.levels, (*part.keep, None)), start=1):
-                for place, layer in enumerate(level, start=1):
-                    found.append(
-                        Step(
-                            f"level {number}, layer {place}: {type(layer).__name__}",
-                            layer,
-                            kept if place == len(level) else None,
-                        )
-                    )
-        else:
-            found.append(Step(f"layer {index}: {type(part).__name__}", part, None))
-    return tuple(found)
+        if not isinstance(part, Multiscale):
+            path.append(Step(f"layer {index}: {type(part).__name__}", part, None))
+            continue
+        levels = zip(part.levels, (*part.keep, None), strict=True)
+        for number, (level, kept) in enumerate(levels, start=1):
+            layers = list(cast(Chain, level))
+            for place, layer in enumerate(layers, start=1):
+                name = f"level {number}, layer {place}: {type(layer).__name__}"
+                path.append(Step(name, layer, kept if place == len(layers) else None))
+    return tuple(path)
 
 
 def run(path: tuple[Step, ...], x: Tensor) -> Iterator[State]:
     """What stands after each step, for images x (N, C, *size)."""
     left: tuple[Tensor, ...] = ()
     for step in path:
-        x = step.layer(x)
-        if step.kept is not None:
-            x, left = x[:, : step.kept], (*left, x[:, step.kept :])
+        x, out = step.forward(x)
+        left = left if out is None else (*left, out)
         yield State(x, left)
 
 
 @torch.no_grad()
-def back(path: tuple[Step, ...], state: State) -> Tensor:
-    """The image from what stands after the last of these steps."""
+def decode(path: tuple[Step, ...], state: State) -> Tensor:
+    """The images (N, C, *size) from what stands after the last of these steps."""
     x, left = state.here, list(state.left)
     for step in reversed(path):
         if step.kept is not None:
@@ -88,6 +97,31 @@ def back(path: tuple[Step, ...], state: State) -> Tensor:
     return x
 
 
+@torch.no_grad()
+def last_state(model: Explainable, x: Tensor) -> Tensor:
+    """The coarse features (N, C, *size) of images x (N, C, *size): what the head sees."""
+    *_, last = run(steps(model.trunk), x)
+    return last.here
+
+
 def decision(model: Explainable, here: Tensor) -> Tensor:
     """Calibrated log-odds (N,) from what goes on after the last step."""
     return model.log_odds(model.logits_of(here))
+
+
+def log_odds(model: Explainable, x: Tensor) -> Tensor:
+    """Calibrated log-odds (N,) of images x (N, C, *size), by the network as it is."""
+    return decision(model, model.features(x))
+
+
+def mean_grey(model: Explainable, x: Tensor) -> Tensor:
+    """The constant images of the model's mean grey level, of the shape of `x` (N, C, *size).
+
+    That is what the first layer of the trunk, its fixed scaling, sends to zero.
+    """
+    return next(iter(model.trunk)).inverse(torch.zeros_like(x))
+
+
+def picture(image: Tensor) -> Tensor:
+    """(1, C, *size) to (*size) on the CPU: the sum over channels, of which images here have one."""
+    return image[0].sum(0).detach().cpu()

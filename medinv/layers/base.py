@@ -178,6 +178,12 @@ class Inverse(Invertible):
         return self.layer.condition_number(self.layer.inverse(x), iterations)
 
 
+def total(values: Tensor) -> Tensor:
+    """The sum (N,) over all values (N, ...) of an image, in float32 at least."""
+    exact = torch.promote_types(values.dtype, torch.float32)
+    return values.flatten(1).sum(1, dtype=exact)
+
+
 def jacobian_norm(function, x: Tensor, iterations: int) -> Tensor:
     """Largest singular value (N,) of the Jacobian of `function` at `x` (N, ...), by power iteration on `J^T J` (seeded, so repeatable)."""
     generator = torch.Generator().manual_seed(0)
@@ -193,15 +199,28 @@ def jacobian_norm(function, x: Tensor, iterations: int) -> Tensor:
 
 
 def check_images(x: Tensor, channels: int | None, layer: str, *, multiple_of: int = 1) -> None:
-    """Raise ShapeError unless `x` is a floating (N, channels, H, W) batch with H and W divisible by `multiple_of`."""
-    wanted = f"(N, {'C' if channels is None else channels}, H, W)"
-    if x.ndim != 4 or (channels is not None and x.shape[1] != channels):
-        raise ShapeError(f"{layer} expects images of shape {wanted}; got {tuple(x.shape)}")
-    if not x.is_floating_point():
-        raise ShapeError(
-            f"{layer} expects a floating-point tensor; got {x.dtype}; convert it with .float() or .double()"
-        )
+    """Raise ShapeError unless `x` is a floating (N, channels, H, W) batch.
+
+    H and W are to be divisible by `multiple_of`.
+    """
+    check_shape(x, channels, 2, layer)
+    check_floating(x, layer)
     if x.shape[2] % multiple_of or x.shape[3] % multiple_of or 0 in x.shape[2:]:
-        raise ShapeError(
-            f"{layer} expects height and width divisible by {multiple_of}; got {tuple(x.shape)}; pad or resize the image"
-        )
+        wanted = f"height and width divisible by {multiple_of}"
+        got = f"{tuple(x.shape)}; pad or resize the image"
+        raise ShapeError(f"{layer} expects {wanted}; got {got}")
+
+
+def check_shape(x: Tensor, channels: int | None, sides: int, layer: str) -> None:
+    """Raise ShapeError unless `x` is (N, channels, *size) with so many `sides`."""
+    if x.ndim != 2 + sides or (channels is not None and x.shape[1] != channels):
+        size = ", ".join("DHW"[-sides:])
+        wanted = f"(N, {'C' if channels is None else channels}, {size})"
+        raise ShapeError(f"{layer} expects images of shape {wanted}; got {tuple(x.shape)}")
+
+
+def check_floating(x: Tensor, layer: str) -> None:
+    """Raise ShapeError unless `x` is real floating point."""
+    if not x.is_floating_point():
+        got = f"{x.dtype}; convert it with .float() or .double()"
+        raise ShapeError(f"{layer} expects a floating-point tensor; got {got}")

@@ -2,10 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from medinv.errors import ConfigError
 from medinv.layers.base import Chain, Invertible, check_images
+from medinv.layers.reshape import to_channels, to_space
 
 
 class Bypass(Invertible):
@@ -37,7 +37,7 @@ class Bypass(Invertible):
         check_images(y, None, "Bypass.inverse")
         around = (self.channels - self.kept) * 4**self.halvings
         inside, rest = y.split([y.shape[1] - around, around], 1)
-        return torch.cat([self.inner.inverse(inside), F.pixel_shuffle(rest, 2**self.halvings)], 1)
+        return torch.cat([self.inner.inverse(inside), to_space(rest, 2**self.halvings)], 1)
 
     def log_det(self, x: Tensor) -> Tensor:
         return self.call_and_log_det(x)[1]
@@ -51,4 +51,4 @@ class Bypass(Invertible):
         return self._join(self.inner.initialise(x[:, : self.kept]), x)
 
     def _join(self, y: Tensor, x: Tensor) -> Tensor:
-        return torch.cat([y, F.pixel_unshuffle(x[:, self.kept :], 2**self.halvings)], 1)
+        return torch.cat([y, to_channels(x[:, self.kept :], 2**self.halvings)], 1)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from medinv.errors import ConfigError
-from medinv.layers.base import Invertible, check_images
+from medinv.layers.base import Invertible, check_images, total
 
 
 def conv_net(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
@@ -85,7 +85,7 @@ class AffineCoupling(Invertible):
         check_images(x, self.channels, "AffineCoupling")
         a, b = x[:, : self.kept], x[:, self.kept :]
         log_scale, shift = self.scale_and_shift(a)
-        return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.flatten(1).sum(1)
+        return torch.cat([a, b * log_scale.exp() + shift], 1), total(log_scale)
 
 
 def check_channels(channels: int, layer: str) -> None:

@@ -4,11 +4,10 @@ import itertools
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from medinv.errors import ShapeError
 from medinv.layers.base import check_images
-from medinv.layers.reshape import Orthonormal
+from medinv.layers.reshape import Orthonormal, to_channels, to_space
 
 
 class Haar(Orthonormal):
@@ -25,14 +24,14 @@ class Haar(Orthonormal):
     def forward(self, x: Tensor) -> Tensor:
         check_images(x, None, "Haar", multiple_of=2)
         n, c, h, w = x.shape
-        blocks = F.pixel_unshuffle(x, 2).view(n, c, 4, h // 2, w // 2)
+        blocks = to_channels(x, 2).view(n, c, 4, h // 2, w // 2)
         return torch.einsum("jk,nckhw->njchw", self.basis, blocks).reshape(n, 4 * c, h // 2, w // 2)
 
     def inverse(self, y: Tensor) -> Tensor:
         check_images(y, None, "Haar.inverse")
         n, c, h, w = y.shape
         blocks = torch.einsum("jk,njchw->nckhw", self.basis, y.view(n, 4, c // 4, h, w))
-        return F.pixel_shuffle(blocks.reshape(n, c, h, w), 2)
+        return to_space(blocks.reshape(n, c, h, w), 2)
 
 
 class Haar3d(Orthonormal):
@@ -60,7 +59,7 @@ class Haar3d(Orthonormal):
         blocks = (
             x.reshape(n, c, d // 2, 2, h // 2, 2, w // 2, 2)
             .permute(0, 1, 3, 5, 7, 2, 4, 6)
-            .reshape(n, c, 8, -1)
+            .reshape(n, c, 8, d * h * w // 8)
         )
         return torch.einsum("jk,nckv->njcv", self.basis, blocks).reshape(
             n, 8 * c, d // 2, h // 2, w // 2
@@ -69,9 +68,9 @@ class Haar3d(Orthonormal):
     def inverse(self, y: Tensor) -> Tensor:
         _check_volumes(y, "Haar3d.inverse", channels=8, sides=1)
         n, c, d, h, w = y.shape
-        blocks = torch.einsum("jk,njcv->nckv", self.basis, y.reshape(n, 8, c // 8, -1)).reshape(
-            n, c // 8, 2, 2, 2, d, h, w
-        )
+        blocks = torch.einsum(
+            "jk,njcv->nckv", self.basis, y.reshape(n, 8, c // 8, d * h * w)
+        ).reshape(n, c // 8, 2, 2, 2, d, h, w)
         return blocks.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(n, c // 8, 2 * d, 2 * h, 2 * w)
 
 

@@ -10,6 +10,7 @@ from medinv.errors import ConfigError, SingularError
 from medinv.layers.base import LeftInvertible, check_images
 from medinv.layers.linalg import padding as pads
 from medinv.layers.linalg import symbol as symbols
+from medinv.layers.linalg.implicit import FactorCache
 
 
 class InjectiveConv2d(LeftInvertible):
@@ -41,7 +42,7 @@ class InjectiveConv2d(LeftInvertible):
         )
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(wide)) if bias else None
-        self._factors: dict[tuple[int, int], tuple[Tensor, Tensor, Tensor]] = {}
+        self._factors = FactorCache()
 
     def extra_repr(self) -> str:
         return f"{self.channels}, multiple={self.multiple}, kernel_size={self.kernel_size}, bias={self.bias is not None}"
@@ -54,46 +55,40 @@ class InjectiveConv2d(LeftInvertible):
     def inverse(self, y: Tensor) -> Tensor:
         check_images(y, self.channels * self.multiple, "InjectiveConv2d.inverse")
         pads.check_size(y.shape[2:], self.weight.shape[2:], "circular", "InjectiveConv2d.inverse")
-        pseudo_inverse, gram_inverse = self._factor((y.shape[2], y.shape[3]))
-        with torch.no_grad():
-            x = symbols.apply_symbol(
-                pseudo_inverse, (y if self.bias is None else y - self.bias[:, None, None]).double()
-            ).to(y.dtype)
-        if torch.is_grad_enabled():
-            # A step of refinement on the normal equations changes nothing but rounding; its derivatives are those of the least-squares solution.
-            transposed = self.weight.transpose(0, 1).flip(2, 3)
-            x = x + symbols.apply_symbol(
-                gram_inverse, pads.linear(y - self(x), transposed, "circular").double()
-            ).to(y.dtype)
-        return x
+        y = y if self.bias is None else y - self.bias[:, None, None]
+        size = (y.shape[2], y.shape[3])
+        with torch.autocast(y.device.type, enabled=False):
+            if torch.is_grad_enabled() and self.weight.requires_grad:
+                matrices = self._differentiable(size)
+            else:
+                matrices = self._factors.factors(self.weight, size, lambda w: self._make(w, size))
+            return symbols.apply_symbol(matrices, y.double()).to(y.dtype)
 
-    def _factor(self, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        weight = self.weight.detach()
-        made_of, *factors = self._factors.get(size, (None, None, None))
-        if (
-            made_of is None
-            or made_of.dtype != weight.dtype
-            or made_of.device != weight.device
-            or not torch.equal(made_of, weight)
-        ):
-            factors = self._make(weight, size)
-            self._factors = {size: (weight.clone(), *factors)}
-        return tuple(factors)
+    def forget(self) -> None:
+        """Free the factors."""
+        self._factors.clear()
 
-    def _make(self, weight: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def _differentiable(self, size: tuple[int, int]) -> Tensor:
+        """(S^H S)^-1 S^H, with derivatives in the weights to every order."""
+        symbol = symbols.symbol(self.weight.double(), size)
+        with symbols.singular_means_lost(self.weight, size):
+            return symbols.InverseAndLogDet.apply(symbol.mH @ symbol)[0] @ symbol.mH
+
+    def _make(self, weight: Tensor, size: tuple[int, int]) -> Tensor:
+        """The pseudo-inverse by singular values, which does not square the condition number."""
         symbol = symbols.symbol(weight.double().cpu(), size).numpy()
         u, values, v = np.linalg.svd(symbol, full_matrices=False)
         if not values.min() * symbols.LOST > values.max():
-            raise SingularError(
-                f"a convolution of {self.channels} channels to {len(weight)} loses a frequency on {size[0]}x{size[1]} images"
-            )
-        right = v.conj().swapaxes(-1, -2) / values[..., None, :]
-        made = right @ u.conj().swapaxes(-1, -2), right @ right.conj().swapaxes(-1, -2)
-        return tuple(torch.from_numpy(matrices).to(weight.device) for matrices in made)
+            what = f"a convolution of {self.channels} channels to {len(weight)}"
+            raise SingularError(f"{what} loses a frequency on {size[0]}x{size[1]} images")
+        inverse = (v.conj().swapaxes(-1, -2) / values[..., None, :]) @ u.conj().swapaxes(-1, -2)
+        return torch.from_numpy(inverse).to(weight.device)
 
     def log_det(self, x: Tensor) -> Tensor:
         check_images(x, self.channels, "InjectiveConv2d.log_det")
-        return symbols.log_volume(self.weight, (x.shape[2], x.shape[3])).expand(x.shape[0])
+        return symbols.log_volume(
+            symbols.at_least_single(self.weight), (x.shape[2], x.shape[3])
+        ).expand(x.shape[0])
 
     def condition_number(self, x: Tensor, iterations: int = 0) -> Tensor:
         """Exact, from the symbol; the same for every image of one size."""

@@ -1,6 +1,8 @@
 """A coupling that moves integers by integers, so that it is bit-exact at any depth (Hoogeboom et al. 2019, Integer Discrete Flows, 1905.07376)."""
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +18,31 @@ ACTIVATION_LIMIT, WEIGHT_LIMIT = 64.0, 8.0
 
 def straight_through(x: Tensor, rounding: Callable[[Tensor], Tensor]) -> Tensor:
     """`rounding(x)` with the derivative of x (Bengio et al. 2013, 1308.3432)."""
-    return x + (rounding(x) - x).detach() if x.requires_grad else rounding(x)
+    return _AsIdentity.apply(x, rounding)
+
+
+class _AsIdentity(torch.autograd.Function):
+    """A function of each value, or a check of all, whose derivative is that of the identity."""
+
+    @staticmethod
+    def forward(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        return function(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None
+
+    @staticmethod
+    def jvp(ctx: Any, change: Tensor, _: None) -> Tensor:
+        return change.clone()
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int, None], x: Tensor, function: Any) -> tuple[Tensor, int]:
+        return _AsIdentity.apply(x, function), in_dims[0]
 
 
 class IntegerCoupling(Invertible):
@@ -110,9 +136,14 @@ def _to_grid(x: Tensor, bits: int) -> Tensor:
 
 
 def _within(x: Tensor) -> Tensor:
+    """`x`, once it is known that its type holds it exactly."""
+    return _AsIdentity.apply(x, _checked) if x.is_floating_point() else x
+
+
+def _checked(x: Tensor) -> Tensor:
     limit = 2**24 if x.dtype == torch.float32 else 2**53
-    if x.is_floating_point() and x.numel() and x.detach().abs().amax() > limit:
-        raise ShapeError(
-            f"IntegerCoupling expects integers that {x.dtype} holds exactly, up to {limit}; use float64 or smaller shifts"
-        )
-    return x
+    size = x.abs()
+    if ((size > limit) & (size < math.inf)).any():
+        wanted = f"integers that {x.dtype} holds exactly, up to {limit}"
+        raise ShapeError(f"IntegerCoupling expects {wanted}; use float64 or smaller shifts")
+    return x.clone()

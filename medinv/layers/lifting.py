@@ -129,7 +129,13 @@ def _check(x: Tensor, layer: str, multiple_of: int, channels_multiple_of: int) -
             f"(N, C, H, W) with C divisible by {channels_multiple_of} and H and W by {multiple_of}"
         )
         raise ShapeError(f"{layer} expects images of shape {wanted}; got {tuple(x.shape)}")
-    if x.is_complex() or x.dtype in (torch.bool, torch.uint8, torch.int8):
+    if x.is_complex() or x.dtype in (
+        torch.bool,
+        torch.uint8,
+        torch.int8,
+        torch.float16,
+        torch.bfloat16,
+    ):
         raise ShapeError(
-            f"{layer} expects a floating-point tensor or integers of 16 bits and more, since details are signed; got {x.dtype}"
+            f"{layer} expects float32, float64 or integers of 16 bits and more, since details are signed and wider; got {x.dtype}"
         )

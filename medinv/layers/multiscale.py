@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from medinv.errors import ConfigError, ShapeError
 from medinv.layers.base import Chain, Invertible
+from medinv.layers.reshape import to_channels, to_space
 
 
 class Multiscale(Invertible):
@@ -72,9 +72,9 @@ class Multiscale(Invertible):
             (4 * c - kept) * 4 ** (depth - 1 - i)
             for i, (c, kept) in enumerate(zip(incoming, (*self.keep, 0)))
         ]
-        return [F.pixel_shuffle(part, 2**i) for i, part in enumerate(y.split(widths[::-1], 1))]
+        return [to_space(part, 2**i) for i, part in enumerate(y.split(widths[::-1], 1))]
 
     @staticmethod
     def merge(parts: list[Tensor]) -> Tensor:
         """The output made of such parts: the opposite of `split`."""
-        return torch.cat([F.pixel_unshuffle(part, 2**i) for i, part in enumerate(parts)], 1)
+        return torch.cat([to_channels(part, 2**i) for i, part in enumerate(parts)], 1)

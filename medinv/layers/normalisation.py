@@ -1,5 +1,6 @@
 """Normalisation: a scale and a shift a channel."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -34,11 +35,14 @@ class ActNorm(Invertible):
         return y * (-self.log_scale).exp()[:, None, None] - self.bias[:, None, None]
 
     def log_det(self, x: Tensor) -> Tensor:
-        return (self.log_scale.sum() * (x.shape[2] * x.shape[3])).expand(x.shape[0])
+        return log_det_of_scales(self.log_scale, x)
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> Tensor:
         check_images(x, self.channels, "ActNorm.initialise")
+        if x.numel() < 2 * self.channels:
+            got = f"{tuple(x.shape)}: one value has no spread; give more images"
+            raise ShapeError(f"ActNorm.initialise expects at least two values a channel; got {got}")
         self.bias.copy_(-x.mean((0, 2, 3)))
         self.log_scale.copy_(-x.std((0, 2, 3)).add(1e-3).log())
         return self(x)
@@ -81,7 +85,7 @@ class FrozenNorm(Invertible):
         return y * self.std[:, None, None] + self.mean[:, None, None]
 
     def log_det(self, x: Tensor) -> Tensor:
-        return (-self.std.log().sum() * (x.shape[2] * x.shape[3])).to(x.dtype).expand(x.shape[0])
+        return log_det_of_scales(-self.std.log(), x)
 
     def inverse_norm(self, x: Tensor, iterations: int = 0) -> Tensor:
         """Exact: the largest standard deviation."""
@@ -216,5 +220,10 @@ class InvertibleBatchNorm(Invertible):
         return (x - mean[:, None, None]) * gain[:, None, None] + self.bias[:, None, None]
 
     def _log_det(self, x: Tensor, var: Tensor) -> Tensor:
-        per_value = (self.weight.abs().log() - (var + self.eps).log() / 2).sum()
-        return (per_value * (x.shape[2] * x.shape[3])).to(x.dtype).expand(x.shape[0])
+        return log_det_of_scales(self.weight.abs().log() - (var + self.eps).log() / 2, x)
+
+
+def log_det_of_scales(logs: Tensor, x: Tensor) -> Tensor:
+    """log |det| (N,) of scaling each channel of `x` (N, C, *size) by its exp(log), float32 at least."""
+    exact = torch.promote_types(torch.promote_types(logs.dtype, x.dtype), torch.float32)
+    return (logs.to(exact).sum() * math.prod(x.shape[2:])).expand(x.shape[0])

@@ -2,13 +2,14 @@
 
 import math
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from medinv.errors import ConfigError
-from medinv.layers.base import Invertible
+from medinv.layers.base import Invertible, total
 
 ITERATIONS = 40  # of Newton's method, which needs 4 to 8
 
@@ -30,7 +31,7 @@ class _Activation(Invertible):
         """The slope at each value, of the shape of `x`."""
 
     def log_det(self, x: Tensor) -> Tensor:
-        return self.derivative(x).log().flatten(1).sum(1)
+        return total(self.derivative(x).log())
 
     def inverse_norm(self, x: Tensor, iterations: int = 0) -> Tensor:
         """Exact: 1 over the smallest slope."""
@@ -57,7 +58,7 @@ class LeakyReLU(_Activation):
         )  # a plain number would be rounded to float32
 
     def log_det(self, x: Tensor) -> Tensor:
-        return (x < 0).flatten(1).sum(1).to(x.dtype) * math.log(self.slope)
+        return total((x < 0).to(x.dtype)) * math.log(self.slope)
 
 
 class SmoothLeakyReLU(_Activation):
@@ -99,27 +100,49 @@ class _NewtonActivation(_Activation):
         """Values below and above the preimage of each `y`."""
 
     def inverse(self, y: Tensor) -> Tensor:
-        with torch.no_grad():
-            x = self._solve(y)
-        if torch.is_grad_enabled() and y.requires_grad:
-            x = x + (y - self(x)) / self.derivative(
-                x
-            )  # its derivative is that of the implicit function
-        return x
+        return _Preimage.apply(y, self)
 
     def _solve(self, y: Tensor) -> Tensor:
         low, high = self._bracket(y)
         x = (low + high) / 2
+        settled = torch.isnan(y)  # a value stands still once it is found, whatever others need
         for _ in range(ITERATIONS):
             error = self(x) - y
             low, high = torch.where(error <= 0, x, low), torch.where(error >= 0, x, high)
             step = x - error / self.derivative(x)
             new = torch.where((step >= low) & (step <= high), step, (low + high) / 2)
-            settled = ((new - x).abs() <= 2 * torch.finfo(x.dtype).eps * x.abs()).all()
-            x = new
-            if settled:
+            near = (new - x).abs() <= 2 * torch.finfo(x.dtype).eps * x.abs()
+            x = torch.where(settled, x, new)
+            settled = settled | near
+            if settled.all():
                 break
-        return x
+        return torch.where(y.isfinite(), x, y)
+
+
+class _Preimage(torch.autograd.Function):
+    """The x with f(x) = y, with dx = dy / f'(x): differentiable to every order."""
+
+    @staticmethod
+    def forward(y: Tensor, layer: _NewtonActivation) -> Tensor:
+        return layer._solve(y)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
+        ctx.layer = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient / ctx.layer.derivative(ctx.saved_tensors[0]), None
+
+    @staticmethod
+    def jvp(ctx: Any, change: Tensor, _: None) -> Tensor:
+        return change / ctx.layer.derivative(ctx.saved_tensors[0])
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int, None], y: Tensor, layer: Any) -> tuple[Tensor, int]:
+        return _Preimage.apply(y, layer), in_dims[0]
 
 
 class SoftLeakyReLU(_NewtonActivation):

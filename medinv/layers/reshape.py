@@ -38,11 +38,11 @@ class Squeeze(Orthonormal):
 
     def forward(self, x: Tensor) -> Tensor:
         check_images(x, None, "Squeeze", multiple_of=self.factor)
-        return F.pixel_unshuffle(x, self.factor)
+        return to_channels(x, self.factor)
 
     def inverse(self, y: Tensor) -> Tensor:
         check_images(y, None, "Squeeze.inverse")
-        return F.pixel_shuffle(y, self.factor)
+        return to_space(y, self.factor)
 
 
 class ChannelFlip(Orthonormal):
@@ -87,6 +87,20 @@ class ChannelPadding(Orthonormal, LeftInvertible):
     def inverse(self, y: Tensor) -> Tensor:
         check_images(y, self.channels + self.extra, "ChannelPadding.inverse")
         return y[:, : self.channels]
+
+
+def to_channels(x: Tensor, factor: int) -> Tensor:
+    """(N, C, H, W) -> (N, C f^2, H/f, W/f), for an empty batch too, which torch's own gets wrong."""
+    if x.shape[0]:
+        return F.pixel_unshuffle(x, factor)
+    return x.reshape(0, x.shape[1] * factor**2, x.shape[2] // factor, x.shape[3] // factor)
+
+
+def to_space(y: Tensor, factor: int) -> Tensor:
+    """The opposite of `to_channels`."""
+    if y.shape[0]:
+        return F.pixel_shuffle(y, factor)
+    return y.reshape(0, y.shape[1] // factor**2, y.shape[2] * factor, y.shape[3] * factor)
 
 
 def _check_rank(x: Tensor, layer: str) -> None:

@@ -79,11 +79,6 @@ class Reference:
         """Coarse features (N, C, *size) to points (N, K)."""
         return (coarse.flatten(1).to(self.axes.dtype) @ self.axes.T - self.offset) / self.scale
 
-    @property
-    def usual(self) -> dict[str, Tensor]:
-        """The older name of `states`."""
-        return self.states
-
 
 def load_reference(folder: Path, weights_sha256: str) -> Reference:
     """The reference in a model's folder.
@@ -185,13 +180,3 @@ def _from_tensors(stored: Mapping[str, Tensor], facts: ReferenceFacts, folder: P
         )
     except TypeError as error:  # a part that is missing, or one too many
         raise IntegrityError(f"this reference is not whole: {error}", path=folder) from error
-
-
-CaseIndex, CaseFacts = Reference, ReferenceFacts  # older names, still imported elsewhere
-
-
-def load_cases(name_or_path: str | Path) -> Reference:
-    """The older way to a reference; `medinv.models.store.load` attaches it to the model."""
-    from medinv.models.store import locate, read_card
-
-    return load_reference(locate(name_or_path), read_card(name_or_path).weights_sha256)

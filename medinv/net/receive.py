@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from medinv.batch.options import Options
-from medinv.batch.results import Rows
+from medinv.batch.results import Results
 from medinv.batch.run import run
 from medinv.data.dicom.index import index
 from medinv.errors import MedinvError
@@ -17,6 +17,7 @@ from medinv.net.inbox import Inbox, Waiting
 from medinv.net.listener import listening
 from medinv.net.send import dicom_files, send
 from medinv.net.settings import Network
+from medinv.report.write import dicom
 
 LOG = logging.getLogger("medinv.net")
 LOOK = 0.5  # s between looks at the disk
@@ -61,8 +62,8 @@ class Service:
                 self.inbox.note(study, "classified")
             self._answer(study)
             failed = any(
-                row["status"] == "failed"
-                for row in Rows(self.inbox.results(study.name) / "results.jsonl")
+                result.status == "failed"
+                for result in Results(self.inbox.results(study.name))
             )
             self.inbox.note(study, "failed" if failed else "answered")
             self._put_off.pop(study.name, None)
@@ -79,18 +80,19 @@ class Service:
     def _classify(self, study: Waiting) -> None:
         found = index([study.folder / "images"])
         summary = run(
-            found, self.models, Options(self.inbox.results(study.name), dicom=True, overwrite=True)
+            found, self.models, Options(self.inbox.results(study.name), {"dicom": dicom}, overwrite=True)
         )
-        for row in summary.rows:
-            said = row["label"] or f"{row['status']} ({row['error']['code']})"
+        for result in summary.results:
+            code = f" ({result.error.code})" if result.error else ""
+            said = result.label or f"{result.status}{code}"
             kept = (
                 "; its images are kept, send it again to have it tried again"
-                if row["status"] == "failed"
+                if result.status == "failed"
                 else ""
             )
             self.say(
-                f"{study.name}: {row['model']['name']}: {said}{kept}"
-                + "".join(f"; {warning}" for warning in row["warnings"])
+                f"{study.name}: {result.model.name}: {said}{kept}"
+                + "".join(f"; {warning}" for warning in result.warnings)
             )
 
     def _answer(self, study: Waiting) -> None:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from itertools import groupby
 
-from medinv.explanation.result import Controls, Depth, Nearest, Trace
+from medinv.explanation.result import Controls, Depth, Neighbours, Trace
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Background:
     """Each part is shown where it is given, and said to be missing where it is not."""
 
     trace: Trace | None = None
-    nearest: Nearest | None = None
+    nearest: Neighbours | None = None
     controls: Controls | None = None
 
     @property

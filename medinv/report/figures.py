@@ -196,7 +196,7 @@ def panel(image: ImageContent) -> Panel:
     if explanation is None:
         return Panel(image, drawn, bar, grey(given), None)
     decoded, counterfactual = explanation.reconstruction.image, explanation.counterfactual
-    local = explanation.local
+    local = explanation.local_evidence
     explained = Explained(
         local=local_map(local, image.label == image.probabilities[1][0]) if local else None,
         pixels=evidence_map(explanation.evidence, 1),

@@ -24,6 +24,7 @@ from medinv.report.output import write_page
 from medinv.report.uncertainty import Uncertainty
 
 SCHEMA = "medinv-report-1"
+MADE_BY = {"inpainting": "removal", "brightening": "planting"}  # words of this schema
 GREY, ODDS, SHARE = "grey levels (0 to 255)", "log-odds", "1"
 
 
@@ -148,7 +149,7 @@ def _drawn(arrays: ImageArrays) -> dict[str, Any]:
 
 def _explanation(given: Explanation) -> dict[str, Any]:
     return {
-        "reconstruction": _round_trip(given.reconstruction), "local_evidence": given.local and _local(given.local), "evidence": _evidence(given.evidence),
+        "reconstruction": _round_trip(given.reconstruction), "local_evidence": given.local_evidence and _local(given.local_evidence), "evidence": _evidence(given.evidence),
         "counterfactual": _edit(given.counterfactual),
     }  # fmt: skip
 
@@ -198,7 +199,7 @@ def _edit(cf: Counterfactual) -> dict[str, Any]:
     return {
         "target": cf.target, "valid": cf.valid, "flipped": cf.flipped, "in_scope": cf.in_scope, "target_logit": _number(cf.target_logit, ODDS),
         "logit": _number(cf.logit, ODDS), "rms": _number(cf.rms, GREY), "out_of_range": _number(cf.out_of_range, SHARE), "steps": len(cf.strip),
-        "made_by": cf.made, "changed": _number(cf.changed, SHARE),
+        "made_by": MADE_BY.get(cf.method, cf.method), "changed": _number(cf.changed, SHARE),
     }  # fmt: skip
 
 

@@ -6,18 +6,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medinv.training.calibrate import in_batches
 from medinv.data.sets.load import load_images
-from medinv.explanation.counterfactual.ascent import Search, seek
-from medinv.explanation.counterfactual.brightening import planted
-from medinv.explanation.counterfactual.inpainting import removed
-from medinv.explanation.counterfactual.transport import Way, transported
+from medinv.explanation.counterfactual.ascent import Search, Witness, ascend
 from medinv.explanation.local import local_evidence
+from medinv.explanation.counterfactual.brightening import brighten
+from medinv.explanation.counterfactual.inpainting import inpaint
+from medinv.explanation.counterfactual.transport import Path, transport_features
 from medinv.models.base import Calibrated
+from medinv.models.reference import Reference
 from medinv.models.density import Classifier
 from medinv.models.expectation import Expectation, fit_expectation
-from medinv.models.reference import CaseIndex
 from medinv.models.transport import Transport
-from medinv.training.calibrate import in_batches
 
 SEED = 0
 AXES = 96  # of the expectation where a model keeps none
@@ -25,37 +25,40 @@ Edit = Callable[[Tensor], Tensor]
 
 
 def designs(
-    model: Classifier, kept: CaseIndex, target: int, *, ascent: bool, witness: Calibrated | None
+    model: Classifier, reference: Reference, target: int, *, ascent: bool, witness: Calibrated | None
 ) -> dict[str, Edit]:
     """By name; the one in reports last."""
     found: dict[str, Edit] = {"class direction": lambda x: along_direction(model, x, target)}
     if ascent:
-        found["ascent"] = lambda x: seek(model, x, target)
+        found["ascent"] = lambda x: ascend(model, x, target)
     if ascent and witness:
-        odds = witness_odds(witness, model, target)
-        found["ascent, witness"] = lambda x: seek(
-            model, x, target, witness=witness, witness_odds=odds
-        )
-    local = local_design(model, kept, kept.expectation or expectation(model), target)
-    if not kept.transport:
+        convinced = Witness(witness, witness_odds(witness, model, target))
+        found["ascent, witness"] = lambda x: ascend(model, x, target, witness=convinced)
+    local = local_design(model, reference, reference.expectation or expectation(model), target)
+    if not reference.transport:
         return found | local
     between = {
-        "transport alone, no model": lambda x: by_classes_alone(model, kept.transport, x, target),
-        "transport, then class direction": lambda x: transported(model, kept.transport, x, target),
+        "transport alone, no model": lambda x: by_classes_alone(model, reference.transport, x, target),
+        "transport, then class direction": lambda x: transport_features(
+            model, reference.transport, x, target
+        ),
     }
     return found | local | between
 
 
 def local_design(
-    model: Classifier, kept: CaseIndex, belongs: Expectation, target: int
+    model: Classifier, reference: Reference, belongs: Expectation, target: int
 ) -> dict[str, Edit]:
     def removing(x: Tensor) -> Tensor:
         noise = model.card.config.train.noise
         return model.features(
             torch.cat(
                 [
-                    removed(
-                        model, belongs, one, local_evidence(model, one, kept.usual, noise).locations
+                    inpaint(
+                        model,
+                        belongs,
+                        one,
+                        local_evidence(model, one, reference.states, noise).locations,
                     )
                     for one in x.split(1)
                 ]
@@ -63,7 +66,7 @@ def local_design(
         )
 
     def planting(x: Tensor) -> Tensor:
-        return model.features(torch.cat([planted(model, belongs, one) for one in x.split(1)]))
+        return model.features(torch.cat([brighten(model, belongs, one) for one in x.split(1)]))
 
     return {"least brightening": planting} if target else {"part that speaks, filled in": removing}
 
@@ -88,7 +91,9 @@ def by_classes_alone(model: Classifier, transport: Transport, x: Tensor, target:
     """The features of images that went the transport's part of the way and nothing more: what the model adds is missing."""
     step = transport.step(x, target)
     return model.features(
-        (x + Way().length * step / step.square().mean((1, 2, 3), keepdim=True).sqrt()).clamp(0, 255)
+        (x + Path().length * step / step.square().mean((1, 2, 3), keepdim=True).sqrt()).clamp(
+            0, 255
+        )
     )
 
 

@@ -21,7 +21,6 @@ import torch
 from medinv.explanation.sanity import equal_changes, mean_cosine
 from medinv.models.base import Calibrated
 from medinv.models.density import Classifier
-from medinv.models.reference import load_cases
 from medinv.models.store import load
 from medinv.training.calibrate import in_batches
 from pipelines.counterfactuals.designs import designs
@@ -123,18 +122,18 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], help="names of designs")
     options = parser.parse_args()
     model = load(options.model, dtype=torch.float32).requires_grad_(False)
-    kept = load_cases(options.model)
+    reference = model.reference
     witness, *judges = (
         load(path, dtype=torch.float32).requires_grad_(False) if path else None
         for path in (options.witness, *options.judge)
     )
     subject = phantoms if model.card.config.data.set == "phantoms" else films
-    step, rows = (kept.class_means[1] - kept.class_means[0])[0].numpy(), []
+    step, rows = (reference.class_means[1] - reference.class_means[0])[0].numpy(), []
     for target in (1, 0):
         given = subject(
             model, lambda images: called(model, images), target, options.part, options.count
         )
-        found = designs(model, kept, target, ascent=options.ascent, witness=witness)
+        found = designs(model, reference, target, ascent=options.ascent, witness=witness)
         for name, edit in found.items():
             if options.only and name not in options.only:
                 continue

@@ -9,7 +9,7 @@ from monai.visualize import GradCAM, OcclusionSensitivity
 from torch import Tensor, nn
 
 from medinv.explanation.evidence import layer_terms
-from medinv.explanation.local import local_terms, spun_terms
+from medinv.explanation.local import local_terms, cycle_spun_terms
 from medinv.models.density import Classifier
 
 Method = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -47,7 +47,7 @@ def methods(
     gradients, deep = IntegratedGradients(net), DeepLift(net)
 
     def local(x: Tensor) -> tuple[Tensor, Tensor]:
-        found = spun_terms(model, x, usual, model.card.config.train.noise)
+        found = cycle_spun_terms(model, x, usual, model.card.config.train.noise)
         return found.maps, found.residual
 
     def alone(x: Tensor) -> tuple[Tensor, Tensor]:

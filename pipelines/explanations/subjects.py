@@ -16,9 +16,8 @@ from medinv.data.phantoms import TEST_SEED, TRAIN_SEED, Recipe, draw, radiograph
 from medinv.data.phantoms.sets import thumbnail, thumbnails
 from medinv.data.sets.control_phantoms import MARKED, SEEDS
 from medinv.data.sets.load import load_images
-from medinv.explanation.local import usual_states
+from medinv.explanation.local import mean_states
 from medinv.models.density import Classifier
-from medinv.models.reference import load_cases
 from medinv.models.store import load
 
 OTHERS, BLUR = (
@@ -53,7 +52,7 @@ class Subject:
 
     def with_model(self, model: Classifier) -> "Subject":
         return replace(
-            self, model=model, usual=usual_states(model, self.clear.split(16), tuple(self.usual))
+            self, model=model, usual=mean_states(model, self.clear.split(16), tuple(self.usual))
         )
 
     def double(self) -> "Subject":
@@ -112,7 +111,8 @@ class Images:
 
 
 def shipped_subject(name: str) -> Subject:
-    model, kept = load(name, dtype=torch.float32), load_cases(name)
+    model = load(name, dtype=torch.float32)
+    reference = model.reference
     source = model.card.config.data
     if source.set == "phantoms":
         clear = radiographs(64, source.size, TRAIN_SEED, recipe=Recipe(opacity_share=0.0)).images
@@ -121,8 +121,8 @@ def shipped_subject(name: str) -> Subject:
         clear = train.images[train.labels == 0][:64, 0]
     return Subject(
         model,
-        kept.usual,
-        kept.class_means[:1],
+        reference.states,
+        reference.class_means[:1],
         torch.from_numpy(clear[:, None]).float(),
         model.card.weights_sha256,
     )
@@ -130,14 +130,14 @@ def shipped_subject(name: str) -> Subject:
 
 def control_subject(folder: Path, kind: str) -> Subject:
     """Of a control model: what is usual comes from the first of its own training images (of the sham one all, as no label means anything)."""
-    model, names = load(folder, dtype=torch.float32), tuple(load_cases("phantom-opacity").usual)
+    model, names = load(folder, dtype=torch.float32), tuple(load("phantom-opacity").reference.states)
     made = radiographs(200, 64, SEEDS[0], recipe=MARKED if kind == "marker" else Recipe())
     clear = torch.from_numpy(
         (made.images[made.labels == 0] if kind == "marker" else made.images)[:, None]
     ).float()
     return Subject(
         model,
-        usual_states(model, clear.split(16), names),
+        mean_states(model, clear.split(16), names),
         clear.mean(0, keepdim=True),
         clear[:64],
         model.card.weights_sha256,

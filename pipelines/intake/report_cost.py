@@ -10,19 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-import numpy as np
 import torch
 
-from medinv.batch.background import background, kept_cases
-from medinv.data.dicom.index import index
-from medinv.data.dicom.pixels import read_pixels
-from medinv.data.transforms import as_metatensor, network_intake
-from medinv.explanation.explain import explain_image
-from medinv.models.store import load
-from medinv.report.content import ImageArrays, edge_letters, study_content
-from medinv.report.html import write_report
-from medinv.report.json import write_json
-from medinv.report.pdf.document import write_pdf
+import medinv
+from medinv.report.write import reports
 
 SAMPLE = Path(__file__).parents[2] / "sample_data" / "studies" / "study-03"
 
@@ -40,45 +31,23 @@ def timed(action: Callable[[], object]) -> tuple[float, object]:
 def main(source: Path, name: str) -> None:
     """Print a table for the README."""
     torch.set_num_threads(1)
-    model, instance = load(name), index([source]).studies[0].instances[0]
-    kept = kept_cases(model)
-    pixels = read_pixels(instance)
-    image = np.asarray(
-        network_intake(model.image_shape[1])(as_metatensor(pixels, instance))
-    ).astype(np.uint8)
-    explaining, (explanation, said) = timed(lambda: explain_image(model, image, kept))
-    behind, found = timed(lambda: background(model, image, explanation, kept))
-    arrays = ImageArrays(
-        pixels.display,
-        pixels.aspect,
-        pixels.spacing,
-        edge_letters(instance.patient_orientation),
-        image[0],
-        explanation,
-        model.card.intake,
-        found,
-    )
-    probabilities = dict(zip(model.classes, (1 - said["probability"], said["probability"])))
-    entry = {"sop_uid": "image", "label": said["label"], "probabilities": probabilities}
-    row = {
-        "study_uid": "study",
-        "status": "ok",
-        "label": said["label"],
-        "probabilities": probabilities,
-        "instances": [entry],
-        "model": {"name": name},
-    }
-    content = study_content(row, {"image": arrays}, model.card)
-    print(
-        f"{name}, an image of {pixels.display.shape[0]} x {pixels.display.shape[1]} pixels\n\n| step | processor seconds | kilobytes |\n|---|---|---|"
-    )
-    print(
-        f"| reconstruction, evidence, local evidence with its check, counterfactual | {explaining:.2f} | - |\n| decoded depths, similar cases, controls | {behind:.2f} | - |"
-    )
+    model = medinv.load(name)
+    result = medinv.classify(source, model, explain=True)[0]
+    (frame, *_) = (image.pixels for image in result.instances if image.explanation)
+    image = frame.inputs[model.image_shape[1]][None]
+    brief, _ = timed(lambda: medinv.explain(model, image))
+    whole, _ = timed(lambda: medinv.explain(model, image, detail="report"))
+    sides = " x ".join(map(str, frame.display.shape))
+    print(f"{name}, an image of {sides} pixels\n")
+    print("| step | processor seconds | kilobytes |\n|---|---|---|")
+    parts = "reconstruction, evidence, local evidence with its check, counterfactual"
+    print(f"| {parts} | {brief:.2f} | - |")
+    print(f"| decoded depths, similar cases, controls | {whole - brief:.2f} | - |")
     with tempfile.TemporaryDirectory() as folder:
-        for kind, write in (("html", write_report), ("pdf", write_pdf), ("json", write_json)):
-            seconds, path = timed(lambda: write(content, Path(folder) / f"report.{kind}"))
-            print(f"| report.{kind} | {seconds:.2f} | {path.stat().st_size / 1000:.0f} |")
+        seconds, written = timed(lambda: reports(result, model.card, Path(folder)))
+        files = sorted((Path(folder) / written["report"]).parent.iterdir())
+        print(f"| {', '.join(path.name for path in files)} | {seconds:.2f} | "
+              f"{', '.join(f'{path.stat().st_size / 1000:.0f}' for path in files)} |")  # fmt: skip
 
 
 if __name__ == "__main__":

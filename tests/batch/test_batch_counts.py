@@ -65,11 +65,9 @@ def test_counts_add_up(files, most, write_film, phantom, tmp_path_factory) -> No
     assert (
         counts["classified"] + counts["out_of_scope"] + counts["failed"] + counts["skipped"]
         == counts["rows"]
-        == len(summary.rows)
+        == len(summary.results)
     )
-    listed = [
-        item["source"] for row in summary.rows for item in (*row["skipped"], *row["broken"])
-    ] + [
-        path for row in summary.rows for path in {instance["path"] for instance in row["instances"]}
+    listed = [item.source for row in summary.results for item in (*row.skipped, *row.broken)] + [
+        path for row in summary.results for path in {instance.path for instance in row.instances}
     ]
     assert len(listed) == len(set(listed)) == on_disk - counts["unreached_files"]

@@ -1,4 +1,7 @@
-"""A few hundred damaged files through the batch: no crash, no hang, every one accounted for. `python -m pipelines.intake.damage` does it with thousands."""
+"""A few hundred damaged files through the batch: no crash, no hang, every one accounted for.
+
+`python -m pipelines.intake.damage` does it with thousands.
+"""
 
 from medinv.batch.options import Options
 from medinv.batch.run import run
@@ -13,11 +16,11 @@ def test_every_damaged_file_has_one_fate(phantom, tmp_path) -> None:
     summary = run(
         index([tmp_path / "in"]), [_open_to_all(phantom)], Options(tmp_path / "out", timeout=60)
     )
-    fates = [path for row in summary.rows for path in {image["path"] for image in row["instances"]}]
+    fates = [path for row in summary.results for path in {image.path for image in row.instances}]
     assert len(fates) > 10
-    fates += [item["source"] for row in summary.rows for item in (*row["skipped"], *row["broken"])]
+    fates += [item.source for row in summary.results for item in (*row.skipped, *row.broken)]
     assert len(fates) == len(set(fates)) == summary.counts["files"] == 300
-    codes = {item["code"] for row in summary.rows for item in row["broken"]}
+    codes = {item.code for row in summary.results for item in row.broken}
     assert codes >= {"header", "pixel-data"} and not codes & {"error", "network"}
 
 

@@ -1,5 +1,6 @@
 """Decoders that crash or hang, files that vanish, full disks, too little memory: one file or study is lost, never the batch."""
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -53,9 +54,9 @@ def test_crashes_hangs_and_vanished_files_cost_only_themselves(
         write_film(folder / f"{name}.dcm", study)
     summary = _run(folder, phantom, tmp_path / "out", timeout=3, readers=2)
     codes = {
-        row["broken"][0]["source"].split("/")[-1]: row["error"]["code"]
-        for row in summary.rows
-        if row["status"] == "failed"
+        row.broken[0].source.split("/")[-1]: row.error.code
+        for row in summary.results
+        if row.status == "failed"
     }
     assert codes == {
         "crash.dcm": "crashed",
@@ -73,22 +74,22 @@ def test_crashes_hangs_and_vanished_files_cost_only_themselves(
 def test_a_crash_within_a_study_costs_one_film(faulty, write_film, phantom, tmp_path) -> None:
     for image, name in enumerate(("first", "crash", "last"), start=1):
         write_film(tmp_path / "in" / f"{name}.dcm", 1, image)
-    (row,) = _run(tmp_path / "in", phantom, tmp_path / "out").rows
+    (row,) = _run(tmp_path / "in", phantom, tmp_path / "out").results
     assert (
-        row["status"] == "ok"
-        and len(row["instances"]) == 2
-        and [b["code"] for b in row["broken"]] == ["crashed"]
+        row.status == "ok"
+        and len(row.instances) == 2
+        and [b.code for b in row.broken] == ["crashed"]
     )
 
 
 def test_a_study_that_hangs_is_all_of_it_timed_out(faulty, write_film, phantom, tmp_path) -> None:
     for image, name in enumerate(("first", "hang", "last"), start=1):
         write_film(tmp_path / "in" / f"{name}.dcm", 1, image)
-    (row,) = _run(tmp_path / "in", phantom, tmp_path / "out", timeout=2).rows
+    (row,) = _run(tmp_path / "in", phantom, tmp_path / "out", timeout=2).results
     assert (
-        row["status"] == "failed"
-        and not row["instances"]
-        and [b["code"] for b in row["broken"]] == ["timeout"] * 3
+        row.status == "failed"
+        and not row.instances
+        and [b.code for b in row.broken] == ["timeout"] * 3
     )
 
 
@@ -96,14 +97,10 @@ def test_what_needs_more_memory_than_allowed_is_refused_by_name(
     write_film, phantom, tmp_path
 ) -> None:
     write_film(tmp_path / "in" / "film.dcm", 1)
-    (row,) = _run(tmp_path / "in", phantom, tmp_path / "out", memory=1000).rows
-    assert (
-        row["status"] == "failed"
-        and row["error"]["code"] == "memory"
-        and "--memory" in row["error"]["message"]
-    )
-    (row,) = _run(tmp_path / "in", phantom, tmp_path / "out", retry_failed=True).rows
-    assert row["status"] == "ok"
+    (row,) = _run(tmp_path / "in", phantom, tmp_path / "out", memory=1000).results
+    assert row.status == "failed" and row.error.code == "memory" and "--memory" in row.error.message
+    (row,) = _run(tmp_path / "in", phantom, tmp_path / "out", retry_failed=True).results
+    assert row.status == "ok"
 
 
 class _Full:
@@ -132,15 +129,23 @@ def test_a_full_disk_keeps_what_is_done_and_a_resumed_run_does_the_rest(
     monkeypatch.undo()
     made = []
     summary = run(index([twenty]), [phantom], Options(tmp_path, resume=True), on_study=made.append)
-    assert 0 < len(made) < 20 and len(summary.rows) == 20 and summary.exit_code == 0
+    assert 0 < len(made) < 20 and len(summary.results) == 20 and summary.exit_code == 0
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_tables_on_a_full_disk_are_not_left_half_written(twenty, phantom, tmp_path) -> None:
-    (tmp_path / "results.csv.tmp").symlink_to("/dev/full")
+def test_tables_on_a_full_disk_are_not_left_half_written(
+    twenty, phantom, tmp_path, monkeypatch
+) -> None:
+    def full(stream: int, sync=os.fsync) -> None:
+        if ".results.csv." in os.readlink(f"/proc/self/fd/{stream}"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(stream)
+
+    monkeypatch.setattr("medinv.files.os.fsync", full)
     with pytest.raises(OutputError, match="--resume"):
         _run(twenty, phantom, tmp_path)
-    assert not (tmp_path / "run.json").exists() and not list(tmp_path.glob("*.tmp"))
+    assert not (tmp_path / "run.json").exists() and not (tmp_path / "results.csv").exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    monkeypatch.undo()
     assert _run(twenty, phantom, tmp_path, resume=True).counts["rows"] == 20
 
 

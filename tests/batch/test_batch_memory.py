@@ -19,6 +19,7 @@ READ = """
 import json, sys
 from pathlib import Path
 from medinv.batch import reader
+from medinv.data.intake import ReadRequest
 from medinv.data.dicom.index import index
 
 def most():
@@ -32,7 +33,7 @@ path, lossless = Path(sys.argv[1]), sys.argv[2] == "lossless"
 if lossless:
     import medinv.data.lossless
 before = most()
-done = reader._read(instance, reader.Task((instance,), (64,), lossless, False, None, {}, 300), Sink())
+done = reader._read(instance, ReadRequest((instance,), (64,), lossless), Sink())
 print(json.dumps([most() - before, done.error is None]))
 """
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from medinv.analysis.result import StudyResult
 from medinv.batch.options import Options, Shard
 from medinv.batch.run import run
 from medinv.data.dicom.index import index
@@ -119,10 +120,10 @@ def test_resuming_does_what_is_new_changed_or_asked_for_and_nothing_else(
         write_film(folder / f"{study}.dcm", study)
 
     def again(**options) -> tuple[int, int]:
-        made: list[dict] = []
+        made: list[StudyResult] = []
         summary = run(index([folder]), [phantom], Options(out, **options), on_study=made.append)
-        assert len({row["study_uid"] for row in summary.rows}) == len(summary.rows)
-        return len(made), len(summary.rows)
+        assert len({row.study_uid for row in summary.results}) == len(summary.results)
+        return len(made), len(summary.results)
 
     assert again() == (3, 3)
     assert again(resume=True) == (0, 3)
@@ -168,6 +169,6 @@ def test_the_log_names_nobody(samples, phantom, tmp_path) -> None:
     assert (
         "Doe" not in said
         and "broken.dcm" not in said
-        and not any(row["study_uid"] in said for row in summary.rows if row["status"] == "ok")
+        and not any(row.study_uid in said for row in summary.results if row.status == "ok")
     )
     assert said.count(" ok, ") == summary.counts["classified"] and "not-dicom" in said

@@ -9,15 +9,18 @@ import pyarrow.parquet as pq
 import pydicom
 import pytest
 
-from medinv.analysis.infer import figures_of_studies
+from medinv.analysis.infer import predict_studies
 from medinv.batch.options import Options
-from medinv.files import pseudonym
 from medinv.batch.run import Summary, run
 from medinv.data.dicom.index import index
 from medinv.data.dicom.pixels import read_pixels
-from medinv.data.resize import squash
+from medinv.data.resize import resize
 from medinv.errors import ConfigError, OutputError, ShapeError
+from medinv.files import pseudonym
 from medinv.models.store import load
+from medinv.report.write import reports
+
+REPORTS = {"report": reports}
 
 REAL = Path(pydicom.__file__).parent / "data" / "test_files"
 REQUIRED = (
@@ -52,45 +55,47 @@ def real(chest, tmp_path_factory) -> tuple[Summary, Path]:
 
 def test_every_real_file_is_classified_flagged_or_left_out_with_a_reason(real) -> None:
     summary, _ = real
-    images = [instance for row in summary.rows for instance in row["instances"]]
-    left_out = [item for row in summary.rows for item in row["skipped"] + row["broken"]]
-    assert len({image["path"] for image in images}) + len(left_out) == summary.counts["files"]
+    images = [instance for row in summary.results for instance in row.instances]
+    left_out = [item for row in summary.results for item in row.skipped + row.broken]
+    assert len({image.path for image in images}) + len(left_out) == summary.counts["files"]
     assert images and len(left_out) > 40
-    assert all(item["code"] and item["message"] for item in left_out)
-    assert {row["status"] for row in summary.rows} == {"ok", "failed", "skipped"}
+    assert all(item.code and item.message for item in left_out)
+    assert {row.status for row in summary.results} == {"ok", "failed", "skipped"}
 
 
 def test_no_real_file_of_another_kind_gets_a_label(real) -> None:
     summary, _ = real
-    for row in summary.rows:
-        for instance in row["instances"]:
-            if instance["modality"] not in ("CR", "DX", "DR", "RF", None):
-                assert instance["label"] == "out of scope" and instance["scope"]["reasons"]
+    for row in summary.results:
+        for instance in row.instances:
+            if instance.modality not in ("CR", "DX", "DR", "RF", None):
+                assert instance.label == "out of scope" and instance.scope.reasons
 
 
 def test_likelihood_alone_flags_most_real_ct_and_mr(chest) -> None:
     instances = [i for i in index([REAL]).instances if i.modality in ("CT", "MR") and i.frames == 1]
     images = [
-        squash(read_pixels(instance).display, 64) for instance in instances if not instance.warnings
+        resize(read_pixels(instance).display, 64) for instance in instances if not instance.warnings
     ]
-    (figures,) = figures_of_studies(chest, [images])
+    (predictions,) = predict_studies(chest, [images])
     assert len(images) >= 15
-    assert sum(found.score > chest.card.scope.threshold for found in figures) >= 0.9 * len(images)
+    assert sum(one.scope_score > chest.card.scope.threshold for one in predictions) >= 0.9 * len(
+        images
+    )
 
 
 def test_every_image_decodes_exactly_even_those_out_of_scope(real) -> None:
     summary, _ = real
     assert all(
-        row["reconstruction"]["exact"] and row["reconstruction"]["max_abs_error"] < 1e-6
-        for row in summary.rows
-        if row["status"] == "ok"
+        row.reconstruction.exact and row.reconstruction.max_abs_error < 1e-6
+        for row in summary.results
+        if row.status == "ok"
     )
 
 
 def test_the_files_on_disk_say_what_the_summary_says(real) -> None:
     summary, out = real
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
-    assert rows == json.loads(json.dumps(list(summary.rows)))
+    assert rows == [json.loads(json.dumps(result.row())) for result in summary.results]
     assert all(key in row for row in rows for key in REQUIRED)
     table = list(csv.DictReader((out / "results.csv").open()))
     assert (
@@ -116,11 +121,11 @@ def test_the_files_on_disk_say_what_the_summary_says(real) -> None:
 def test_identifiers_are_pseudonyms_unless_asked_for(chest, samples, tmp_path) -> None:
     source = samples / "studies" / "study-01"
     dataset = pydicom.dcmread(next(source.rglob("*.dcm")))
-    hidden = _run([source], chest, tmp_path / "hidden", report=True)
+    hidden = _run([source], chest, tmp_path / "hidden", renderers=REPORTS)
     shown = _run([source], chest, tmp_path / "shown", phi=True)
     assert (
-        hidden.rows[0]["study_uid"] == pseudonym(dataset.StudyInstanceUID, "study")
-        and shown.rows[0]["study_uid"] == dataset.StudyInstanceUID
+        hidden.results[0].study_uid == pseudonym(dataset.StudyInstanceUID, "study")
+        and shown.results[0].study_uid == dataset.StudyInstanceUID
     )
     written = b"".join(
         path.read_bytes() for path in (tmp_path / "hidden").rglob("*") if path.is_file()
@@ -152,18 +157,16 @@ def damaged(samples, tmp_path) -> Path:
 
 def test_a_broken_file_fails_alone_with_a_typed_error(chest, damaged, tmp_path) -> None:
     summary = _run([damaged], chest, tmp_path / "out")
-    by_status = {row["status"]: row for row in summary.rows}
-    failed = {
-        row["error"]["code"]: row["error"] for row in summary.rows if row["status"] == "failed"
-    }
-    assert set(failed) == {"pixel-data", "not-dicom"} and failed["pixel-data"]["stage"] in (
+    by_status = {row.status: row for row in summary.results}
+    failed = {row.error.code: row.error for row in summary.results if row.status == "failed"}
+    assert set(failed) == {"pixel-data", "not-dicom"} and failed["pixel-data"].stage in (
         "read",
         "pixels",
     )
-    assert by_status["ok"]["instances"][0]["path"].endswith("whole.dcm")
-    assert by_status["skipped"]["error"]["code"] == "not-dicom" and by_status["skipped"]["skipped"][
+    assert by_status["ok"].instances[0].path.endswith("whole.dcm")
+    assert by_status["skipped"].error.code == "not-dicom" and by_status["skipped"].skipped[
         0
-    ]["source"].endswith("notes.txt")
+    ].source.endswith("notes.txt")
     assert summary.exit_code == 1 and summary.counts["files"] == 4
 
 
@@ -177,20 +180,20 @@ def test_one_film_of_a_study_may_fail_and_the_study_says_so(chest, samples, tmp_
     first.save_as(folder / "second.dcm")
     whole = (folder / "second.dcm").read_bytes()
     (folder / "second.dcm").write_bytes(whole[:-2000])
-    (row,) = _run([folder], chest, tmp_path / "out").rows
-    assert row["status"] == "ok" and len(row["instances"]) == 1 and len(row["broken"]) == 1
-    assert any("1 of the study's files" in warning for warning in row["warnings"])
+    (row,) = _run([folder], chest, tmp_path / "out").results
+    assert row.status == "ok" and len(row.instances) == 1 and len(row.broken) == 1
+    assert any("1 of the study's files" in warning for warning in row.warnings)
 
 
 def test_a_zip_says_what_the_folder_says(chest, samples, tmp_path) -> None:
     archive = shutil.make_archive(str(tmp_path / "study"), "zip", samples / "studies" / "study-01")
     zipped, plain = (
-        _run([path], chest, tmp_path / str(i)).rows[0]
+        _run([path], chest, tmp_path / str(i)).results[0]
         for i, path in enumerate((Path(archive), samples / "studies" / "study-01"))
     )
     assert (
-        zipped["label"] == plain["label"]
-        and zipped["instances"][0]["stored_sha256"] == plain["instances"][0]["stored_sha256"]
+        zipped.label == plain.label
+        and zipped.instances[0].stored_sha256 == plain.instances[0].stored_sha256
     )
 
 
@@ -208,7 +211,7 @@ def test_ctrl_c_keeps_what_is_done(chest, samples, tmp_path) -> None:
     resumed = run(found, [chest], Options(tmp_path, resume=True))
     assert (
         resumed.exit_code == 0
-        and len({row["study_uid"] for row in resumed.rows}) == len(resumed.rows) == 2
+        and len({row.study_uid for row in resumed.results}) == len(resumed.results) == 2
     )
 
 
@@ -223,16 +226,15 @@ def test_nothing_is_overwritten_unasked(chest, tmp_path) -> None:
         run(empty, [chest], Options(tmp_path / "file"))
 
 
-def test_a_report_that_cannot_be_made_costs_no_result(
-    chest, samples, tmp_path, monkeypatch
-) -> None:
+def test_a_report_that_cannot_be_made_costs_no_result(chest, samples, tmp_path) -> None:
     def fail(*_: object) -> None:
         raise ShapeError("no such map")
 
-    monkeypatch.setattr("medinv.batch.pages.write_study_report", fail)
-    (row,) = _run([samples / "studies" / "study-01"], chest, tmp_path, report=True).rows
+    (row,) = _run(
+        [samples / "studies" / "study-01"], chest, tmp_path, renderers={"report": fail}
+    ).results
     assert (
-        row["status"] == "ok"
-        and "no report: shape: no such map" in row["warnings"]
+        row.status == "ok"
+        and "no report: shape: no such map" in row.warnings
         and (tmp_path / "run.json").is_file()
     )

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from medinv.data.resize import squash
+from medinv.data.resize import resize
 from medinv.data.transforms import network_intake
 from medinv.errors import ShapeError
 
@@ -21,14 +21,14 @@ SIZES = {size: network_intake(size) for size in (16, 64)}
 @settings(max_examples=60, deadline=None)
 def test_every_value_is_that_of_the_monai_intake(image, size) -> None:
     assert np.array_equal(
-        squash(image, size), torch.as_tensor(SIZES[size](torch.from_numpy(image)[None]))[0].numpy()
+        resize(image, size), torch.as_tensor(SIZES[size](torch.from_numpy(image)[None]))[0].numpy()
     )
 
 
 def test_large_images_too() -> None:
     image = np.random.default_rng(0).integers(0, 256, (1777, 2048), dtype=np.uint8)
     assert np.array_equal(
-        squash(image, 64), torch.as_tensor(SIZES[64](torch.from_numpy(image)[None]))[0].numpy()
+        resize(image, 64), torch.as_tensor(SIZES[64](torch.from_numpy(image)[None]))[0].numpy()
     )
 
 
@@ -37,4 +37,4 @@ def test_large_images_too() -> None:
 )
 def test_what_is_no_image_of_grey_levels_is_refused(image) -> None:
     with pytest.raises(ShapeError, match="grey levels"):
-        squash(image, 16)
+        resize(image, 16)

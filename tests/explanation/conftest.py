@@ -1,11 +1,20 @@
-"""Tiny models of two and three axes whose explanations can be checked against dense linear algebra."""
+"""Tiny models whose explanations can be checked against dense linear algebra, and a trained one."""
+
+from copy import deepcopy
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from medinv.explanation.affine import freeze
+from medinv.explanation.local import mean_states
+from medinv.explanation.trunk import last_state, steps
 from medinv.layers import Chain, Invertible, InvertibleConv2d, InvertibleConv3d, LeakyReLU
+from medinv.models.density import Classifier
+from medinv.models.expectation import fit_expectation
+from medinv.models.reference import Reference, ReferenceFacts, principal_axes
+from medinv.models.transport import fit_transport
 
 
 class Scaling(Invertible):
@@ -29,7 +38,7 @@ freeze.register(Scaling)(lambda layer, x: layer)
 
 
 class Plain(nn.Module):
-    """A chain of one channel with two Gaussians on its features: the smallest thing that can be explained, for images and volumes alike."""
+    """A chain of one channel with two Gaussians on its features, for images and volumes alike."""
 
     classes = ("no", "yes")
 
@@ -78,3 +87,51 @@ def affine(request) -> tuple[Plain, Tensor]:
     return Plain(request.param, affine=True), torch.randint(
         0, 256, (1, 1, *request.param), generator=generator
     ).double()
+
+
+@pytest.fixture(scope="session")
+def reference(tiny_model, tiny_data) -> Reference:
+    """What a model keeps of its training images, fitted to those of the tiny model."""
+    images = torch.from_numpy(tiny_data.train.images)
+    labels = torch.from_numpy(tiny_data.train.labels)
+    x = images.double()
+    coarse = last_state(tiny_model, x).flatten(1).float()
+    direction = (tiny_model.means[1] - tiny_model.means[0]).detach().flatten().float()
+    axes = principal_axes(coarse, direction, 4)
+    offset, scale = axes @ coarse.mean(0), (coarse @ axes.T).std(0)
+    names = [step.name for step in steps(tiny_model.trunk)]
+    facts = ReferenceFacts(
+        weights_sha256="0",
+        cases_sha256="0",
+        training_set="tiny",
+        cases=len(labels),
+        axes=4,
+        recovered_least_squares=0.2,
+        recovered_network=0.1,
+        recovered_best_axes=0.5,
+        agreement=0.5,
+        agreement_chance=0.5,
+        rms_nearest=1.0,
+        rms_chance=2.0,
+        typical_distance=(0.5, 1.0),
+    )
+    return Reference(
+        axes=axes,
+        offset=offset,
+        scale=scale,
+        points=(coarse @ axes.T - offset) / scale,
+        labels=labels,
+        class_means=torch.stack([x[labels == k].mean(0) for k in (0, 1)]),
+        states=mean_states(tiny_model, [x[labels == 0]], (names[4], names[6])),
+        facts=facts,
+        transport=fit_transport(images.float(), labels, 8),
+        expectation=fit_expectation(images.float(), labels, 4),
+    )
+
+
+@pytest.fixture
+def explained(tiny_model, tiny_config, reference) -> Classifier:
+    """The tiny model with its reference and what its card says, as `load` gives a model."""
+    model = deepcopy(tiny_model)
+    model.card, model.reference = SimpleNamespace(config=tiny_config), reference
+    return model

@@ -1,8 +1,8 @@
-"""A counterfactual that is sought comes nearer to the answer asked for, and convinces the witness that it was shown."""
+"""A counterfactual that is sought comes nearer to the answer, and convinces its witness."""
 
 import torch
 
-from medinv.explanation.counterfactual.ascent import Search, seek, sought_counterfactual
+from medinv.explanation.counterfactual.ascent import Search, Witness, ascend, counterfactual
 from medinv.models.base import Calibrated
 
 
@@ -31,8 +31,8 @@ def test_the_log_odds_come_nearer_to_those_asked_for_within_the_range_of_grey_le
         with torch.no_grad():
             start = tiny_model.features(x)
         target = max((0, 1), key=lambda k: missing(start, k))
-        found = sought_counterfactual(tiny_model, x, target, search=LONG)
-        assert missing(seek(tiny_model, x, target, search=LONG), target) < 0.5 * missing(
+        found = counterfactual(tiny_model, x, target, search=LONG)
+        assert missing(ascend(tiny_model, x, target, search=LONG), target) < 0.5 * missing(
             start, target
         )
         assert (
@@ -43,21 +43,20 @@ def test_the_log_odds_come_nearer_to_those_asked_for_within_the_range_of_grey_le
 
 
 def test_a_witness_is_convinced_too(tiny_model, tiny_images) -> None:
-    witness, x = Brightness(("clear", "opacity")), tiny_images[:2]
+    witness, x = Witness(Brightness(("clear", "opacity")), odds=8.0), tiny_images[:2]
 
     def odds(z):
         with torch.no_grad():
-            return witness.log_odds(witness.logits(tiny_model.invert(z)))
+            return witness.model.log_odds(witness.model.logits(tiny_model.invert(z)))
 
     alone, together = (
-        seek(tiny_model, x, 1, witness=given, witness_odds=8.0, search=LONG)
-        for given in (None, witness)
+        ascend(tiny_model, x, 1, witness=given, search=LONG) for given in (None, witness)
     )
     assert (odds(together) > odds(alone) + 1).all()
 
 
 def test_nothing_is_left_in_the_models_gradients(tiny_model, tiny_images) -> None:
-    seek(tiny_model, tiny_images[:1], 1, search=Search(steps=2))
+    ascend(tiny_model, tiny_images[:1], 1, search=Search(steps=2))
     assert all(parameter.grad is None for parameter in tiny_model.parameters())
 
 
@@ -66,7 +65,7 @@ def test_a_stronger_prior_changes_less(tiny_model, tiny_images) -> None:
     with torch.no_grad():
         start = tiny_model.features(x)
     lengths = [
-        (seek(tiny_model, x, 1, search=Search(steps=60, rate=0.1, prior=prior)) - start)
+        (ascend(tiny_model, x, 1, search=Search(steps=60, rate=0.1, prior=prior)) - start)
         .norm()
         .item()
         for prior in (0.01, 10.0)

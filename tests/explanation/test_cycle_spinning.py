@@ -32,7 +32,7 @@ def test_copies_take_every_place_on_a_grid_of_four_pixels_and_are_the_same_at_ev
     assert {(down % 4, right % 4) for down, right in MOVES} == {
         (down, right) for down in range(4) for right in range(4)
     } and (0, 0) in MOVES
-    assert all(torch.equal(one[1], other[1]) for one, other in zip(first, again))
+    assert all(torch.equal(one[1], other[1]) for one, other in zip(first, again, strict=True))
     noise = torch.stack([copy - moved(x, move) for move, copy in first])
     assert noise.std().item() == pytest.approx(4.0, rel=0.05) and torch.allclose(
         noise[:, 0], noise[:, 1], atol=1e-4

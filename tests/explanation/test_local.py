@@ -4,18 +4,24 @@ import pytest
 import torch
 
 from medinv.errors import ConfigError
-from medinv.explanation.evidence import evidence
-from medinv.explanation.local import checked, local_evidence, local_terms, spun_terms, usual_states
-from medinv.explanation.result import LocalEvidence
 from medinv.explanation.cycle_spinning import copies, moved
+from medinv.explanation.evidence import evidence
+from medinv.explanation.local import (
+    checked,
+    cycle_spun_terms,
+    local_evidence,
+    local_terms,
+    mean_states,
+)
+from medinv.explanation.result import LocalEvidence
 from medinv.explanation.trunk import steps
 
 
 def test_places_and_what_none_carries_add_up_to_the_logit_for_images_and_volumes(plain) -> None:
     model, x = plain
     names = tuple(step.name for step in steps(model.trunk))[1:3]
-    usual = usual_states(model, [x.flip(-1), x * 0.5], names)
-    found = local_evidence(model, x, usual, 3.0)
+    states = mean_states(model, [x.flip(-1), x * 0.5], names)
+    found = local_evidence(model, x, states, 3.0)
     assert found.locations.shape == tuple(x.shape[2:]) and found.residual < 1e-10
     assert (
         found.locations.sum() + found.constant == pytest.approx(found.logit, abs=1e-10)
@@ -36,24 +42,24 @@ def test_places_and_what_none_carries_add_up_to_the_logit_for_images_and_volumes
 def test_the_residual_is_that_of_the_network_not_of_the_sum_with_itself(
     tiny_model, tiny_images, monkeypatch
 ) -> None:
-    usual = usual_states(tiny_model, tiny_images.split(3), (steps(tiny_model.trunk)[4].name,))
+    states = mean_states(tiny_model, tiny_images.split(3), (steps(tiny_model.trunk)[4].name,))
     honest = tiny_model.features
-    assert local_evidence(tiny_model, tiny_images[:1], usual).residual < 1e-10
+    assert local_evidence(tiny_model, tiny_images[:1], states).residual < 1e-10
     monkeypatch.setattr(tiny_model, "features", lambda x: 1.01 * honest(x))
-    assert local_evidence(tiny_model, tiny_images[:1], usual).residual > 1e-4
+    assert local_evidence(tiny_model, tiny_images[:1], states).residual > 1e-4
 
 
 def test_places_of_coarse_depths_still_add_up(tiny_model, tiny_images) -> None:
     names = tuple(step.name for step in steps(tiny_model.trunk) if "Coupling" in step.name)
-    usual = usual_states(tiny_model, tiny_images.split(3), names)
-    maps, bias, logit = local_terms(tiny_model, tiny_images, usual)
+    states = mean_states(tiny_model, tiny_images.split(3), names)
+    maps, bias, logit = local_terms(tiny_model, tiny_images, states)
     assert (
         torch.allclose(maps.sum((1, 2)) + bias, logit, rtol=0, atol=1e-10)
         and maps.shape == tiny_images[:, 0].shape
     )
     together, alone = (
-        spun_terms(tiny_model, tiny_images, usual),
-        local_evidence(tiny_model, tiny_images[:1], usual),
+        cycle_spun_terms(tiny_model, tiny_images, states),
+        local_evidence(tiny_model, tiny_images[:1], states),
     )
     assert torch.allclose(
         torch.from_numpy(alone.locations), together.maps[0], rtol=0, atol=1e-10
@@ -63,9 +69,9 @@ def test_places_of_coarse_depths_still_add_up(tiny_model, tiny_images) -> None:
 
 def test_a_map_moves_with_the_image_steadier_than_that_of_one_copy(tiny_model, tiny_images) -> None:
     names = tuple(step.name for step in steps(tiny_model.trunk) if "Coupling" in step.name)[-2:]
-    usual = {
+    states = {
         name: state.mean((-2, -1), keepdim=True).expand_as(state)
-        for name, state in usual_states(tiny_model, tiny_images.split(3), names).items()
+        for name, state in mean_states(tiny_model, tiny_images.split(3), names).items()
     }
 
     def gap(maps_of) -> float:
@@ -75,58 +81,58 @@ def test_a_map_moves_with_the_image_steadier_than_that_of_one_copy(tiny_model, t
             (second[:, 4:-4, 4:-4] - first[:, 3:-5, 3:-5]).norm() / first[:, 3:-5, 3:-5].norm()
         ).item()
 
-    assert gap(lambda x: spun_terms(tiny_model, x, usual).maps) < 0.7 * gap(
-        lambda x: local_terms(tiny_model, x, usual)[0]
+    assert gap(lambda x: cycle_spun_terms(tiny_model, x, states).maps) < 0.7 * gap(
+        lambda x: local_terms(tiny_model, x, states)[0]
     )
 
 
 def test_an_image_that_is_the_usual_one_has_no_evidence(tiny_model, tiny_images) -> None:
     x = tiny_images[:1]
-    usual = usual_states(tiny_model, [x], (steps(tiny_model.trunk)[4].name,))
-    maps, bias, logit = local_terms(tiny_model, x, usual)
+    states = mean_states(tiny_model, [x], (steps(tiny_model.trunk)[4].name,))
+    maps, bias, logit = local_terms(tiny_model, x, states)
     assert maps.abs().max() < 1e-12 and bias.item() == pytest.approx(logit.item(), abs=1e-10)
 
 
 def test_a_change_of_one_corner_shows_there(plain) -> None:
     model, x = plain
-    usual = usual_states(model, [x], (steps(model.trunk)[0].name,))
+    states = mean_states(model, [x], (steps(model.trunk)[0].name,))
     changed = x.clone()
     changed[(0, 0, *[slice(0, 2)] * (x.ndim - 2))] += 60
-    found = local_terms(model, changed, usual)[0][0].abs()
+    found = local_terms(model, changed, states)[0][0].abs()
     corner = found[tuple([slice(0, 2)] * (x.ndim - 2))].sum().item()
     assert corner == pytest.approx(found.sum().item(), rel=1e-9) and corner > 0
 
 
 def test_a_depth_that_is_not_there_is_refused(plain) -> None:
     model, x = plain
-    for usual in ({"level 9, layer 9: None": x[0]}, {}):
+    for states in ({"level 9, layer 9: None": x[0]}, {}):
         with pytest.raises(ConfigError, match="depths of this trunk"):
-            local_evidence(model, x, usual)
+            local_evidence(model, x, states)
 
 
 def test_a_place_is_claimed_only_where_changing_it_changes_the_answer(plain) -> None:
     model, x = plain
-    usual = usual_states(model, [x], (steps(model.trunk)[0].name,))
+    states = mean_states(model, [x], (steps(model.trunk)[0].name,))
     slope = evidence(model, x).contributions / (x[0, 0].numpy() - 120 + 1e-9)
     corner = (0, 0, *[slice(0, 2)] * (x.ndim - 2))
     sick = x.clone()
     sick[corner] += (
         4000 * torch.from_numpy(slope)[corner[2:]].sign()
     )  # unlike x there alone, and the log-odds rise
-    found = checked(model, sick, _of_one_copy(model, sick, usual), x[0])
+    found = checked(model, sick, _of_one_copy(model, sick, states), x[0])
     assert (
         found.logit > model.decision_logit
         and found.valid
         and found.check.fall > 0
         and len(found.check.elsewhere) == 15
     )
-    same = checked(model, x, _of_one_copy(model, x, usual), x[0])
+    same = checked(model, x, _of_one_copy(model, x, states), x[0])
     assert not same.valid and same.check.fall == pytest.approx(0, abs=1e-9), (
         "an image that is the usual one claims no place"
     )
 
 
-def _of_one_copy(model, x: torch.Tensor, usual: dict[str, torch.Tensor]) -> LocalEvidence:
+def _of_one_copy(model, x: torch.Tensor, states: dict[str, torch.Tensor]) -> LocalEvidence:
     """This model answers otherwise wherever the same corner lies."""
-    maps, bias, logit = local_terms(model, x, usual)
-    return LocalEvidence(maps[0].numpy(), tuple(usual), 1, bias.item(), 0.0, logit.item(), 0.0)
+    maps, bias, logit = local_terms(model, x, states)
+    return LocalEvidence(maps[0].numpy(), tuple(states), 1, bias.item(), 0.0, logit.item(), 0.0)

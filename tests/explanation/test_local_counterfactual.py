@@ -1,5 +1,6 @@
-"""Local counterfactuals: a planted opacity is taken away where the model saw it, and a faint one put where findings usually lie."""
+"""Local counterfactuals: an opacity is taken away where the model saw it, and a faint one added."""
 
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +10,9 @@ from scipy.ndimage import binary_dilation
 
 from medinv.data.phantoms import VALIDATION_SEED, Recipe, draw
 from medinv.data.phantoms.sets import thumbnail, thumbnails
-from medinv.explanation.explain import explain_image
-from medinv.explanation.counterfactual.brightening import Planting, bumps, planted
+from medinv.explanation.counterfactual.brightening import Candidates, brighten, bumps
 from medinv.explanation.counterfactual.inpainting import region
-from medinv.models.reference import load_cases
+from medinv.explanation.explain import explain
 from medinv.models.store import load
 
 BODY = 20_000  # of the validation seed: one opacity that is plain to see
@@ -20,10 +20,8 @@ BODY = 20_000  # of the validation seed: one opacity that is plain to see
 
 @pytest.fixture(scope="module")
 def subject():
-    """The shipped phantom model in float32 and what it keeps."""
-    return load("phantom-opacity", dtype=torch.float32).requires_grad_(False), load_cases(
-        "phantom-opacity"
-    )
+    """The shipped phantom model in float32."""
+    return load("phantom-opacity", dtype=torch.float32).requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +33,10 @@ def pictures() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_the_opacity_is_taken_away_and_the_rest_stays(subject, pictures) -> None:
     clear, sick, mask = pictures
-    edit = explain_image(subject[0], sick[None], subject[1])[0].counterfactual
-    assert edit.made == "removal" and edit.valid and edit.target == "clear" and edit.changed < 0.2
+    edit = explain(subject, sick[None]).counterfactual
+    assert (
+        edit.method == "inpainting" and edit.valid and edit.target == "clear" and edit.changed < 0.2
+    )
     rise = [(image.astype(float) - clear)[mask].mean() for image in (sick, edit.image)]
     assert abs(rise[1]) < 0.5 * rise[0]
     assert (edit.image == sick)[~binary_dilation(mask, iterations=16)].mean() > 0.95
@@ -46,29 +46,32 @@ def test_the_opacity_is_taken_away_and_the_rest_stays(subject, pictures) -> None
 
 
 def test_a_faint_opacity_is_put_inside_the_body(subject, pictures) -> None:
-    edit = explain_image(subject[0], pictures[0][None], subject[1])[0].counterfactual
+    edit = explain(subject, pictures[0][None]).counterfactual
     assert (
-        edit.made == "planting" and edit.valid and edit.target == "opacity" and edit.changed < 0.1
+        edit.method == "brightening"
+        and edit.valid
+        and edit.target == "opacity"
+        and edit.changed < 0.1
     )
     assert edit.difference.min() >= 0 and 3 < edit.difference.max() <= 90
     assert pictures[0][edit.difference > 2].mean() > 12
 
 
 def test_without_what_belongs_there_the_edit_goes_through_the_features(subject, pictures) -> None:
-    model, kept = subject
-    assert (
-        explain_image(model, pictures[1][None], replace(kept, expectation=None))[
-            0
-        ].counterfactual.made
-        == "direction"
-    )
+    model = copy(subject)
+    model.reference = replace(subject.reference, expectation=None)
+    assert explain(model, pictures[1][None]).counterfactual.method == "direction"
 
 
 def test_more_is_put_where_more_is_asked_for(subject, pictures) -> None:
-    model, kept = subject
     x = torch.from_numpy(pictures[0][None, None]).float()
     little, much = (
-        planted(model, kept.expectation, x, planting=Planting(places=4, radii=(3.0,), share=share))
+        brighten(
+            subject,
+            subject.reference.expectation,
+            x,
+            candidates=Candidates(places=4, radii=(3.0,), share=share),
+        )
         for share in (0.2, 1.0)
     )
     assert 0 < (little - x).sum() < (much - x).sum()
@@ -76,7 +79,9 @@ def test_more_is_put_where_more_is_asked_for(subject, pictures) -> None:
 
 def test_places_lie_apart_and_peak_at_one(subject) -> None:
     found = bumps(
-        subject[1].expectation, torch.zeros(1, 1, 64, 64), Planting(places=10, radii=(3.0,))
+        subject.reference.expectation,
+        torch.zeros(1, 1, 64, 64),
+        Candidates(places=10, radii=(3.0,)),
     )
     assert (
         found.shape == (10, 1, 64, 64)

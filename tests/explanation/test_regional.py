@@ -1,4 +1,4 @@
-"""Sums of evidence over regions are contributions too: nothing is lost but where in the region they lie."""
+"""Sums of evidence over regions are contributions too: only where in the region is lost."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Distances to the boundary against the closed form of an affine map, the worst change against the dense Jacobian, turns against the model itself."""
+"""Distances, worst changes and turns against closed forms, the dense Jacobian and the model."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ import torch
 from medinv.explanation.robustness import (
     distance_in_features,
     distance_in_image,
+    orientations,
     robustness,
-    turned,
     worst_case,
 )
 
@@ -69,7 +69,7 @@ def test_the_worst_change_is_the_largest_singular_vector_of_the_inverse(plain) -
 
 def test_turns_are_the_model_on_the_turned_image(plain) -> None:
     model, x = plain
-    by_name = {turn.name: turn for turn in turned(model, x)}
+    by_name = {turn.name: turn for turn in orientations(model, x)}
     with torch.no_grad():
         flipped = model.log_odds(model.logits_of(model.features(x.flip(-1)))).item()
     assert (
@@ -82,7 +82,7 @@ def test_a_symmetric_image_and_model_turn_alike(affine) -> None:
     for layer in model.trunk.layers[1:]:
         layer.weight.data.copy_((layer.weight + layer.weight.flip(-1)) / 2)
     model.means.data.copy_((model.means + model.means.flip(-1)) / 2)
-    turn = next(turn for turn in turned(model, x) if turn.name == "left-right flip")
+    turn = next(turn for turn in orientations(model, x) if turn.name == "left-right flip")
     assert turn.called_alike and turn.evidence_correlation == pytest.approx(1)
 
 
@@ -91,4 +91,4 @@ def test_all_together_on_the_tiny_classifier(tiny_model, tiny_images) -> None:
     assert {distance.where for distance in found.distances} == {"image", "features"} and all(
         distance.flipped for distance in found.distances
     )
-    assert np.isfinite(found.worst_case.image).all() and len(found.turned) == 5
+    assert np.isfinite(found.worst_case.image).all() and len(found.orientations) == 5

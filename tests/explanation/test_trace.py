@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from medinv.explanation.trace import probe, trace
-from medinv.explanation.trunk import back, run, steps
+from medinv.explanation.trunk import decode, run, steps
 
 
 def test_every_depth_decodes_to_the_input(plain) -> None:
@@ -23,10 +23,9 @@ def test_every_depth_decodes_to_the_input(plain) -> None:
 def test_condition_numbers_are_those_of_the_dense_jacobian(plain) -> None:
     model, x = plain
     before = x
-    for layer, depth in zip(model.trunk, trace(model, x, iterations=200).depths):
-        jacobian = torch.autograd.functional.jacobian(lambda u: layer(u).flatten(), before).reshape(
-            x.numel(), x.numel()
-        )
+    for layer, depth in zip(model.trunk, trace(model, x, iterations=200).depths, strict=True):
+        jacobian = torch.autograd.functional.jacobian(layer, before)
+        jacobian = jacobian.reshape(x.numel(), x.numel())
         assert depth.condition_number == pytest.approx(torch.linalg.cond(jacobian).item(), rel=2e-2)
         before = layer(before).detach()
 
@@ -46,7 +45,7 @@ def test_going_back_from_the_middle_needs_what_has_left(tiny_model, tiny_images)
     path = steps(tiny_model.trunk)
     states = list(run(path, tiny_images))
     for number, state in enumerate(states, start=1):
-        assert torch.allclose(back(path[:number], state), tiny_images, rtol=0, atol=1e-9)
+        assert torch.allclose(decode(path[:number], state), tiny_images, rtol=0, atol=1e-9)
     assert torch.equal(
         torch.cat([states[-1].here.flatten(1)], 1),
         tiny_model.features(tiny_images)[:, : tiny_model.means.shape[1]].flatten(1),

@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent
 MODELS = ("phantom-opacity", "chest-xray")
 TIMES = ("seconds",)  # keys whose values are another every time
+NOT_HASHED = ("EncapsulatedDocument", "EncapsulatedDocumentLength", "PixelData")
+NUMBER = re.compile(r"[0-9a-f]{32,}|[-+−±]?[0-9][0-9.,]*(e[-+]?[0-9]+)?( ?× ?10)?[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]*")
 DIGITS = 6  # significant digits that are kept: the last ones depend on the machine
 
 
@@ -84,7 +86,7 @@ def page_hash(page: Path) -> str:
     """Of the words of a page, its numbers apart, which stand in report.json."""
     text = _Text()
     text.feed(page.read_text("utf-8"))
-    words = re.sub(r"[0-9][0-9.,]*(e[-+]?[0-9]+)?", "#", " ".join(text.words))
+    words = NUMBER.sub("#", " ".join(text.words))
     return hashlib.sha256(words.encode()).hexdigest()
 
 
@@ -95,7 +97,7 @@ def dicom_hash(path: Path) -> str:
         re.sub(r"[0-9]+\.[0-9]+(e[-+]?[0-9]+)?", "#", str(element))
         for element in header.iterall()
         if not element.keyword.endswith(("Date", "Time", "DateTime"))
-        and element.keyword not in ("EncapsulatedDocument", "PixelData")
+        and element.keyword not in NOT_HASHED
     ]
     return hashlib.sha256("\n".join(lines).encode("utf-8", "replace")).hexdigest()
 

@@ -97,26 +97,51 @@ def test_the_inverse_is_differentiable_in_output_and_weights(padding) -> None:
     )
 
 
+def _solver(layer, size) -> solve.Solver:
+    return layer._factors.solver(layer.weight, size, layer.padding, layer.groups)
+
+
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
-def test_images_too_large_for_a_direct_solve_come_back_as_exactly(padding, monkeypatch) -> None:
-    layer = _layer(3, (12, 10), padding, 1)
-    x = torch.randint(0, 256, (3, 4, 12, 10)).double()
+def test_what_is_too_large_for_a_direct_solve_comes_back_as_exactly(padding, monkeypatch) -> None:
+    layer = _layer(3, (6, 5, 4), padding, 1)
+    x = torch.randint(0, 256, (3, 4, 6, 5, 4)).double()
     y = layer(x).detach()
-    with torch.no_grad():
-        direct = layer.inverse(y)
-        monkeypatch.setattr(solve, "DIRECT", 10)
-        layer._factors.clear()
-        iterated = layer.inverse(y)
-    assert isinstance(layer._factors[12, 10][1].engine, solve._Preconditioned)
+    direct = layer.inverse(y)
+    monkeypatch.setattr(solve, "DIRECT", 10)
+    layer.forget()
+    iterated = layer.inverse(y)
+    assert _solver(layer, (6, 5, 4)).iterated
     assert (direct - x).abs().max() < 1e-11 and (iterated - x).abs().max() < 1e-11
 
 
+@pytest.mark.parametrize("padding", ["zeros", "reflect", "replicate"])
+def test_a_crossing_cut_short_is_made_up_for(padding, monkeypatch) -> None:
+    layer = _layer(3, (20, 18), padding, 1)
+    monkeypatch.setattr(solve, "CROSSING", 30)
+    x = torch.randint(0, 256, (3, 4, 20, 18)).double()
+    assert (layer.inverse(layer(x)) - x).abs().max() < 1e-11
+    single = layer.float()
+    assert (single.inverse(single(x.float())) - x).abs().max() < 1e-2
+    solver = _solver(single, (20, 18))
+    assert not solver.single and (solver.iterated or solver.corrections)
+
+
 def test_an_iteration_that_does_not_arrive_says_so(monkeypatch) -> None:
-    layer = _layer(3, (12, 10), "zeros", 1)
+    layer = _layer(3, (6, 5, 4), "zeros", 1)
     monkeypatch.setattr(solve, "DIRECT", 10)
     monkeypatch.setattr(solve, "ITERATIONS", 1)
     with pytest.raises(ConvergenceError, match="expected 1e-14"):
-        layer.inverse(torch.randn(1, 4, 12, 10, dtype=torch.float64))
+        layer.inverse(torch.randn(1, 4, 6, 5, 4, dtype=torch.float64))
+
+
+def test_an_image_that_is_iterated_is_judged_alone(monkeypatch) -> None:
+    layer = _layer(3, (6, 5, 4), "zeros", 1)
+    monkeypatch.setattr(solve, "DIRECT", 10)
+    x = torch.randn(3, 4, 6, 5, 4, dtype=torch.float64)
+    y = layer(x).detach()
+    y[1, 0, 0, 0, 0] = math.nan
+    back = layer.inverse(y)
+    assert back[1].isnan().all() and (back[[0, 2]] - x[[0, 2]]).abs().max() < 1e-11
 
 
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
@@ -175,7 +200,7 @@ def test_what_cannot_be_is_refused_with_the_reason(monkeypatch) -> None:
         InvertibleConv2d(3, kernel_size=5, padding="reflect")(torch.zeros(1, 3, 2, 8))
     monkeypatch.setattr("medinv.layers.linalg.spectrum.DIRECT", 10)
     with pytest.raises(ConfigError, match="use circular padding"):
-        InvertibleConv2d(3, padding="zeros").log_det(torch.zeros(1, 3, 8, 8))
+        InvertibleConv3d(3, padding="zeros").log_det(torch.zeros(1, 3, 8, 8, 8))
 
 
 def test_factors_of_many_sizes_are_not_hoarded() -> None:
@@ -211,4 +236,4 @@ def test_an_ill_conditioned_border_is_solved_in_double_precision_for_single_inpu
         layer.weight.copy_(torch.tensor([[0, 0, 0], [-1, 1.0 + 1e-5, 0], [0, 0, 0]]))
         x = torch.randint(0, 256, (2, 1, 8, 8)).float()
         assert torch.equal(layer.inverse(layer(x)).round(), x)
-    assert not layer._factors[8, 8][1].single
+    assert not _solver(layer, (8, 8)).single

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from medinv.explanation.result import (
-    Control, Controls, Counterfactual, Depth, Evidence, Explanation, Likeness, LocalCheck, LocalEvidence, Nearest, Reconstruction, Stage, Trace,
+    Control, Controls, Counterfactual, Depth, Evidence, Explanation, Likeness, LocalCheck, LocalEvidence, Neighbours, Prediction, Reconstruction, Stage, Trace,
 )  # fmt: skip
 from medinv.report.background import Background
 from medinv.report.content import ImageArrays
@@ -75,8 +75,10 @@ def explanation(
     difference = np.clip(given + difference, 0, 255) - given
     logit = math.log(0.973 / 0.027)
     return Explanation(
+        Prediction("pneumonia", {"normal": 0.027, "pneumonia": 0.973}, 10.9, True),
         Reconstruction(given + 1e-12, exact, 8, 3.1e-12 if exact else 0.8, "float64"),
         Evidence(contributions, logit - float(contributions.sum()), logit, 3.2e-14),
+        local,
         Counterfactual(
             (given + difference).astype(np.uint8),
             difference,
@@ -90,7 +92,6 @@ def explanation(
             0.21,
             (given + difference / 2,),
         ),
-        local,
     )
 
 
@@ -170,7 +171,7 @@ def make_background() -> Callable[..., Background]:
                 ),
                 stages,
             ),
-            Nearest(
+            Neighbours(
                 (12, 40),
                 ("pneumonia", "normal"),
                 (distance, distance + 0.1),

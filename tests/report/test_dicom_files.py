@@ -6,7 +6,7 @@ from pathlib import Path
 import pydicom
 from conftest import StandInCard, explanation
 
-from medinv.batch.dicom import write_dicom_results
+from medinv.report.dicom.files import write_dicom_results
 from medinv.data.dicom.index import Instance, index
 from medinv.report.content import ImageArrays, StudyContent, study_content
 

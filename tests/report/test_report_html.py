@@ -1,6 +1,7 @@
 """The HTML page: self-contained, escaped, and saying what the content says, no more."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 
@@ -223,12 +224,10 @@ def test_a_skipped_study_says_why(render, make_row):
 
 
 def test_failed_checks_are_not_dressed_up(render, make_row, make_arrays, explained):
-    bad = type(explained)(
-        type(explained.reconstruction)(
-            **(vars(explained.reconstruction) | {"exact": False, "max_abs_error": 0.8})
-        ),
-        explained.evidence,
-        type(explained.counterfactual)(**(vars(explained.counterfactual) | {"flipped": False})),
+    bad = replace(
+        explained,
+        reconstruction=replace(explained.reconstruction, exact=False, max_abs_error=0.8),
+        counterfactual=replace(explained.counterfactual, flipped=False),
     )
     text = Page(render(make_row(), {"2.25.11": make_arrays(explained=bad)})).text
     assert "Not exact" in text and "No counterfactual" in text and "On the way" not in text
@@ -238,11 +237,7 @@ def test_failed_checks_are_not_dressed_up(render, make_row, make_arrays, explain
 def test_an_edit_that_left_the_kind_is_not_shown_though_it_flips(
     render, make_row, make_arrays, explained
 ):
-    strange = type(explained)(
-        explained.reconstruction,
-        explained.evidence,
-        type(explained.counterfactual)(**(vars(explained.counterfactual) | {"in_scope": False})),
-    )
+    strange = replace(explained, counterfactual=replace(explained.counterfactual, in_scope=False))
     html = render(make_row(), {"2.25.11": make_arrays(explained=strange)})
     assert (
         "No counterfactual" in html
@@ -341,23 +336,19 @@ def test_numbers_carry_a_true_minus_and_powers_of_ten(value, words):
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        ("removal", "what is filled in is expected from"),
-        ("planting", "the shape was given beforehand"),
+        ("inpainting", "what is filled in is expected from"),
+        ("brightening", "the shape was given beforehand"),
         ("transport", "does not come from the model"),
     ],
 )
 def test_it_is_said_what_of_a_counterfactual_does_not_come_from_the_model(
-    render, make_row, make_arrays, explained, made, said
+    render, make_row, make_arrays, explained, method, said
 ):
-    edit = type(explained.counterfactual)(**(vars(explained.counterfactual) | {"made": made}))
+    edit = replace(explained.counterfactual, method=method)
     text = Page(
         render(
             make_row(),
-            {
-                "2.25.11": make_arrays(
-                    explained=type(explained)(explained.reconstruction, explained.evidence, edit)
-                )
-            },
+            {"2.25.11": make_arrays(explained=replace(explained, counterfactual=edit))},
         )
     ).text
     assert said in text and "21" in text.split("by more than 2 in ")[1][:5]

@@ -1,11 +1,16 @@
-"""A counterfactual sought for, not computed: the nearest likely image that flips the model and, where one is given, an independent witness.
+"""A counterfactual sought for, not computed: the nearest likely image that flips the model.
 
-The class direction alone flips the model by what other networks do not see. Here the features are moved by descent on
+And, where one is given, an independent witness. The class direction alone flips the model by what
+other networks do not see. Here the features are moved by descent on
 
-    hinge(log-odds to `share` of the typical ones of the target) + hinge(the witness' log-odds to `witness_odds`) + prior |dz|^2 / 2 + squared excess of the range,
+    hinge(log-odds to `share` of the typical ones of the target)
+    + hinge(the witness' log-odds to those asked for)
+    + prior |dz|^2 / 2 + squared excess of the range of grey levels,
 
-which is latent ascent (diffeomorphic counterfactuals, Dombrowski et al. 2022; CheXpert) with the Gaussian of the features as its prior. What only this network
-would need to see is lost with a witness: show the edit along the class direction beside it.
+which is latent ascent (diffeomorphic counterfactuals, Dombrowski et al. 2022) with the Gaussian of
+the features as its prior. What only this network would need to see is lost with a witness: show the
+edit along the class direction beside it. It takes seconds an image, so that `explain` does not try
+it.
 """
 
 from dataclasses import dataclass
@@ -13,10 +18,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medinv.explanation.counterfactual.direction import judged
+from medinv.explanation.counterfactual.direction import from_features, uncalibrated
 from medinv.explanation.result import Counterfactual
 from medinv.models.base import Calibrated
 from medinv.models.density import Classifier
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Another network to be convinced, and of what."""
+
+    model: Calibrated
+    odds: float = 0.0  # calibrated log-odds, to be reached from either side
 
 
 @dataclass(frozen=True)
@@ -29,16 +42,15 @@ class Search:
     share: float = 0.6  # of the target's typical log-odds
 
 
-def seek(
+def ascend(
     model: Classifier,
     x: Tensor,
     target: int,
     *,
-    witness: Calibrated | None = None,
-    witness_odds: float = 0.0,
+    witness: Witness | None = None,
     search: Search = Search(),
 ) -> Tensor:
-    """The features (N, ...) of counterfactuals of images x (N, 1, H, W). `witness_odds` are calibrated log-odds, to be reached from either side."""
+    """The features (N, ...) of counterfactuals of images x (N, 1, H, W)."""
     sign = 1.0 if target else -1.0
     wanted = search.share * model.typical_odds[target]
     with torch.no_grad():
@@ -48,31 +60,27 @@ def seek(
     for _ in range(search.steps):
         z = start + change
         image = model.invert(z)
-        logits = model.logits_of(z)
-        cost = torch.relu(
-            sign * (wanted - (logits[:, 1] - logits[:, 0]))
-        ) + search.prior / 2 * change.square().flatten(1).sum(1)
+        missing = torch.relu(sign * (wanted - uncalibrated(model, z)))
+        cost = missing + search.prior / 2 * change.square().flatten(1).sum(1)
         cost = cost + (torch.relu(-image) + torch.relu(image - 255)).square().flatten(1).mean(1)
         if witness is not None:
-            cost = cost + torch.relu(
-                sign * (witness_odds - witness.log_odds(witness.logits(image.clamp(0, 255))))
-            )
+            said = witness.model.log_odds(witness.model.logits(image.clamp(0, 255)))
+            cost = cost + torch.relu(sign * (witness.odds - said))
         (change.grad,) = torch.autograd.grad(cost.sum(), [change])
         optimiser.step()
     return (start + change).detach()
 
 
-def sought_counterfactual(
+def counterfactual(
     model: Classifier,
     x: Tensor,
     target: int,
     *,
-    witness: Calibrated | None = None,
-    witness_odds: float = 0.0,
+    witness: Witness | None = None,
     search: Search = Search(),
 ) -> Counterfactual:
-    """The same decoded for one image `x` (1, 1, H, W), rounded, clipped and classified anew; the strip goes straight through the features."""
+    """The same decoded for one image `x` (1, 1, H, W), rounded, clipped and classified anew."""
     with torch.no_grad():
         start = model.features(x)
-    end = seek(model, x, target, witness=witness, witness_odds=witness_odds, search=search)
-    return judged(model, x, target, start, end, made="ascent")
+    end = ascend(model, x, target, witness=witness, search=search)
+    return from_features(model, x, target, (start, end), "ascent")

@@ -1,7 +1,9 @@
-"""A local counterfactual towards the positive class: the faintest round brightening, where findings usually lie, that makes the model answer otherwise.
+"""A local counterfactual towards the positive class: the faintest round brightening that suffices.
 
-The model says at which place it takes the least and how much it takes. That what is added is bright, round and of one of a few sizes is given beforehand, and
-the places are those where training images of the positive class rise above what belongs there: it shows what would do, not what disease looks like.
+It is put where findings lie most often. The model says at which place it takes the least and how
+much it takes. That what is added is bright, round and of one of a few sizes is given beforehand,
+and the places are those where training images of the positive class rise above what belongs there:
+it shows what would do, not what disease looks like.
 """
 
 from dataclasses import dataclass
@@ -9,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medinv.explanation.counterfactual.direction import filed
-from medinv.explanation.result import Counterfactual
+from medinv.explanation.counterfactual.direction import from_image, uncalibrated
+from medinv.explanation.result import Counterfactual, LocalEvidence
 from medinv.models.density import Classifier
 from medinv.models.expectation import Expectation
 from medinv.models.transport import SIDE
@@ -20,8 +22,11 @@ AT_ONCE = 16  # images that go through the network together
 
 
 @dataclass(frozen=True)
-class Planting:
-    """What is tried. Chosen on validation phantoms of the shipped phantom model (pipelines/counterfactuals/run.py)."""
+class Candidates:
+    """What is tried.
+
+    Chosen on validation phantoms of the shipped phantom model (pipelines/counterfactuals/run.py).
+    """
 
     places: int = 40
     radii: tuple[float, ...] = (3.0, 5.0)  # standard deviation of a Gaussian, pixels
@@ -33,57 +38,66 @@ class Planting:
 
 
 @torch.no_grad()
-def planted(
-    model: Classifier, expectation: Expectation, x: Tensor, *, planting: Planting = Planting()
+def brighten(
+    model: Classifier, expectation: Expectation, x: Tensor, *, candidates: Candidates = Candidates()
 ) -> Tensor:
-    """The image `x` (1, 1, H, W) with the brightening of least root mean square that reaches the log-odds asked for; with the most convincing one where none
-    does. Tried as stored, returned before rounding and clipping."""
-    spots = bumps(expectation, x, planting)
-    wanted = planting.share * model.typical_odds[1]
-    gain = (_odds(model, _added(x, spots, planting.first)) - _odds(model, x)) / spots.flatten(
-        1
-    ).norm(dim=1)
-    best = spots[gain.topk(min(planting.finalists, len(spots))).indices]
-    low, high = torch.zeros(len(best)).to(x), torch.full((len(best),), planting.most).to(x)
-    for _ in range(planting.halvings):
+    """The image `x` (1, 1, H, W) with the brightening of least root mean square that suffices.
+
+    What suffices reaches the log-odds asked for; where none does, the most convincing one is added.
+    Tried as stored, returned before rounding and clipping.
+    """
+    spots = bumps(expectation, x, candidates)
+    wanted = candidates.share * model.typical_odds[1]
+    rise = _odds(model, _added(x, spots, candidates.first)) - _odds(model, x)
+    gain = rise / spots.flatten(1).norm(dim=1)
+    best = spots[gain.topk(min(candidates.finalists, len(spots))).indices]
+    low, high = x.new_zeros(len(best)), x.new_full((len(best),), candidates.most)
+    for _ in range(candidates.halvings):
         middle = (low + high) / 2
-        enough = _odds(model, _added(x, best, middle[:, None, None, None])) >= wanted
+        enough = _odds(model, _added(x, best, middle)) >= wanted
         low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
-    tried = _added(x, best, high[:, None, None, None])
+    tried = _added(x, best, high)
     odds, size = _odds(model, tried), (tried - x).square().flatten(1).sum(1)
     reached = odds >= wanted
     chosen = size.masked_fill(~reached, float("inf")).argmin() if reached.any() else odds.argmax()
     return x + high[chosen] * best[chosen : chosen + 1]
 
 
-def planted_counterfactual(
-    model: Classifier, expectation: Expectation, x: Tensor, *, planting: Planting = Planting()
-) -> Counterfactual:
-    """The same encoded, decoded and classified anew."""
-    return filed(model, x, planted(model, expectation, x, planting=planting), 1, made="planting")
+def counterfactual(
+    model: Classifier, x: Tensor, target: int, local: LocalEvidence | None = None
+) -> Counterfactual | None:
+    """The same encoded, decoded and classified anew.
+
+    None towards the negative class, and where the model's reference does not say where findings
+    lie.
+    """
+    if not target or not model.reference or not model.reference.expectation:
+        return None
+    edited = brighten(model, model.reference.expectation, x)
+    return from_image(model, x, target, edited, "brightening")
 
 
-def bumps(expectation: Expectation, x: Tensor, planting: Planting) -> Tensor:
-    """(n, 1, H, W), 1 at their centres: one of each radius at the places where findings usually lie, the likeliest first."""
+def bumps(expectation: Expectation, x: Tensor, candidates: Candidates) -> Tensor:
+    """(n, 1, H, W), 1 at their centres: one of each radius at every place, the likeliest first."""
     height, width = x.shape[2:]
-    left = expectation.rises.reshape(SIDE, SIDE).to(x).clone()
-    rows, columns = (torch.arange(n).to(x) for n in (SIDE, SIDE))
+    rises = expectation.rises.reshape(SIDE, SIDE).to(x).clone()
+    side = torch.arange(SIDE).to(x)
     down, across = torch.arange(height).to(x)[:, None], torch.arange(width).to(x)
-    found = []
-    while len(found) < planting.places * len(planting.radii) and left.max() > 0:
-        row, column = divmod(int(left.argmax()), SIDE)
-        left[(rows[:, None] - row) ** 2 + (columns - column) ** 2 < APART**2] = 0
-        distance = (down - (row + 0.5) * height / SIDE + 0.5) ** 2 + (
-            across - (column + 0.5) * width / SIDE + 0.5
-        ) ** 2
-        found += [torch.exp(-distance / (2 * radius**2)) for radius in planting.radii]
-    return torch.stack(found)[:, None]
+    spots: list[Tensor] = []
+    while len(spots) < candidates.places * len(candidates.radii) and rises.max() > 0:
+        row, column = divmod(int(rises.argmax()), SIDE)
+        rises[(side[:, None] - row) ** 2 + (side - column) ** 2 < APART**2] = 0
+        centre = (row + 0.5) * height / SIDE - 0.5, (column + 0.5) * width / SIDE - 0.5
+        distance = (down - centre[0]) ** 2 + (across - centre[1]) ** 2
+        spots += [torch.exp(-distance / (2 * radius**2)) for radius in candidates.radii]
+    return torch.stack(spots)[:, None]
 
 
 def _added(x: Tensor, spots: Tensor, amount: float | Tensor) -> Tensor:
-    return (x + amount * spots).clamp(0, 255).round()
+    """As stored; `amount` of each spot, grey levels."""
+    each = torch.as_tensor(amount).reshape(-1, 1, 1, 1)
+    return (x + each.to(x) * spots).clamp(0, 255).round()
 
 
 def _odds(model: Classifier, images: Tensor) -> Tensor:
-    logits = torch.cat([model.logits_of(model.features(some)) for some in images.split(AT_ONCE)])
-    return logits[:, 1] - logits[:, 0]
+    return torch.cat([uncalibrated(model, model.features(some)) for some in images.split(AT_ONCE)])

@@ -1,9 +1,11 @@
-"""A local counterfactual towards the negative class: the image without the part that the answer comes from.
+"""A local counterfactual towards the negative class: without the part that the answer comes from.
 
-The part is where the evidence map is high, with a margin around it, since what shows at a place also shades into its surroundings: the smallest such part after
-which the model answers more clearly than for a usual image of the negative class. It is filled with what belongs there given all the rest of this image
-(`medinv.models.expectation`). So the model says where and how much; what is put there comes from training images of the negative class and from the image's
-own surroundings.
+The part is where the evidence map is high, with a margin around it, since what shows at a place
+also shades into its surroundings: the smallest such part after which the model answers more clearly
+than for a median image of the negative class. It is filled with what belongs there given all the
+rest of this image (`medinv.models.expectation`). So the model says where and how much; what is put
+there comes
+from training images of the negative class and from the image's own surroundings.
 """
 
 from dataclasses import dataclass
@@ -14,68 +16,73 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter
 from torch import Tensor
 
-from medinv.explanation.counterfactual.direction import filed
+from medinv.explanation.counterfactual.direction import from_image, uncalibrated
 from medinv.explanation.local import FEATHER, SHARPENED
-from medinv.explanation.result import Counterfactual
+from medinv.explanation.result import Counterfactual, LocalEvidence
+from medinv.explanation.trunk import decision
 from medinv.models.density import Classifier
 from medinv.models.expectation import Expectation
 
 
 @dataclass(frozen=True)
-class Removal:
-    """How much. Chosen on validation phantoms of the shipped phantom model (pipelines/counterfactuals/run.py)."""
+class Extent:
+    """How much is filled in.
 
-    levels: tuple[float, ...] = (
-        0.5,
-        0.25,
-        0.15,
-        0.1,
-        0.05,
-        0.03,
-    )  # of the strongest evidence: pixels of that much and more; tried in this order
+    Chosen on validation phantoms of the shipped phantom model (pipelines/counterfactuals/run.py).
+    """
+
+    levels: tuple[float, ...] = (0.5, 0.25, 0.15, 0.1, 0.05, 0.03)
+    """Of the strongest evidence: pixels of that much and more; tried in this order."""
     margin: int = 6  # pixels around them
-    share: float = 1.3  # of the target's typical log-odds, to be reached: what just flips leaves what other networks still see
+    share: float = 1.3
+    """Of the target's typical log-odds, to be reached: what just flips leaves what others see."""
 
 
 @torch.no_grad()
-def removed(
+def inpaint(
     model: Classifier,
     expectation: Expectation,
     x: Tensor,
     evidence: NDArray,
     *,
-    removal: Removal = Removal(),
+    extent: Extent = Extent(),
 ) -> Tensor:
-    """The image `x` (1, 1, H, W) with the smallest part of `evidence` (H, W), log-odds of the positive class a pixel, filled in that reaches the
-    log-odds asked for; where none does, with the part that comes nearest to them. Tried as stored, returned before rounding and clipping."""
-    regions = torch.from_numpy(
-        np.stack([region(evidence, level, removal.margin) for level in removal.levels])
-    ).to(x)[:, None]
-    tried = expectation.fill(x.expand(len(regions), -1, -1, -1), regions)
-    logits = model.logits_of(model.features(tried.clamp(0, 255).round()))
-    odds = logits[:, 1] - logits[:, 0]
-    reached = (odds <= removal.share * model.typical_odds[0]) & (
-        model.log_odds(logits) < model.decision_logit
+    """The image `x` (1, 1, H, W) with the smallest part of `evidence` filled in that suffices.
+
+    evidence: (H, W), log-odds of the positive class a pixel. What suffices reaches the log-odds
+    asked for; where no part does, the one that comes nearest is filled in. Tried as stored,
+    returned before rounding and clipping.
+    """
+    regions = np.stack([region(evidence, level, extent.margin) for level in extent.levels])
+    masks = torch.from_numpy(regions).to(x)[:, None]
+    tried = expectation.fill(x.expand(len(masks), -1, -1, -1), masks)
+    z = model.features(tried.clamp(0, 255).round())
+    odds = uncalibrated(model, z)
+    reached = (odds <= extent.share * model.typical_odds[0]) & (
+        decision(model, z) < model.decision_logit
     )
     chosen = int(reached.int().argmax() if reached.any() else odds.argmin())
     return tried[chosen : chosen + 1]
 
 
-def removed_counterfactual(
-    model: Classifier,
-    expectation: Expectation,
-    x: Tensor,
-    evidence: NDArray,
-    *,
-    removal: Removal = Removal(),
-) -> Counterfactual:
-    """The same encoded, decoded and classified anew."""
-    return filed(
-        model, x, removed(model, expectation, x, evidence, removal=removal), 0, made="removal"
-    )
+def counterfactual(
+    model: Classifier, x: Tensor, target: int, local: LocalEvidence | None = None
+) -> Counterfactual | None:
+    """The same encoded, decoded and classified anew.
+
+    None towards the positive class, without local evidence, and where the model's reference does
+    not say what belongs in a part of an image.
+    """
+    if target or not local or not model.reference or not model.reference.expectation:
+        return None
+    edited = inpaint(model, model.reference.expectation, x, local.locations)
+    return from_image(model, x, target, edited, "inpainting")
 
 
 def region(evidence: NDArray, level: float, margin: int) -> NDArray:
-    """(H, W) from 0 to 1: the pixels whose evidence for the positive class is at least `level` of the strongest, and `margin` pixels around, with a soft edge."""
+    """(H, W) from 0 to 1: the strongest evidence for the positive class, with a soft edge.
+
+    The pixels of at least `level` times the strongest, and `margin` pixels around.
+    """
     around = binary_dilation(evidence >= level * evidence.max(), iterations=margin)
     return np.clip(SHARPENED * gaussian_filter(around.astype(float), FEATHER, mode="nearest"), 0, 1)

@@ -1,215 +1,180 @@
-"""Zero, reflect and replicate padding: a circular convolution and a correction that lives on the border.
+"""Zero, reflect and replicate padding of images: a circular convolution and what its border adds.
 
-Let C be the circular convolution on a torus, E the restriction to a set of border pixels, and M a matrix whose rows equal those of C elsewhere:
-M = C + E^T E (M - C). With K = E M C^-1 E^T, a dense matrix as large as the border,
+The image lies in a torus that is larger by e lines a side (e = k // 2 for zeros, both margins for
+the others), C is the circular convolution there, E reads the added lines, and R x = 0 says what the
+padding wants of them: zero, or the value of the pixel that the padding repeats. Then
 
-    M^-1 y = z - C^-1 E^T K^-1 E (M z - y),  z = C^-1 y,        det M = det C det K        (Woodbury; Hager 1989, doi 10.1137/1031049)
+    A^-1 y = z - C^-1 E^T K^-1 R z,    z = C^-1 y,    K = R C^-1 E^T,    det A = det C det K
 
-- reflect, replicate: the torus is the image and M the convolution A itself; the border is a ring as wide as half the kernel on every side.
-- zeros: the torus is larger by half a kernel, the border is what was added, M = [[A, B], [0, I]] sets the image to zero there, and K = E C^-1 E^T.
-  The border is then half as large, and K eight times as cheap to factorise.
+(Woodbury; Hager 1989, doi 10.1137/1031049). K is as large as the border, but nearly two small
+things: along the added rows, and along the added columns, it is a block-circulant D, one small
+matrix a frequency. What is left, N = K - D, couples rows and columns and lives where they cross, as
+far as the impulse response of C^-1 reaches; with J reading that window,
+
+    K^-1 = D^-1 - D^-1 J^T T J D^-1,    T = (I + N J D^-1 J^T)^-1 N,    det K = det D det(I + N D^-1).
+
+So the whole inverse is two transforms, two products with small matrices a frequency, and one product
+with T. Rows and columns both hold the pixels where they cross; the columns' copy is set to 0 there.
 """
 
-from collections.abc import Sequence
-from itertools import product
-
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from medinv.errors import SingularError
-from medinv.layers.linalg import padding as pads
 from medinv.layers.linalg import symbol as symbols
-from medinv.layers.linalg.circulant import Circulant
+from medinv.layers.linalg.cross import Cross, Line
+from medinv.layers.linalg.fourier import half, multiplicities
 
 
-def border_unknowns(channels: int, size: Sequence[int], kernel: Sequence[int], padding: str) -> int:
-    """Order of K for one group of `channels`."""
-    margins = [side // 2 for side in kernel]
-    inner = [n if padding == "zeros" else max(n - 2 * m, 0) for n, m in zip(size, margins)]
-    outer = [n + m if padding == "zeros" else n for n, m in zip(size, margins)]
-    return channels * (_volume(outer) - _volume(inner))
+class Factors:
+    """C^-1, D^-1 and what T is made of, for one kernel; differentiable in it to every order.
 
+    `inverse` (half(H + e), W + e, g, c, c) is C^-1, `along_rows` (W + e, g, e c, e c) and
+    `along_columns` (half(H + e), g, e c, e c) are D^-1, all symbols.
+    """
 
-def _volume(sides: Sequence[int]) -> int:
-    return int(torch.tensor(list(sides)).prod())
-
-
-class Border:
-    """The geometry of a border: the torus, the border pixels (B, d), and per kernel tap the border outputs that read beyond the image."""
-
-    def __init__(self, size: Sequence[int], kernel: Sequence[int], padding: str, spare: int = 0):
-        self.size, self.padding = tuple(size), padding
-        margins = [side // 2 for side in kernel]
-        self.torus = (
-            tuple(n + m + spare for n, m in zip(size, margins)) if padding == "zeros" else self.size
-        )
-        grid = torch.cartesian_prod(*[torch.arange(n) for n in self.torus]).reshape(
-            -1, len(self.torus)
-        )
-        low, high = (
-            (0, self.size)
-            if padding == "zeros"
-            else (torch.tensor(margins), [n - m for n, m in zip(size, margins)])
-        )
-        inside = ((grid >= low) & (grid < torch.tensor(high))).all(1)
-        self.pixels = grid[~inside]
-        self.taps = [] if padding == "zeros" else list(self._reads(kernel))
-
-    def _reads(self, kernel: Sequence[int]):
-        """(tap, which border outputs read outside with it, where the padding takes the value from, where the torus does)."""
-        sizes = torch.tensor(self.size)
-        for tap in product(*[range(side) for side in kernel]):
-            read = self.pixels + torch.tensor([t - side // 2 for t, side in zip(tap, kernel)])
-            rows = ((read < 0) | (read >= sizes)).any(1).nonzero().flatten()
-            if len(rows):
-                padded = torch.stack(
-                    [
-                        pads.source(column, n, self.padding)
-                        for column, n in zip(read[rows].T, self.size)
-                    ],
-                    1,
-                )
-                yield tap, rows, padded, read[rows].remainder(sizes)
-
-    def flat(self, positions: Tensor) -> Tensor:
-        """Positions (..., d) on the torus as indices into its flattened pixels."""
-        index = torch.zeros(positions.shape[:-1], dtype=torch.long)
-        for axis, n in enumerate(self.torus):
-            index = index * n + positions[..., axis].remainder(n)
-        return index
-
-
-def regular(
-    weight: Tensor, size: Sequence[int], padding: str, groups: int
-) -> tuple[Border, Circulant]:
-    """A border and C^-1 on its torus. For zeros a torus that loses a wave can be a little larger; raises SingularError if none will do."""
-    for spare in (0, 1, 2) if padding == "zeros" else (0,):
-        border = Border(size, weight.shape[2:], padding, spare)
-        try:
-            return border, Circulant(weight.detach().double(), border.torus, groups)
-        except SingularError as error:
-            lost = error
-    raise lost
-
-
-def capacitance(weight: Tensor, inverse: Tensor, border: Border, groups: int) -> Tensor:
-    """K = E M C^-1 E^T as (groups, B c, B c), c channels a group, from the kernel and the inverse symbol on the torus. Differentiable."""
-    matrices = inverse if groups > 1 else inverse.unsqueeze(-3)
-    d = len(border.torus)
-    impulse = torch.fft.irfftn(
-        matrices.permute(*range(d, d + 3), *range(d)), s=border.torus, dim=tuple(range(3, 3 + d))
-    ).flatten(3)
-    pixels = border.pixels
-
-    def response(at: Tensor) -> Tensor:  # C^-1 E^T at positions (P, d): (groups, c, c, P, B)
-        index = border.flat(at[:, None] - pixels[None]).to(impulse.device)
-        return impulse[..., index.flatten()].unflatten(-1, index.shape)
-
-    if border.padding == "zeros":
-        return response(pixels).permute(0, 3, 1, 4, 2).flatten(3, 4).flatten(1, 2)
-    kernels = symbols.by_groups(weight, groups)
-    order = len(pixels) * kernels.shape[1]
-    k = (
-        torch.eye(order, dtype=weight.dtype, device=weight.device)
-        .expand(groups, -1, -1)
-        .unflatten(1, (len(pixels), -1))
-    )
-    for tap, rows, padded, wrapped in border.taps:
-        change = response(padded) - response(wrapped)
-        term = torch.matmul(kernels[(..., *tap)], change.flatten(2)).unflatten(2, change.shape[2:])
-        k = k.index_add(1, rows.to(k.device), term.permute(0, 3, 1, 4, 2).flatten(3, 4))
-    return k.flatten(1, 2)
-
-
-class Bordered:
-    """`A x = y` and `A^T x = y` by the formula above, with C^-1 in the Fourier basis and K in LU factors, both made in float64."""
-
-    def __init__(self, weight: Tensor, size: Sequence[int], padding: str, groups: int = 1):
-        self.weight, self.size, self.groups = weight.detach().double(), tuple(size), groups
-        self.border, self.circulant = regular(self.weight, size, padding, groups)
-        k = capacitance(self.weight, self.circulant.half, self.border, groups)
-        factor, self.pivots, _ = torch.linalg.lu_factor_ex(
-            k
-        )  # a zero pivot shows in the solutions, which the caller judges
-        self.factors = {torch.float64: factor}
-        self.index = self.border.flat(self.border.pixels).to(weight.device)
-
-    def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
-        """`A^-1 y` or `A^-T y` for y (N, C, *size)."""
-        wide = F.pad(
-            y,
-            [
-                s
-                for n, t in zip(reversed(self.size), reversed(self.border.torus))
-                for s in (0, t - n)
-            ],
-        )
-        z = self.circulant.solve(wide, transposed=transposed)
-        if transposed:
-            correction = self._spread(self._border_solve(self._read(z), True))
-        else:
-            correction = self._place(self._border_solve(self._departure(z), False), z)
-        x = z - self.circulant.solve(correction, transposed=transposed)
-        return x[(..., *[slice(n) for n in self.size])]
-
-    def _border_solve(self, values: Tensor, transposed: bool) -> Tensor:
-        """K^-1 or K^-T on border values (N, C, B)."""
-        columns = values.unflatten(1, (self.groups, -1)).permute(1, 3, 2, 0)  # (groups, B, c, N)
-        if values.dtype not in self.factors:
-            self.factors[values.dtype] = self.factors[torch.float64].to(values.dtype)
-        solved = torch.linalg.lu_solve(
-            self.factors[values.dtype], self.pivots, columns.flatten(1, 2), adjoint=transposed
-        )
-        return solved.unflatten(1, columns.shape[1:3]).permute(3, 0, 2, 1).flatten(1, 2)
-
-    def _read(self, z: Tensor) -> Tensor:
-        return z.flatten(2)[..., self.index]
-
-    def _place(self, values: Tensor, like: Tensor) -> Tensor:
-        return torch.zeros_like(like).flatten(2).index_copy(2, self.index, values).view_as(like)
-
-    def _departure(self, z: Tensor) -> Tensor:
-        """E (M - C) z, (N, C, B); for zeros E M z, which is z itself there, since E y = 0."""
-        if self.border.padding == "zeros":
-            return self._read(z)
-        flat = z.flatten(2)
-        result = flat.new_zeros(*flat.shape[:2], len(self.index))
-        for kernel, rows, padded, wrapped in self._taps(z.dtype):
-            change = (flat[..., padded] - flat[..., wrapped]).unflatten(1, (self.groups, -1))
-            result.index_add_(2, rows, torch.einsum("goi,ngip->ngop", kernel, change).flatten(1, 2))
-        return result
-
-    def _spread(self, values: Tensor) -> Tensor:
-        """(M - C)^T E^T of border values, as an image on the torus; for zeros E^T, which differs from it only outside the image."""
-        like = values.new_zeros(*values.shape[:2], *self.border.torus)
-        if self.border.padding == "zeros":
-            return self._place(values, like)
-        flat = like.flatten(2)
-        for kernel, rows, padded, wrapped in self._taps(values.dtype):
-            term = torch.einsum(
-                "goi,ngop->ngip", kernel, values[..., rows].unflatten(1, (self.groups, -1))
-            ).flatten(1, 2)
-            flat.index_add_(2, padded, term).index_add_(2, wrapped, -term)
-        return flat.view_as(like)
-
-    def _taps(self, dtype: torch.dtype):
-        kernels = symbols.by_groups(self.weight.to(dtype), self.groups)
-        for tap, rows, padded, wrapped in self.border.taps:
-            device = kernels.device
-            yield (
-                kernels[(..., *tap)],
-                rows.to(device),
-                self.border.flat(padded).to(device),
-                self.border.flat(wrapped).to(device),
+    def __init__(self, weight: Tensor, cross: Cross, groups: int):
+        self.cross = cross
+        with symbols.singular_means_lost(weight, cross.torus):
+            self.inverse, self._logs = symbols.InverseAndLogDet.apply(
+                symbols.half_first(weight, cross.torus, groups)
             )
+            rows, self.columns = self._border_symbols()
+            first, self._row_logs = symbols.InverseAndLogDet.apply(rows)
+            self.along_columns, self._column_logs = symbols.InverseAndLogDet.apply(self.columns)
+        self.along_rows = _completed(first, cross.columns.period)
+
+    def _border_symbols(self) -> tuple[Tensor, Tensor]:
+        """D along the added rows, half of its frequencies, and down the added columns."""
+        rows, columns = self.cross.rows, self.cross.columns
+        pairs = _paired(
+            rows.reader(rows.pattern(True), False), rows.placed(rows.pattern(False), False)
+        )
+        along = torch.einsum("tuf,fn...->ntu...", self._cast(pairs), self.inverse)
+        mirror = (-torch.arange(columns.period, device=along.device)) % columns.period
+        along = (along + along[mirror].conj())[: half(columns.period)] / 2
+        read, placed = (
+            columns.reader(columns.pattern(True), True),
+            columns.placed(columns.pattern(False), True),
+        )
+        down = torch.einsum("tun,fn...->ftu...", self._cast(_paired(read, placed)), self.inverse)
+        return _square(along), _square(down)
+
+    def _cast(self, coefficients: Tensor) -> Tensor:
+        return coefficients.to(self.inverse)
+
+    def log_abs_det(self, reach: int) -> Tensor:
+        """log |det A|, a scalar, with a window of `reach`."""
+        once = [multiplicities(t).to(self._logs) for t in self.cross.torus]
+        total = (self._logs.flatten(1).sum(1) * once[0]).sum()
+        total = total + (self._row_logs.flatten(1).sum(1) * once[1]).sum()
+        total = total + (self._column_logs.flatten(1).sum(1) * once[0]).sum()
+        return total + torch.linalg.slogdet(_middle(*self.window(reach))[0])[1].sum()
+
+    @torch.no_grad()
+    def reach(self, tolerance: float, probes: int = 4) -> int:
+        """How far, in pixels, the impulse response of C^-1 stays above `tolerance` of its largest.
+
+        Seen on random channel vectors.
+        """
+        drawn = np.random.default_rng(0).standard_normal((self.inverse.shape[-1], probes))
+        seen = self.inverse.detach() @ self._cast(torch.from_numpy(drawn))
+        response = torch.fft.irfftn(seen, s=self.cross.torus[::-1], dim=(1, 0))
+        size = response.flatten(2).square().sum(-1).sqrt().cpu()
+        away = [torch.minimum(torch.arange(t), t - torch.arange(t)) for t in self.cross.torus]
+        distance = torch.maximum(away[0][:, None].expand_as(size), away[1].expand_as(size))
+        return int(distance[size > tolerance * size.max()].max())
+
+    def check(self) -> None:
+        """Raise SingularError where C or D has a condition number over 1e12."""
+        c = self.inverse.detach()
+        for inverse in (c, self.along_rows.detach(), self.along_columns.detach()):
+            largest = torch.linalg.vector_norm(inverse, dim=(-2, -1)).max()
+            smallest = torch.linalg.vector_norm(inverse, dim=(-2, -1)).min()
+            if not (largest / smallest).item() < symbols.LOST:
+                raise SingularError(f"a torus of {self.cross.torus} loses a wave of this kernel")
+
+    def order(self, reach: int) -> int:
+        """Rows of the matrix that a window of `reach` factorises, a group."""
+        rows = self.cross.rows
+        return len(rows.near(reach)) * len(rows.sources) * self.inverse.shape[-1]
+
+    def window(self, reach: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """B, C, E, P, Q, each (g, n, m): N = [[0, B], [C, E]] and J D^-1 J^T = diag(P, Q)."""
+        rows, columns = self.cross.rows, self.cross.columns
+        across, down = columns.near(reach), rows.near(reach)
+        inside = (down < rows.size).to(self._logs)[:, None]  # not where rows and columns cross
+        b = self._coupling(
+            _paired(rows.reader(rows.pattern(True), False), rows.places(down, False)),
+            _paired(columns.reads(across, True), columns.placed(columns.pattern(False), True)),
+        )  # (t, i, j, s, g, c, c)
+        c = self._coupling(
+            _paired(rows.reads(down, False), rows.placed(rows.pattern(False), False)),
+            _paired(columns.reader(columns.pattern(True), True), columns.places(across, True)),
+        )  # (i, t, s, j, g, c, c)
+        e = self._along(self.columns, rows, down, False)
+        same = torch.eye(len(down), device=e.device, dtype=e.dtype) * (1 - inside)
+        unit = torch.eye(e.shape[-1], device=e.device, dtype=e.dtype)
+        e = same[:, :, None, None, None] * unit - (1 - inside * inside.T)[..., None, None, None] * e
+        b = b.permute(4, 2, 0, 5, 1, 3, 6) * inside[:, :, None]
+        c = c.permute(4, 0, 2, 5, 3, 1, 6) * inside[:, :, None, None, None, None]
+        return (
+            b.flatten(4, 6).flatten(1, 3),
+            c.flatten(4, 6).flatten(1, 3),
+            _blocks(e),
+            _blocks(self._along(self.along_rows, columns, across, True)),
+            _blocks(self._along(self.along_columns, rows, down, False)),
+        )
+
+    def _coupling(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Values of C^-1 read and placed by coefficients (A, B, F) of rows and (A', B', F) of columns."""
+        seen = torch.einsum("abn,fn...->fab...", self._cast(columns), self.inverse)
+        seen = torch.tensordot(self._cast(rows), seen, dims=([2], [0]))
+        return seen.real
+
+    def _along(self, spectrum: Tensor, line: Line, positions: Tensor, whole: bool) -> Tensor:
+        """A block-circulant's entries between `positions`, (P, P, g, n, n)."""
+        n = len(positions)
+        entries = torch.tensordot(
+            self._cast(line.reads(torch.arange(1 - n, n), whole)), spectrum, dims=([1], [0])
+        ).real
+        places = torch.arange(n)
+        return entries[(places[:, None] - places + n - 1).to(entries.device)]
 
 
-def log_abs_det(weight: Tensor, size: Sequence[int], padding: str, groups: int = 1) -> Tensor:
-    """log |det A| = log |det C| + log |det K|, a scalar. Differentiable."""
-    border, _ = regular(weight, size, padding, groups)
-    inverse = symbols.Inverse.apply(symbols.symbol(weight, border.torus, groups))
-    return (
-        symbols.log_abs_det(weight, border.torus, groups)
-        + torch.linalg.slogdet(capacitance(weight, inverse, border, groups))[1].sum()
-    )
+def _paired(read: Tensor, placed: Tensor) -> Tensor:
+    """(A, F) and (F, B) as (A, B, F), element by element in F."""
+    return read[:, None, :] * placed.T[None]
+
+
+def _square(symbol: Tensor) -> Tensor:
+    """(F, e, e, g, c, c) as (F, g, e c, e c)."""
+    return symbol.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+
+
+def _blocks(entries: Tensor) -> Tensor:
+    """(P, P', g, n, m) as (g, P n, P' m)."""
+    return entries.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
+
+
+def _completed(first: Tensor, period: int) -> Tensor:
+    """All frequencies of a real symbol from the first half."""
+    rest = torch.arange(half(period), period, device=first.device)
+    return torch.cat([first, first[period - rest].conj()])
+
+
+def _middle(b: Tensor, c: Tensor, e: Tensor, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """I + (E - C P B) Q, the Schur complement of I + N J D^-1 J^T; E - C P B; and B Q."""
+    lower = e - (c @ p) @ b
+    unit = torch.eye(e.shape[-1], device=e.device, dtype=e.dtype)
+    return unit + lower @ q, lower, b @ q
+
+
+def crossing(b: Tensor, c: Tensor, e: Tensor, p: Tensor, q: Tensor) -> Tensor:
+    """T, (g, n, n)."""
+    middle, lower, bq = _middle(b, c, e, p, q)
+    columns = torch.linalg.solve(middle, torch.cat([c, lower], 2))
+    rows = -bq @ columns
+    rows[..., c.shape[2] :] += b
+    return torch.cat([rows, columns], 1)

@@ -19,6 +19,11 @@ def check_padding(padding: str) -> None:
         raise ConfigError(f"padding is one of {', '.join(PADDINGS)}; got {padding!r}")
 
 
+def effective(kernel: Sequence[int], padding: str) -> str:
+    """`padding`, or circular for a kernel of one pixel, which never reads beyond the edge."""
+    return "circular" if all(side == 1 for side in kernel) else padding
+
+
 def check_size(size: Sequence[int], kernel: Sequence[int], padding: str, layer: str) -> None:
     """Raise ShapeError where torch could not pad images of `size` for a kernel: circular wraps at most once, reflection needs one more pixel."""
     least = [side // 2 + (1 if padding == "reflect" else 0) for side in kernel]
@@ -35,13 +40,14 @@ def linear(
     conv = (F.conv1d, F.conv2d, F.conv3d)[len(sides) - 1]
     if padding == "zeros" or all(side == 1 for side in sides):
         return conv(x, weight, bias, padding=[side // 2 for side in sides], groups=groups)
-    return conv(_padded(x, [side // 2 for side in sides], padding), weight, bias, groups=groups)
+    return conv(padded(x, [side // 2 for side in sides], padding), weight, bias, groups=groups)
 
 
-def _padded(x: Tensor, margins: Sequence[int], padding: str) -> Tensor:
+def padded(x: Tensor, margins: Sequence[int], padding: str) -> Tensor:
     """`F.pad`; wrapping by concatenation, which takes a step of training a twentieth less."""
     if padding != "circular":
-        return F.pad(x, [margin for margin in reversed(margins) for _ in range(2)], mode=padding)
+        mode = "constant" if padding == "zeros" else padding
+        return F.pad(x, [margin for margin in reversed(margins) for _ in range(2)], mode=mode)
     for axis, margin in enumerate(margins, start=2):
         size = x.shape[axis]
         x = torch.cat([x.narrow(axis, size - margin, margin), x, x.narrow(axis, 0, margin)], axis)
@@ -49,10 +55,27 @@ def _padded(x: Tensor, margins: Sequence[int], padding: str) -> Tensor:
 
 
 def linear_transposed(y: Tensor, weight: Tensor, padding: str, groups: int = 1) -> Tensor:
-    """The transpose of `linear` without bias, from its derivative; no graph is kept."""
-    with torch.enable_grad():
-        x = torch.zeros_like(y, requires_grad=True)
-        return torch.autograd.grad(linear(x, weight.detach(), padding, groups), x, y)[0]
+    """The transpose of `linear` without bias, differentiable."""
+    sides = weight.shape[2:]
+    margins = [side // 2 for side in sides]
+    conv = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[len(sides) - 1]
+    if padding == "zeros" or all(side == 1 for side in sides):
+        return conv(y, weight, padding=margins, groups=groups)
+    wide = conv(y, weight, groups=groups)
+    for axis, margin in enumerate(margins, start=2):
+        wide = _folded(wide, axis, margin, padding)
+    return wide
+
+
+def _folded(wide: Tensor, axis: int, margin: int, padding: str) -> Tensor:
+    """The transpose of padding along an axis: what was read beyond the edge goes back."""
+    size = wide.shape[axis] - 2 * margin
+    outside = torch.cat([torch.arange(-margin, 0), torch.arange(size, size + margin)])
+    inner = wide.narrow(axis, margin, size)
+    beyond = torch.cat(
+        [wide.narrow(axis, 0, margin), wide.narrow(axis, size + margin, margin)], axis
+    )
+    return inner.index_add(axis, source(outside, size, padding).to(wide.device), beyond)
 
 
 def source(position: Tensor, size: int, padding: str) -> Tensor:

@@ -1,15 +1,21 @@
-"""Solving `A x = y` for a convolution A under any padding, to float64 rounding or not at all.
+"""Solving `A x = y` for a convolution A under any padding, to the rounding of float64 or not at all.
 
-| padding | method | measured (12 and 32 channels, 32x32, condition 10 to 25) |
-|---|---|---|
-| circular | Fourier, `circulant` | |
-| others, border up to 8,192 unknowns a group | Woodbury on the border, `linalg.border` | error 4e-13; 20 to 200 times faster than below once factorised |
-| others, larger | BiCGStab preconditioned by the circulant, `krylov` | 45 to 60 products, error 3e-10 before refinement |
+| padding | method |
+|---|---|
+| circular | one small matrix a frequency, `circulant` |
+| others, images | the same on a larger torus and a correction of its border, `border` |
+| others, volumes, up to 8,192 border unknowns a group | dense factors of the border, `dense_border` |
+| where the torus loses what the image keeps, up to 8,192 unknowns | dense factors of A |
+| else | BiCGStab preconditioned by the nearest of these, `krylov` |
 
-GMRES with that preconditioner takes as many products and stores them all; conjugate gradients on the normal equations take two to five times as many.
+How many steps of iterative refinement a direct method needs is found once, on random images: it
+never depends on what is solved, so that no image of a batch feels another. Iterated images are
+judged one by one.
 """
 
+import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,168 +23,225 @@ from torch import Tensor
 from medinv.errors import ConvergenceError, SingularError
 from medinv.layers.linalg import padding as pads
 from medinv.layers.linalg import symbol as symbols
-from medinv.layers.linalg.border import Bordered, border_unknowns
+from medinv.layers.linalg.border import Factors, crossing
+from medinv.layers.linalg.bordered import Bordered
 from medinv.layers.linalg.circulant import Circulant
+from medinv.layers.linalg.cross import Cross
+from medinv.layers.linalg.dense_border import DenseBorder, border_unknowns
 from medinv.layers.linalg.krylov import bicgstab
 
 DIRECT = 8192  # unknowns: 0.5 GB of LU factors
 TOLERANCE = 1e-14  # of the backward error |y - A x| / (|A| |x| + |y|)
-SINGLE = 1e-6  # the same for float32 input: where a direct factor does not reach it in float32, it is applied in float64
-CORRECTIONS = 6  # iterative refinements at most, each with at most ITERATIONS steps (two products a step) of BiCGStab
-ITERATIONS = 200
+SINGLE = 1e-6  # the same where everything is float32; a method that does not reach it uses float64
+CORRECTIONS = 6  # steps of iterative refinement at most
+ITERATIONS = 200  # of BiCGStab in each, two products an iteration
+REACH = {torch.float32: 1e-7, torch.float64: 1e-15}  # share of the impulse response left out
+CROSSING = 4096  # rows at most of the matrix factorised where rows and columns cross
+
+
+class Engine(Protocol):
+    """What solves, exactly or nearly."""
+
+    def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
+        """`A^-1 y` or `A^-T y`."""
+        ...
 
 
 class Solver:
-    """`A^-1 y` and `A^-T y` for one kernel, image size, padding and number of groups."""
+    """`A^-1 y` and `A^-T y` for one kernel, image size, padding and number of groups.
+
+    Raises SingularError where A has no inverse in float64.
+    """
 
     def __init__(self, weight: Tensor, size: Sequence[int], padding: str, groups: int = 1):
         self.weight, self.size, self.groups = weight.detach().double(), tuple(size), groups
-        self.padding = "circular" if all(side == 1 for side in weight.shape[2:]) else padding
-        self.corrections, self.single = CORRECTIONS, False
-        self.engine = self._engine()
-        if isinstance(self.engine, Bordered | _Dense):
-            self.corrections, self.single = self._probe(weight.dtype == torch.float32)
-
-    def _engine(self):
-        if self.padding == "circular":
-            return Circulant(self.weight, self.size, self.groups)
-        channels = self.weight.shape[1]
-        try:
-            if border_unknowns(channels, self.size, self.weight.shape[2:], self.padding) <= DIRECT:
-                return Bordered(self.weight, self.size, self.padding, self.groups)
-            return _Preconditioned(self.weight, self.size, self.padding, self.groups)
-        except (
-            SingularError,
-            torch.linalg.LinAlgError,
-        ):  # the circular operator is lost where the padded one need not be
-            if self.weight.shape[0] * torch.Size(self.size).numel() <= DIRECT:
-                return _Dense(self.weight, self.size, self.padding, self.groups)
-            raise
+        self.padding = pads.effective(weight.shape[2:], padding)
+        self.single = weight.dtype != torch.float64
+        self.corrections, self.iterated = 0, False
+        self.engine = self._choose()
 
     def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
-        """x (N, C, *size) in the type of `y`. Raises ConvergenceError if the iteration leaves a backward error over 1e-14."""
-        if y.dtype not in (torch.float32, torch.float64):
-            return self.solve(y.float(), transposed=transposed).to(y.dtype)
-        if isinstance(self.engine, Circulant) or self.single and y.dtype == torch.float32:
-            return self.engine.solve(y, transposed=transposed)
-        wanted = y.double()
+        """x (N, C, *size) in the type of `y`.
+
+        Raises ConvergenceError if an image that is iterated keeps a backward error over 1e-14.
+        """
+        if y.shape[0] == 0:
+            return torch.zeros_like(y)
+        wanted = y.to(torch.float32 if self.single else torch.float64)
+        if self.iterated:
+            return self._iterate(wanted, transposed).to(y.dtype)
         x = self.engine.solve(wanted, transposed=transposed)
         for _ in range(self.corrections):
             residual = wanted - self.product(x, transposed)
-            error = self._backward_error(residual, x, wanted)
-            if error <= TOLERANCE:
-                return x.to(y.dtype)
             x = x + self.engine.solve(residual, transposed=transposed)
-        if isinstance(self.engine, _Preconditioned):
-            self._judge(self._backward_error(wanted - self.product(x, transposed), x, wanted))
         return x.to(y.dtype)
 
     def product(self, x: Tensor, transposed: bool = False) -> Tensor:
-        return (pads.linear_transposed if transposed else pads.linear)(
-            x, self.weight, self.padding, self.groups
+        """`A x` or `A^T x` in float64."""
+        product = pads.linear_transposed if transposed else pads.linear
+        return product(x, self.weight, self.padding, self.groups)
+
+    def _choose(self) -> Engine:
+        if self.padding == "circular":
+            dtype = torch.float32 if self.single else torch.float64
+            return Circulant(self.weight, self.size, self.groups, dtype=dtype)
+        try:
+            return self._judged(self._border())
+        except (SingularError, torch.linalg.LinAlgError) as error:
+            # The torus loses what the image need not lose.
+            if self.weight.shape[0] * math.prod(self.size) > DIRECT:
+                nearest = symbols.clipped_inverse(self.weight, self.size, self.groups)
+                return self._iterating(self._circulant(nearest), error)
+            self.single = False
+            return self._judged(_Dense(self.weight, self.size, self.padding, self.groups))
+
+    def _border(self) -> Engine:
+        if len(self.size) == 2:
+            return self._cross()
+        width, kernel = self.weight.shape[1], self.weight.shape[2:]
+        self.single = False
+        if border_unknowns(width, self.size, kernel, self.padding) <= DIRECT:
+            return DenseBorder(self.weight, self.size, self.padding, self.groups)
+        self.iterated = True
+        return Circulant(self.weight, self.size, self.groups)
+
+    def _cross(self) -> Engine:
+        """Factors on the smallest torus that loses nothing; float32 where that suffices."""
+        factors = regular(self.weight, self.size, self.padding, self.groups)
+        dtypes = (torch.float32, torch.float64) if self.single else (torch.float64,)
+        for dtype in dtypes:
+            reach = factors.reach(REACH[dtype])
+            while factors.order(reach) > CROSSING and reach > 1:
+                reach -= 1
+                dtype = torch.float64  # approximate, to be refined
+            window = (block.to(dtype) for block in factors.window(reach))
+            engine = Bordered(factors, crossing(*window), reach, dtype)
+            self.single = dtype == torch.float32
+            if not self.single or self._error(engine, self._random(dtype))[1] <= SINGLE:
+                break
+        return engine
+
+    def _judged(self, engine: Engine) -> Engine:
+        """The engine, once it is known how many refinements it needs or that it must be iterated."""
+        if self.iterated or self.single:
+            return engine
+        y = self._random(torch.float64)
+        x, error = self._error(engine, y)
+        growth = self._growth(engine, x)
+        for count in range(CORRECTIONS):
+            if error <= TOLERANCE and growth < symbols.LOST:
+                self.corrections = count
+                return engine
+            x = x + engine.solve(y - self.product(x))
+            last, error = error, self._backward_error(y - self.product(x), x, y).max().item()
+            if not error < 0.1 * last:
+                break
+        if isinstance(engine, Bordered) and growth < symbols.LOST:
+            return self._iterating(engine, None)
+        raise SingularError(
+            f"a {self._what()} is singular to rounding (condition number near {growth:.1e});"
+            " `null_directions` names what is lost"
         )
 
-    def _backward_error(self, residual: Tensor, x: Tensor, y: Tensor) -> float:
+    def _iterating(self, engine: Engine, cause: Exception | None) -> Engine:
+        self.iterated, self.single, self.engine = True, False, engine
+        try:
+            self._iterate(self._random(torch.float64), False)
+        except ConvergenceError as error:
+            raise error from cause
+        return engine
+
+    def _circulant(self, inverse: Tensor) -> Circulant:
+        return Circulant.of_inverse(inverse, self.size, self.size, torch.float64)
+
+    def _random(self, dtype: torch.dtype) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        y = torch.randn(2, self.weight.shape[0], *self.size, dtype=dtype, generator=generator)
+        return y.to(self.weight.device)
+
+    def _error(self, engine: Engine, y: Tensor) -> tuple[Tensor, float]:
+        """The solution of a random system and its backward error."""
+        x, y = engine.solve(y).double(), y.double()
+        return x, self._backward_error(y - self.product(x), x, y).max().nan_to_num(math.inf).item()
+
+    def _growth(self, engine: Engine, x: Tensor) -> float:
+        """A lower estimate of the condition number, which is right within a few for lost images."""
+        back = engine.solve(x / x.abs().max(), transposed=True).abs().max()
+        return (self._norm() * back).nan_to_num(math.inf).item()
+
+    def _iterate(self, y: Tensor, transposed: bool) -> Tensor:
+        """Refined BiCGStab on each finite image; others are NaN."""
+        result = torch.full_like(y, math.nan)
+        finite = torch.isfinite(y).flatten(1).all(1).nonzero().flatten()
+        y = y[finite]
+        x, error = torch.zeros_like(y), y.new_full((len(y),), math.inf)
+        for _ in range(CORRECTIONS):
+            missing = (~(error <= TOLERANCE)).nonzero().flatten()
+            if not len(missing):
+                break
+            residual = y[missing] - self.product(x[missing], transposed)
+            x[missing] += self._krylov(residual, transposed)
+            left = y[missing] - self.product(x[missing], transposed)
+            error[missing] = self._backward_error(left, x[missing], y[missing])
+        self._judge(error.max().item() if len(error) else 0.0)
+        result[finite] = x
+        return result
+
+    def _krylov(self, y: Tensor, transposed: bool) -> Tensor:
+        """BiCGStab on `A P u = y`, `x = P u`, P the engine; A^T P^T has the spectrum of A P."""
+
+        def product(u: Tensor) -> Tensor:
+            return self.product(self.engine.solve(u, transposed=transposed), transposed)
+
+        return self.engine.solve(bicgstab(product, y, 1e-12, ITERATIONS), transposed=transposed)
+
+    def _backward_error(self, residual: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """(N,), one an image."""
         norms = [torch.linalg.vector_norm(v.flatten(1), dim=1) for v in (residual, x, y)]
         scale = self._norm() * norms[1] + norms[2]
-        return (
-            (norms[0] / scale.clamp_min(torch.finfo(torch.float64).tiny))
-            .max()
-            .nan_to_num(torch.inf)
-            .item()
-        )
+        return norms[0] / scale.clamp_min(torch.finfo(torch.float64).tiny)
 
     def _norm(self) -> Tensor:
         """Root mean square of the singular values, so at most |A|."""
         return torch.linalg.vector_norm(self.weight) / self.weight.shape[0] ** 0.5
 
     def _what(self) -> str:
-        return f"{self.padding}-padded convolution of {self.weight.shape[0]} channels on {'x'.join(map(str, self.size))} images"
-
-    def _probe(self, single: bool) -> tuple[int, bool]:
-        """How many refinements a direct factor needs in float64, and, if asked for, whether float32 needs none.
-
-        It serves every image alike, so that a random one tells; calls then make as many, unchecked.
-        """
-        generator = torch.Generator().manual_seed(0)
-        y = torch.randn(
-            2, self.weight.shape[0], *self.size, dtype=torch.float64, generator=generator
-        ).to(self.weight.device)
-        x = self.engine.solve(y)
-        growth = (
-            (self._norm() * self.engine.solve(x / x.abs().max(), transposed=True).abs().max())
-            .nan_to_num(torch.inf)
-            .item()
-        )
-        for count in range(CORRECTIONS):
-            residual = y - self.product(x)
-            error = self._backward_error(residual, x, y)
-            if error <= TOLERANCE and growth < symbols.LOST:
-                return count, single and self._single_suffices(y)
-            x = x + self.engine.solve(residual)
-        raise SingularError(
-            f"a {self._what()} is singular to rounding (condition number near {growth:.1e}); `null_directions` names what is lost"
-        )
-
-    def _single_suffices(self, y: Tensor) -> bool:
-        x = self.engine.solve(y.float()).double()
-        return self._backward_error(y - self.product(x), x, y) <= SINGLE
+        sides = "x".join(map(str, self.size))
+        return f"{self.padding}-padded convolution of {len(self.weight)} channels on {sides} images"
 
     def _judge(self, error: float) -> None:
         if not error <= TOLERANCE:
-            bound = f"{CORRECTIONS} refinements, each of at most {ITERATIONS} steps of BiCGStab"
-            reached = f"backward error {error:.1e} after {bound}, expected {TOLERANCE:.0e}"
-            advice = "Keep the kernel near an isometry, or use a smaller image"
             raise ConvergenceError(
-                f"the inverse of a {self._what()} was not reached: {reached}. {advice}"
+                f"the inverse of a {self._what()} was not reached: backward error {error:.1e} after"
+                f" {CORRECTIONS} refinements, each of at most {ITERATIONS} steps of BiCGStab,"
+                f" expected {TOLERANCE:.0e}. Keep the kernel near an isometry, or use a smaller image"
             )
+
+
+def regular(weight: Tensor, size: Sequence[int], padding: str, groups: int) -> Factors:
+    """Factors on a torus that loses nothing: a little larger where the smallest does.
+
+    Raises SingularError if none will do. Differentiable in the kernel.
+    """
+    lost = SingularError("no torus was tried")
+    for spare in (0, 1, 2):
+        try:
+            factors = Factors(weight, Cross.of(size, weight.shape[2:], padding, spare), groups)
+            factors.check()
+            return factors
+        except SingularError as error:
+            lost = error
+    raise lost
 
 
 class _Dense:
     """LU factors of the whole matrix, for small images."""
 
     def __init__(self, weight: Tensor, size: Sequence[int], padding: str, groups: int):
-        self.factor, self.pivots, _ = torch.linalg.lu_factor_ex(
-            pads.matrix(weight, size, padding, groups)
-        )  # a zero pivot shows in the solutions
+        matrix = pads.matrix(weight, size, padding, groups)
+        self.factor, self.pivots, _ = torch.linalg.lu_factor_ex(matrix)  # 0 shows in the solutions
 
     def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
-        return (
-            torch.linalg.lu_solve(
-                self.factor, self.pivots, y.double().flatten(1).T, adjoint=transposed
-            )
-            .T.reshape(y.shape)
-            .to(y.dtype)
-        )
-
-
-class _Preconditioned:
-    """BiCGStab on `A C^-1 u = y`, `x = C^-1 u`, C the circular convolution with the same kernel."""
-
-    def __init__(self, weight: Tensor, size: Sequence[int], padding: str, groups: int):
-        self.circulant = Circulant(weight, size, groups)
-        self.maps = {
-            False: lambda u: pads.linear(self.circulant.solve(u), weight, padding, groups),
-            True: lambda u: pads.linear_transposed(
-                self.circulant.solve(u, transposed=True), weight, padding, groups
-            ),
-        }
-
-    def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
-        # A^T C^-T = (C^-1 A)^T has the spectrum of A C^-1
-        return self.circulant.solve(
-            bicgstab(self.maps[transposed], y, 1e-12, ITERATIONS), transposed=transposed
-        )
-
-
-class Solve(torch.autograd.Function):
-    """`A^-1 y` as a differentiable function of y; the gradient is `A^-T g`."""
-
-    @staticmethod
-    def forward(ctx, y: Tensor, solver: Solver, transposed: bool) -> Tensor:
-        ctx.solver, ctx.transposed = solver, transposed
-        return solver.solve(y, transposed=transposed)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return Solve.apply(gradient, ctx.solver, not ctx.transposed), None, None
+        columns = y.double().flatten(1).T
+        x = torch.linalg.lu_solve(self.factor, self.pivots, columns, adjoint=transposed)
+        return x.T.reshape(y.shape).to(y.dtype)

@@ -9,39 +9,52 @@ import torch
 from torch import Tensor
 
 from medinv.errors import ConfigError, ConvergenceError, SingularError
-from medinv.layers.linalg import border as borders
+from medinv.layers.linalg import dense_border
 from medinv.layers.linalg import padding as pads
 from medinv.layers.linalg import symbol as symbols
-from medinv.layers.linalg.solve import DIRECT, Solver
+from medinv.layers.linalg.dense_border import border_unknowns
+from medinv.layers.linalg.solve import DIRECT, Solver, regular
 
+LEFT_OUT = 1e-12  # share of the impulse response that a determinant leaves out where borders cross
 DENSE = 1024  # unknowns up to which a dense singular value decomposition is quicker than Lanczos
 
 
-def effective(weight: Tensor, padding: str) -> str:
-    """`padding`, or circular for a kernel of one pixel, which never reads beyond the edge."""
-    return "circular" if all(side == 1 for side in weight.shape[2:]) else padding
-
-
 def log_abs_det(weight: Tensor, size: Sequence[int], padding: str, groups: int = 1) -> Tensor:
-    """log |det| of the convolution on images of `size`, a scalar, differentiable.
+    """log |det| of the convolution on images of `size`, a scalar, differentiable to every order.
 
-    Raises ConfigError where the border has more than 8,192 unknowns a group: the determinant needs its dense LU factors. Use circular padding there.
+    In float64 but for circular padding, where it is in the weights' type. Raises ConfigError for
+    padded volumes whose border has more than 8,192 unknowns a group, since it is factorised densely,
+    and SingularError where the operator, or every torus around it, is singular.
     """
-    padding = effective(weight, padding)
+    padding = pads.effective(weight.shape[2:], padding)
+    with torch.autocast(weight.device.type, enabled=False):
+        return _log_abs_det(weight, size, padding, groups)
+
+
+def _log_abs_det(weight: Tensor, size: Sequence[int], padding: str, groups: int) -> Tensor:
     if padding == "circular":
-        return symbols.log_abs_det(weight, size, groups)
-    unknowns = borders.border_unknowns(weight.shape[1], size, weight.shape[2:], padding)
-    if unknowns > DIRECT:
-        raise ConfigError(
-            f"log_det with {padding} padding expects a border of at most {DIRECT} unknowns a group, since it factorises a dense matrix of that order;"
-            f" {weight.shape[1]} channels on {tuple(size)} images have {unknowns}: use circular padding, groups or a smaller image"
-        )
+        return symbols.log_abs_det(symbols.at_least_single(weight), size, groups)
+    exact, dtype = weight.double(), torch.promote_types(weight.dtype, torch.float32)
     try:
-        return borders.log_abs_det(weight.double(), size, padding, groups).to(weight.dtype)
-    except SingularError:  # the circular operator is lost where the padded one need not be
+        return _bordered(exact, size, padding, groups).to(dtype)
+    except SingularError:  # the torus loses what the padded operator need not lose
         if weight.shape[0] * math.prod(size) > DIRECT:
             raise
-        return torch.linalg.slogdet(pads.matrix(weight, size, padding, groups))[1]
+        return torch.linalg.slogdet(pads.matrix(exact, size, padding, groups))[1].to(dtype)
+
+
+def _bordered(weight: Tensor, size: Sequence[int], padding: str, groups: int) -> Tensor:
+    if len(size) == 2:
+        factors = regular(weight, size, padding, groups)
+        return factors.log_abs_det(factors.reach(LEFT_OUT))
+    unknowns = border_unknowns(weight.shape[1], size, weight.shape[2:], padding)
+    if unknowns > DIRECT:
+        raise ConfigError(
+            f"log_det with {padding} padding expects a border of at most {DIRECT} unknowns a group,"
+            f" since it factorises a dense matrix of that order; {weight.shape[1]} channels on"
+            f" {tuple(size)} volumes have {unknowns}: use circular padding, groups or smaller volumes"
+        )
+    return dense_border.log_abs_det(weight, size, padding, groups)
 
 
 def extreme_singular_values(
@@ -52,7 +65,7 @@ def extreme_singular_values(
     The smallest is 0 where the operator is singular to rounding.
     """
     weight = weight.detach().double()
-    if effective(weight, padding) == "circular":
+    if pads.effective(weight.shape[2:], padding) == "circular":
         values = symbols.singular_values(weight, size, groups)
         return values.max().item(), values.min().item()
     if weight.shape[0] * math.prod(size) <= DENSE:
@@ -132,7 +145,7 @@ def null_directions(
     unknowns.
     """
     weight = weight.detach().double().cpu()
-    if effective(weight, padding) == "circular":
+    if pads.effective(weight.shape[2:], padding) == "circular":
         return _lost_waves(weight, size, groups)
     if weight.shape[0] * math.prod(size) > DIRECT:
         got = f"{weight.shape[0]} channels of {tuple(size)}"
@@ -168,7 +181,10 @@ def check_invertible(weight: Tensor, size: Sequence[int], padding: str, groups: 
         Solver(weight, size, padding, groups)
     except (SingularError, ConvergenceError) as error:
         sides = "x".join(map(str, size))
-        if effective(weight, padding) != "circular" and weight.shape[0] * math.prod(size) > DIRECT:
+        if (
+            pads.effective(weight.shape[2:], padding) != "circular"
+            and weight.shape[0] * math.prod(size) > DIRECT
+        ):
             raise SingularError(f"{error.message} on {sides} images") from error
         lost = null_directions(weight, size, padding, groups)
         names = (

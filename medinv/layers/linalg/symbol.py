@@ -10,7 +10,9 @@ blocks are kept: one more axis, before the matrix axes.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +22,11 @@ from torch.nn import functional as F
 from medinv.errors import SingularError
 
 LOST = 1e12  # condition number beyond which float64 has nothing left to solve with
+
+
+def at_least_single(weight: Tensor) -> Tensor:
+    """Weights of 16 bits as float32, others as they are."""
+    return weight.to(torch.promote_types(weight.dtype, torch.float32))
 
 
 def by_groups(weight: Tensor, groups: int) -> Tensor:
@@ -78,52 +85,69 @@ def condition_number(weight: Tensor, size: Sequence[int], groups: int = 1) -> fl
     return values.max().item() / smallest if smallest > 0 else math.inf
 
 
-class _LogAbsDet(torch.autograd.Function):
-    """log |det S| of a batch of complex matrices, with d log|det S| = Re tr(S^-1 dS).
+class InverseAndLogDet(torch.autograd.Function):
+    """S^-1 and log |det S| of a batch of complex matrices, differentiable to every order.
 
-    One inverse serves both directions; on the CPU it is numpy's, since torch's batched complex solvers stall there at some sizes.
+    dS^-1 = -S^-1 dS S^-1 and d log|det S| = Re tr(S^-1 dS), so that one inverse serves both. On the
+    CPU it is numpy's, since torch's batched complex solvers stall there at some sizes.
     """
 
     @staticmethod
-    def forward(ctx, matrices: Tensor) -> Tensor:
+    def forward(matrices: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., c, c) complex -> (..., c, c) complex and (...) real."""
         if matrices.is_cuda:
-            value, inverse = torch.linalg.slogdet(matrices)[1], torch.linalg.inv(matrices)
-        else:
-            array = matrices.detach().numpy()
-            value, inverse = (
-                torch.from_numpy(np.linalg.slogdet(array)[1]),
-                torch.from_numpy(np.linalg.inv(array)),
-            )
-        ctx.save_for_backward(inverse)
-        return value
+            return torch.linalg.inv(matrices), torch.linalg.slogdet(matrices)[1]
+        array = matrices.detach().resolve_conj().numpy()
+        logs = log_abs_dets(matrices)
+        return torch.from_numpy(1 / array if array.shape[-1] == 1 else np.linalg.inv(array)), logs
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        (inverse,) = ctx.saved_tensors
-        return gradient[..., None, None] * inverse.mH
-
-
-class Inverse(torch.autograd.Function):
-    """S^-1 of a batch of complex matrices, with dS^-1 = -S^-1 dS S^-1; numpy's on the CPU, for the reason given above."""
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        """Keep the inverse for the derivatives."""
+        ctx.save_for_backward(output[0])
+        ctx.save_for_forward(output[0])
+        ctx.set_materialize_grads(False)
 
     @staticmethod
-    def forward(ctx, matrices: Tensor) -> Tensor:
-        inverse = (
-            torch.linalg.inv(matrices)
-            if matrices.is_cuda
-            else torch.from_numpy(np.linalg.inv(matrices.detach().numpy()))
-        )
-        ctx.save_for_backward(inverse)
-        return inverse
+    def backward(ctx: Any, to_inverse: Tensor | None, to_log: Tensor | None) -> Tensor | None:
+        """The adjoint of the differentials above."""
+        adjoint = ctx.saved_tensors[0].mH
+        terms = [] if to_log is None else [to_log[..., None, None] * adjoint]
+        if to_inverse is not None:
+            terms.append(-adjoint @ to_inverse @ adjoint)
+        return sum(terms[1:], terms[0]) if terms else None
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        (inverse,) = ctx.saved_tensors
-        return -inverse.mH @ gradient @ inverse.mH
+    def jvp(ctx: Any, change: Tensor) -> tuple[Tensor, Tensor]:
+        """The differentials above."""
+        relative = ctx.saved_tensors[0] @ change
+        trace = relative.diagonal(dim1=-2, dim2=-1).sum(-1).real
+        return -relative @ ctx.saved_tensors[0], trace
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int], matrices: Tensor) -> tuple[Any, tuple[int, int]]:
+        """A batch of batches."""
+        return InverseAndLogDet.apply(matrices.movedim(in_dims[0], 0)), (0, 0)
+
+
+def log_abs_dets(matrices: Tensor) -> Tensor:
+    """log |det| (...) of matrices (..., c, c), without derivatives. Raises LinAlgError at 0."""
+    if matrices.is_cuda:
+        logs = torch.linalg.slogdet(matrices)[1]
+    elif matrices.shape[-1] == 1:
+        logs = matrices.detach()[..., 0, 0].abs().log()
+    else:
+        logs = torch.from_numpy(np.linalg.slogdet(matrices.detach().resolve_conj().numpy())[1])
+    if bool(torch.isneginf(logs).any()):
+        raise np.linalg.LinAlgError("a matrix is singular")
+    return logs
 
 
 def log_abs_det(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tensor:
-    """log |det| of the circular convolution on images of `size`, a scalar: the sum of log |det S(f)| over all frequencies. Differentiable."""
+    """log |det| of the circular convolution on images of `size`, a scalar: the sum of log |det S(f)|.
+
+    Differentiable to every order. Raises SingularError where a frequency is lost.
+    """
     return _total_log_det(symbol(weight, size, groups), weight, size)
 
 
@@ -134,30 +158,62 @@ def log_volume(weight: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def _total_log_det(matrices: Tensor, weight: Tensor, size: Sequence[int]) -> Tensor:
-    try:
-        logs = _LogAbsDet.apply(matrices)
-    except (np.linalg.LinAlgError, torch.linalg.LinAlgError) as error:
-        raise SingularError(_lost(weight, size)) from error
+    with singular_means_lost(weight, size):
+        logs = log_abs_dets(matrices) if not torch.is_grad_enabled() else None
+        logs = InverseAndLogDet.apply(matrices)[1] if logs is None else logs
     logs = logs.flatten(len(size)).sum(-1) if logs.ndim > len(size) else logs
     return (logs * multiplicities(size[-1], matrices)).sum()
 
 
+def half_first(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tensor:
+    """The symbol as (n_1 // 2 + 1, n_2, ..., groups, c, c): half of the first axis, and groups always."""
+    d = len(size)
+    turned = weight.movedim(2, -1)  # the first image axis last
+    matrices = symbol(turned, (*size[1:], size[0]), groups)
+    if groups == 1:
+        matrices = matrices.unsqueeze(d)
+    return matrices.movedim(d - 1, 0)
+
+
 def inverse_symbol(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tensor:
-    """S(f)^-1, shaped as the symbol, complex128 on the weight's device.
+    """S(f)^-1, shaped as `half_first`, complex128 on the weight's device.
 
     Raises SingularError where a frequency is lost beyond float64 (condition number over 1e12).
     """
-    matrices = symbol(weight.detach().double(), size, groups)
-    try:
-        inverse = Inverse.apply(matrices)
-    except (np.linalg.LinAlgError, torch.linalg.LinAlgError) as error:
-        raise SingularError(_lost(weight, size)) from error
-    bound = (
-        torch.linalg.matrix_norm(matrices).max() * torch.linalg.matrix_norm(inverse).max()
-    ).item()
+    matrices = half_first(weight.detach().double(), size, groups)
+    with singular_means_lost(weight, size):
+        inverse = _inverse(matrices)
+    norms = [torch.linalg.vector_norm(m, dim=(-2, -1)).max() for m in (matrices, inverse)]
+    bound = (norms[0] * norms[1]).item()
     if not bound < LOST:
         raise SingularError(f"{_lost(weight, size)}: condition number near {bound:.1e}")
     return inverse
+
+
+def clipped_inverse(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tensor:
+    """`inverse_symbol` with singular values below 1e-2 of the largest raised to that."""
+    matrices = half_first(weight.detach().double().cpu(), size, groups)
+    u, values, v = np.linalg.svd(matrices.resolve_conj().numpy())
+    values = np.maximum(values, 1e-2 * values.max())
+    inverse = (v.conj().swapaxes(-1, -2) / values[..., None, :]) @ u.conj().swapaxes(-1, -2)
+    return torch.from_numpy(inverse).to(weight.device)
+
+
+def _inverse(matrices: Tensor) -> Tensor:
+    if matrices.shape[-1] == 1:
+        return 1 / matrices
+    if matrices.is_cuda:
+        return torch.linalg.inv(matrices)
+    return torch.from_numpy(np.linalg.inv(matrices.resolve_conj().numpy()))
+
+
+@contextmanager
+def singular_means_lost(weight: Tensor, size: Sequence[int]) -> Iterator[None]:
+    """Turn a failed factorisation into a SingularError."""
+    try:
+        yield
+    except (np.linalg.LinAlgError, torch.linalg.LinAlgError) as error:
+        raise SingularError(_lost(weight, size)) from error
 
 
 def _lost(weight: Tensor, size: Sequence[int]) -> str:
@@ -167,6 +223,8 @@ def _lost(weight: Tensor, size: Sequence[int]) -> str:
 
 def apply_symbol(matrices: Tensor, x: Tensor, groups: int = 1) -> Tensor:
     """The operator with symbol `matrices` on images (N, C_in, *size): FFT, one product a frequency, inverse FFT."""
+    if not x.shape[0]:
+        return x.new_zeros(0, groups * matrices.shape[-2], *x.shape[2:])
     axes = tuple(range(2, x.ndim))
     spectrum = torch.fft.rfftn(x, dim=axes)
     product = product_by_frequency(matrices, spectrum, groups)

@@ -249,12 +249,13 @@ class Analysis:
 def pixel_map(arrays: ImageArrays) -> np.ndarray:
     """(H, W) log-odds a pixel: local evidence, or that at the pixels where there is none."""
     explanation = arrays.explanation
-    return explanation.local.locations if explanation.local else explanation.evidence.contributions
+    local = explanation.local_evidence
+    return local.locations if local else explanation.evidence.contributions
 
 
 def drawn_map(arrays: ImageArrays) -> np.ndarray:
     """The evidence as the report draws it: local evidence pixel by pixel; without it, by region, and by pixel where the input does not divide into regions."""
-    return pixel_map(arrays) if arrays.explanation.local else regional_sums(arrays)
+    return pixel_map(arrays) if arrays.explanation.local_evidence else regional_sums(arrays)
 
 
 def regional_sums(arrays: ImageArrays) -> np.ndarray:

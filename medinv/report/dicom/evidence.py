@@ -43,7 +43,7 @@ def regions(arrays: ImageArrays, rows: int, columns: int) -> Regions | None:
     """What holds at least SHARE of the largest evidence for the finding; None where nothing speaks for it or local evidence did not pass its check."""
     if arrays.explanation is None:
         return None
-    local = arrays.explanation.local
+    local = arrays.explanation.local_evidence
     if local and not local.valid:
         return None
     values = drawn_map(arrays)

@@ -120,7 +120,7 @@ def _footing(
         (1, "ra", f"{scale:+.2g}"),
     ):
         draw.text((left + share * PANEL, top + 20), text, _INK, _font(16), anchor=anchor)
-    local = arrays.explanation.local
+    local = arrays.explanation.local_evidence
     found, evidence = balance(values), local or arrays.explanation.evidence
     constant = local.constant if local else evidence.bias
     sums = f"log-odds a {'pixel' if local else 'region'}; {found.towards:+.1f} {found.against:+.1f} and constant {constant:+.1f} make {evidence.logit:+.2f}"

@@ -293,7 +293,7 @@ def _heading(image: ImageContent, wanted: bool) -> list[Flowable]:
 
 
 def _evidence(panel: figures.Panel, model: ModelFacts, box: tuple[float, float]) -> list[Flowable]:
-    shown, local = panel.explained.shown, panel.image.arrays.explanation.local
+    shown, local = panel.explained.shown, panel.image.arrays.explanation.local_evidence
     sums = shown.balance
     negative, positive = model.classes
     said = [strings.evidence_reading(shown.block, positive, negative)]
@@ -328,7 +328,7 @@ def _how(panel: figures.Panel, model: ModelFacts) -> list[Flowable]:
 
 def _checks(panel: figures.Panel, model: ModelFacts) -> list[Flowable]:
     explanation = panel.image.arrays.explanation
-    r, cf, local = explanation.reconstruction, explanation.counterfactual, explanation.local
+    r, cf, local = explanation.reconstruction, explanation.counterfactual, explanation.local_evidence
     checked = local and text(
         strings.local_check(local.check, panel.image.label, model.classes[0]),
         "good" if local.valid else "body",
@@ -355,7 +355,7 @@ def _checks(panel: figures.Panel, model: ModelFacts) -> list[Flowable]:
 def _counterfactual(panel: figures.Panel) -> list[Flowable]:
     cf, drawn = panel.image.arrays.explanation.counterfactual, panel.explained
     words = [
-        strings.counterfactual_reading(cf.target, cf.flipped, cf.in_scope, cf.made), strings.counterfactual_check(cf.target, cf.flipped, cf.logit),
+        strings.counterfactual_reading(cf.target, cf.flipped, cf.in_scope, cf.method), strings.counterfactual_check(cf.target, cf.flipped, cf.logit),
         strings.counterfactual_size(cf.rms, cf.changed, cf.out_of_range),
     ]  # fmt: skip
     found = [text(strings.counterfactual_heading(cf.target, cf.valid), "h2"), text(" ".join(words))]

@@ -1,6 +1,6 @@
 """Sentences about one image: as stored, its evidence, its counterfactual."""
 
-from medinv.explanation.result import CHANGED, LocalCheck, Made
+from medinv.explanation.result import CHANGED, LocalCheck, Method
 from medinv.report.strings.labels import BANDS, COLUMNS, COUNTERFACTUAL, INPUT
 from medinv.report.strings.numbers import counted, fixed, number, percent, signed
 
@@ -147,19 +147,19 @@ def letters_note(letters: tuple[str, str] | None) -> str:
 
 
 _SEEN = "What this model would need to see to answer {target}, decoded from its own features; not what {target} looks like."
-MADE: dict[Made, str] = {
+MADE: dict[Method, str] = {
     "direction": _SEEN,
     "ascent": _SEEN,
     "transport": (
         "First changed as training images called {target} differ from the others, for an image like this one, then in the model's features until it answers "
         "{target}. The first part does not come from the model; neither shows what {target} would look like in this patient."
     ),
-    "removal": (
+    "inpainting": (
         "The part of the image that speaks most for the answer given, and a margin around it, filled in until the model answers {target} more clearly than for a "
         "usual image, or as near to that as it came. The evidence chose the place, the model's answer how much of it; what is filled in is expected from the rest of "
         "this image and from training images labelled {target}. It is not known to be what lies underneath, and what the model did not use may be left."
     ),
-    "planting": (
+    "brightening": (
         "The least round brightening, of the places and sizes that were tried, for which the model answers {target} as clearly as it mostly does. The model chose "
         "the place and the amount; the shape was given beforehand. It shows how little would do, not what {target} looks like, nor where to look for it."
     ),
@@ -174,9 +174,9 @@ def counterfactual_heading(target: str, valid: bool) -> str:
     )
 
 
-def counterfactual_reading(target: str, flipped: bool, in_scope: bool, made: Made) -> str:
+def counterfactual_reading(target: str, flipped: bool, in_scope: bool, method: Method) -> str:
     if flipped and in_scope:
-        return MADE[made].format(target=target)
+        return MADE[method].format(target=target)
     edited = f"The image was edited towards {target}, but the edited image is not "
     failed = ([] if flipped else [f"classified as {target}"]) + (
         [] if in_scope else ["an image of the model's kind by its likelihood"]

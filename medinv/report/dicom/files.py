@@ -11,7 +11,7 @@ import pydicom
 from pydicom import Dataset
 
 from medinv.files import pseudonym
-from medinv.batch.results import write_atomically
+from medinv.files import write_whole
 from medinv.data.dicom.index import Instance, open_dataset
 from medinv.errors import OutputError
 from medinv.report.content import StudyContent
@@ -76,4 +76,4 @@ def _write(path: Path, dataset: Dataset) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write: {error.strerror}", path=path) from error
-    write_atomically(path, stream.getvalue())
+    write_whole(path, stream.getvalue())

@@ -1,0 +1,70 @@
+"""Ways to a counterfactual are tried in their order; local ones are told only if they hold."""
+
+from dataclasses import replace
+
+import pytest
+
+from medinv.explanation import counterfactual
+from medinv.explanation.counterfactual import brightening, direction, inpainting, transport
+from medinv.explanation.local import local_evidence
+
+LOCAL = {0: "inpainting", 1: "brightening"}
+
+
+@pytest.fixture
+def subject(explained, tiny_images):
+    """The tiny model, an image and its map."""
+    x = tiny_images[:1]
+    return explained, x, local_evidence(explained, x, explained.reference.states)
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """Sets the re-checks that edits of a method are given."""
+    rooms = {
+        "inpainting": inpainting, "brightening": brightening,
+        "transport": transport, "direction": direction,
+    }  # fmt: skip
+
+    def judge(method: str, *, flipped: bool, in_scope: bool) -> None:
+        name = "from_image" if method in LOCAL.values() else "from_features"
+        honest = getattr(rooms[method], name)
+
+        def said(*given):
+            return replace(honest(*given), flipped=flipped, in_scope=in_scope)
+
+        monkeypatch.setattr(rooms[method], name, said)
+
+    return judge
+
+
+@pytest.mark.parametrize("target", [0, 1])
+def test_a_local_one_that_holds_comes_first(subject, judged, target) -> None:
+    model, x, local = subject
+    judged(LOCAL[target], flipped=True, in_scope=True)
+    assert counterfactual.counterfactual(model, x, target, local).method == LOCAL[target]
+
+
+@pytest.mark.parametrize("target", [0, 1])
+@pytest.mark.parametrize(("flipped", "in_scope"), [(True, False), (False, True)])
+def test_a_local_one_whose_re_check_fails_gives_way(
+    subject, judged, target, flipped, in_scope
+) -> None:
+    model, x, local = subject
+    judged(LOCAL[target], flipped=flipped, in_scope=in_scope)
+    judged("transport", flipped=False, in_scope=False)
+    edit = counterfactual.counterfactual(model, x, target, local)
+    assert edit.method == "transport" and not edit.valid, "told whatever its re-checks say"
+    model.reference = replace(model.reference, transport=None)
+    judged("direction", flipped=False, in_scope=False)
+    edit = counterfactual.counterfactual(model, x, target, local)
+    assert edit.method == "direction" and edit.target == model.classes[target]
+
+
+def test_each_aims_at_the_target(subject) -> None:
+    model, x, local = subject
+    for way in counterfactual.WAYS:
+        edits = [way.attempt(model, x, target, local) for target in (0, 1)]
+        assert any(edits)
+        for target, edit in enumerate(edits):
+            assert edit is None or edit.target == model.classes[target]

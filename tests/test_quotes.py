@@ -1,0 +1,41 @@
+"""What the README and the cards quote is what the studies measured."""
+
+import json
+
+import pytest
+
+from medinv.models.store import read_card, shipped
+from pipelines.record import RESULTS, ROOT, filled, unquoted_numbers
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_readme_quotes_what_was_recorded() -> None:
+    assert filled(README) == README, "python -m pipelines.record brings it up to date"
+
+
+def test_the_readme_has_no_number_that_no_study_produced() -> None:
+    assert not unquoted_numbers(README)
+
+
+def test_the_readme_is_short_enough_to_be_read() -> None:
+    assert len(README.encode()) <= 6200
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_card_says_what_was_measured_anew(name: str) -> None:
+    numbers = json.loads((RESULTS / "shipped.json").read_text())["numbers"]
+    card = read_card(name)
+    for key, metric in card.metrics.items():
+        measured = numbers[f"{name}.{key}"]
+        for bound in ("value", "low", "high"):
+            assert getattr(metric, bound) == pytest.approx(measured[bound], abs=1e-6)
+        assert metric.n == measured["n"]
+    assert card.exactness is not None
+    assert numbers[f"{name}.exact_float64"] == card.exactness.share_float64
+
+
+def test_every_page_of_results_belongs_to_a_study() -> None:
+    studies = {path.name for path in (ROOT / "pipelines").iterdir() if path.is_dir()}
+    for page in RESULTS.glob("*.md"):
+        assert any(page.stem == s or page.stem.startswith(f"{s}-") for s in studies), page.name
