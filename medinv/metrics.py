@@ -181,13 +181,13 @@ def class_metrics(
                 [measure(labels[rows], probabilities[rows]) for measure in measures.values()]
             )
     low, high = np.percentile(values, [2.5, 97.5], axis=0)
-    found = {
+    others = {
         name: Estimate(
             value=measure(labels, probabilities), low=float(a), high=float(b), n=len(labels)
         )
         for (name, measure), a, b in zip(measures.items(), low, high, strict=True)
     }
-    return {"accuracy": proportion(probabilities.argmax(1) == labels), **found}
+    return {"accuracy": proportion(probabilities.argmax(1) == labels), **others}
 
 
 def macro_auc(labels: NDArray, probabilities: NDArray) -> float:

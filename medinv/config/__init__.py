@@ -8,6 +8,7 @@ a card is read without torch.
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,6 +45,7 @@ from medinv.config.selection import Aggregation, Rules, Selection
 from medinv.config.train import DensityTrain, HeadTrain, PooledTrain, TrainConfig
 from medinv.errors import ConfigError
 
+VALUES = 2**29  # most values of an image times classes: a card of a stranger is built from this
 NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"  # of models: it becomes the name of a folder
 
 __all__ = [
@@ -129,6 +131,16 @@ class Config(Frozen):
     def _a_reference_only_where_one_is_kept(self) -> Self:
         if self.reference is not None and not self.model.keeps_reference:
             raise ValueError(f"reference: a model of kind {self.model.kind} keeps none")
+        return self
+
+    @model_validator(mode="after")
+    def _images_of_a_size_that_can_be_held(self) -> Self:
+        values = math.prod(self.image_shape)
+        if values * len(self.model.classes) > VALUES:
+            raise ValueError(
+                f"data.size: an image of {values:,} values is too large for "
+                f"{len(self.model.classes)} classes"
+            )
         return self
 
     @property

@@ -64,6 +64,17 @@ class DensityConfig(_Levels, ModelConfig):
     uniform_means: bool = False
     separation: float = Field(default=4.0, gt=0)  # distance of the class means before training
 
+    @model_validator(mode="after")
+    def _levels_that_can_be_built(self) -> Self:
+        """Channels double from level to level, whatever the widths of the couplings."""
+        widths = [4 * self.channels * 2**level for level in range(len(self.depths))]
+        pairs = zip(self.depths, widths, strict=True)
+        if sum((depth + 1) * width**2 for depth, width in pairs) > KERNELS:
+            raise ValueError(
+                f"{len(self.depths)} levels would end in {widths[-1]} channels: too many"
+            )
+        return self
+
 
 class DensityTwinConfig(_Levels, ModelConfig):
     """The ordinary counterpart of a density: zero-padded convolutions of these widths."""

@@ -52,9 +52,9 @@ class Expectation:
             0
         ) / rest  # a pixel that is half inside says nothing reliable
         system = torch.einsum("pk,np,pl->nkl", axes, seen, axes) + torch.diag(1 / variances)
-        found = torch.linalg.solve(system, (seen * here @ axes)[..., None])[..., 0] @ axes.T
+        expected = torch.linalg.solve(system, (seen * here @ axes)[..., None])[..., 0] @ axes.T
         return x + region * F.interpolate(
-            (found - here).reshape(-1, 1, SIDE, SIDE),
+            (expected - here).reshape(-1, 1, SIDE, SIDE),
             size=x.shape[2:],
             mode="bilinear",
             align_corners=False,
@@ -71,13 +71,13 @@ def fit_expectation(images: Tensor, labels: Tensor, axes: int) -> Expectation:
     negative = all_of_them[labels == 0]
     centre = negative.mean(0)
     sizes, directions = torch.linalg.svd(negative - centre, full_matrices=False)[1:]
-    found = directions[:axes].T
-    beyond = (all_of_them - centre) - (all_of_them - centre) @ found @ found.T
+    principal = directions[:axes].T
+    beyond = (all_of_them - centre) - (all_of_them - centre) @ principal @ principal.T
     above = beyond.clamp_min(0).square()
     rises = (above[labels == 1].mean(0) - above[labels == 0].mean(0)).clamp_min(0)
     parts = (
         centre,
-        found,
+        principal,
         sizes[:axes].square() / (len(negative) - 1),
         beyond[labels == 0].square().mean(0).clamp_min(LEAST),
         rises,

@@ -47,17 +47,17 @@ class Scattering(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Coefficients (N, C paths, size / 2^J, size / 2^J) of images (N, C, size, size)."""
         spectrum = torch.fft.fft2(x)
-        found = [self._average(spectrum)]
+        paths = [self._average(spectrum)]
         for band in range(self.scales * self.orientations):
             first = torch.fft.fft2(torch.fft.ifft2(spectrum * self.bands[band]).abs())
-            found.append(self._average(first))
+            paths.append(self._average(first))
             for finer in range(
                 (band // self.orientations + 1) * self.orientations, len(self.bands)
             ):
-                found.append(
+                paths.append(
                     self._average(torch.fft.fft2(torch.fft.ifft2(first * self.bands[finer]).abs()))
                 )
-        return torch.cat(found, 1)
+        return torch.cat(paths, 1)
 
     def _average(self, spectrum: Tensor) -> Tensor:
         step = 2**self.scales

@@ -33,7 +33,7 @@ class Transport:
     maps: Tensor
 
     def step(self, x: Tensor, target: int) -> Tensor:
-        """What to add to images x (N, 1, H, W) of the other class to make them usual for `target`.
+        """What to add to images x (N, 1, H, W) of the other class to make them typical of `target`.
 
         Grey levels; as smooth as coarse images are.
         """
@@ -55,17 +55,17 @@ def fit_transport(images: Tensor, labels: Tensor, axes: int) -> Transport:
     points = coarse(images.double())
     centres = torch.stack([points[labels == k].mean(0) for k in (0, 1)])
     within = points - centres[labels]
-    found = torch.linalg.svd(within, full_matrices=False)[2][:axes].T
+    principal = torch.linalg.svd(within, full_matrices=False)[2][:axes].T
     roots, covariances = [], []
     for k in (0, 1):
-        covariance = torch.cov((within[labels == k] @ found).T)
+        covariance = torch.cov((within[labels == k] @ principal).T)
         covariances.append((1 - SHRUNK) * covariance + SHRUNK * covariance.diag().diag())
         roots.append(_root(covariances[k]))
     inverses = [torch.linalg.inv(root) for root in roots]
     maps = [
         inverses[s] @ _root(roots[s] @ covariances[1 - s] @ roots[s]) @ inverses[s] for s in (0, 1)
     ]
-    return Transport(found.float(), centres.float(), torch.stack(maps).float())
+    return Transport(principal.float(), centres.float(), torch.stack(maps).float())
 
 
 def coarse(x: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from medinv.models.folder import seal
+
 SETTINGS = (
     "name=small",
     "data.size=16",
@@ -60,7 +62,7 @@ def write_small_model(folder: Path) -> Path:
     card = json.loads((folder / "card.json").read_text())
     card["scope"] |= {"modalities": MODALITIES, "body_parts": [""], "threshold": 1e300}
     card["selection"] = {"not_image_type": []}
-    (folder / "card.json").write_text(json.dumps(card))
+    (folder / "card.json").write_text(json.dumps(seal(card)))
     return folder
 
 

@@ -77,10 +77,10 @@ def _batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise MissingDataError(
             f"cannot be read: {error.strerror}; see `medinv data benchmarks`", path=path
         ) from error
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != MD5[path.name]:
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if digest != MD5[path.name]:
         raise DataError(
-            f"expected the published file with MD5 {MD5[path.name]}, got {found}; "
+            f"expected the published file with MD5 {MD5[path.name]}, got {digest}; "
             "fetch the archive again",
             path=path,
         )
