@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from medinv.analysis.explained import explained
 from medinv.analysis.infer import Prediction, predict_studies
 from medinv.analysis.result import StudyResult
 from medinv.analysis.study import Analyst, frames_of
@@ -112,6 +111,8 @@ class Work:
         """
         if not self.explain:
             return result
+        from medinv.analysis.explained import explained  # what explains waits until it is needed
+
         analyst, card = self._analyst(job), self._analyst(job).model.card
         try:
             shown = explained(result, analyst.model, analyst.rule, self._pictures)
