@@ -1,5 +1,6 @@
 """One study through one model: what came out, or why nothing did."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,13 +94,18 @@ class Analyst:
         self, chosen: ChosenStudy, read: FramesRead, classified: bool, broken: int
     ) -> list[str]:
         said = [
-            f"no reference: {self.model.reference_missing}" if self.model.reference_missing else "",
+            f"no reference: {self.model.reference_missing}" if self._should_have_reference else "",
             f"decoders gave {read.decoder_warnings} warnings"
             if read.decoder_warnings and chosen.study.instances
             else "",
             f"{broken} of the study's files could not be read" if broken and classified else "",
         ]
         return [*chosen.warnings, *filter(None, said)]
+
+    @property
+    def _should_have_reference(self) -> bool:
+        keeps = self.model.card.config.model.keeps_reference
+        return keeps and self.model.reference is None
 
     def _empty(self, chosen: ChosenStudy, broken: Sequence[Broken], seconds: float) -> StudyResult:
         """Before the network has seen the study; what cannot be read alone decides its status."""
@@ -186,7 +192,8 @@ class Analyst:
 
     def _scope(self, score: float) -> Scope:
         """By the likelihood; the header was looked at when images were chosen."""
-        limit = self.model.card.scope.threshold
+        bound = self.model.card.scope
+        limit = bound.threshold if bound else math.inf
         inside = score <= limit
         reason = f"likelihood: score {score:.1f}; images in scope reach {limit:.1f}"
         reasons = () if inside else (reason,)

@@ -17,7 +17,10 @@ CORES = os.cpu_count() or 2
 READERS = max(1, CORES // 2)  # the network has the other cores
 
 Renderer = Callable[["StudyResult", "Card", Path], Mapping[str, Any]]
-"""Writes files of a result into the results folder; returns fields of the result to be updated."""
+"""Writes files of a result into the results folder; returns fields of the result to be updated.
+
+All renderers of a run are given the same object, one after the other.
+"""
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from medinv.batch.workers import Reader
 from medinv.data.dicom.index import index as index_files
 from medinv.data.dicom.records import Index
 from medinv.errors import ConfigError
-from medinv.models.density import Classifier
 from medinv.models.card import Card
+from medinv.models.density import Classifier
 from medinv.models.store import load
 
 INTERRUPTED, TOO_MANY = "interrupted", "too many failures"
@@ -85,7 +85,7 @@ def classify(
     for path in given:
         if not path.exists():
             raise ConfigError("no such file or folder", path=path)
-    network = model if isinstance(model, Classifier) else load(model)
+    network = model if isinstance(model, Classifier) else load(model, Classifier)
     network.card.check_takes_studies()
     options = Options(Path(), rule=rule, lossless=lossless, phi=phi)
     plan = make_plan(index_files(given), [network], options.shard, options.of_rows())

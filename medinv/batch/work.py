@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
-from medinv.analysis.explained import explained
 from medinv.analysis.infer import Prediction, predict_studies
 from medinv.analysis.result import StudyResult
 from medinv.analysis.study import Analyst, frames_of
@@ -112,19 +112,23 @@ class Work:
         """
         if not self.explain:
             return result
+        from medinv.analysis.explained import explained  # what explains waits until it is needed
+
         analyst, card = self._analyst(job), self._analyst(job).model.card
         try:
             shown = explained(result, analyst.model, analyst.rule, self._pictures)
         except MedinvError as error:
             return result.warned(f"no report: {error.code}: {error.message}")
+        updates: dict[str, Any] = {}
+        warnings = []
         for name, render in self.options.renderers.items():
             try:
-                shown = shown.model_copy(update=render(shown, card, self.options.folder))
+                updates |= render(shown, card, self.options.folder)
             except OutputError:
                 raise
             except MedinvError as error:
-                shown = shown.warned(f"no {name}: {error.code}: {error.message}")
-        return shown
+                warnings.append(f"no {name}: {error.code}: {error.message}")
+        return shown.model_copy(update=updates).warned(*warnings)
 
     def _pictures(self, frames: Sequence[Frame], size: int) -> list[Frame]:
         return self._again(frames, ReadRequest((), (size,), display=True))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,7 +64,12 @@ def classify(
         ),
     ] = False,
     phi: Annotated[
-        bool, typer.Option("--phi", help="Keep study and image UIDs instead of pseudonyms.")
+        bool,
+        typer.Option(
+            "--phi",
+            help="Keep study and image UIDs instead of pseudonyms, and draw images whose header "
+            "says that their pixels name the patient.",
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results in --out.")
@@ -204,6 +210,7 @@ def _run(
 
     from medinv.batch.run import run  # brings torch, while the readers start
     from medinv.cli.show import print_results, progress, until_interrupted
+    from medinv.models.density import Classifier
     from medinv.models.store import load
 
     renderers: dict[str, Renderer] = {}
@@ -211,9 +218,13 @@ def _run(
         from medinv.report import write
 
         wanted = {"report": (report, write.reports), "dicom": (dicom, write.dicom)}
-        renderers = {name: renderer for name, (asked, renderer) in wanted.items() if asked}
+        renderers = {
+            name: partial(renderer, phi=options.phi)
+            for name, (asked, renderer) in wanted.items()
+            if asked
+        }
     options = replace(options, renderers=renderers)
-    loaded = [load(name) for name in names]
+    loaded = [load(name, Classifier) for name in names]
     with until_interrupted(), progress("classifying") as bar:
         summary = run(
             files, loaded, options, readers=readers, on_plan=bar.begin, on_study=bar.advance

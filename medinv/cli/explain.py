@@ -1,7 +1,7 @@
 """`medinv explain`: the arrays behind a report, for researchers."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,10 +36,11 @@ def explain(
     from medinv.explanation.explain import explain as explain_image
     from medinv.explanation.result import arrays, scalars
     from medinv.files import pseudonym, write_whole
-    from medinv.models.store import load
+    from medinv.models.density import Classifier
+    from medinv.models.store import load, read_card
 
-    loaded = load(model)
-    loaded.card.check_takes_studies()
+    read_card(model).check_takes_studies()
+    loaded = load(model, Classifier)
     if loaded.reference_missing:
         typer.echo(
             f"{loaded.reference_missing}: nearest cases and local evidence are left out", err=True
@@ -48,7 +49,8 @@ def explain(
         explanation = explain_image(loaded, image, detail="full" if full else "brief")
         name, data = pseudonym(frame.instance.sop_uid, "image"), io.BytesIO()
         name += f"-frame-{frame.number}" if frame.number else ""
-        np.savez_compressed(data, input=image[0], **arrays(explanation))
+        pictures: dict[str, Any] = {"input": image[0], **arrays(explanation)}
+        np.savez_compressed(data, **pictures)
         write_whole(out / f"{name}.npz", data.getvalue())
         facts = {
             "image": name,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from medinv.models.density import Classifier
+    from medinv.models.base import InvertibleNetwork
 
 
 def verify(
@@ -34,25 +34,25 @@ def verify(
     Exit code 0 if all do, 1 if not.
     """
     from medinv.errors import ConfigError
-    from medinv.models.store import load
+    from medinv.models.base import InvertibleNetwork
+    from medinv.models.store import load, read_card
 
-    loaded = load(model)
-    if inputs or not loaded.card.invertible:
-        loaded.card.check_takes_studies()
+    card = read_card(model)
+    if inputs or not card.invertible:
+        card.check_takes_studies()
     if lossless and not inputs:
         raise ConfigError(
             "--lossless certifies DICOM files: name files, folders or zips (the model's test "
             "images are 8-bit thumbnails)"
         )
-    typer.echo(
-        f"model             {loaded.card.name}, weights SHA-256 {loaded.card.weights_sha256}"
-    )
+    loaded = load(model, InvertibleNetwork)  # type: ignore[type-abstract]  # any of its kinds
+    typer.echo(f"model             {card.name}, weights SHA-256 {card.weights_sha256}")
     verdict = _bytes_return(loaded, inputs or ()) if lossless else _pixels_return(loaded, inputs)
     typer.echo("Research use, not for diagnosis.")
     raise typer.Exit(0 if verdict else 1)
 
 
-def _pixels_return(loaded: "Classifier", inputs: Sequence[Path] | None) -> bool:
+def _pixels_return(loaded: "InvertibleNetwork", inputs: Sequence[Path] | None) -> bool:
     """The certificate on network inputs, of 8 bits."""
     import numpy as np
 
@@ -88,7 +88,7 @@ def _pixels_return(loaded: "Classifier", inputs: Sequence[Path] | None) -> bool:
     return verdict
 
 
-def _bytes_return(loaded: "Classifier", inputs: Sequence[Path]) -> bool:
+def _bytes_return(loaded: "InvertibleNetwork", inputs: Sequence[Path]) -> bool:
     """The certificate on whole files, frame by frame.
 
     What cannot be read or is in colour is named and certified by no one.

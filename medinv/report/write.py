@@ -16,18 +16,21 @@ from medinv.report.json import write_json
 from medinv.report.pdf.document import write_pdf
 
 
-def reports(result: StudyResult, card: Card, folder: Path) -> dict[str, Any]:
-    """Write report.html, report.pdf and report.json to `reports/STUDY/MODEL` under the folder."""
-    content, path = _content(result, card), _place(result) / "report.html"
+def reports(result: StudyResult, card: Card, folder: Path, *, phi: bool = False) -> dict[str, Any]:
+    """Write report.html, report.pdf and report.json to `reports/STUDY/MODEL` under the folder.
+
+    phi: images are drawn even where their header says that the pixels name the patient.
+    """
+    content, path = _content(result, card, phi), _place(result) / "report.html"
     write_report(content, folder / path, beside=("report.pdf", "report.json"))
     write_pdf(content, folder / path.with_suffix(".pdf"))
     write_json(content, folder / path.with_suffix(".json"))
     return {"report": path.as_posix()}
 
 
-def dicom(result: StudyResult, card: Card, folder: Path) -> dict[str, Any]:
+def dicom(result: StudyResult, card: Card, folder: Path, *, phi: bool = False) -> dict[str, Any]:
     """Write the DICOM results beside the report."""
-    content = _content(result, card)
+    content = _content(result, card, phi)
     instances = {image.sop_uid: image.pixels.instance for image in result.instances if image.pixels}
     written = write_dicom_results(content, instances, folder / _place(result))
     return {"dicom": tuple(path.relative_to(folder).as_posix() for path in written)}
@@ -44,22 +47,23 @@ def _place(result: StudyResult) -> Path:
     return Path("reports") / named / result.model.name
 
 
-def _content(result: StudyResult, card: Card) -> StudyContent:
+def _content(result: StudyResult, card: Card, phi: bool) -> StudyContent:
     drawn = {
         image.name: arrays
         for image in result.instances
-        if (arrays := _arrays(image, card)) is not None
+        if (arrays := _arrays(image, card, phi)) is not None
     }
     return study_content(result.row(), drawn, card)
 
 
-def _arrays(image: ImageResult, card: Card) -> ImageArrays | None:
+def _arrays(image: ImageResult, card: Card, phi: bool) -> ImageArrays | None:
     frame, explanation = image.pixels, image.explanation
     if frame is None or frame.display is None:
         return None
     (network_input,) = frame.inputs.values()
+    withheld = frame.instance.burned_in_annotation == "YES" and not phi
     return ImageArrays(
-        display=frame.display,
+        display=network_input if withheld else frame.display,
         aspect=frame.aspect,
         spacing=frame.spacing,
         laterality=edge_letters(frame.instance.patient_orientation),

@@ -238,3 +238,24 @@ def test_a_report_that_cannot_be_made_costs_no_result(chest, samples, tmp_path) 
         and "no report: shape: no such map" in row.warnings
         and (tmp_path / "run.json").is_file()
     )
+
+
+def test_what_the_header_says_of_burned_in_names_reaches_the_renderers(
+    chest, samples, tmp_path
+) -> None:
+    film = pydicom.dcmread(next((samples / "studies" / "study-01").glob("radiograph*.dcm")))
+    said = []
+
+    def render(result, card, folder) -> dict:
+        said.append(result.instances[0].pixels.instance.burned_in_annotation)
+        return {}
+
+    for number, value in enumerate(("YES", "NO", None)):
+        film.BurnedInAnnotation = value
+        if value is None:
+            del film.BurnedInAnnotation
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        film.save_as(folder / "film.dcm")
+        _run([folder], chest, tmp_path / f"out {number}", renderers={"report": render})
+    assert said == ["YES", "NO", None]

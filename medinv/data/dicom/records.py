@@ -45,6 +45,8 @@ class Instance:
     frame_geometry: tuple[
         Geometry, ...
     ] = ()  # of every frame, where the header places each; else empty
+    # YES: the pixels name the patient, NO: they do not, None: not stated
+    burned_in_annotation: str | None = None
     warnings: tuple[str, ...] = ()
     format: Literal["dicom", "nifti"] = "dicom"
     series_description: str | None = field(

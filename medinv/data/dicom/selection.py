@@ -120,7 +120,7 @@ def _instance(header: Header, location: Location, study_uid: str | None, sop_uid
         photometric=fields.text("PhotometricInterpretation") or "", rows=rows, columns=columns, frames=frames,
         samples=_count(fields, "SamplesPerPixel", location, default=1), planar=fields.integer("PlanarConfiguration") or 0,
         bits_allocated=allocated, bits_stored=stored, high_bit=high, signed=fields.integer("PixelRepresentation") == 1,
-        transfer_syntax=header.syntax, lossy=lossy, number=fields.integer("InstanceNumber"), acquisition=fields.integer("AcquisitionNumber"),
+        burned_in_annotation=fields.text("BurnedInAnnotation"), transfer_syntax=header.syntax, lossy=lossy, number=fields.integer("InstanceNumber"), acquisition=fields.integer("AcquisitionNumber"),
         echo=_number(fields, "EchoTime"), b_value=b_value(fields), geometry=geometry,
         frame_geometry=each, warnings=tuple(dict.fromkeys(fields.warnings)),
     )  # fmt: skip
