@@ -13,6 +13,8 @@
     │   ├── MissingDataError         a path or data set that is not there
     │   ├── NotDicomError            a file that is not DICOM
     │   ├── HeaderError              a DICOM header that cannot be trusted
+    │   ├── TwoPatientsError         images of one study whose headers are of two patients
+    │   ├── RepeatedUidError         one SOP Instance UID on images that differ
     │   ├── PixelDataError           pixel data that are absent, truncated or cannot be decoded
     │   ├── ArchiveError             a zip that is damaged, unsafe or too large
     │   ├── CrashedError             a file on which the process that read it died
@@ -92,6 +94,14 @@ class NotDicomError(DataError):
 
 class HeaderError(DataError):
     code, stage = "header", "header"
+
+
+class TwoPatientsError(DataError):
+    code, stage = "two-patients", "patients"
+
+
+class RepeatedUidError(DataError):
+    code, stage = "repeated-uid", "index"
 
 
 class PixelDataError(DataError):

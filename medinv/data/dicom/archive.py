@@ -27,6 +27,9 @@ FAULTS = (
     MemoryError,
 )
 
+# bzip2 and LZMA unpack a few bytes to any number at once.
+_IN_PIECES = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -46,7 +49,9 @@ LIMITS = Limits()
 
 
 def printable(text: str) -> str:
-    """`text` with undecodable bytes and control characters escaped, safe in a terminal, a log and JSON."""
+    """`text` with undecodable bytes, control characters and backslashes escaped, safe in a terminal,
+    a log and JSON. Two texts never print alike."""
+    text = text.replace("\\", "\\\\")
     if text.isascii() and text.isprintable():
         return text
     text = os.fsencode(text).decode("utf-8", "backslashreplace")
@@ -108,6 +113,8 @@ def _refusal(path: Path, info: zipfile.ZipInfo, limits: Limits, times: int) -> A
         reason = "it is encrypted; decrypt the archive first"
     elif info.file_size > limits.member:
         reason = f"it has {info.file_size} bytes, at most {limits.member} are read"
+    elif info.file_size > limits.ratio_floor and info.compress_type not in _IN_PIECES:
+        reason = "it is large and not compressed in a way that is read piece by piece (use deflate)"
     elif limits.bomb(info.file_size, info.compress_size):
         reason = f"it unpacks {info.compress_size} bytes to {info.file_size}: a decompression bomb"
     elif times > 1:

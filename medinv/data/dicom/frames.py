@@ -16,6 +16,7 @@ _MACROS = (
     "PlaneOrientationSequence",
     "PixelValueTransformationSequence",
     "FrameVOILUTSequence",
+    "FrameDisplayShutterSequence",
 )
 
 
@@ -46,6 +47,17 @@ class FrameHeaders:
         fields.warnings = self._fields.warnings
         return fields
 
+    def stacks(self) -> tuple[str, ...]:
+        """StackID of each frame that states one."""
+        contents = [
+            Fields(item)
+            for group in self._groups
+            for item in Fields(group).sequence("FrameContentSequence")[:1]
+        ]
+        return tuple(
+            content.text("StackID") or "" for content in contents if content.has("StackID")
+        )
+
     def _macros(self, group: Dataset) -> list[Dataset]:
         fields = Fields(group)
         fields.warnings = self._fields.warnings
@@ -66,6 +78,13 @@ def geometries(fields: Fields, frames: int, source: str) -> tuple[Geometry, tupl
     each = tuple(read_geometry(headers[frame]) for frame in range(len(headers)))
     first = each[0] if each else read_geometry(headers[0])
     return first, each or _grid(first, fields.numbers("GridFrameOffsetVector"), frames)
+
+
+def stacks(fields: Fields) -> tuple[str, ...]:
+    """StackID of every frame of an Enhanced image; empty where not every frame states one."""
+    headers = FrameHeaders(fields)
+    found = headers.stacks() if len(headers) else ()
+    return found if len(found) == len(headers) else ()
 
 
 def _grid(first: Geometry, offsets: tuple[float, ...] | None, frames: int) -> tuple[Geometry, ...]:

@@ -19,8 +19,9 @@ class Location:
 
     @property
     def source(self) -> str:
-        """`folder/file.dcm` or `studies.zip!a/b.dcm`, printable."""
-        return archive.printable(f"{self.path}!{self.member}" if self.member else str(self.path))
+        """`folder/file.dcm` or `studies.zip!a/b.dcm`, printable; no two locations print alike."""
+        path = archive.printable(str(self.path)).replace("!", r"\x21")
+        return f"{path}!{archive.printable(self.member)}" if self.member else path
 
     def open(self) -> BinaryIO:
         """A seekable stream. Raises MissingDataError, DataError or ArchiveError."""
