@@ -1,20 +1,26 @@
-"""The lossless intake: what the network is given, together with integers beside it, is a bijection of the stored pixels.
+"""The lossless intake: what the network is given, with integers beside it, is a bijection of the stored pixels.
 
-    stored pixels -> rows and columns repeated to a square of size * 2^k, k >= 3 -> k levels of the S-transform, the Haar wavelet on integers
-                  -> the averages (size, size), split by the header's window: inside it, and by how much they lie beyond it
+    stored pixels, turned as the image is read -> rows and columns repeated to a square of size * 2^k,
+                  k >= 3 -> k levels of the S-transform, the Haar wavelet on integers
+                  -> the averages (size, size), split by the header's window: inside it, and by how
+                     much they lie beyond it
                   -> the part inside, scaled to 0..255 by the header's numbers: the network's input
-                  -> the part beyond and three bands of details a level: integers carried along unchanged, features beside the network's latent
+                  -> the part beyond and three bands of details a level: integers carried along
+                     unchanged, features beside the network's latent
 
-Every step can be undone: a repeated row is dropped, the wavelet is bit-exact on integers, the split is a sum, the scaling is affine and rounds nothing,
-and the trunk, run backwards in float64, comes so near to the averages' integers that rounding restores them (the certificate says how near). What
-lies in the unused bits of a native file (overlays, rubbish) is carried along as well.
+Every step can be undone: a repeated row is dropped, the wavelet is bit-exact on integers, the split is
+a sum, the scaling is affine and rounds nothing, and the trunk, run backwards in float64, comes so near
+to the averages' integers that rounding restores them (the certificate says how near). What lies in the
+unused bits of a native file (overlays, rubbish) is carried along as well.
 
-Why repeat and not pad, why Haar and not LeGall 5/3, why split: so that the network sees nearly what it sees of the lossy intake; pipelines/intake/lossless.py
-measures each.
+Why repeat and not pad, why Haar and not LeGall 5/3, why split: so that the network sees nearly what it
+sees of the lossy intake; pipelines/intake/lossless.py measures each.
 
-The bytes that are certified are those of the frame in the native little endian transfer syntax: one word of BitsAllocated a pixel, row by row, padded to
-an even length. Of a native little endian file of one frame that is the value of its Pixel Data; of a compressed file the decoded values in
-such words, unsigned or sign-extended.
+The bytes that are certified are those of the frame in the native little endian transfer syntax: one
+word of BitsAllocated a pixel, row by row, padded to an even length. Of a native little endian file of
+one frame that is the value of its Pixel Data; of a compressed file the decoded values in such words,
+unsigned or sign-extended. Nothing is certified of a frame whose Pixel Data hold more than its header
+counts, or values that contradict it: bytes came back, but not all, or not as what they are.
 """
 
 import hashlib
@@ -28,12 +34,15 @@ import torch
 from torch import Tensor
 
 from medinv.data.dicom.grey import Scale
+from medinv.data.dicom.orientation import Turn
 from medinv.data.dicom.pixels import Pixels
-from medinv.data.frame import LosslessCertificate
 from medinv.errors import PixelDataError, ShapeError
 from medinv.layers import IntegerHaar
 
-POLICY = "lossless: stored integers, repeated to a square, averaged by integer wavelets, scaled by the header; details and what the window leaves out carried along"
+POLICY = (
+    "lossless: stored integers, repeated to a square, averaged by integer wavelets, scaled by the "
+    "header; details and what the window leaves out carried along; nothing is blanked"
+)
 
 _TOLERANCE = 1e-6  # of a stored unit
 _FINEST = 8  # an average covers at least so many rows and columns of the square
@@ -43,8 +52,9 @@ _FINEST = 8  # an average covers at least so many rows and columns of the square
 class Layout:
     """What decoding needs beside the bands; all of it stands in the header."""
 
-    rows: int
+    rows: int  # as shown
     columns: int
+    turn: Turn
     dtype: np.dtype  # of the stored integers
     bits_allocated: int
     scale: Scale
@@ -74,7 +84,8 @@ class LosslessInput:
         return f"{POLICY}; {self.layout.scale.policy}"
 
     def recover(self, image: Tensor) -> tuple[np.ndarray, float]:
-        """Words (rows, columns) out of a decoded network input (1, size, size), and how far it lay from integers, in stored units (below one half)."""
+        """Words (rows, columns), as stored, out of a decoded network input (1, size, size), and how far
+        it lay from integers, in stored units (below one half)."""
         scaled = (image.double() - self.layout.scale.offset) / self.layout.scale.factor
         low = scaled.round()
         distance = (scaled - low).abs().max().item()
@@ -82,10 +93,9 @@ class LosslessInput:
             0, 0
         ].numpy()
         rows, columns = (_firsts(n, len(square)) for n in (self.layout.rows, self.layout.columns))
-        words = (
-            square[np.ix_(rows, columns)]
-            .astype(self.layout.dtype)
-            .view(f"u{self.layout.dtype.itemsize}")
+        shown = square[np.ix_(rows, columns)].astype(self.layout.dtype)
+        words = np.ascontiguousarray(self.layout.turn.undo(shown)).view(
+            f"u{self.layout.dtype.itemsize}"
         )
         return (words if self.unused is None else words ^ self.unused), distance
 
@@ -103,7 +113,7 @@ class LosslessIntake:
                 "the lossless intake reads grey images, this one is in colour: use the lossy intake",
                 stage="intake",
             )
-        stored = pixels.stored
+        stored = np.ascontiguousarray(pixels.turn.apply(pixels.stored))
         side = self._side(max(stored.shape))
         wide = torch.int32 if stored.dtype.itemsize <= 2 else torch.int64
         square = stored[np.ix_(*(np.arange(side) * n // side for n in stored.shape))]
@@ -117,8 +127,10 @@ class LosslessIntake:
             bands = IntegerHaar()(band)
             band = bands[:, :1]
             details.append(bands[0, 1:])
-        unused = pixels.words ^ stored.view(pixels.words.dtype)
-        layout = Layout(*stored.shape, stored.dtype, pixels.bits_allocated, pixels.scale)
+        unused = pixels.words ^ pixels.stored.view(pixels.words.dtype)
+        layout = Layout(
+            *stored.shape, pixels.turn, stored.dtype, pixels.bits_allocated, pixels.scale
+        )
         low = band[0].clamp(*_window(pixels.scale, torch.iinfo(wide)))
         return LosslessInput(
             low, band[0] - low, tuple(details), unused if unused.any() else None, layout
@@ -159,6 +171,20 @@ class Reversible(Protocol):
     def parameters(self) -> Iterator[Tensor]: ...
 
 
+@dataclass(frozen=True)
+class LosslessCertificate:
+    """Whether the features of a frame decode to its bytes."""
+
+    exact: bool
+    stored_sha256: str  # of the frame's native little endian Pixel Data
+    recovered_sha256: str  # of the same, decoded from the features
+    bytes: int
+    levels: int  # of the wavelet
+    error: float  # largest distance of the decoded average band from the integers it was rounded to, in stored units
+    margin: float  # what was left until one half, where rounding would fail
+    contradicted: str | None = None  # why nothing is certified though bytes came back
+
+
 def certify_lossless(model: Reversible, pixels: Pixels) -> LosslessCertificate:
     """Take a frame in, run the trunk forwards and backwards, decode latent and details, and compare every byte.
 
@@ -178,12 +204,19 @@ def certificate(pixels: Pixels, taken: LosslessInput, decoded: Tensor) -> Lossle
     stored, recovered = (native_pixel_data(w, pixels.bits_allocated) for w in (pixels.words, words))
     digests = [hashlib.sha256(content).hexdigest() for content in (stored, recovered)]
     return LosslessCertificate(
-        stored == recovered, *digests, len(stored), len(taken.details), error, 0.5 - error
+        stored == recovered and pixels.contradicted is None,
+        *digests,
+        len(stored),
+        len(taken.details),
+        error,
+        0.5 - error,
+        pixels.contradicted,
     )
 
 
 def native_pixel_data(words: np.ndarray, bits_allocated: int) -> bytes:
-    """The value of a native little endian Pixel Data element that holds these words (rows, columns), padded to an even length (PS3.5 8.1.1)."""
+    """The value of a native little endian Pixel Data element that holds these words (rows, columns),
+    padded to an even length (PS3.5 8.1.1)."""
     if bits_allocated == 1:
         content = np.packbits(words.reshape(-1), bitorder="little").tobytes()
     else:

@@ -87,7 +87,8 @@ def grey_levels(stored: np.ndarray, fields: Fields, instance: Instance) -> tuple
     modality, rescaled = modality_values(values, fields)
     if not np.isfinite(modality).all():
         raise ValueError("rescale overflows")
-    levels, shown = voi_levels(modality, fields, present & ~padding)
+    lowest_of_all = lowest_value(fields, instance)
+    levels, shown = voi_levels(modality, fields, present & ~padding, lowest_of_all)
     policy = [rescaled, shown]
     if inverted(fields, instance):
         levels = 1 - levels
@@ -171,8 +172,11 @@ def _spanned(fields: Fields, instance: Instance) -> Scale:
 def modality_values(stored: np.ndarray, fields: Fields) -> tuple[np.ndarray, str]:
     """Stored pixels (H, W) as float64 after the Modality LUT or rescale, and what was done."""
     items = fields.sequence("ModalityLUTSequence")
-    if items and (table := lookup_table(items[0], signed=stored.dtype.kind == "i")):
-        return _look_up(stored, *table[:2]), "modality LUT"
+    table = lookup_table(items[0], signed=stored.dtype.kind == "i") if items else None
+    if table is not None:
+        return _look_up(stored, table), "modality LUT"
+    if items:
+        fields.warnings.append("the modality LUT contradicts itself and was left aside")
     slope, intercept = fields.numbers("RescaleSlope", 1), fields.numbers("RescaleIntercept", 1)
     if slope is None or intercept is None or slope[0] == 0:
         if slope or intercept:
@@ -189,12 +193,19 @@ def rescaled(stored: np.ndarray, slope: float, intercept: float) -> tuple[np.nda
         return stored * slope + intercept, f"rescale slope {slope:g} intercept {intercept:g}"
 
 
-def voi_levels(values: np.ndarray, fields: Fields, visible: np.ndarray) -> tuple[np.ndarray, str]:
-    """Modality values (H, W) to float64 levels 0..1, and the policy: VOI LUT, else the first window, else the full range of `visible`."""
+def voi_levels(
+    values: np.ndarray, fields: Fields, visible: np.ndarray, lowest: float
+) -> tuple[np.ndarray, str]:
+    """Modality values (H, W) to float64 levels 0..1, and the policy: VOI LUT, else the first window,
+    else the full range of `visible`. `lowest`: the smallest value that the header's bits and rescale
+    can give, which settles the sign of a table's first value for all images of a series."""
     items = fields.sequence("VOILUTSequence")
-    if items and (table := lookup_table(items[0], signed=values.min() < 0)):
-        entries, first, bits = table
-        return _look_up(values, entries, first) / (2.0**bits - 1), "VOI LUT"
+    table = lookup_table(items[0], signed=lowest < 0) if items else None
+    if table is not None:
+        fields.warnings += [one for one in table.warnings if one not in fields.warnings]
+        return _look_up(values, table) / (2.0**table.bits - 1), "VOI LUT"
+    if items:
+        fields.warnings.append("the VOI LUT contradicts itself and was left aside")
     centres, widths = fields.numbers("WindowCenter"), fields.numbers("WindowWidth")
     if centres and widths:
         function = fields.text("VOILUTFunction") or "LINEAR"
@@ -208,6 +219,19 @@ def voi_levels(values: np.ndarray, fields: Fields, visible: np.ndarray) -> tuple
         return np.zeros(values.shape), "no visible pixel"
     low, high = float(values[visible].min()), float(values[visible].max())
     return np.clip((values - low) / ((high - low) or 1.0), 0, 1), f"full range {low:g}..{high:g}"
+
+
+def lowest_value(fields: Fields, instance: Instance) -> float:
+    """The smallest modality value that any pixel of the image could have, by its header."""
+    bits = instance.bits_stored
+    ends = (-(1 << bits - 1), (1 << bits - 1) - 1) if instance.signed else (0, (1 << bits) - 1)
+    items = fields.sequence("ModalityLUTSequence")
+    if items and lookup_table(items[0], signed=instance.signed) is not None:
+        return 0.0  # entries are unsigned
+    slope, intercept = fields.numbers("RescaleSlope", 1), fields.numbers("RescaleIntercept", 1)
+    if slope is None or intercept is None or slope[0] == 0:
+        return float(ends[0])
+    return min(end * slope[0] + intercept[0] for end in ends)
 
 
 def window(
@@ -229,8 +253,18 @@ def window_policy(centre: float, width: float, function: str) -> str:
     return f"window {centre:g}/{width:g} {function}"
 
 
-def lookup_table(item: Dataset, *, signed: bool) -> tuple[np.ndarray, int, int] | None:
-    """Entries, first value mapped, and bits of a LUT item; None if it contradicts itself (PS3.3 C.11.1.1)."""
+@dataclass(frozen=True)
+class Table:
+    """A look-up table: entries from the first value mapped on, and the bits that they fill."""
+
+    entries: np.ndarray
+    first: int
+    bits: int
+    warnings: tuple[str, ...] = ()
+
+
+def lookup_table(item: Dataset, *, signed: bool) -> Table | None:
+    """Of a LUT item; None if it contradicts itself (PS3.3 C.11.1.1, C.11.2.1.1)."""
     fields = Fields(item)
     descriptor = fields.numbers("LUTDescriptor", 3)
     element = fields.raw("LUTData")
@@ -242,7 +276,11 @@ def lookup_table(item: Dataset, *, signed: bool) -> tuple[np.ndarray, int, int] 
     entries = _entries(element, count, bits)
     if entries is None or not 1 <= bits <= 16 or not entries.any():
         return None
-    return entries, first, max(bits, int(entries.max()).bit_length())
+    filled = int(entries.max()).bit_length()
+    if filled == bits:
+        return Table(entries, first, bits)
+    warning = f"a look-up table says {bits} bits and its entries fill {filled}: shown by those"
+    return Table(entries, first, filled, (warning,))
 
 
 def _entries(element: object, count: int, bits: int) -> np.ndarray | None:
@@ -259,10 +297,10 @@ def _entries(element: object, count: int, bits: int) -> np.ndarray | None:
     return numbers[:count].astype(np.int64) if len(numbers) >= count else None
 
 
-def _look_up(values: np.ndarray, entries: np.ndarray, first: int) -> np.ndarray:
+def _look_up(values: np.ndarray, table: Table) -> np.ndarray:
     """Values below the table take its first entry, values above its last."""
-    position = np.clip(np.rint(values).astype(np.int64) - first, 0, len(entries) - 1)
-    return entries[position].astype(np.float64)
+    position = np.rint(values).astype(np.int64) - table.first
+    return table.entries[np.clip(position, 0, len(table.entries) - 1)].astype(np.float64)
 
 
 def padding_mask(stored: np.ndarray, fields: Fields) -> np.ndarray:

@@ -15,6 +15,7 @@ _SAME_COSINE = 1e-3
 _SAME_ECHO = 1e-2  # ms
 _SAME_B_VALUE = 1.0  # s/mm2
 _SAME_PLACE = 1e-3  # mm
+_SAME_STACK = 1e-2  # of a cosine, between stacks of one object
 _UPRIGHT = (
     0.8  # cosine between a normal and the body's axis from which a plane has that axis's name
 )
@@ -44,6 +45,34 @@ class Group:
             _plane(geometry) for instance in self.instances for geometry in _geometries(instance)
         }
         return planes.pop() if len(planes) == 1 else None
+
+    @property
+    def stacks(self) -> int:
+        """Stacks of slices that the header tells apart, by StackID or by orientation; 1 if by neither."""
+        named = {stack for instance in self.instances for stack in instance.stacks}
+        facing = {
+            None
+            if geometry.orientation is None
+            else tuple(np.round(np.array(geometry.orientation) / _SAME_STACK).astype(int))
+            for instance in self.instances
+            for geometry in instance.frame_geometry
+        }
+        return max(len(named), len(facing), 1)
+
+    @property
+    def missing_parts(self) -> str | None:
+        """What a concatenation lacks (PS3.3 C.7.6.16.1.3); None if it is whole, or the group is none."""
+        if self.first.concatenation is None:
+            return None
+        numbers = sorted(one.part[0] or 0 for one in self.instances)
+        totals = {one.part[1] for one in self.instances if one.part[1]}
+        total = max(totals, default=len(numbers))
+        if numbers == list(range(1, total + 1)) and len(totals) <= 1:
+            return None
+        return (
+            f"{len(set(numbers))} of {total} parts of a concatenation: hand in all of them, "
+            "each once"
+        )
 
     @property
     def thickness(self) -> tuple[float, float] | None:
@@ -111,10 +140,17 @@ def _by_number(instance: Instance) -> tuple[float, str]:
 
 
 def _kind(image: Instance) -> Hashable:
-    """What must be equal to the letter. `ImageType`: pixels, examination, flavour (PS3.3 C.7.6.1.1.2)."""
+    """What must be equal to the letter.
+
+    `ImageType`: pixels, examination, flavour (PS3.3 C.7.6.1.1.2). Positions count within one frame of
+    reference only. Parts of a concatenation are one image.
+    """
+    whole = image.concatenation or (image.sop_uid if image.frames > 1 else None)
+    reference = image.frame_of_reference if image.geometry.position is not None else None
     return (
-        image.format, image.sop_class, image.modality, image.body_part, image.view, image.laterality, image.image_type[:3], image.rows, image.columns,
-        image.samples, image.photometric, image.frames > 1 and image.sop_uid, image.study_description, image.series_description,
+        image.format, image.sop_class, image.modality, image.body_part, image.view,
+        image.laterality, image.image_type[:3], image.rows, image.columns, image.samples,
+        image.photometric, whole, reference, image.study_description, image.series_description,
     )  # fmt: skip
 
 

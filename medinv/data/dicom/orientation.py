@@ -150,7 +150,9 @@ def opposite(letters: str) -> str:
 
 def is_projection(instance: Instance) -> bool:
     """A radiograph, and no slice."""
-    return instance.modality in _PROJECTIONS or instance.sop_class in _CLASSES
+    if instance.modality is None:
+        return instance.sop_class in _CLASSES
+    return instance.modality in _PROJECTIONS
 
 
 def plane(letters: Sequence[str]) -> Plane | None:

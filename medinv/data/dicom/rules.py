@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 
 from medinv.config import Rules, Selection
 from medinv.data.dicom.grouping import Group, group
+from medinv.data.dicom.orientation import hanging, is_projection, plane
 from medinv.data.dicom.records import Instance, Skipped, Study
 
 _RESULT = "made from images, not an image of a patient"
 _RAW = (
     "an image for processing, as the detector gave it; its twin for presentation is the one to read"
 )
+_FRONTAL = frozenset({"AP", "PA"})
 # Objects with pixels that no model reads, by SOP class.
 _OBJECTS = {
     "1.2.840.10008.5.1.4.1.1.66.4": ("segmentation", _RESULT), "1.2.840.10008.5.1.4.1.1.66.7": ("segmentation", _RESULT),
@@ -74,7 +76,9 @@ def choose(study: Study, rules: Rules) -> Choice:
         for instance in one.group.instances
     ]
     skipped = tuple(sorted((*study.skipped, *left_out), key=lambda record: record.source))
-    return Choice(Study(study.uid, chosen, skipped, study.broken), judged, _warnings(eligible))
+    warnings = (*study.warnings, *_warnings(eligible))
+    shown = Study(study.uid, chosen, skipped, study.broken, study.warnings)
+    return Choice(shown, judged, tuple(dict.fromkeys(warnings)))
 
 
 def _left_out(instance: Instance, objections: tuple[Verdict, ...]) -> Skipped:
@@ -120,6 +124,7 @@ def _verdicts(found: Group, rules: Rules) -> tuple[Verdict, ...]:
         _extent(found, chosen),
         _colour(found.first, chosen),
         _listed("view", first.view, chosen.views, lambda have, want: have.upper() in want),
+        _orientation(found, chosen),
         _image_type(found, chosen),
         _listed("plane", found.plane, chosen.planes, lambda have, want: have in want, strict=True),
         _within("slices", float(found.slices), float(found.slices), chosen.slices, "images"),
@@ -148,6 +153,8 @@ def _object(found: Group) -> Verdict | None:
 def _extent(found: Group, chosen: Selection) -> Verdict | None:
     """A model of single images reads no volumes; one of volumes needs slices that have a place."""
     first = found.first
+    if found.missing_parts:
+        return Verdict("concatenation", False, found.missing_parts)
     if chosen.takes == "images":
         if first.format == "nifti":
             return Verdict("nifti", False, "a NIfTI volume (this model reads single DICOM images)")
@@ -159,6 +166,13 @@ def _extent(found: Group, chosen: Selection) -> Verdict | None:
             )
             if first.frames > 1
             else None
+        )
+    if found.stacks > 1:
+        return Verdict(
+            "several-stacks",
+            False,
+            f"{found.stacks} stacks of slices in one object (this model reads one volume): "
+            "export them one by one",
         )
     if found.plane is None:
         return Verdict(
@@ -200,6 +214,20 @@ def _listed(
     if have is None:
         return Verdict(rule, not strict, f"{name} not stated", stated=False)
     return Verdict(rule, fits(have, want), f"{name} {have} (this model reads {', '.join(want)})")
+
+
+def _orientation(found: Group, chosen: Selection) -> Verdict | None:
+    """A model of frontal films reads none that its header calls lateral, whatever its view says."""
+    first = found.first
+    if not chosen.views or not set(chosen.views) <= _FRONTAL or not is_projection(first):
+        return None
+    hung = [hanging(instance) for instance in found.instances]
+    others = {plane(one.stored) for one in hung if one.stored} - {"frontal"}
+    if others:
+        which = " and ".join(sorted(map(str, others)))
+        says = f"{which} by its PatientOrientation (this model reads {', '.join(chosen.views)})"
+        return Verdict("view", False, says)
+    return Verdict("orientation", True, "orientation not stated", all(one.stored for one in hung))
 
 
 def _image_type(found: Group, chosen: Selection) -> Verdict | None:

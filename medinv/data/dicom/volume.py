@@ -137,6 +137,13 @@ def _unlike(slices: Sequence[Slice]) -> list[Finding]:
                 f"{unplaced} of {len(slices)} slices state no position, orientation or spacing",
             )
         ]
+    references = {one.instance.frame_of_reference for one in slices}
+    if len(references) > 1:
+        message = f"positions in {len(references)} frames of reference cannot be compared"
+        return [Finding("mixed-frame-of-reference", message)]
+    stacks = {one.instance.stacks[one.frame] for one in slices if one.instance.stacks}
+    if len(stacks) > 1:
+        return [Finding("several-stacks", f"{len(stacks)} stacks of slices in one object")]
     sizes = {(one.instance.rows, one.instance.columns, one.instance.samples) for one in slices}
     findings = [Finding("mixed-size", f"{len(sizes)} sizes of slices")] if len(sizes) > 1 else []
     if _spread(one.geometry.orientation for one in slices) > _SAME_COSINE:
