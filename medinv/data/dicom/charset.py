@@ -19,7 +19,7 @@ _WHOLE = {
 }  # fmt: skip
 _NEVER_EXTENDED = ("utf-8", "gb18030", "gbk")
 # Sets in which what is valid UTF-8 reads as a row of accents and signs that no text has.
-_WESTERN = ("latin-1", "iso8859-2", "iso8859-3", "iso8859-4", "iso8859-9", "iso8859-15")
+_WESTERN = ("latin-1", "iso8859-9")
 # By escape sequence: the half of the code table that it fills (G0 or G1), the codec, and bytes a character.
 _ESCAPES = {
     b"\x1b(B": (0, "ascii", 1), b"\x1b(J": (0, "shift_jis", 1), b"\x1b)I": (1, "shift_jis", 1),
@@ -106,8 +106,8 @@ def _extended(value: bytes, first: str) -> str:
     halves, parts, position = list(initial), [], 0
     for found in _PARTS.finditer(value):
         escape, delimiter = found.groups()
-        if delimiter and halves[0][1] == 2:
-            continue  # 2-byte characters in G0 look like any ASCII letter, delimiters among them
+        if delimiter and halves[0][1] == 2 and not _ends_pairs(value, position, found.end()):
+            continue  # half of a 2-byte character, which looks like any ASCII letter
         parts.append(_run(value[position : found.start()], halves))
         position = found.end()
         if delimiter:
@@ -120,6 +120,12 @@ def _extended(value: bytes, first: str) -> str:
             parts.append(escape.decode("ascii", "surrogateescape"))
     parts.append(_run(value[position:], halves))
     return "".join(parts)
+
+
+def _ends_pairs(value: bytes, start: int, end: int) -> bool:
+    """Whether the byte before `end` stands between 2-byte characters that began at `start`: some
+    writers leave the set by the next escape only."""
+    return (end - start) % 2 == 1 and value[end : end + 1] in (b"", b"\x1b")
 
 
 def _run(piece: bytes, halves: list[tuple[str, int]]) -> str:

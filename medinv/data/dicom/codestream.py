@@ -8,6 +8,7 @@ _END = b"\xff\xd9"  # of a JPEG, JPEG-LS and JPEG 2000 codestream alike
 _JPEG2000 = b"\xff\x4f\xff\x51"  # SOC, SIZ
 _JPEG = b"\xff\xd8"
 _FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+_MARKER_KINDS = {0xF7: "jpeg-ls"}  # SOF55; of the others, those of 3 modulo 4 have no DCT
 _RLE_GAIN = 64  # two bytes stand for at most 128
 RLE = "1.2.840.10008.1.2.5"
 
@@ -21,6 +22,24 @@ class Codestream:
     components: int
     precision: int  # bits
     signed: bool | None  # None: this kind of codestream does not say
+    kind: str  # jpeg2000, jpeg-ls, lossless (JPEG without DCT) or dct
+
+
+# A transfer syntax whose decoder takes the kind, and those that announce it.
+_KINDS = {
+    "jpeg2000": ("1.2.840.10008.1.2.4.91", ("90", "91", "92", "93", "201", "202", "203")),
+    "jpeg-ls": ("1.2.840.10008.1.2.4.81", ("80", "81")),
+    "lossless": ("1.2.840.10008.1.2.4.57", ("57", "70")),
+    "dct": ("1.2.840.10008.1.2.4.51", ("50", "51")),
+}
+
+
+def true_syntax(found: Codestream | None, announced: str) -> str:
+    """The announced transfer syntax, or one of the kind that the codestream is."""
+    if found is None:
+        return announced
+    syntax, endings = _KINDS[found.kind]
+    return announced if announced.rpartition(".")[2] in endings else syntax
 
 
 @dataclass(frozen=True)
@@ -99,7 +118,8 @@ def _jpeg(frame: bytes) -> Codestream | None:
         marker, length = frame[position + 1], struct.unpack_from(">H", frame, position + 2)[0]
         if marker in _FRAME_MARKERS:
             precision, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 4)
-            return Codestream(rows, columns, components, precision, None)
+            kind = _MARKER_KINDS.get(marker, "lossless" if marker & 3 == 3 else "dct")
+            return Codestream(rows, columns, components, precision, None, kind)
         position += 2 + length
 
 
@@ -108,4 +128,5 @@ def _jpeg2000(frame: bytes) -> Codestream:
     start = frame.index(_JPEG2000)
     width, height, left, top = struct.unpack_from(">4I", frame, start + 8)
     components, depth = struct.unpack_from(">HB", frame, start + 40)
-    return Codestream(height - top, width - left, components, (depth & 0x7F) + 1, depth > 0x7F)
+    precision, signed = (depth & 0x7F) + 1, depth > 0x7F
+    return Codestream(height - top, width - left, components, precision, signed, "jpeg2000")

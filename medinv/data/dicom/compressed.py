@@ -53,11 +53,15 @@ def decode_frame(data: bytes, dataset: pydicom.Dataset, instance: Instance, fram
     if wrong := codestream.fault(encoded, instance.transfer_syntax, announced):
         raise PixelDataError(wrong, path=instance.source, stage="decode")
     found = codestream.describe(encoded, instance.transfer_syntax)
+    syntax, other = codestream.true_syntax(found, instance.transfer_syntax), None
+    if syntax != instance.transfer_syntax:
+        other = f"the codestream is {UID(syntax).name}, which the transfer syntax does not say"
+        instance = replace(instance, transfer_syntax=syntax)
     seen = _seen(instance, found)
     uncounted = _uncounted(data, dataset, instance)
     pixels, told, decoder, failed = _decoded(data, encoded, dataset, instance, frame, found)
     pixels = pixels.view(f"{'i' if seen.signed else 'u'}{pixels.dtype.itemsize}")
-    doubts = (uncounted, failed and f"decoded by {decoder}, as {failed} could not")
+    doubts = (other, uncounted, failed and f"decoded by {decoder}, as {failed} could not")
     sign = _sign(instance, found, pixels)
     return Frame(pixels, told, decoder, seen, tuple(filter(None, (*doubts, sign))), uncounted)
 
@@ -113,6 +117,8 @@ def options(dataset: pydicom.Dataset, instance: Instance, found: Codestream | No
     if found is not None:
         width = 8 if found.precision <= 8 else 16 if found.precision <= 16 else 32
         told["bits_allocated"] = max(width, instance.bits_allocated)
+        if instance.transfer_syntax in _DCT:  # pillow gives bytes, whatever the header's words
+            told["bits_allocated"] = width
         told["bits_stored"] = min(
             max(found.precision, instance.bits_stored), told["bits_allocated"]
         )
