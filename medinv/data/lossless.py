@@ -129,7 +129,12 @@ class LosslessIntake:
             details.append(bands[0, 1:])
         unused = pixels.words ^ pixels.stored.view(pixels.words.dtype)
         layout = Layout(
-            *stored.shape, pixels.turn, stored.dtype, pixels.bits_allocated, pixels.scale
+            stored.shape[0],
+            stored.shape[1],
+            pixels.turn,
+            stored.dtype,
+            pixels.bits_allocated,
+            pixels.scale,
         )
         low = band[0].clamp(*_window(pixels.scale, torch.iinfo(wide)))
         return LosslessInput(
@@ -202,10 +207,10 @@ def certificate(pixels: Pixels, taken: LosslessInput, decoded: Tensor) -> Lossle
     """The certificate of a frame whose network input came back as `decoded` (1, size, size)."""
     words, error = taken.recover(decoded)
     stored, recovered = (native_pixel_data(w, pixels.bits_allocated) for w in (pixels.words, words))
-    digests = [hashlib.sha256(content).hexdigest() for content in (stored, recovered)]
     return LosslessCertificate(
         stored == recovered and pixels.contradicted is None,
-        *digests,
+        hashlib.sha256(stored).hexdigest(),
+        hashlib.sha256(recovered).hexdigest(),
         len(stored),
         len(taken.details),
         error,

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.multival import MultiValue
 
 # Python codec of a defined term without code extensions (the same term with "ISO 2022" before it names G0 and G1).
 _WHOLE = {
@@ -64,7 +65,7 @@ def decoded(element: RawDataElement | DataElement, terms: tuple[str, ...]) -> Te
     original = getattr(value, "original_string", None)
     if isinstance(original, (bytes, bytearray)):
         return decode(bytes(original), terms)
-    if isinstance(value, (list, tuple)) or hasattr(value, "_list"):
+    if isinstance(value, (list, tuple, MultiValue)):
         return Text("\\".join(map(str, value)))
     return Text("" if value is None else str(value))
 
@@ -84,10 +85,10 @@ def decode(value: bytes, terms: tuple[str, ...] = ()) -> Text:
         text = value.decode(codec, "surrogateescape")
     else:
         text = _extended(value, codec or "ascii")
-    undeclared = _as_utf8(value)
+    undeclared = None if b"\x1b" in value else _as_utf8(value)
     if not _lost(text) and (undeclared is None or codec not in _WESTERN):
         return Text(text)
-    if undeclared is not None and b"\x1b" not in value:
+    if undeclared is not None:
         return Text(
             undeclared, "a text is in UTF-8 though the header declares another character set"
         )

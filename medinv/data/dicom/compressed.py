@@ -1,6 +1,7 @@
 """Compressed frames, through pydicom's decoders and, for JPEG of 12 bits, through GDCM itself."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -78,7 +79,7 @@ def _decoded(
     if instance.transfer_syntax == _EXTENDED and found and found.precision == _TWELVE:
         pixels = _by_gdcm(encoded, instance)
         return pixels, {"photometric_interpretation": instance.photometric}, "gdcm", ""
-    decoder, failed = get_decoder(UID(instance.transfer_syntax)), []
+    decoder, failed = get_decoder(UID(instance.transfer_syntax)), list[str]()
     given = options(dataset, instance, found)
     names = DECODERS[instance.transfer_syntax]
     for name in names:
@@ -99,7 +100,7 @@ def options(dataset: pydicom.Dataset, instance: Instance, found: Codestream | No
     element = dataset.get_item(0x7FE00010, keep_deferred=True)
     partial = instance.photometric == "YBR_PARTIAL_422"  # the same subsampling
     offsets = _offsets(dataset)
-    told = {
+    told: dict[str, Any] = {
         "rows": instance.rows,
         "columns": instance.columns,
         "number_of_frames": instance.frames,

@@ -125,7 +125,7 @@ def verdict(
             "the copy is incomplete",
             path=source,
         )
-    return error and Broken(source, study, error)
+    return None if error is None else Broken(source, study, error)
 
 
 def _inside(parts: tuple[str, ...]) -> bool:

@@ -22,7 +22,10 @@ _WIDEST_TEXT = 1 << 16  # no element read here is longer; a longer one is damage
 @cache
 def tag_of(keyword: str) -> BaseTag:
     """The tag of a keyword, always the same object: pydicom's tags are slow to compare, unless they are identical."""
-    return BaseTag(tag_for_keyword(keyword))
+    number = tag_for_keyword(keyword)
+    if number is None:
+        raise KeyError(keyword)
+    return BaseTag(number)
 
 
 class Fields:
@@ -45,7 +48,10 @@ class Fields:
     def texts(self, keyword: str) -> tuple[str, ...]:
         """All values, stripped. Values that no code, identifier or label has (long, unprintable) leave a warning: they are damage."""
         texts = _texts(self._values(keyword))
-        return self._unusable(keyword) or () if texts is None else texts
+        if texts is None:
+            self._unusable(keyword)
+            return ()
+        return texts
 
     def integer(self, keyword: str, *, signed: bool = False) -> int | None:
         """First value as an integer. `signed` settles the elements that are unsigned or signed as the pixels are."""
@@ -58,7 +64,8 @@ class Fields:
                 return int(number)
         except (ValueError, OverflowError):
             pass
-        return self._unusable(keyword)
+        self._unusable(keyword)
+        return None
 
     def numbers(self, keyword: str, count: int | None = None) -> tuple[float, ...] | None:
         """All values as finite floats; None if absent, or if they are not `count` finite numbers (a warning says so)."""
@@ -66,11 +73,10 @@ class Fields:
         if not values:
             return None
         numbers = _numbers(values)
-        return (
+        if numbers is None or count not in (None, len(numbers)):
             self._unusable(keyword)
-            if numbers is None or count not in (None, len(numbers))
-            else numbers
-        )
+            return None
+        return numbers
 
     def raw(self, keyword: str) -> RawDataElement | DataElement | None:
         """The element as read, or None."""
@@ -78,7 +84,7 @@ class Fields:
 
     def at(self, tag: int) -> RawDataElement | DataElement | None:
         """The same for an element without a keyword."""
-        return self._elements.get(tag)
+        return self._elements.get(BaseTag(tag))
 
     def sequence(self, keyword: str) -> list[Dataset]:
         """Items of a sequence; empty if absent. One that cannot be parsed leaves a warning."""
@@ -109,12 +115,14 @@ class Fields:
                 else (value,)
             )
         if not isinstance(value, (bytes, bytearray)) or len(value) > _WIDEST_TEXT:
-            return self._unusable(keyword) or ()
+            self._unusable(keyword)
+            return ()
         read = _decoded if len(value) <= _LONGEST_TEXT else _decoded.__wrapped__
         try:
             return read(bytes(value), element.VR, element.is_little_endian, keyword, signed)
         except (struct.error, ValueError):
-            return self._unusable(keyword) or ()
+            self._unusable(keyword)
+            return ()
 
 
 @lru_cache(_REMEMBERED)

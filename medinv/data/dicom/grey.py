@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 
 from medinv.data.dicom.fields import Fields
@@ -103,9 +103,9 @@ def grey_levels(stored: np.ndarray, fields: Fields, instance: Instance) -> tuple
 def _present(stored: np.ndarray, values: np.ndarray) -> np.ndarray:
     """(n,) bool: which of a run of values occur."""
     if stored.dtype.itemsize > 2:
-        found = np.zeros(values.shape, bool)
-        found[np.subtract(stored, values[0], dtype=np.int64)] = True
-        return found
+        occurs = np.zeros(values.shape, bool)
+        occurs[np.subtract(stored, values[0], dtype=np.int64)] = True
+        return occurs
     found = np.zeros(1 << 8 * stored.dtype.itemsize, bool)
     found[stored.view(f"u{stored.dtype.itemsize}")] = True
     return found[values.view(f"u{stored.dtype.itemsize}")]
@@ -283,7 +283,7 @@ def lookup_table(item: Dataset, *, signed: bool) -> Table | None:
     return Table(entries, first, filled, (warning,))
 
 
-def _entries(element: object, count: int, bits: int) -> np.ndarray | None:
+def _entries(element: RawDataElement | DataElement, count: int, bits: int) -> np.ndarray | None:
     """The table's numbers. 8-bit entries may lie one or two to a word."""
     value = element.value
     if not isinstance(value, (bytes, bytearray)):

@@ -80,7 +80,8 @@ class Group:
         found = {
             geometry.thickness for instance in self.instances for geometry in _geometries(instance)
         }
-        return None if None in found else (min(found), max(found))
+        stated = [value for value in found if value is not None]
+        return (min(stated), max(stated)) if len(stated) == len(found) else None
 
     @property
     def repeated(self) -> int:
@@ -179,15 +180,19 @@ def _number(value: float | None) -> tuple[float] | None:
 def _alike(
     images: list[Instance], value: Callable[[Instance], tuple[float, ...] | None], tolerance: float
 ) -> list[list[Instance]]:
-    """Divided so that values of a group differ from its smallest by no more than `tolerance`; those without a value apart."""
-    distinct = defaultdict(list)
+    """Divided so that values of a group differ from its smallest by no more than `tolerance`.
+
+    Those without a value stand apart.
+    """
+    distinct: dict[tuple[float, ...], list[Instance]] = defaultdict(list)
+    absent: list[Instance] = []
     for image in images:
-        distinct[value(image)].append(image)
-    absent = distinct.pop(None, [])
+        key = value(image)
+        (absent if key is None else distinct[key]).append(image)
     parts: list[list[Instance]] = []
     centres = np.empty((len(distinct), len(next(iter(distinct), ()))))
     for key in sorted(distinct):
-        near = np.flatnonzero((np.abs(centres[: len(parts)] - key) <= tolerance).all(1))
+        near = np.flatnonzero((np.abs(centres[: len(parts)] - np.array(key)) <= tolerance).all(1))
         if near.size:
             parts[near[0]] += distinct[key]
         else:
@@ -203,12 +208,13 @@ def _overlapping(
     labelled = defaultdict(list)
     for image in images:
         labelled[label(image)].append(image)
-    if len(labelled) == 1 or any(image.geometry.depth is None for image in images):
+    depths = [
+        [one.geometry.depth for one in part if one.geometry.depth is not None]
+        for part in labelled.values()
+    ]
+    if len(labelled) == 1 or sum(map(len, depths)) < len(images):
         return [images]
-    spans = sorted(
-        (min(depths), max(depths))
-        for depths in ([i.geometry.depth for i in part] for part in labelled.values())
-    )
+    spans = sorted((min(part), max(part)) for part in depths)
     apart = all(
         previous[1] + _SAME_PLACE < following[0]
         for previous, following in zip(spans, spans[1:], strict=False)

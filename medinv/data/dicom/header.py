@@ -2,10 +2,11 @@
 
 import io
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from pydicom.config import disable_value_validation
 from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag
 
 from medinv.data.dicom import archive, patient
 from medinv.data.dicom.fields import Fields, tag_of
@@ -26,7 +27,7 @@ KEYWORDS = (
     "FrameOfReferenceUID", "ConcatenationUID", "InConcatenationNumber", "InConcatenationTotalNumber",
     *patient.KEYWORDS,
 )  # fmt: skip
-_TAGS = [*(tag_of(keyword) for keyword in KEYWORDS), *PRIVATE_TAGS]
+_TAGS: list[BaseTag | int] = [*(tag_of(keyword) for keyword in KEYWORDS), *PRIVATE_TAGS]
 _PIXEL_ELEMENTS = {
     0x7FE00008: "FloatPixelData",
     0x7FE00009: "DoubleFloatPixelData",
@@ -69,7 +70,9 @@ def read_header(location: Location, *, named: bool) -> Header | None:
                 header = _parse(inflated_start(stream, location), location, prefixed)
                 return replace(header, syntax=DEFLATED.decode(), cut=False)
             whole = Capped(stream, MOST_HEADER, location.source)
-            return _parse_start(start, location, prefixed) or _parse(whole, location, prefixed)
+            return _parse_start(start, location, prefixed) or _parse(
+                cast(BinaryIO, whole), location, prefixed
+            )
         except MedinvError:
             raise
         except Exception as error:  # pydicom's parser raises whatever it met: struct.error, ...

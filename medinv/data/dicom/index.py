@@ -11,7 +11,6 @@ from medinv.data.dicom import archive
 from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.grouping import group
 from medinv.data.dicom.header import read_header
-from medinv.data.dicom.location import Location
 from medinv.data.dicom.patient import Patient, judge, read_patient
 from medinv.data.dicom.records import Broken, Index, Instance, Skipped, Study
 from medinv.data.dicom.repeats import Repeats, find_repeats
@@ -108,7 +107,7 @@ def _entry(candidate: Candidate) -> _Entry:
 
 def _study(uid: str | None, entries: list[_Entry], repeats: Repeats) -> Study:
     """Of one patient, each image once; else all its images are broken."""
-    records = [repeats.copies.get(_place(entry.record), entry.record) for entry in entries]
+    records = [_kept(entry.record, repeats) for entry in entries]
     instances = [record for record in records if isinstance(record, Instance)]
     judged = judge(entry.patient for entry in entries)
     clash = next((one.location for one in instances if one.location in repeats.clashes), None)
@@ -126,8 +125,10 @@ def _study(uid: str | None, entries: list[_Entry], repeats: Repeats) -> Study:
     )
 
 
-def _place(record: Record) -> Location | None:
-    return record.location if isinstance(record, Instance) else None
+def _kept(record: Record, repeats: Repeats) -> Record:
+    if isinstance(record, Instance):
+        return repeats.copies.get(record.location, record)
+    return record
 
 
 def _refused(instance: Instance, two_patients: str | None, repeats: Repeats) -> Broken:

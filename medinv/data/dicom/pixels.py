@@ -81,7 +81,7 @@ class Pixels:
     def sha256(self) -> str:
         """Of `stored`, row by row, little endian, colour by pixel."""
         return hashlib.sha256(
-            np.ascontiguousarray(self.stored, self.stored.dtype.newbyteorder("<"))
+            np.ascontiguousarray(self.stored, self.stored.dtype.newbyteorder("<")).tobytes()
         ).hexdigest()
 
 

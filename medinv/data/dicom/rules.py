@@ -112,6 +112,7 @@ def _warnings(eligible: list[Judged]) -> tuple[str, ...]:
 
 def _verdicts(found: Group, rules: Rules) -> tuple[Verdict, ...]:
     first, chosen = found.first, rules.selection
+    thinnest, thickest = found.thickness or (None, None)
     verdicts = (
         _object(found),
         _listed("modality", first.modality, rules.modalities, lambda have, want: have in want),
@@ -128,7 +129,7 @@ def _verdicts(found: Group, rules: Rules) -> tuple[Verdict, ...]:
         _image_type(found, chosen),
         _listed("plane", found.plane, chosen.planes, lambda have, want: have in want, strict=True),
         _within("slices", float(found.slices), float(found.slices), chosen.slices, "images"),
-        _within("thickness", *(found.thickness or (None, None)), chosen.thickness, "mm"),
+        _within("thickness", thinnest, thickest, chosen.thickness, "mm"),
         _described(
             "series-description",
             first.series_description,
@@ -146,8 +147,11 @@ def _verdicts(found: Group, rules: Rules) -> tuple[Verdict, ...]:
 
 
 def _object(found: Group) -> Verdict | None:
-    kind, says = _OBJECTS.get(found.first.sop_class or "", (None, None))
-    return kind and Verdict(kind, False, f"{kind.replace('-', ' ')}: {says}")
+    listed = _OBJECTS.get(found.first.sop_class or "")
+    if listed is None:
+        return None
+    kind, says = listed
+    return Verdict(kind, False, f"{kind.replace('-', ' ')}: {says}")
 
 
 def _extent(found: Group, chosen: Selection) -> Verdict | None:

@@ -29,6 +29,12 @@ class Slice:
     frame: int
     geometry: Geometry
 
+    @property
+    def depth(self) -> float:
+        """Along the normal, mm; not a number for a slice without a place."""
+        found = self.geometry.depth
+        return float("nan") if found is None else found
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -66,7 +72,7 @@ def stack(instances: Sequence[Instance], rule: Rule = "refuse") -> Stack:
         return Stack(tuple(slices), None, float("nan"), tuple(findings))
     slices.sort(
         key=lambda one: (
-            one.geometry.depth,
+            one.depth,
             one.instance.number or 0,
             one.instance.sop_uid,
             one.frame,
@@ -161,7 +167,7 @@ def _without_repeats(slices: list[Slice], rule: Rule) -> tuple[list[Slice], list
     """The first of slices that share a place (same depth; InstanceNumber decides)."""
     kept = slices[:1]
     for one in slices[1:]:
-        if one.geometry.depth - kept[-1].geometry.depth > _SAME_PLACE:
+        if one.depth - kept[-1].depth > _SAME_PLACE:
             kept.append(one)
     repeated = len(slices) - len(kept)
     if not repeated:
@@ -174,7 +180,7 @@ def _without_repeats(slices: list[Slice], rule: Rule) -> tuple[list[Slice], list
 
 def _even(slices: list[Slice], rule: Rule) -> tuple[list[Slice], list[Finding]]:
     """The slices if they are evenly spaced; else the finding, and by the rule longest-run the longest run that is."""
-    steps = np.diff([one.geometry.depth for one in slices])
+    steps = np.diff([one.depth for one in slices])
     if not len(steps) or np.ptp(steps) <= max(_SAME_PLACE, _EVEN * steps.min()):
         return slices, []
     multiples = steps / steps.min()

@@ -81,7 +81,7 @@ class _Visit:
 
     def tree(self, given: Path, row: Row | None = None) -> Iterator[Found]:
         """A file, or all files below a folder."""
-        study, empty = row and row.study, True
+        study, empty = None if row is None else row.study, True
         for path in _files_below(given) if os.path.isdir(given) else [given]:
             empty = False
             if isinstance(path, (Skipped, Broken)):
@@ -108,7 +108,7 @@ class _Visit:
         place = self._place(path)
         if place in self.seen:
             return False
-        self.seen[place] = row and row.study
+        self.seen[place] = None if row is None else row.study
         return True
 
     def _file(self, path: Path, study: str | None) -> Iterator[Found]:
@@ -211,10 +211,10 @@ def _members(path: Path, study: str | None, limits: archive.Limits) -> Iterator[
     if not members:
         yield Skipped(Location(path).source, study, None, "empty-archive", "the zip holds no files")
     names = frozenset(name.upper() for name, _ in members)
-    for name, error in members:
+    for name, refusal in members:
         location = Location(path, name)
-        if error is not None:
-            yield Broken(location.source, study, error)
+        if refusal is not None:
+            yield Broken(location.source, study, refusal)
         elif name.lower().endswith(".zip"):
             yield Skipped(
                 location.source,
