@@ -1,4 +1,5 @@
-"""The lossless intake: what the network is given, with integers beside it, is a bijection of the stored pixels.
+"""The lossless intake: what the network is given, with integers beside it, is a bijection of the
+stored pixels.
 
     stored pixels, turned as the image is read -> rows and columns repeated to a square of size * 2^k,
                   k >= 3 -> k levels of the S-transform, the Haar wavelet on integers
@@ -8,19 +9,20 @@
                   -> the part beyond and three bands of details a level: integers carried along
                      unchanged, features beside the network's latent
 
-Every step can be undone: a repeated row is dropped, the wavelet is bit-exact on integers, the split is
-a sum, the scaling is affine and rounds nothing, and the trunk, run backwards in float64, comes so near
-to the averages' integers that rounding restores them (the certificate says how near). What lies in the
-unused bits of a native file (overlays, rubbish) is carried along as well.
+Every step can be undone: a repeated row is dropped, the wavelet is bit-exact on integers, the
+split is a sum, the scaling is affine and rounds nothing, and the trunk, run backwards in float64,
+comes so near to the averages' integers that rounding restores them (the certificate says how
+near). What lies in the unused bits of a native file (overlays, rubbish) is carried along as well.
 
-Why repeat and not pad, why Haar and not LeGall 5/3, why split: so that the network sees nearly what it
-sees of the lossy intake; pipelines/intake/lossless.py measures each.
+Why repeat and not pad, why Haar and not LeGall 5/3, why split: so that the network sees nearly
+what it sees of the lossy intake; pipelines/intake/lossless.py measures each.
 
-The bytes that are certified are those of the frame in the native little endian transfer syntax: one
-word of BitsAllocated a pixel, row by row, padded to an even length. Of a native little endian file of
-one frame that is the value of its Pixel Data; of a compressed file the decoded values in such words,
-unsigned or sign-extended. Nothing is certified of a frame whose Pixel Data hold more than its header
-counts, or values that contradict it: bytes came back, but not all, or not as what they are.
+The bytes that are certified are those of the frame in the native little endian transfer syntax:
+one word of BitsAllocated a pixel, row by row, padded to an even length. Of a native little endian
+file of one frame that is the value of its Pixel Data; of a compressed file the decoded values in
+such words, unsigned or sign-extended. Nothing is certified of a frame whose Pixel Data hold more
+than its header counts, or values that contradict it: bytes came back, but not all, or not as what
+they are.
 """
 
 import hashlib
@@ -64,14 +66,16 @@ class Layout:
 class LosslessInput:
     """A frame in bands. With all of them it decodes to every byte; `recover` says how."""
 
-    low: Tensor  # (1, size, size) integers: averages of the stored pixels, as far as they lie in the window
+    # (1, size, size) integers: averages of the stored pixels, as far as they lie in the window
+    low: Tensor
     beyond: Tensor  # (1, size, size) integers: by how much they lie outside
     details: tuple[
         Tensor, ...
     ]  # (3, n, n) integers each, finest first: along W, along H, along both
     unused: (
         np.ndarray | None
-    )  # (rows, columns) bits of the words that hold no pixel value; None if they follow from the value
+        # (rows, columns) bits of the words that hold no pixel value; None if they follow from the value
+    )
     layout: Layout
 
     @property
@@ -84,8 +88,8 @@ class LosslessInput:
         return f"{POLICY}; {self.layout.scale.policy}"
 
     def recover(self, image: Tensor) -> tuple[np.ndarray, float]:
-        """Words (rows, columns), as stored, out of a decoded network input (1, size, size), and how far
-        it lay from integers, in stored units (below one half)."""
+        """Words (rows, columns), as stored, out of a decoded network input (1, size, size), and
+        how far it lay from integers, in stored units (below one half)."""
         scaled = (image.double() - self.layout.scale.offset) / self.layout.scale.factor
         low = scaled.round()
         distance = (scaled - low).abs().max().item()
@@ -110,7 +114,8 @@ class LosslessIntake:
         """Raises PixelDataError for colour, which has no affine way to grey."""
         if pixels.scale is None:
             raise PixelDataError(
-                "the lossless intake reads grey images, this one is in colour: use the lossy intake",
+                "the lossless intake reads grey images, this one is in colour: use the lossy "
+                "intake",
                 stage="intake",
             )
         stored = np.ascontiguousarray(pixels.turn.apply(pixels.stored))
@@ -149,16 +154,18 @@ class LosslessIntake:
 
 
 def _window(scale: Scale, kind: torch.iinfo) -> tuple[int, int]:
-    """The integers of a kind that the scale maps to 0..255, but for rounding; a window that holds none keeps the next."""
+    """The integers of a kind that the scale maps to 0..255, but for rounding; a window that
+    holds none keeps the next."""
     low, high = sorted(
-        (min(max((level - scale.offset) / scale.factor, kind.min), kind.max) for level in (0, 255))
+        min(max((level - scale.offset) / scale.factor, kind.min), kind.max) for level in (0, 255)
     )
     first = math.ceil(low - _TOLERANCE)
     return first, max(first, math.floor(high + _TOLERANCE))
 
 
 def _firsts(n: int, side: int) -> np.ndarray:
-    """Where each of `n` rows first stands among the `side` repeated ones, row j being row floor(j n / side)."""
+    """Where each of `n` rows first stands among the `side` repeated ones, row j being row
+    floor(j n / side)."""
     return -(-np.arange(n) * side // n)
 
 
@@ -185,13 +192,16 @@ class LosslessCertificate:
     recovered_sha256: str  # of the same, decoded from the features
     bytes: int
     levels: int  # of the wavelet
-    error: float  # largest distance of the decoded average band from the integers it was rounded to, in stored units
+    # largest distance of the decoded average band from the integers it was rounded to, in stored
+    # units
+    error: float
     margin: float  # what was left until one half, where rounding would fail
     contradicted: str | None = None  # why nothing is certified though bytes came back
 
 
 def certify_lossless(model: Reversible, pixels: Pixels) -> LosslessCertificate:
-    """Take a frame in, run the trunk forwards and backwards, decode latent and details, and compare every byte.
+    """Take a frame in, run the trunk forwards and backwards, decode latent and details, and
+    compare every byte.
 
     Raises PixelDataError for colour, ShapeError for a model of several channels.
     """
@@ -220,8 +230,8 @@ def certificate(pixels: Pixels, taken: LosslessInput, decoded: Tensor) -> Lossle
 
 
 def native_pixel_data(words: np.ndarray, bits_allocated: int) -> bytes:
-    """The value of a native little endian Pixel Data element that holds these words (rows, columns),
-    padded to an even length (PS3.5 8.1.1)."""
+    """The value of a native little endian Pixel Data element that holds these words (rows,
+    columns), padded to an even length (PS3.5 8.1.1)."""
     if bits_allocated == 1:
         content = np.packbits(words.reshape(-1), bitorder="little").tobytes()
     else:

@@ -11,7 +11,8 @@ from medinv.data.dicom.charset import Text, decode, decoded
 from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.index import index, open_dataset
 
-# From PS3.5 H to K, PS3.2 and the case of a name that leaves Korean at a delimiter without an escape.
+# From PS3.5 H to K, PS3.2 and the case of a name that leaves Korean at a delimiter without an
+# escape.
 EXAMPLES = [
     (b"\xe7^\x1b$)C\xa4\xba^\xe7", ("ISO 2022 IR 100", "ISO 2022 IR 149"), "ç^ㅊ^ç"),
     (b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7=\x1b$)C\xc8\xab^\x1b$)C\xb1\xe6\xb5\xbf",
@@ -28,7 +29,8 @@ EXAMPLES = [
 ]  # fmt: skip
 SINGLE = {
     "ISO_IR 100": "Jérôme", "ISO_IR 101": "Wałęsa", "ISO_IR 109": "ĝi", "ISO_IR 110": "āēģ",
-    "ISO_IR 144": "Люкceмбypг", "ISO_IR 127": "قباني", "ISO_IR 126": "Διονυσιος", "ISO_IR 138": "שרון",
+    "ISO_IR 144": "Люкceмбypг", "ISO_IR 127": "قباني", "ISO_IR 126": "Διονυσιος",
+    "ISO_IR 138": "שרון",
     "ISO_IR 148": "Çavuşoğlu", "ISO_IR 166": "นามสกุล", "ISO_IR 203": "Œuvre", "ISO_IR 13": "ﾔﾏﾀﾞ",
     "GBK": "王", "GB18030": "王", "ISO_IR 192": "Ωπ王",
 }  # fmt: skip

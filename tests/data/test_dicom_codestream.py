@@ -1,4 +1,5 @@
-"""Where codestream, Pixel Data and header contradict each other: right pixels, a warning, or a refusal."""
+"""Where codestream, Pixel Data and header contradict each other: right pixels, a warning, or a
+refusal."""
 
 import base64
 import io

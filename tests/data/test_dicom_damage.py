@@ -1,4 +1,5 @@
-"""Damaged files: each is counted once, none raises anything but a MedinvError, none is shown as if it were whole."""
+"""Damaged files: each is counted once, none raises anything but a MedinvError, none is shown as
+if it were whole."""
 
 import random
 from pathlib import Path

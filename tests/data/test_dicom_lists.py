@@ -1,4 +1,7 @@
-"""Lists of files: a DICOMDIR and a CSV manifest. What they name and is not there is said, and nothing is counted twice."""
+"""Lists of files: a DICOMDIR and a CSV manifest.
+
+What they name and is not there is said, and nothing is counted twice.
+"""
 
 import os
 import shutil

@@ -1,4 +1,5 @@
-"""Frontal projections are shown as they are read, whatever way they are stored; what is found maps back to the file."""
+"""Frontal projections are shown as they are read, whatever way they are stored; what is found
+maps back to the file."""
 
 from itertools import product
 from pathlib import Path
@@ -56,7 +57,8 @@ def test_a_turned_image_lies_where_the_stored_one_lay(tmp_path: Path, turn: Turn
     "letters", [a + b for a in "LR" for b in "HF"] + [b + a for a in "LR" for b in "HF"]
 )
 def test_frontal_films_are_turned_to_read(tmp_path: Path, letters: str) -> None:
-    """The film is laid as the letters say, by the definition of the letters, and comes back upright."""
+    """The film is laid as the letters say, by the definition of the letters, and comes back
+    upright."""
     picture = UPRIGHT
     if letters[0] in "HF":
         picture = picture.T

@@ -1,4 +1,5 @@
-"""Files are known by where they lie, images by their UID and content: none is lost, none counted twice."""
+"""Files are known by where they lie, images by their UID and content: none is lost, none counted
+twice."""
 
 import os
 import shutil

@@ -1,4 +1,5 @@
-"""What a study's images are grouped into, and which of them the rules of a model's card let through."""
+"""What a study's images are grouped into, and which of them the rules of a model's card let
+through."""
 
 import dataclasses
 from pathlib import Path
@@ -59,8 +60,10 @@ def codes(choice: Choice) -> list[str]:
 @pytest.mark.parametrize(
     "second",
     [
-        {"Rows": 48, "Columns": 64}, {"PixelSpacing": [0.7, 0.7]}, {"ImageOrientationPatient": CORONAL}, {"EchoTime": 80}, {"DiffusionBValue": 1000.0},
-        {"AcquisitionNumber": 2}, {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "P"]},
+        {"Rows": 48, "Columns": 64}, {"PixelSpacing": [0.7, 0.7]},
+        {"ImageOrientationPatient": CORONAL}, {"EchoTime": 80}, {"DiffusionBValue": 1000.0},
+        {"AcquisitionNumber": 2}, {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]},
+        {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "P"]},
         {"SeriesInstanceUID": "1.2.1.2"},
     ],
     ids=lambda second: "-".join(second),
@@ -166,7 +169,8 @@ def test_each_rule_leaves_out_what_it_names_and_says_so(
     tmp_path: Path, rules: dict, code: str
 ) -> None:
     stack(
-        tmp_path, 4, BodyPartExamined="CHEST", ViewPosition="LL", ImageType=["DERIVED", "PRIMARY", "AXIAL"], ImageOrientationPatient=CORONAL,
+        tmp_path, 4, BodyPartExamined="CHEST", ViewPosition="LL",
+        ImageType=["DERIVED", "PRIMARY", "AXIAL"], ImageOrientationPatient=CORONAL,
         SeriesDescription="Bone sharp kernel", StudyDescription="Thorax of Doe",
     )  # fmt: skip
     out = chosen(tmp_path, **rules)
@@ -277,7 +281,8 @@ WORDS = st.none() | st.sampled_from(["", "a", "^t1", "ct|mr"])
 BOUNDS = st.none() | st.tuples(st.integers(0, 9), st.integers(9, 99))
 TYPES = st.lists(st.sampled_from(["DERIVED", "PRIMARY", "AXIAL", "LOCALIZER"]), max_size=2)
 SELECTIONS = st.builds(
-    Selection, takes=st.sampled_from(["images", "volume"]), views=st.lists(st.sampled_from(["AP", "PA"])), image_type=TYPES, not_image_type=TYPES,
+    Selection, takes=st.sampled_from(["images", "volume"]),
+    views=st.lists(st.sampled_from(["AP", "PA"])), image_type=TYPES, not_image_type=TYPES,
     planes=st.lists(st.sampled_from(["axial", "oblique"])), slices=BOUNDS, thickness=BOUNDS, series_description=WORDS, not_study_description=WORDS,
 )  # fmt: skip
 

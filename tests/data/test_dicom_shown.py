@@ -25,7 +25,8 @@ def identity(first: int, bits: int = 12) -> list[Dataset]:
 
 @pytest.mark.parametrize("part", [slice(None), slice(32, None)])
 def test_the_sign_of_a_table_is_what_the_rescale_can_give(tmp_path: Path, part: slice) -> None:
-    """One decision a series: an image whose own values are all positive is shown like its neighbours."""
+    """One decision a series: an image whose own values are all positive is shown like its
+    neighbours."""
     hounsfield = {"RescaleSlope": 1, "RescaleIntercept": -1024}
     got = read(tmp_path / "a.dcm", RAMP[part].copy(), VOILUTSequence=identity(64512), **hounsfield)
     assert np.array_equal(got.display, np.rint(RAMP[part] * (255 / 4095)).astype(np.uint8))

@@ -1,4 +1,5 @@
-"""Volumes are split, joined, or refused by name: frames of reference, concatenations, stacks, mosaics."""
+"""Volumes are split, joined, or refused by name: frames of reference, concatenations, stacks,
+mosaics."""
 
 from pathlib import Path
 

@@ -1,4 +1,5 @@
-"""Slices become a volume only where one affine holds for all of them; what stands against it is named."""
+"""Slices become a volume only where one affine holds for all of them; what stands against it is
+named."""
 
 import random
 import zipfile
@@ -22,7 +23,8 @@ NORMAL = np.cross(OBLIQUE[:3], OBLIQUE[3:])
 def series(
     folder: Path, positions: Sequence[Sequence[float]], **elements: object
 ) -> list[Instance]:
-    """Slices at these positions, each of the constant value of its place in the list, in files of random order."""
+    """Slices at these positions, each of the constant value of its place in the list, in files
+    of random order."""
     order = list(range(len(positions)))
     random.Random(0).shuffle(order)
     common = {

@@ -1,4 +1,5 @@
-"""The lossless intake: features decode to the file's bytes, whatever the size, depth, sign and unused bits."""
+"""The lossless intake: features decode to the file's bytes, whatever the size, depth, sign and
+unused bits."""
 
 import hashlib
 import zipfile
@@ -153,7 +154,8 @@ def test_the_network_sees_the_averages_scaled_by_the_header_alone(tmp_path: Path
         (3, 128, 128),
         (3, 64, 64),
     ] and not taken.low.is_floating_point()
-    # a window from 490 to 1510 in rescaled values, 1000 to 3040 in stored ones, is 0 to 255; what lies outside is carried beside
+    # a window from 490 to 1510 in rescaled values, 1000 to 3040 in stored ones, is 0 to 255; what
+    # lies outside is carried beside
     means = torch.nn.functional.avg_pool2d(torch.from_numpy(ramp.astype(float))[None], 4)
     assert (taken.low + taken.beyond - means).abs().max() < 2
     assert torch.allclose(taken.image, (taken.low.double() - 1000) / 2040 * 255, atol=1e-9)

@@ -1,4 +1,5 @@
-"""Zip archives, read in memory: nothing is ever unpacked to disk, and what looks hostile is refused by name."""
+"""Zip archives, read in memory: nothing is ever unpacked to disk, and what looks hostile is
+refused by name."""
 
 import lzma
 import os
@@ -49,8 +50,8 @@ LIMITS = Limits()
 
 
 def printable(text: str) -> str:
-    """`text` with undecodable bytes, control characters and backslashes escaped, safe in a terminal,
-    a log and JSON. Two texts never print alike."""
+    """`text` with undecodable bytes, control characters and backslashes escaped, safe in a
+    terminal, a log and JSON. Two texts never print alike."""
     text = text.replace("\\", "\\\\")
     if text.isascii() and text.isprintable():
         return text
@@ -142,7 +143,8 @@ def member_size(path: Path, member: str) -> int:
 
 def damaged(source: str, error: Exception) -> ArchiveError:
     return ArchiveError(
-        f"the zip member cannot be read ({type(error).__name__}): the archive is damaged or unsupported",
+        f"the zip member cannot be read ({type(error).__name__}): the archive is damaged or "
+        "unsupported",
         path=source,
     )
 
@@ -161,5 +163,8 @@ def _zip(path: Path) -> zipfile.ZipFile:
 
 @lru_cache(maxsize=4)
 def _opened(path: Path, size: int, mtime_ns: int, pid: int) -> zipfile.ZipFile:
-    """Kept open, because a zip's directory is long to parse. The key changes with the file, and in a forked process (which shares offsets)."""
+    """Kept open, because a zip's directory is long to parse.
+
+    The key changes with the file, and in a forked process (which shares offsets).
+    """
     return zipfile.ZipFile(path)

@@ -1,7 +1,8 @@
-"""Texts in the character sets of DICOM (PS3.5 6.1, PS3.3 C.12.1.1.2), ISO 2022 with its escapes included.
+"""Texts in the character sets of DICOM (PS3.5 6.1, PS3.3 C.12.1.1.2), ISO 2022 with its escapes
+included.
 
-pydicom decodes by escape sequences alone; the standard also returns to the first character set at every line end and
-delimiter, and without that a name such as `ç^<Korean>^ç` is garbled.
+pydicom decodes by escape sequences alone; the standard also returns to the first character set at
+every line end and delimiter, and without that a name such as `ç^<Korean>^ç` is garbled.
 """
 
 import re
@@ -10,21 +11,27 @@ from dataclasses import dataclass
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.multival import MultiValue
 
-# Python codec of a defined term without code extensions (the same term with "ISO 2022" before it names G0 and G1).
+# Python codec of a defined term without code extensions (the same term with "ISO 2022" before it
+# names G0 and G1).
 _WHOLE = {
-    "": "ascii", "ISO_IR 6": "ascii", "ISO_IR 100": "latin-1", "ISO_IR 101": "iso8859-2", "ISO_IR 109": "iso8859-3",
-    "ISO_IR 110": "iso8859-4", "ISO_IR 144": "iso8859-5", "ISO_IR 127": "iso8859-6", "ISO_IR 126": "iso8859-7",
-    "ISO_IR 138": "iso8859-8", "ISO_IR 148": "iso8859-9", "ISO_IR 203": "iso8859-15", "ISO_IR 13": "shift_jis",
+    "": "ascii", "ISO_IR 6": "ascii", "ISO_IR 100": "latin-1", "ISO_IR 101": "iso8859-2",
+    "ISO_IR 109": "iso8859-3",
+    "ISO_IR 110": "iso8859-4", "ISO_IR 144": "iso8859-5", "ISO_IR 127": "iso8859-6",
+    "ISO_IR 126": "iso8859-7",
+    "ISO_IR 138": "iso8859-8", "ISO_IR 148": "iso8859-9", "ISO_IR 203": "iso8859-15",
+    "ISO_IR 13": "shift_jis",
     "ISO_IR 166": "iso8859-11", "ISO_IR 192": "utf-8", "GB18030": "gb18030", "GBK": "gbk",
     "ISO_IR 149": "euc_kr", "ISO_IR 58": "gb2312", "ISO_IR 87": "ascii", "ISO_IR 159": "ascii",
 }  # fmt: skip
 _NEVER_EXTENDED = ("utf-8", "gb18030", "gbk")
 # Sets in which what is valid UTF-8 reads as a row of accents and signs that no text has.
 _WESTERN = ("latin-1", "iso8859-9")
-# By escape sequence: the half of the code table that it fills (G0 or G1), the codec, and bytes a character.
+# By escape sequence: the half of the code table that it fills (G0 or G1), the codec, and bytes a
+# character.
 _ESCAPES = {
     b"\x1b(B": (0, "ascii", 1), b"\x1b(J": (0, "shift_jis", 1), b"\x1b)I": (1, "shift_jis", 1),
-    b"\x1b$B": (0, "iso2022_jp", 2), b"\x1b$@": (0, "iso2022_jp", 2), b"\x1b$(D": (0, "iso2022_jp_1", 2),
+    b"\x1b$B": (0, "iso2022_jp", 2), b"\x1b$@": (0, "iso2022_jp", 2),
+    b"\x1b$(D": (0, "iso2022_jp_1", 2),
     b"\x1b$)C": (1, "euc_kr", 2), b"\x1b$)A": (1, "gb2312", 2),
     b"\x1b-A": (1, "latin-1", 1), b"\x1b-B": (1, "iso8859-2", 1), b"\x1b-C": (1, "iso8859-3", 1),
     b"\x1b-D": (1, "iso8859-4", 1), b"\x1b-L": (1, "iso8859-5", 1), b"\x1b-G": (1, "iso8859-6", 1),
@@ -40,8 +47,11 @@ _PARTS = re.compile(rb"(\x1b[$]?[()-]?[@-~])|([\r\n\f\t\\^=])")
 
 @dataclass(frozen=True)
 class Text:
-    """A decoded value. Where `warning` says that bytes could not be read, each such byte b stands as U+DC00 + b
-    (PEP 383), so that `text.encode(codec, "surrogateescape")` gives the bytes that were there."""
+    """A decoded value.
+
+    Where `warning` says that bytes could not be read, each such byte b stands as U+DC00 + b (PEP
+    383), so that `text.encode(codec, "surrogateescape")` gives the bytes that were there.
+    """
 
     text: str
     warning: str | None = None
@@ -58,7 +68,10 @@ class Text:
 
 
 def decoded(element: RawDataElement | DataElement, terms: tuple[str, ...]) -> Text:
-    """The text of an element, its values joined by backslashes as in the file. `terms`: SpecificCharacterSet."""
+    """The text of an element, its values joined by backslashes as in the file.
+
+    `terms`: SpecificCharacterSet.
+    """
     value = element.value
     if isinstance(value, (bytes, bytearray)):
         return decode(bytes(value), terms)
@@ -73,8 +86,8 @@ def decoded(element: RawDataElement | DataElement, terms: tuple[str, ...]) -> Te
 def decode(value: bytes, terms: tuple[str, ...] = ()) -> Text:
     """Bytes of a text in the given character sets.
 
-    Text without a declared set that is valid UTF-8 is read as that, with a warning; bytes that no declared set holds
-    are kept, with a warning.
+    Text without a declared set that is valid UTF-8 is read as that, with a warning; bytes that no
+    declared set holds are kept, with a warning.
     """
     value = value.rstrip(b"\0 ")
     if value.isascii() and b"\x1b" not in value:

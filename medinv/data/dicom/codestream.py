@@ -1,5 +1,6 @@
-"""Looks into a compressed frame before a decoder does: some decoders fill in what is missing without a word, trust a
-false size, or take precision and sign from a header that contradicts the codestream."""
+"""Looks into a compressed frame before a decoder does: some decoders fill in what is missing
+without a word, trust a false size, or take precision and sign from a header that contradicts the
+codestream."""
 
 import struct
 from dataclasses import dataclass

@@ -15,12 +15,14 @@ from medinv.data.dicom.records import Instance
 from medinv.errors import PixelDataError
 
 _EXTENDED = "1.2.840.10008.1.2.4.51"
-# The decoders of a syntax, each tried when the one before it failed. Chosen for refusing truncated data: GDCM, which
+# The decoders of a syntax, each tried when the one before it failed. Chosen for refusing truncated
+# data: GDCM, which
 # pydicom would ask first, fills in grey, and is second only where it refuses as well.
 DECODERS: dict[str, tuple[str, ...]] = {
     "1.2.840.10008.1.2.4.50": ("pillow",), _EXTENDED: ("pillow",),  # JPEG
     "1.2.840.10008.1.2.4.57": ("gdcm",), "1.2.840.10008.1.2.4.70": ("gdcm",),  # lossless JPEG
-    "1.2.840.10008.1.2.4.80": ("pyjpegls", "gdcm"), "1.2.840.10008.1.2.4.81": ("pyjpegls", "gdcm"),  # JPEG-LS
+    # JPEG-LS
+    "1.2.840.10008.1.2.4.80": ("pyjpegls", "gdcm"), "1.2.840.10008.1.2.4.81": ("pyjpegls", "gdcm"),
     "1.2.840.10008.1.2.4.90": ("pylibjpeg",), "1.2.840.10008.1.2.4.91": ("pylibjpeg",),  # JPEG 2000
     "1.2.840.10008.1.2.4.201": ("pylibjpeg",), "1.2.840.10008.1.2.4.202": ("pylibjpeg",),
     "1.2.840.10008.1.2.4.203": ("pylibjpeg",),  # HTJ2K
@@ -43,8 +45,8 @@ class Frame:
 
 
 def decode_frame(data: bytes, dataset: pydicom.Dataset, instance: Instance, frame: int) -> Frame:
-    """One frame. Raises PixelDataError if its codestream does not look whole, NotImplementedError if
-    no decoder takes it, and whatever the decoders raise."""
+    """One frame. Raises PixelDataError if its codestream does not look whole,
+    NotImplementedError if no decoder takes it, and whatever the decoders raise."""
     encoded = get_frame(
         data, frame, number_of_frames=instance.frames, extended_offsets=_offsets(dataset)
     )
@@ -131,8 +133,8 @@ def options(dataset: pydicom.Dataset, instance: Instance, found: Codestream | No
 def _seen(instance: Instance, found: Codestream | None) -> Instance:
     """The image as its codestream has it.
 
-    An unsigned JPEG 2000 codestream under a signed header holds the bits of signed values: writers that leave the
-    sign out are common. A signed codestream is signed.
+    An unsigned JPEG 2000 codestream under a signed header holds the bits of signed values: writers
+    that leave the sign out are common. A signed codestream is signed.
     """
     if found is None:
         return instance
@@ -179,9 +181,9 @@ def _offsets(dataset: pydicom.Dataset) -> tuple[bytes, bytes] | None:
 
 
 def _by_gdcm(encoded: bytes, instance: Instance) -> np.ndarray:
-    """JPEG Extended of 12 bits, grey. pydicom does not ask GDCM for it; given what the codestream says
-    of itself, GDCM decodes it to dcmtk's values. Raises NotImplementedError for colour, ValueError for
-    another number of bytes than expected."""
+    """JPEG Extended of 12 bits, grey. pydicom does not ask GDCM for it; given what the
+    codestream says of itself, GDCM decodes it to dcmtk's values. Raises NotImplementedError for
+    colour, ValueError for another number of bytes than expected."""
     import gdcm
 
     if instance.samples != 1:

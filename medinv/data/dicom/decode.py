@@ -1,4 +1,5 @@
-"""Stored integers out of the Pixel Data element: of native words, or by a decoder of compressed frames."""
+"""Stored integers out of the Pixel Data element: of native words, or by a decoder of compressed
+frames."""
 
 from dataclasses import dataclass, replace
 
@@ -38,16 +39,19 @@ _PRIVATE = {
 class Decoded:
     """One frame: (rows, columns), or (rows, columns, 3) colour by pixel."""
 
-    # the bits stored, in the smallest integer type that holds them; may be a read-only view of the file
+    # the bits stored, in the smallest integer type that holds them; may be a read-only view of the
+    # file
     stored: np.ndarray
-    # unsigned, as they lie in a native file with its unused bits; of a compressed frame `stored` itself
+    # unsigned, as they lie in a native file with its unused bits; of a compressed frame `stored`
+    # itself
     words: np.ndarray
     photometric: str  # of `stored`: decoders of JPEG 2000 turn YBR_RCT and YBR_ICT into RGB
     how: str
     instance: Instance  # with the bits and sign that the codestream has, where it says
     padding: np.ndarray | None = None  # (rows, columns) True where unused bits make a word padding
     warnings: tuple[str, ...] = ()
-    # What of the Pixel Data these arrays do not hold, or hold against the header: no certificate then.
+    # What of the Pixel Data these arrays do not hold, or hold against the header: no certificate
+    # then.
     contradicted: str | None = None
 
 
@@ -63,7 +67,8 @@ def decode(dataset: pydicom.Dataset, instance: Instance, frame: int = 0) -> Deco
     if instance.rows * instance.columns * instance.samples > MOST_PIXELS:
         raise _error(
             instance,
-            f"{instance.rows} x {instance.columns} pixels are announced, at most {MOST_PIXELS} are read",
+            f"{instance.rows} x {instance.columns} pixels are announced, at most {MOST_PIXELS} "
+            "are read",
         )
     syntax = UID(instance.transfer_syntax)
     try:

@@ -1,4 +1,7 @@
-"""DICOMDIR: the table of contents of a medium (PS3.3 F). It tells which files should be there, so that none is missed unnoticed."""
+"""DICOMDIR: the table of contents of a medium (PS3.3 F).
+
+It tells which files should be there, so that none is missed unnoticed.
+"""
 
 import os
 from collections.abc import Callable
@@ -58,7 +61,8 @@ def references(location: Location) -> list[tuple[str, ...]]:
 
 
 def _is_whole(element: RawDataElement | DataElement | None, content: bytes) -> bool:
-    """The sequence of records, the last element of a DICOMDIR, is there to its end: pydicom keeps silent about one that is cut."""
+    """The sequence of records, the last element of a DICOMDIR, is there to its end: pydicom
+    keeps silent about one that is cut."""
     if isinstance(element, RawDataElement):
         return len(element.value or b"") == element.length
     return element is not None and content.endswith(_DELIMITERS)
@@ -66,7 +70,8 @@ def _is_whole(element: RawDataElement | DataElement | None, content: bytes) -> b
 
 def _damaged(location: Location) -> HeaderError:
     return HeaderError(
-        "the DICOMDIR cannot be read to its end: name the folder instead, all its files are looked into",
+        "the DICOMDIR cannot be read to its end: name the folder instead, all its files are "
+        "looked into",
         path=location.source,
     )
 
@@ -74,8 +79,9 @@ def _damaged(location: Location) -> HeaderError:
 def on_disk(
     location: Location, parts: tuple[str, ...], names: Callable[[Path], dict[str, str]]
 ) -> Path | None:
-    """The file that a DICOMDIR on disk refers to, whatever the case of its letters; it may not be
-    there. None where it points to a folder or outside its own. `names`: `capitals` with a memory."""
+    """The file that a DICOMDIR on disk refers to, whatever the case of its letters; it may not
+    be there. None where it points to a folder or outside its own. `names`: `capitals` with a
+    memory."""
     root = path = location.path.parent
     if not _inside(parts):
         return None
@@ -96,7 +102,8 @@ def capitals(folder: Path) -> dict[str, str]:
 
 
 def member_name(location: Location, parts: tuple[str, ...]) -> str | None:
-    """The member that a DICOMDIR within a zip refers to; None where it points outside its folder."""
+    """The member that a DICOMDIR within a zip refers to; None where it points outside its
+    folder."""
     if not _inside(parts):
         return None
     return "/".join([*location.member.split("/")[:-1], *parts])
@@ -121,7 +128,8 @@ def verdict(
         return Skipped(source, study, None, "dicomdir", message)
     elif missing:
         error = MissingDataError(
-            f"lists {listed} files, {len(missing)} of them are not there ({printable(missing[0])}): "
+            f"lists {listed} files, {len(missing)} of them are not there "
+            f"({printable(missing[0])}): "
             "the copy is incomplete",
             path=source,
         )

@@ -1,7 +1,9 @@
-"""Typed values out of a DICOM header, taken from the raw bytes: one bad element never hides the others.
+"""Typed values out of a DICOM header, taken from the raw bytes: one bad element never hides the
+others.
 
-pydicom converts a value when it is first looked at, and raises or warns (quoting the value, which may name a patient) if it does not
-conform. Here a value that cannot be understood is None and leaves a warning that names the element only.
+pydicom converts a value when it is first looked at, and raises or warns (quoting the value, which
+may name a patient) if it does not conform. Here a value that cannot be understood is None and
+leaves a warning that names the element only.
 """
 
 import math
@@ -21,7 +23,8 @@ _WIDEST_TEXT = 1 << 16  # no element read here is longer; a longer one is damage
 
 @cache
 def tag_of(keyword: str) -> BaseTag:
-    """The tag of a keyword, always the same object: pydicom's tags are slow to compare, unless they are identical."""
+    """The tag of a keyword, always the same object: pydicom's tags are slow to compare, unless
+    they are identical."""
     number = tag_for_keyword(keyword)
     if number is None:
         raise KeyError(keyword)
@@ -46,7 +49,11 @@ class Fields:
         return texts[0] if texts and texts[0] else None
 
     def texts(self, keyword: str) -> tuple[str, ...]:
-        """All values, stripped. Values that no code, identifier or label has (long, unprintable) leave a warning: they are damage."""
+        """All values, stripped.
+
+        Values that no code, identifier or label has (long, unprintable) leave a warning: they are
+        damage.
+        """
         texts = _texts(self._values(keyword))
         if texts is None:
             self._unusable(keyword)
@@ -54,7 +61,10 @@ class Fields:
         return texts
 
     def integer(self, keyword: str, *, signed: bool = False) -> int | None:
-        """First value as an integer. `signed` settles the elements that are unsigned or signed as the pixels are."""
+        """First value as an integer.
+
+        `signed` settles the elements that are unsigned or signed as the pixels are.
+        """
         values = self._values(keyword, signed)
         if not values:
             return None
@@ -68,7 +78,8 @@ class Fields:
         return None
 
     def numbers(self, keyword: str, count: int | None = None) -> tuple[float, ...] | None:
-        """All values as finite floats; None if absent, or if they are not `count` finite numbers (a warning says so)."""
+        """All values as finite floats; None if absent, or if they are not `count` finite numbers
+        (a warning says so)."""
         values = self._values(keyword)
         if not values:
             return None
@@ -92,7 +103,9 @@ class Fields:
             return []
         try:
             return list(self.dataset[keyword].value or [])
-        except Exception:  # pydicom raises whatever its parser met: struct.error, KeyError, EOFError, RecursionError, ...
+        # pydicom raises whatever its parser met: struct.error, KeyError, EOFError, RecursionError,
+        # ...
+        except Exception:
             self._unusable(keyword)
             return []
 
@@ -127,7 +140,10 @@ class Fields:
 
 @lru_cache(_REMEMBERED)
 def _decoded(value: bytes, stated: str | None, little: bool, keyword: str, signed: bool) -> tuple:
-    """Values of a raw element: numbers for binary VRs, strings for the others. Raises struct.error for a length that does not fit."""
+    """Values of a raw element: numbers for binary VRs, strings for the others.
+
+    Raises struct.error for a length that does not fit.
+    """
     vr = stated if stated in _BINARY else dictionary_VR(tag_of(keyword))
     if vr == "US or SS":
         vr = "SS" if signed else "US"

@@ -1,4 +1,5 @@
-"""What the header says of single frames: functional groups of Enhanced objects (PS3.3 C.7.6.16), offsets of a dose grid."""
+"""What the header says of single frames: functional groups of Enhanced objects (PS3.3 C.7.6.16),
+offsets of a dose grid."""
 
 import dataclasses
 
@@ -9,7 +10,8 @@ from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.geometry import Geometry, read_geometry
 from medinv.errors import HeaderError
 
-# Sequences of a functional group whose elements stand for those of the same name in a single-frame header.
+# Sequences of a functional group whose elements stand for those of the same name in a single-frame
+# header.
 _MACROS = (
     "PixelMeasuresSequence",
     "PlanePositionSequence",
@@ -21,7 +23,8 @@ _MACROS = (
 
 
 class FrameHeaders:
-    """A header as each of its frames sees it: its own group first, then the shared one, then the header itself."""
+    """A header as each of its frames sees it: its own group first, then the shared one, then the
+    header itself."""
 
     def __init__(self, fields: Fields):
         self._fields = fields
@@ -33,7 +36,10 @@ class FrameHeaders:
         return len(self._groups)
 
     def __getitem__(self, frame: int) -> Fields:
-        """The header of a frame. What cannot be used leaves its warning in the fields that were given."""
+        """The header of a frame.
+
+        What cannot be used leaves its warning in the fields that were given.
+        """
         groups = self._shared + self._groups[frame : frame + 1]
         if not groups:
             return self._fields
@@ -65,7 +71,8 @@ class FrameHeaders:
 
 
 def geometries(fields: Fields, frames: int, source: str) -> tuple[Geometry, tuple[Geometry, ...]]:
-    """Where the first frame lies, and where each lies; the latter empty if the header does not place single frames.
+    """Where the first frame lies, and where each lies; the latter empty if the header does not
+    place single frames.
 
     Raises HeaderError if functional groups describe another number of frames than is announced.
     """

@@ -1,4 +1,5 @@
-"""Grey levels: Modality LUT, VOI LUT or window, and the display of a radiologist's monitor (DICOM PS3.3 C.11.1, C.11.2)."""
+"""Grey levels: Modality LUT, VOI LUT or window, and the display of a radiologist's monitor
+(DICOM PS3.3 C.11.1, C.11.2)."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,8 @@ _BLOCK = 1 << 15  # pixels
 
 @dataclass(frozen=True)
 class Levels:
-    """What stored integers mean and how they are shown, as tables: an image has far fewer values than pixels."""
+    """What stored integers mean and how they are shown, as tables: an image has far fewer values
+    than pixels."""
 
     values: np.ndarray  # (n,) stored integers, ascending, among them all that occur
     modality: np.ndarray  # (n,) float64
@@ -56,7 +58,8 @@ def _through(whole: np.ndarray, stored: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Scale:
-    """The affine map `factor * stored + offset` to grey levels, 0..255 where the header's window lies; nothing is clipped or rounded."""
+    """The affine map `factor * stored + offset` to grey levels, 0..255 where the header's window
+    lies; nothing is clipped or rounded."""
 
     factor: float
     offset: float
@@ -76,7 +79,10 @@ class Scale:
 
 
 def grey_levels(stored: np.ndarray, fields: Fields, instance: Instance) -> tuple[Levels, list[str]]:
-    """Modality values and display of the stored values, and what was done. Raises ValueError if the rescale overflows."""
+    """Modality values and display of the stored values, and what was done.
+
+    Raises ValueError if the rescale overflows.
+    """
     lowest, highest = int(stored.min()), int(stored.max())
     wide = highest - lowest > _WIDEST_TABLE
     values = np.unique(stored) if wide else np.arange(lowest, highest + 1).astype(stored.dtype)
@@ -112,7 +118,8 @@ def _present(stored: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def inverted(fields: Fields, instance: Instance) -> bool:
-    """MONOCHROME1 and the shape INVERSE state the same fact twice (PS3.3 C.8.11.3.1.2), so they do not cancel."""
+    """MONOCHROME1 and the shape INVERSE state the same fact twice (PS3.3 C.8.11.3.1.2), so they
+    do not cancel."""
     shape, dark_is_high = fields.text("PresentationLUTShape"), instance.photometric == "MONOCHROME1"
     if shape == ("IDENTITY" if dark_is_high else "INVERSE"):
         warning = f"{instance.photometric} contradicts PresentationLUTShape {shape}: shown inverted"
@@ -121,10 +128,12 @@ def inverted(fields: Fields, instance: Instance) -> bool:
 
 
 def header_scale(fields: Fields, instance: Instance) -> Scale:
-    """The grey levels that the header's numbers alone give: rescale and first window, made affine.
+    """The grey levels that the header's numbers alone give: rescale and first window, made
+    affine.
 
-    A sigmoid becomes its tangent. Where a look-up table stands in the way, or no usable window is there, the span between the smallest and the
-    largest pixel value that the header states, or else of all stored bits. MONOCHROME1 counts down.
+    A sigmoid becomes its tangent. Where a look-up table stands in the way, or no usable window is
+    there, the span between the smallest and the largest pixel value that the header states, or
+    else of all stored bits. MONOCHROME1 counts down.
     """
     scale = _windowed(fields) or _spanned(fields, instance)
     if inverted(fields, instance):
@@ -155,7 +164,10 @@ def _windowed(fields: Fields) -> Scale | None:
     if not 1e-12 < abs(factor) < 1e12:
         return None
     tangent = ", tangent" if function == "SIGMOID" else ""
-    policy = f"slope {slope[0]:g} intercept {intercept[0]:g}, window {centres[0]:g}/{widths[0]:g} {function}{tangent}"
+    policy = (
+        f"slope {slope[0]:g} intercept {intercept[0]:g}, window {centres[0]:g}/{widths[0]:g} "
+        f"{function}{tangent}"
+    )
     return Scale(factor, ((intercept[0] - centre) / width + 0.5) * 255, policy)
 
 
@@ -196,9 +208,10 @@ def rescaled(stored: np.ndarray, slope: float, intercept: float) -> tuple[np.nda
 def voi_levels(
     values: np.ndarray, fields: Fields, visible: np.ndarray, lowest: float
 ) -> tuple[np.ndarray, str]:
-    """Modality values (H, W) to float64 levels 0..1, and the policy: VOI LUT, else the first window,
-    else the full range of `visible`. `lowest`: the smallest value that the header's bits and rescale
-    can give, which settles the sign of a table's first value for all images of a series."""
+    """Modality values (H, W) to float64 levels 0..1, and the policy: VOI LUT, else the first
+    window, else the full range of `visible`. `lowest`: the smallest value that the header's bits
+    and rescale can give, which settles the sign of a table's first value for all images of a
+    series."""
     items = fields.sequence("VOILUTSequence")
     table = lookup_table(items[0], signed=lowest < 0) if items else None
     if table is not None:
@@ -237,7 +250,8 @@ def lowest_value(fields: Fields, instance: Instance) -> float:
 def window(
     values: np.ndarray, centre: float, width: float, function: str = "LINEAR"
 ) -> np.ndarray | None:
-    """Levels 0..1 of a window (PS3.3 C.11.2.1.2 and C.11.2.1.3); None if the standard does not allow the width or the function."""
+    """Levels 0..1 of a window (PS3.3 C.11.2.1.2 and C.11.2.1.3); None if the standard does not
+    allow the width or the function."""
     if function == "SIGMOID" and width > 0:
         return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700)))
     if function == "LINEAR_EXACT" and width > 0:
@@ -314,7 +328,8 @@ def padding_mask(stored: np.ndarray, fields: Fields) -> np.ndarray:
 
 
 def padding_bounds(dtype: np.dtype, fields: Fields) -> tuple[int, int] | None:
-    """First and last value that is padding: PixelPaddingValue, or the range up to PixelPaddingRangeLimit (PS3.3 C.7.5.1.1.2)."""
+    """First and last value that is padding: PixelPaddingValue, or the range up to
+    PixelPaddingRangeLimit (PS3.3 C.7.5.1.1.2)."""
     signed = dtype.kind == "i"
     value = fields.integer("PixelPaddingValue", signed=signed)
     if value is None:

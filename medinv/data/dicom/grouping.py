@@ -1,4 +1,5 @@
-"""Images that belong together: by series, kind, size, spacing, orientation, echo, b-value, acquisition, in the order of the body."""
+"""Images that belong together: by series, kind, size, spacing, orientation, echo, b-value,
+acquisition, in the order of the body."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -24,7 +25,10 @@ _PLANES = ("sagittal", "coronal", "axial")  # by the axis (L, P, S) that the nor
 
 @dataclass(frozen=True)
 class Group:
-    """Images alike in all that selection looks at. `label`: place of the series in its study, then of the group in its series, such as 2.1."""
+    """Images alike in all that selection looks at.
+
+    `label`: place of the series in its study, then of the group in its series, such as 2.1.
+    """
 
     label: str
     instances: tuple[Instance, ...]
@@ -40,7 +44,8 @@ class Group:
 
     @property
     def plane(self) -> str | None:
-        """axial, coronal, sagittal or oblique; None where the header places no image, or frames face several ways."""
+        """axial, coronal, sagittal or oblique; None where the header places no image, or frames
+        face several ways."""
         planes = {
             _plane(geometry) for instance in self.instances for geometry in _geometries(instance)
         }
@@ -48,7 +53,8 @@ class Group:
 
     @property
     def stacks(self) -> int:
-        """Stacks of slices that the header tells apart, by StackID or by orientation; 1 if by neither."""
+        """Stacks of slices that the header tells apart, by StackID or by orientation; 1 if by
+        neither."""
         named = {stack for instance in self.instances for stack in instance.stacks}
         facing = {
             None
@@ -61,7 +67,8 @@ class Group:
 
     @property
     def missing_parts(self) -> str | None:
-        """What a concatenation lacks (PS3.3 C.7.6.16.1.3); None if it is whole, or the group is none."""
+        """What a concatenation lacks (PS3.3 C.7.6.16.1.3); None if it is whole, or the group is
+        none."""
         if self.first.concatenation is None:
             return None
         numbers = sorted(one.part[0] or 0 for one in self.instances)
@@ -104,7 +111,7 @@ class Group:
             spacing and f"{spacing[0]:.3g} mm",
             image.view,
             self.plane,
-            self.slices > 1 and f"{self.slices} images" or "1 image",
+            (self.slices > 1 and f"{self.slices} images") or "1 image",
             thickness
             and (
                 f"{thickness[0]:g} mm thick"
@@ -118,10 +125,11 @@ class Group:
 
 
 def group(instances: Iterable[Instance]) -> tuple[Group, ...]:
-    """Groups of one study, by series and InstanceNumber, each along its normal (or by InstanceNumber where it has none).
+    """Groups of one study, by series and InstanceNumber, each along its normal (or by
+    InstanceNumber where it has none).
 
-    Acquisitions, and image types that differ from the fourth value on, divide a series only where they show the same place twice: phases
-    do, the steps of a sequential scan do not.
+    Acquisitions, and image types that differ from the fourth value on, divide a series only where
+    they show the same place twice: phases do, the steps of a sequential scan do not.
     """
     series: dict[str, dict[Hashable, list[Instance]]] = defaultdict(lambda: defaultdict(list))
     for instance in sorted(instances, key=_by_number):
@@ -143,8 +151,8 @@ def _by_number(instance: Instance) -> tuple[float, str]:
 def _kind(image: Instance) -> Hashable:
     """What must be equal to the letter.
 
-    `ImageType`: pixels, examination, flavour (PS3.3 C.7.6.1.1.2). Positions count within one frame of
-    reference only. Parts of a concatenation are one image.
+    `ImageType`: pixels, examination, flavour (PS3.3 C.7.6.1.1.2). Positions count within one frame
+    of reference only. Parts of a concatenation are one image.
     """
     whole = image.concatenation or (image.sop_uid if image.frames > 1 else None)
     reference = image.frame_of_reference if image.geometry.position is not None else None

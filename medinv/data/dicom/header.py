@@ -12,19 +12,25 @@ from medinv.data.dicom import archive, patient
 from medinv.data.dicom.fields import Fields, tag_of
 from medinv.data.dicom.labels import PRIVATE_TAGS
 from medinv.data.dicom.location import Location
-from medinv.data.dicom.whole import MOST_HEADER, DEFLATED, Capped, deep, inflated_start, is_deflated
+from medinv.data.dicom.whole import DEFLATED, MOST_HEADER, Capped, deep, inflated_start, is_deflated
 from medinv.errors import DataError, HeaderError, MedinvError, NotDicomError
 
 KEYWORDS = (
-    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "BodyPartExamined", "ViewPosition",
-    "Laterality", "ImageLaterality", "ImageType", "InstanceNumber", "AcquisitionNumber", "EchoTime", "DiffusionBValue",
-    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PlanarConfiguration", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
-    "PixelRepresentation", "LossyImageCompression", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing",
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality",
+    "BodyPartExamined", "ViewPosition",
+    "Laterality", "ImageLaterality", "ImageType", "InstanceNumber", "AcquisitionNumber", "EchoTime",
+    "DiffusionBValue",
+    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PlanarConfiguration",
+    "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation", "LossyImageCompression", "PixelSpacing", "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing",
     "PixelAspectRatio", "PatientOrientation", "SliceThickness",
-    "ImagePositionPatient", "ImageOrientationPatient", "GridFrameOffsetVector", "PixelDataProviderURL",
+    "ImagePositionPatient", "ImageOrientationPatient", "GridFrameOffsetVector",
+    "PixelDataProviderURL",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "ViewCodeSequence", "SpecificCharacterSet", "SeriesDescription", "StudyDescription",
-    "FrameOfReferenceUID", "ConcatenationUID", "InConcatenationNumber", "InConcatenationTotalNumber",
+    "FrameOfReferenceUID", "ConcatenationUID", "InConcatenationNumber",
+    "InConcatenationTotalNumber",
     *patient.KEYWORDS,
 )  # fmt: skip
 _TAGS: list[BaseTag | int] = [*(tag_of(keyword) for keyword in KEYWORDS), *PRIVATE_TAGS]
@@ -51,8 +57,8 @@ class Header:
 def read_header(location: Location, *, named: bool) -> Header | None:
     """The header of a file, or None if it is not DICOM and nothing claimed that it is.
 
-    A file without the DICM prefix is tried if the user named it, its name ends in .dcm (`named`), or
-    it begins as a data set does, and must then hold a SOPClassUID. Raises NotDicomError,
+    A file without the DICM prefix is tried if the user named it, its name ends in .dcm (`named`),
+    or it begins as a data set does, and must then hold a SOPClassUID. Raises NotDicomError,
     HeaderError, or what `Location.open` raises.
     """
     prefixed = False
@@ -100,7 +106,8 @@ def _unreadable(location: Location, prefixed: bool, error: Exception) -> DataErr
 
 
 def _parse_start(start: bytes, location: Location, prefixed: bool) -> Header | None:
-    """The header out of the file's first bytes, in memory, where pydicom is quicker; None if it is longer than they are."""
+    """The header out of the file's first bytes, in memory, where pydicom is quicker; None if it
+    is longer than they are."""
     if len(start) < _FIRST:
         return _parse(io.BytesIO(start), location, prefixed)
     try:

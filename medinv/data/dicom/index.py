@@ -15,8 +15,8 @@ from medinv.data.dicom.patient import Patient, judge, read_patient
 from medinv.data.dicom.records import Broken, Index, Instance, Skipped, Study
 from medinv.data.dicom.repeats import Repeats, find_repeats
 from medinv.data.dicom.selection import select, uid_of
-from medinv.data.dicom.whole import read_whole
 from medinv.data.dicom.walk import Candidate, walk
+from medinv.data.dicom.whole import read_whole
 from medinv.data.nifti import is_nifti, read_nifti_header
 from medinv.errors import DataError, MedinvError, RepeatedUidError, TwoPatientsError
 

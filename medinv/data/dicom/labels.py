@@ -14,7 +14,8 @@ _VIEWS = {
     "399173006": "LL", "R-10236": "LL", "399198007": "RL", "R-10232": "RL",
 }  # fmt: skip
 
-# Where manufacturers keep the b-value: creator of the block, its element, the b-value's element. Siemens, Philips, GE.
+# Where manufacturers keep the b-value: creator of the block, its element, the b-value's element.
+# Siemens, Philips, GE.
 _B_VALUES = (
     ("SIEMENS MR HEADER", Tag(0x0019, 0x0010), Tag(0x0019, 0x100C)),
     ("Philips Imaging DD 001", Tag(0x2001, 0x0010), Tag(0x2001, 0x1003)),
@@ -65,7 +66,10 @@ def _private_number(element: RawDataElement) -> float | None:
 
 
 def description(fields: Fields, keyword: str) -> str | None:
-    """A text in its own character set; None if absent, too long or undecodable. It may identify the patient."""
+    """A text in its own character set; None if absent, too long or undecodable.
+
+    It may identify the patient.
+    """
     element = fields.raw(keyword)
     if not isinstance(element, RawDataElement) or not element.value:
         return None

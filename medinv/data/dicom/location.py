@@ -37,7 +37,10 @@ class Location:
             ) from error
 
     def read(self) -> io.BytesIO:
-        """The whole content in memory; a zip member's checksum is verified. Raises as `open` does."""
+        """The whole content in memory; a zip member's checksum is verified.
+
+        Raises as `open` does.
+        """
         with self.open() as stream:
             try:
                 return io.BytesIO(stream.read())

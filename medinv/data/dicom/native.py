@@ -48,7 +48,8 @@ def words(data: bytes, instance: Instance, frame: int) -> np.ndarray:
 
 
 def single_bits(data: bytes, instance: Instance, frame: int) -> np.ndarray:
-    """Bits of a frame that may start within a byte: pydicom drops the byte in which such a frame ends."""
+    """Bits of a frame that may start within a byte: pydicom drops the byte in which such a frame
+    ends."""
     pixels = instance.rows * instance.columns
     start, inside = divmod(frame * pixels, 8)
     bits = np.unpackbits(

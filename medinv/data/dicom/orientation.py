@@ -1,7 +1,8 @@
-"""How a projection lies: which way its rows and columns run, and the turn that brings it to how films are read.
+"""How a projection lies: which way its rows and columns run, and the turn that brings it to how
+films are read.
 
-PatientOrientation (PS3.3 C.7.6.1.1.1) names the direction of the rows, then of the columns: `L\\F` is a frontal film
-as it is read, the patient's left at the right edge and the feet at the bottom.
+PatientOrientation (PS3.3 C.7.6.1.1.1) names the direction of the rows, then of the columns: `L\\F`
+is a frontal film as it is read, the patient's left at the right edge and the feet at the bottom.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,8 @@ _CLASSES = frozenset({
 
 @dataclass(frozen=True)
 class Turn:
-    """From pixels as stored to pixels as shown: rows and columns exchanged first, then either reversed.
+    """From pixels as stored to pixels as shown: rows and columns exchanged first, then either
+    reversed.
 
     >>> Turn(flip_rows=True).apply(np.array([[1, 2], [3, 4]])).tolist()
     [[3, 4], [1, 2]]
@@ -50,18 +52,20 @@ class Turn:
         return (self.transpose + self.flip_rows + self.flip_columns) % 2 == 1
 
     def apply(self, stored: np.ndarray) -> np.ndarray:
-        """An array (rows, columns, ...) in the geometry of the stored pixels, as it is shown; a view."""
+        """An array (rows, columns, ...) in the geometry of the stored pixels, as it is shown; a
+        view."""
         shown = np.swapaxes(stored, 0, 1) if self.transpose else stored
         return shown[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
 
     def undo(self, shown: np.ndarray) -> np.ndarray:
-        """An array (rows, columns, ...) in the geometry of the display (a map of evidence, a mask), in that of the
-        stored pixels, to which DICOM results refer; a view."""
+        """An array (rows, columns, ...) in the geometry of the display (a map of evidence, a
+        mask), in that of the stored pixels, to which DICOM results refer; a view."""
         flipped = shown[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
         return np.swapaxes(flipped, 0, 1) if self.transpose else flipped
 
     def points_undo(self, points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """Points (n, 2), (row, column) from 0 on a display of `shape`, in the geometry of the stored pixels."""
+        """Points (n, 2), (row, column) from 0 on a display of `shape`, in the geometry of the
+        stored pixels."""
         row, column = np.asarray(points, float).T
         row = shape[0] - 1 - row if self.flip_rows else row
         column = shape[1] - 1 - column if self.flip_columns else column
@@ -163,7 +167,8 @@ def plane(letters: Sequence[str]) -> Plane | None:
 
 
 def hanging(instance: Instance) -> Hanging:
-    """A frontal projection is turned and mirrored to `L\\F`; every other image is shown as it is stored."""
+    """A frontal projection is turned and mirrored to `L\\F`; every other image is shown as it is
+    stored."""
     if not is_projection(instance):
         return Hanging(_usable(instance.patient_orientation))
     stated = _usable(instance.patient_orientation)

@@ -1,7 +1,7 @@
 """Whose image it is: enough of a header to tell two patients apart, and nothing that names one.
 
-PatientID decides, within its issuer; name and birth date support it. Values are kept as keyed hashes that can be
-compared within one process and be read back by nobody.
+PatientID decides, within its issuer; name and birth date support it. Values are kept as keyed
+hashes that can be compared within one process and be read back by nobody.
 """
 
 import hashlib
@@ -63,8 +63,8 @@ def _patient(number: str, issuer: str, name: str, born: str) -> Patient:
 def judge(patients: Iterable[Patient]) -> Judgement:
     """Of the headers of one study.
 
-    Two patients: other PatientIDs, other issuers of one, or where the ID is one or not stated, names without a word in
-    common that no equal birth date supports.
+    Two patients: other PatientIDs, other issuers of one, or where the ID is one or not stated,
+    names without a word in common that no equal birth date supports.
     """
     found = list(dict.fromkeys(patients))
     for values, what in (
@@ -87,7 +87,8 @@ _Spelling = tuple[frozenset[str], str | None, bool]
 
 
 def _conflict(one: _Spelling, other: _Spelling) -> str | None:
-    """Names and birth dates of two headers whose PatientID is the same, or stated by one at most."""
+    """Names and birth dates of two headers whose PatientID is the same, or stated by one at
+    most."""
     (name, born, without), (name2, born2, without2) = one, other
     names_differ = bool(name and name2) and not name & name2
     births_differ = bool(born and born2) and born != born2
@@ -133,7 +134,8 @@ def _text(fields: Fields, keyword: str, terms: tuple[str, ...]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without case, accents, width, and delimiters at the end, so that spellings of one value are equal."""
+    """Without case, accents, width, and delimiters at the end, so that spellings of one value
+    are equal."""
     apart = unicodedata.normalize("NFKD", text)
     bare = "".join(letter for letter in apart if not unicodedata.combining(letter))
     return bare.casefold().strip(" ^=\0")

@@ -1,4 +1,5 @@
-"""The pixels of one image: as stored, in the modality's units, and as a radiologist expects to see them."""
+"""The pixels of one image: as stored, in the modality's units, and as a radiologist expects to
+see them."""
 
 import hashlib
 from collections.abc import Iterator
@@ -24,8 +25,8 @@ from medinv.errors import PixelDataError
 
 @dataclass(frozen=True)
 class Pixels:
-    """One frame, as stored and as shown. Arrays are (rows, columns); `stored` and `words` of a colour
-    image are (rows, columns, 3).
+    """One frame, as stored and as shown. Arrays are (rows, columns); `stored` and `words` of a
+    colour image are (rows, columns, 3).
 
     `stored`, `words` and `grey` lie as in the file, to which DICOM results refer; `display` and
     `modality` lie as the image is read, and `turn` takes the one to the other. What is costly is
@@ -70,8 +71,8 @@ class Pixels:
 
     @cached_property
     def display(self) -> np.ndarray:
-        """uint8 0..255 as shown on a monitor, bright = attenuating in radiography and CT; padding and
-        what shutters cover are 0."""
+        """uint8 0..255 as shown on a monitor, bright = attenuating in radiography and CT;
+        padding and what shutters cover are 0."""
         shown = self.levels.display_of(self.grey)
         if self.dark is not None:
             shown[self.dark] = 0

@@ -1,4 +1,5 @@
-"""Images that are given twice: the same content is read once, other content under one UID is refused, never dropped."""
+"""Images that are given twice: the same content is read once, other content under one UID is
+refused, never dropped."""
 
 import hashlib
 from collections import defaultdict
@@ -23,7 +24,8 @@ class Repeats:
 
 
 def find_repeats(instances: Iterable[Instance]) -> Repeats:
-    """Look into the files whose UID (a NIfTI volume's shape and size) is met more than once, in order of source."""
+    """Look into the files whose UID (a NIfTI volume's shape and size) is met more than once, in
+    order of source."""
     alike: dict[Hashable, list[Instance]] = defaultdict(list)
     for instance in sorted(instances, key=lambda one: (one.source, one.location)):
         alike[_identity(instance)].append(instance)
@@ -68,7 +70,8 @@ def _identity(instance: Instance) -> Hashable:
 
 
 def _digest(instance: Instance) -> str:
-    """Of the data set, without preamble and file meta information, which every archive writes anew."""
+    """Of the data set, without preamble and file meta information, which every archive writes
+    anew."""
     digest = hashlib.sha256(instance.transfer_syntax.encode())
     try:
         with instance.location.open() as stream:

@@ -1,4 +1,5 @@
-"""Which images of a study a model is shown, by the rules of its card: every group judged, every image left out with its reason."""
+"""Which images of a study a model is shown, by the rules of its card: every group judged, every
+image left out with its reason."""
 
 import re
 from collections.abc import Callable
@@ -16,10 +17,14 @@ _RAW = (
 _FRONTAL = frozenset({"AP", "PA"})
 # Objects with pixels that no model reads, by SOP class.
 _OBJECTS = {
-    "1.2.840.10008.5.1.4.1.1.66.4": ("segmentation", _RESULT), "1.2.840.10008.5.1.4.1.1.66.7": ("segmentation", _RESULT),
-    "1.2.840.10008.5.1.4.1.1.66.8": ("segmentation", _RESULT), "1.2.840.10008.5.1.4.1.1.30": ("parametric-map", _RESULT),
-    "1.2.840.10008.5.1.4.1.1.481.2": ("dose", _RESULT), "1.2.840.10008.5.1.4.1.1.1.1.1": ("for-processing", _RAW),
-    "1.2.840.10008.5.1.4.1.1.1.2.1": ("for-processing", _RAW), "1.2.840.10008.5.1.4.1.1.1.3.1": ("for-processing", _RAW),
+    "1.2.840.10008.5.1.4.1.1.66.4": ("segmentation", _RESULT),
+    "1.2.840.10008.5.1.4.1.1.66.7": ("segmentation", _RESULT),
+    "1.2.840.10008.5.1.4.1.1.66.8": ("segmentation", _RESULT),
+    "1.2.840.10008.5.1.4.1.1.30": ("parametric-map", _RESULT),
+    "1.2.840.10008.5.1.4.1.1.481.2": ("dose", _RESULT),
+    "1.2.840.10008.5.1.4.1.1.1.1.1": ("for-processing", _RAW),
+    "1.2.840.10008.5.1.4.1.1.1.2.1": ("for-processing", _RAW),
+    "1.2.840.10008.5.1.4.1.1.1.3.1": ("for-processing", _RAW),
 }  # fmt: skip
 
 
@@ -50,7 +55,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Choice:
-    """What of a study a model is shown. `study` holds it: its instances are the chosen ones, all others stand in its `skipped`."""
+    """What of a study a model is shown.
+
+    `study` holds it: its instances are the chosen ones, all others stand in its `skipped`.
+    """
 
     study: Study
     judged: tuple[Judged, ...]
@@ -58,7 +66,11 @@ class Choice:
 
 
 def choose(study: Study, rules: Rules) -> Choice:
-    """Apply a card's rules. Every file of the study is in the result once; nothing is chosen where a rule of one volume fits several."""
+    """Apply a card's rules.
+
+    Every file of the study is in the result once; nothing is chosen where a rule of one volume
+    fits several.
+    """
     judged = tuple(Judged(found, _verdicts(found, rules)) for found in group(study.instances))
     eligible = [one for one in judged if not one.objections]
     if rules.selection.takes == "volume" and len(eligible) > 1:
@@ -91,7 +103,8 @@ def _ambiguous(eligible: list[Judged]) -> Verdict:
     return Verdict(
         "ambiguous",
         False,
-        f"{len(eligible)} volumes of the study fit the rules ({labels}) and the model takes one: hand in one of them",
+        f"{len(eligible)} volumes of the study fit the rules ({labels}) and the model takes one: "
+        "hand in one of them",
     )
 
 

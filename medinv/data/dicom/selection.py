@@ -17,13 +17,16 @@ from medinv.errors import HeaderError, PixelDataError
 
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _LOSSY = {
-    "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55",
-    "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.93", "1.2.840.10008.1.2.4.203",
+    "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.53",
+    "1.2.840.10008.1.2.4.55",
+    "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.93",
+    "1.2.840.10008.1.2.4.203",
 }  # fmt: skip
 # Samples of a pixel by PhotometricInterpretation (PS3.3 C.7.6.3.1.2).
 SAMPLES = {
     "MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1,
-    "RGB": 3, "YBR_FULL": 3, "YBR_FULL_422": 3, "YBR_PARTIAL_422": 3, "YBR_PARTIAL_420": 3, "YBR_ICT": 3, "YBR_RCT": 3,
+    "RGB": 3, "YBR_FULL": 3, "YBR_FULL_422": 3, "YBR_PARTIAL_422": 3, "YBR_PARTIAL_420": 3,
+    "YBR_ICT": 3, "YBR_RCT": 3,
 }  # fmt: skip
 _SAFE_UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 _LONGEST_UID = 256
@@ -32,8 +35,9 @@ _LONGEST_UID = 256
 def uid_of(fields: Fields, keyword: str, location: Location) -> str | None:
     """A UID, or None if absent.
 
-    One that is odd (too long, of other characters than digits and dots), but tells objects apart, is known by a UID
-    derived from it (PS3.5 B.2), which is safe to name a file by. Raises HeaderError for one that is damage.
+    One that is odd (too long, of other characters than digits and dots), but tells objects apart,
+    is known by a UID derived from it (PS3.5 B.2), which is safe to name a file by. Raises
+    HeaderError for one that is damage.
     """
     element = fields.raw(keyword)
     value = element.value if element is not None else None
@@ -57,7 +61,8 @@ def select(
 ) -> Instance | Skipped:
     """The file as an image for the network, or the reason why it is not one.
 
-    Raises HeaderError for a header that contradicts itself, PixelDataError for an image without its pixel data.
+    Raises HeaderError for a header that contradicts itself, PixelDataError for an image without
+    its pixel data.
     """
     sop_uid = uid_of(header.fields, "SOPInstanceUID", location) or uid_of(
         header.meta, "MediaStorageSOPInstanceUID", location

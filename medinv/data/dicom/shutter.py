@@ -13,7 +13,8 @@ _EDGES = (
 
 
 def closed(fields: Fields, shape: tuple[int, int]) -> tuple[np.ndarray | None, str | None]:
-    """(rows, columns) True where a shutter covers an image as stored, and what it is; None if there is none.
+    """(rows, columns) True where a shutter covers an image as stored, and what it is; None if
+    there is none.
 
     Rows and columns count from 1, what lies on an edge is shown. A shutter that contradicts itself
     or would leave nothing is left aside with a warning in `fields`.
@@ -24,7 +25,8 @@ def closed(fields: Fields, shape: tuple[int, int]) -> tuple[np.ndarray | None, s
         open_part = _OPENINGS[name](fields, shape) if name in _OPENINGS else None
         if open_part is None or not open_part.any():
             fields.warnings.append(
-                "a display shutter of an unknown shape, or one that contradicts itself, is left aside"
+                "a display shutter of an unknown shape, or one that contradicts itself, is left "
+                "aside"
             )
             continue
         covered |= ~open_part

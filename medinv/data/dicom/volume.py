@@ -1,4 +1,5 @@
-"""From the slices of one group to a volume: their order along the normal, one affine that holds for every slice, and what stands against it."""
+"""From the slices of one group to a volume: their order along the normal, one affine that holds
+for every slice, and what stands against it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,10 @@ class Slice:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that a plain stack of slices does not have. `handled` says what was done about it; None: the volume is refused for it."""
+    """Something that a plain stack of slices does not have.
+
+    `handled` says what was done about it; None: the volume is refused for it.
+    """
 
     code: str  # stable, for machines
     message: str
@@ -47,7 +51,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Stack:
-    """Slices in order along the normal, and the affine (4, 4) from (row, column, slice) to millimetres in R A S axes; None if refused."""
+    """Slices in order along the normal, and the affine (4, 4) from (row, column, slice) to
+    millimetres in R A S axes; None if refused."""
 
     slices: tuple[Slice, ...]
     affine: np.ndarray | None
@@ -62,9 +67,11 @@ class Stack:
 def stack(instances: Sequence[Instance], rule: Rule = "refuse") -> Stack:
     """Describe the slices of a group, from their headers.
 
-    Refused whatever the rule: slices without a place, of several sizes, orientations or pixel spacings, or that wander within their plane. Slices
-    missing, spacings mixed and places taken twice are refused too, or, by the rule longest-run, answered by the longest run of evenly spaced
-    slices and the first image at each place. Gantry tilt is no fault: the affine is sheared by it.
+    Refused whatever the rule: slices without a place, of several sizes, orientations or pixel
+    spacings, or that wander within their plane. Slices missing, spacings mixed and places taken
+    twice are refused too, or, by the rule longest-run, answered by the longest run of evenly
+    spaced slices and the first image at each place. Gantry tilt is no fault: the affine is sheared
+    by it.
     """
     slices = [one for instance in instances for one in _slices_of(instance)]
     findings = _unlike(slices)
@@ -97,7 +104,8 @@ def stack(instances: Sequence[Instance], rule: Rule = "refuse") -> Stack:
         findings.append(
             Finding(
                 "wandering",
-                f"positions lie up to {error:.2g} mm beside a straight line: no affine holds for all slices",
+                f"positions lie up to {error:.2g} mm beside a straight line: no affine holds for "
+                "all slices",
             )
         )
         return Stack(tuple(slices), None, error, tuple(findings))
@@ -105,7 +113,10 @@ def stack(instances: Sequence[Instance], rule: Rule = "refuse") -> Stack:
 
 
 def read_stack(found: Stack) -> np.ndarray:
-    """Modality values (rows, columns, slices) float32 of a stack. Raises DataError if it was refused, and what `read_pixels` raises."""
+    """Modality values (rows, columns, slices) float32 of a stack.
+
+    Raises DataError if it was refused, and what `read_pixels` raises.
+    """
     if found.affine is None:
         reasons = "; ".join(f"{finding.code}: {finding.message}" for finding in found.refused)
         raise DataError(f"these slices make no volume: {reasons}", stage="volume")
@@ -179,7 +190,8 @@ def _without_repeats(slices: list[Slice], rule: Rule) -> tuple[list[Slice], list
 
 
 def _even(slices: list[Slice], rule: Rule) -> tuple[list[Slice], list[Finding]]:
-    """The slices if they are evenly spaced; else the finding, and by the rule longest-run the longest run that is."""
+    """The slices if they are evenly spaced; else the finding, and by the rule longest-run the
+    longest run that is."""
     steps = np.diff([one.depth for one in slices])
     if not len(steps) or np.ptp(steps) <= max(_SAME_PLACE, _EVEN * steps.min()):
         return slices, []
@@ -198,7 +210,10 @@ def _even(slices: list[Slice], rule: Rule) -> tuple[list[Slice], list[Finding]]:
     if rule == "refuse":
         return slices, [Finding(code, message)]
     first, count = _longest_run(steps)
-    handled = f"the longest even run is taken: {count + 1} of {len(slices)} slices, {steps[first]:.4g} mm apart"
+    handled = (
+        f"the longest even run is taken: {count + 1} of {len(slices)} slices, {steps[first]:.4g} "
+        "mm apart"
+    )
     return slices[first : first + count + 1], [Finding(code, message, handled)]
 
 
@@ -214,7 +229,8 @@ def _longest_run(steps: np.ndarray) -> tuple[int, int]:
 
 
 def _placed(slices: Sequence[Slice]) -> tuple[np.ndarray, float, float]:
-    """The affine through all positions (least squares), the largest distance from it in mm, and the tilt in degrees."""
+    """The affine through all positions (least squares), the largest distance from it in mm, and
+    the tilt in degrees."""
     matrix = affine(slices[0].geometry)
     if len(slices) == 1:
         return matrix, 0.0, 0.0

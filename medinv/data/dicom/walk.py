@@ -17,7 +17,11 @@ _DICOMDIR = "DICOMDIR"
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file to look into. `named`: the user or a DICOMDIR named it or its name ends in .dcm, so that it is expected to be DICOM."""
+    """A file to look into.
+
+    `named`: the user or a DICOMDIR named it or its name ends in .dcm, so that it is expected to be
+    DICOM.
+    """
 
     location: Location
     named: bool
@@ -28,9 +32,11 @@ Found = Candidate | Skipped | Broken
 
 
 def walk(inputs: Sequence[Path], limits: archive.Limits = archive.LIMITS) -> Iterator[Found]:
-    """Every file under the inputs (files, folders, zips, DICOMDIRs, CSV lists of these), once each. Never raises for a single file.
+    """Every file under the inputs (files, folders, zips, DICOMDIRs, CSV lists of these), once
+    each. Never raises for a single file.
 
-    A list and a zip stand for what they hold and are not counted themselves, unless they hold nothing or cannot be read.
+    A list and a zip stand for what they hold and are not counted themselves, unless they hold
+    nothing or cannot be read.
     """
     given = {place_of(path): Path(path) for path in inputs}
     visit = _Visit(set(given), limits)
@@ -112,7 +118,8 @@ class _Visit:
         return True
 
     def _file(self, path: Path, study: str | None) -> Iterator[Found]:
-        """What one file on disk stands for: itself, the members of a zip, or what a DICOMDIR lists."""
+        """What one file on disk stands for: itself, the members of a zip, or what a DICOMDIR
+        lists."""
         location, named = Location(path), self._place(path) in self.named
         if not os.path.isfile(path):
             if os.path.exists(path):
@@ -173,7 +180,10 @@ def place_of(path: Path, folders: dict[str, str] | None = None) -> str:
 
 
 def _files_below(folder: Path) -> Iterator[Path | Skipped | Broken]:
-    """Files in a folder and its folders. A linked folder is not entered (it may lead in circles), one that cannot be listed is broken."""
+    """Files in a folder and its folders.
+
+    A linked folder is not entered (it may lead in circles), one that cannot be listed is broken.
+    """
     folders = [folder]
     while folders:
         folder = folders.pop()

@@ -1,4 +1,5 @@
-"""Data sets within bounds: deflated ones unpacked as far as they may be, nested ones as deep as they may go."""
+"""Data sets within bounds: deflated ones unpacked as far as they may be, nested ones as deep as
+they may go."""
 
 import io
 import sys
@@ -71,7 +72,8 @@ def is_deflated(start: bytes) -> bool:
 def inflated_start(stream: BinaryIO, location: Location) -> io.BytesIO:
     """The beginning of a deflated data set (`MOST_HEADER` at most) as a plain file.
 
-    The rest is inflated in pieces and kept nowhere. Raises HeaderError for one that is cut, or a bomb.
+    The rest is inflated in pieces and kept nowhere. Raises HeaderError for one that is cut, or a
+    bomb.
     """
     meta, data, kept, total = *_split(stream, location.source), bytearray(), 0
     for piece in data:
@@ -115,7 +117,8 @@ def read_whole(instance: Instance) -> pydicom.Dataset:
     """All of a file, in memory. It holds patient identifiers.
 
     A deflated one may take the pixels that its header announced, and `MOST_HEADER` beside. Raises
-    PixelDataError if it cannot be parsed to its end, MissingDataError or ArchiveError if it cannot be opened.
+    PixelDataError if it cannot be parsed to its end, MissingDataError or ArchiveError if it cannot
+    be opened.
     """
     content = instance.location.read()
     try:
@@ -136,7 +139,8 @@ def read_whole(instance: Instance) -> pydicom.Dataset:
         Exception
     ) as error:  # pydicom's parser raises whatever it met: struct.error, EOFError, KeyError, ...
         raise PixelDataError(
-            f"the file cannot be parsed to its end ({type(error).__name__}): it is truncated or damaged",
+            f"the file cannot be parsed to its end ({type(error).__name__}): it is truncated or "
+            "damaged",
             path=instance.source,
             stage="read",
         ) from error
