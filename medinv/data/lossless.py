@@ -1,8 +1,9 @@
 """The lossless intake: what the network is given, with integers beside it, is a bijection of the
 stored pixels.
 
-    stored pixels, turned as the image is read -> rows and columns repeated to a square of size * 2^k,
-                  k >= 3 -> k levels of the S-transform, the Haar wavelet on integers
+    stored pixels, turned as the image is read
+                  -> rows and columns repeated to a square of size * 2^k, k >= 3
+                  -> k levels of the S-transform, the Haar wavelet on integers
                   -> the averages (size, size), split by the header's window: inside it, and by how
                      much they lie beyond it
                   -> the part inside, scaled to 0..255 by the header's numbers: the network's input
@@ -69,13 +70,10 @@ class LosslessInput:
     # (1, size, size) integers: averages of the stored pixels, as far as they lie in the window
     low: Tensor
     beyond: Tensor  # (1, size, size) integers: by how much they lie outside
-    details: tuple[
-        Tensor, ...
-    ]  # (3, n, n) integers each, finest first: along W, along H, along both
-    unused: (
-        np.ndarray | None
-        # (rows, columns) bits of the words that hold no pixel value; None if they follow from the value
-    )
+    # (3, n, n) integers each, finest first: along W, along H, along both
+    details: tuple[Tensor, ...]
+    # (rows, columns) bits of the words that hold no pixel value; None if they follow from the value
+    unused: np.ndarray | None
     layout: Layout
 
     @property
@@ -85,6 +83,7 @@ class LosslessInput:
 
     @property
     def policy(self) -> str:
+        """What was done, in words."""
         return f"{POLICY}; {self.layout.scale.policy}"
 
     def recover(self, image: Tensor) -> tuple[np.ndarray, float]:
@@ -178,9 +177,17 @@ def _synthesised(low: Tensor, details: tuple[Tensor, ...]) -> Tensor:
 class Reversible(Protocol):
     """What is asked of a model: features that decode."""
 
-    def features(self, x: Tensor) -> Tensor: ...
-    def invert(self, z: Tensor) -> Tensor: ...
-    def parameters(self) -> Iterator[Tensor]: ...
+    def features(self, x: Tensor) -> Tensor:
+        """Of network inputs (N, 1, n, n)."""
+        ...
+
+    def invert(self, z: Tensor) -> Tensor:
+        """The network inputs that have these features."""
+        ...
+
+    def parameters(self) -> Iterator[Tensor]:
+        """All weights."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -90,12 +90,36 @@ def read_nifti_header(location: Location) -> Instance | Skipped:
     rows, columns, slices = (*shape, 1, 1)[:3]
     bits = 8 * dtype.itemsize
     return Instance(
-        source=location.source, location=location, study_uid=None, series_uid=None,
-        sop_uid="nifti-" + hashlib.sha256(location.source.encode()).hexdigest()[:32], sop_class=None, modality=None, body_part=None, view=None, laterality=None,
-        patient_orientation=(), image_type=(), photometric="MONOCHROME2", rows=rows, columns=columns, frames=slices, bits_allocated=bits,
-        bits_stored=bits, high_bit=bits - 1, signed=dtype.kind != "u", transfer_syntax="", lossy=False, number=None, acquisition=None, echo=None, b_value=None,
-        geometry=_geometry(affine, form), warnings=tuple(warnings), format="nifti",
-    )  # fmt: skip
+        source=location.source,
+        location=location,
+        study_uid=None,
+        series_uid=None,
+        sop_uid="nifti-" + hashlib.sha256(location.source.encode()).hexdigest()[:32],
+        sop_class=None,
+        modality=None,
+        body_part=None,
+        view=None,
+        laterality=None,
+        patient_orientation=(),
+        image_type=(),
+        photometric="MONOCHROME2",
+        rows=rows,
+        columns=columns,
+        frames=slices,
+        bits_allocated=bits,
+        bits_stored=bits,
+        high_bit=bits - 1,
+        signed=dtype.kind != "u",
+        transfer_syntax="",
+        lossy=False,
+        number=None,
+        acquisition=None,
+        echo=None,
+        b_value=None,
+        geometry=_geometry(affine, form),
+        warnings=tuple(warnings),
+        format="nifti",
+    )
 
 
 def read_nifti(instance: Instance) -> Volume:
@@ -234,6 +258,10 @@ def _geometry(affine: np.ndarray, form: str) -> Geometry:
     axes = lps[:, :3] / sizes
     upright = np.abs(axes.T @ axes - np.eye(3)).max() < _AGREEMENT
     return Geometry(
-        spacing=(float(sizes[0]), float(sizes[1])), spacing_from=form, aspect=float(sizes[0] / sizes[1]), position=tuple(lps[:, 3].tolist()),
-        orientation=(*axes[:, 1].tolist(), *axes[:, 0].tolist()) if upright else None, thickness=float(sizes[2]),
-    )  # fmt: skip
+        spacing=(float(sizes[0]), float(sizes[1])),
+        spacing_from=form,
+        aspect=float(sizes[0] / sizes[1]),
+        position=tuple(lps[:, 3].tolist()),
+        orientation=(*axes[:, 1].tolist(), *axes[:, 0].tolist()) if upright else None,
+        thickness=float(sizes[2]),
+    )

@@ -67,11 +67,13 @@ def test_a_header_in_a_zip_cannot_fill_the_memory(tmp_path: Path) -> None:
     content = write(tmp_path / "a.dcm", SeriesDescription="S").read_bytes()
     at = content.index(b"\x08\x00\x3e\x10LO")
     huge = b"\x08\x00\x3e\x10UN\x00\x00" + (600 << 20).to_bytes(4, "little")
-    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("a.dcm", "w", force_zip64=True) as member:
-            member.write(content[:at] + huge)
-            for _ in range(600):
-                member.write(bytes(1 << 20))
+    with (
+        zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("a.dcm", "w", force_zip64=True) as member,
+    ):
+        member.write(content[:at] + huge)
+        for _ in range(600):
+            member.write(bytes(1 << 20))
     script = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (900 << 20, 900 << 20))\n"
         "from pathlib import Path\n"

@@ -15,25 +15,56 @@ from medinv.data.dicom.index import index, open_dataset
 # escape.
 EXAMPLES = [
     (b"\xe7^\x1b$)C\xa4\xba^\xe7", ("ISO 2022 IR 100", "ISO 2022 IR 149"), "ç^ㅊ^ç"),
-    (b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7=\x1b$)C\xc8\xab^\x1b$)C\xb1\xe6\xb5\xbf",
-     ("", "ISO 2022 IR 149"), "Hong^Gildong=洪^吉洞=홍^길동"),
-    (b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B",
-     ("", "ISO 2022 IR 87"), "Yamada^Tarou=山田^太郎=やまだ^たろう"),
-    (b"\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J=\x1b$B$d$^$@\x1b(J^\x1b$B$?$m$&\x1b(J",
-     ("ISO 2022 IR 13", "ISO 2022 IR 87"), "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"),
+    (
+        b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7=\x1b$)C\xc8\xab^\x1b$)C\xb1\xe6\xb5\xbf",
+        ("", "ISO 2022 IR 149"),
+        "Hong^Gildong=洪^吉洞=홍^길동",
+    ),
+    (
+        b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B",
+        ("", "ISO 2022 IR 87"),
+        "Yamada^Tarou=山田^太郎=やまだ^たろう",
+    ),
+    (
+        b"\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J=\x1b$B$d$^$@\x1b(J^\x1b$B$?$m$&\x1b(J",
+        ("ISO 2022 IR 13", "ISO 2022 IR 87"),
+        "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう",
+    ),
     (b"Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab=", ("GB18030",), "Wang^XiaoDong=王^小东="),
-    (b"Wang^XiaoDong=\xe7\x8e\x8b^\xe5\xb0\x8f\xe6\x9d\xb1=", ("ISO_IR 192",), "Wang^XiaoDong=王^小東="),
-    (b"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab=", ("", "ISO 2022 IR 58"), "Zhang^XiaoDong=张^小东="),
-    (b"Dionysios is \x1b-F\xc4\xe9\xef\xed\xf5\xf3\xe9\xef\xf2", ("ISO 2022 IR 100", "ISO 2022 IR 126"), "Dionysios is Διονυσιος"),
+    (
+        b"Wang^XiaoDong=\xe7\x8e\x8b^\xe5\xb0\x8f\xe6\x9d\xb1=",
+        ("ISO_IR 192",),
+        "Wang^XiaoDong=王^小東=",
+    ),
+    (
+        b"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab=",
+        ("", "ISO 2022 IR 58"),
+        "Zhang^XiaoDong=张^小东=",
+    ),
+    (
+        b"Dionysios is \x1b-F\xc4\xe9\xef\xed\xf5\xf3\xe9\xef\xf2",
+        ("ISO 2022 IR 100", "ISO 2022 IR 126"),
+        "Dionysios is Διονυσιος",
+    ),
     (b"\x1b$(D\x30\x21\x1b(B^x", ("", "ISO 2022 IR 159"), "丂^x"),
-]  # fmt: skip
+]
 SINGLE = {
-    "ISO_IR 100": "Jérôme", "ISO_IR 101": "Wałęsa", "ISO_IR 109": "ĝi", "ISO_IR 110": "āēģ",
-    "ISO_IR 144": "Люкceмбypг", "ISO_IR 127": "قباني", "ISO_IR 126": "Διονυσιος",
+    "ISO_IR 100": "Jérôme",
+    "ISO_IR 101": "Wałęsa",
+    "ISO_IR 109": "ĝi",
+    "ISO_IR 110": "āēģ",
+    "ISO_IR 144": "Люкceмбypг",
+    "ISO_IR 127": "قباني",
+    "ISO_IR 126": "Διονυσιος",
     "ISO_IR 138": "שרון",
-    "ISO_IR 148": "Çavuşoğlu", "ISO_IR 166": "นามสกุล", "ISO_IR 203": "Œuvre", "ISO_IR 13": "ﾔﾏﾀﾞ",
-    "GBK": "王", "GB18030": "王", "ISO_IR 192": "Ωπ王",
-}  # fmt: skip
+    "ISO_IR 148": "Çavuşoğlu",
+    "ISO_IR 166": "นามสกุล",
+    "ISO_IR 203": "Œuvre",
+    "ISO_IR 13": "ﾔﾏﾀﾞ",
+    "GBK": "王",
+    "GB18030": "王",
+    "ISO_IR 192": "Ωπ王",
+}
 
 
 @pytest.mark.parametrize(("content", "terms", "text"), EXAMPLES)

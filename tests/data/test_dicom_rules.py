@@ -60,14 +60,18 @@ def codes(choice: Choice) -> list[str]:
 @pytest.mark.parametrize(
     "second",
     [
-        {"Rows": 48, "Columns": 64}, {"PixelSpacing": [0.7, 0.7]},
-        {"ImageOrientationPatient": CORONAL}, {"EchoTime": 80}, {"DiffusionBValue": 1000.0},
-        {"AcquisitionNumber": 2}, {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]},
+        {"Rows": 48, "Columns": 64},
+        {"PixelSpacing": [0.7, 0.7]},
+        {"ImageOrientationPatient": CORONAL},
+        {"EchoTime": 80},
+        {"DiffusionBValue": 1000.0},
+        {"AcquisitionNumber": 2},
+        {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]},
         {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "P"]},
         {"SeriesInstanceUID": "1.2.1.2"},
     ],
     ids=lambda second: "-".join(second),
-)  # fmt: skip
+)
 def test_a_folder_of_two_kinds_makes_two_groups(tmp_path: Path, second: dict) -> None:
     first = {
         "EchoTime": 30,
@@ -169,10 +173,15 @@ def test_each_rule_leaves_out_what_it_names_and_says_so(
     tmp_path: Path, rules: dict, code: str
 ) -> None:
     stack(
-        tmp_path, 4, BodyPartExamined="CHEST", ViewPosition="LL",
-        ImageType=["DERIVED", "PRIMARY", "AXIAL"], ImageOrientationPatient=CORONAL,
-        SeriesDescription="Bone sharp kernel", StudyDescription="Thorax of Doe",
-    )  # fmt: skip
+        tmp_path,
+        4,
+        BodyPartExamined="CHEST",
+        ViewPosition="LL",
+        ImageType=["DERIVED", "PRIMARY", "AXIAL"],
+        ImageOrientationPatient=CORONAL,
+        SeriesDescription="Bone sharp kernel",
+        StudyDescription="Thorax of Doe",
+    )
     out = chosen(tmp_path, **rules)
     assert not out.study.instances and codes(out) == [code] and len(out.study.skipped) == 4
     assert "Doe" not in repr(out) and "sharp" not in repr(out)
@@ -281,10 +290,17 @@ WORDS = st.none() | st.sampled_from(["", "a", "^t1", "ct|mr"])
 BOUNDS = st.none() | st.tuples(st.integers(0, 9), st.integers(9, 99))
 TYPES = st.lists(st.sampled_from(["DERIVED", "PRIMARY", "AXIAL", "LOCALIZER"]), max_size=2)
 SELECTIONS = st.builds(
-    Selection, takes=st.sampled_from(["images", "volume"]),
-    views=st.lists(st.sampled_from(["AP", "PA"])), image_type=TYPES, not_image_type=TYPES,
-    planes=st.lists(st.sampled_from(["axial", "oblique"])), slices=BOUNDS, thickness=BOUNDS, series_description=WORDS, not_study_description=WORDS,
-)  # fmt: skip
+    Selection,
+    takes=st.sampled_from(["images", "volume"]),
+    views=st.lists(st.sampled_from(["AP", "PA"])),
+    image_type=TYPES,
+    not_image_type=TYPES,
+    planes=st.lists(st.sampled_from(["axial", "oblique"])),
+    slices=BOUNDS,
+    thickness=BOUNDS,
+    series_description=WORDS,
+    not_study_description=WORDS,
+)
 
 
 @settings(deadline=None, max_examples=30)

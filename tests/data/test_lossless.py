@@ -41,9 +41,18 @@ def written(path: Path, pixels: np.ndarray, bits: int, **elements: object) -> tu
 
 @pytest.mark.parametrize(
     ("shape", "kind", "bits"),
-    [((2048, 2048), "u2", 16), ((1025, 771), "u2", 12), ((1025, 771), "i2", 16), ((300, 40), "i2", 12), ((64, 64), "u1", 8),
-     ((1, 1), "u2", 16), ((65, 3), "u1", 8), ((7, 129), "u4", 32), ((7, 129), "i4", 32)],
-)  # fmt: skip
+    [
+        ((2048, 2048), "u2", 16),
+        ((1025, 771), "u2", 12),
+        ((1025, 771), "i2", 16),
+        ((300, 40), "i2", 12),
+        ((64, 64), "u1", 8),
+        ((1, 1), "u2", 16),
+        ((65, 3), "u1", 8),
+        ((7, 129), "u4", 32),
+        ((7, 129), "i4", 32),
+    ],
+)
 def test_features_decode_to_the_bytes_of_the_file(
     chest: Classifier, tmp_path: Path, shape: tuple[int, int], kind: str, bits: int
 ) -> None:
@@ -88,7 +97,7 @@ def test_a_frame_of_more_bytes_than_the_header_counts_is_not_certified(
 
 def test_a_turned_film_comes_back_as_it_was_stored(chest: Classifier, tmp_path: Path) -> None:
     ramp = np.arange(90 * 70, dtype=np.uint16).reshape(90, 70)
-    upright, content = written(tmp_path / "a.dcm", ramp, 16, PatientOrientation=["L", "F"])
+    upright, _ = written(tmp_path / "a.dcm", ramp, 16, PatientOrientation=["L", "F"])
     stored = np.ascontiguousarray(ramp[::-1].T)
     turned, other = written(tmp_path / "b.dcm", stored, 16, PatientOrientation=["H", "L"])
     inputs = [LosslessIntake(64).forward(pixels).image for pixels in (upright, turned)]

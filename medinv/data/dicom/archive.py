@@ -43,6 +43,7 @@ class Limits:
     ratio_floor: int = 64 << 20
 
     def bomb(self, size: int, compressed: int) -> bool:
+        """Whether so many bytes came out of so few that nobody meant them to be read."""
         return size > self.ratio_floor and size > self.ratio * max(compressed, 1)
 
 
@@ -138,10 +139,12 @@ def open_member(path: Path, member: str) -> BinaryIO:
 
 
 def member_size(path: Path, member: str) -> int:
+    """Bytes of a member when unpacked."""
     return _zip(path).getinfo(member).file_size
 
 
 def damaged(source: str, error: Exception) -> ArchiveError:
+    """The error for a member that cannot be read."""
     return ArchiveError(
         f"the zip member cannot be read ({type(error).__name__}): the archive is damaged or "
         "unsupported",

@@ -48,7 +48,7 @@ class FrameHeaders:
             self._fields.dataset,
             *(item for group in groups for item in self._macros(group)),
         ):
-            merged.update({tag: source.get_item(tag, keep_deferred=True) for tag in source.keys()})
+            merged.update(dict(source.items()))  # raw elements stay raw
         fields = Fields(merged)
         fields.warnings = self._fields.warnings
         return fields

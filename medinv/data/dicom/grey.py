@@ -25,11 +25,13 @@ class Levels:
     display: np.ndarray  # (n,) uint8
 
     def modality_of(self, stored: np.ndarray) -> np.ndarray:
+        """float64 in the modality's units, of stored integers that occur in `values`."""
         if stored.dtype.itemsize > 2:
             return np.take(self.modality, np.searchsorted(self.values, stored))
         return _through(self._whole(self.modality), stored)
 
     def display_of(self, stored: np.ndarray) -> np.ndarray:
+        """uint8 0..255, of stored integers that occur in `values`."""
         if stored.dtype.itemsize > 2:
             return np.take(self.display, np.searchsorted(self.values, stored))
         return _through(self._whole_display, stored)
@@ -264,6 +266,7 @@ def window(
 
 
 def window_policy(centre: float, width: float, function: str) -> str:
+    """A window in words."""
     return f"window {centre:g}/{width:g} {function}"
 
 

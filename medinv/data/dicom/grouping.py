@@ -4,6 +4,7 @@ acquisition, in the order of the body."""
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class Group:
 
     @property
     def first(self) -> Instance:
+        """The image that stands for what all have in common."""
         return self.instances[0]
 
     @property
@@ -97,9 +99,7 @@ class Group:
             geometry.depth for instance in self.instances for geometry in _geometries(instance)
         ]
         places = sorted(depth for depth in depths if depth is not None)
-        return sum(
-            after - before < _SAME_PLACE for before, after in zip(places, places[1:], strict=False)
-        )
+        return sum(after - before < _SAME_PLACE for before, after in pairwise(places))
 
     def __str__(self) -> str:
         """What it holds, in words that identify nobody."""
@@ -223,10 +223,7 @@ def _overlapping(
     if len(labelled) == 1 or sum(map(len, depths)) < len(images):
         return [images]
     spans = sorted((min(part), max(part)) for part in depths)
-    apart = all(
-        previous[1] + _SAME_PLACE < following[0]
-        for previous, following in zip(spans, spans[1:], strict=False)
-    )
+    apart = all(previous[1] + _SAME_PLACE < following[0] for previous, following in pairwise(spans))
     return [images] if apart else list(labelled.values())
 
 

@@ -164,8 +164,7 @@ def _is_cut(stream: BinaryIO, location: Location, fields: Fields) -> bool:
     """The last element announced more bytes than the file has."""
     if stream.tell() > location.size():
         return True
-    for tag in fields.dataset.keys():
-        element = fields.dataset.get_item(tag, keep_deferred=True)
+    for _, element in fields.dataset.items():
         length = getattr(element, "length", None)
         if (
             length not in (None, 0, 0xFFFFFFFF)

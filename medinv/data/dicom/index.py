@@ -11,7 +11,7 @@ from medinv.data.dicom import archive
 from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.grouping import group
 from medinv.data.dicom.header import read_header
-from medinv.data.dicom.patient import Patient, judge, read_patient
+from medinv.data.dicom.patient import NOBODY, Patient, judge, read_patient
 from medinv.data.dicom.records import Broken, Index, Instance, Skipped, Study
 from medinv.data.dicom.repeats import Repeats, find_repeats
 from medinv.data.dicom.selection import select, uid_of
@@ -35,7 +35,7 @@ class _Entry:
     """A file, and whose it is by its header."""
 
     record: Record
-    patient: Patient = Patient()
+    patient: Patient = NOBODY
 
 
 def index(
@@ -91,7 +91,7 @@ def _share(instance: Instance, known: dict) -> None:
 
 
 def _entry(candidate: Candidate) -> _Entry:
-    location, study_uid, patient = candidate.location, None, Patient()
+    location, study_uid, patient = candidate.location, None, NOBODY
     try:
         if is_nifti(location):
             return _Entry(read_nifti_header(location))

@@ -25,6 +25,7 @@ class Row:
 
 
 def is_manifest(path: Path) -> bool:
+    """By its name."""
     return path.suffix.lower() == ".csv"
 
 

@@ -119,6 +119,7 @@ class Turn:
         return _WORDS[self.transpose, self.flip_rows, self.flip_columns]
 
 
+STORED = Turn()  # shown as it is stored
 _WORDS = {
     (False, False, False): "not turned",
     (False, False, True): "mirrored",
@@ -138,7 +139,7 @@ class Hanging:
     stored: tuple[
         str, ...
     ] = ()  # letters of rows and columns; empty where nothing usable is stated
-    turn: Turn = Turn()
+    turn: Turn = STORED
     says: str | None = None  # for the record of what was done
     warnings: tuple[str, ...] = ()
 
@@ -149,6 +150,7 @@ class Hanging:
 
 
 def opposite(letters: str) -> str:
+    """The directions against those of some letters."""
     return "".join(_OPPOSITE.get(letter, letter) for letter in letters)
 
 
@@ -177,7 +179,7 @@ def hanging(instance: Instance) -> Hanging:
         absent = not any(instance.patient_orientation)
         said = "orientation not stated" if absent else "PatientOrientation cannot be understood"
         return Hanging(
-            (), Turn(), f"{said}: shown as stored", () if absent else (f"{said}: shown as stored",)
+            (), STORED, f"{said}: shown as stored", () if absent else (f"{said}: shown as stored",)
         )
     if (
         stated
@@ -187,11 +189,11 @@ def hanging(instance: Instance) -> Hanging:
         warning = (
             "PatientOrientation and ImageOrientationPatient contradict each other: shown as stored"
         )
-        return Hanging((), Turn(), warning, (warning,))
+        return Hanging((), STORED, warning, (warning,))
     letters = stated or by_cosines
     if plane(letters) != "frontal":
         return Hanging(
-            letters, Turn(), f"orientation {_written(letters)}, {plane(letters)}: shown as stored"
+            letters, STORED, f"orientation {_written(letters)}, {plane(letters)}: shown as stored"
         )
     return _frontal(letters)
 

@@ -31,7 +31,11 @@ class Patient:
 
     @property
     def stated(self) -> bool:
+        """Whether the header names anybody."""
         return bool(self.id or self.name)
+
+
+NOBODY = Patient()
 
 
 @dataclass(frozen=True)

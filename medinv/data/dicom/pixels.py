@@ -16,7 +16,7 @@ from medinv.data.dicom.frames import FrameHeaders
 from medinv.data.dicom.geometry import Geometry
 from medinv.data.dicom.grey import Levels, Scale, grey_levels, header_scale
 from medinv.data.dicom.index import open_dataset
-from medinv.data.dicom.orientation import Turn, hanging
+from medinv.data.dicom.orientation import STORED, Turn, hanging
 from medinv.data.dicom.records import Instance
 from medinv.data.dicom.shutter import closed
 from medinv.data.dicom.windowed import windowed_levels
@@ -47,7 +47,7 @@ class Pixels:
     lossy: bool  # the pixels went through a lossy compression
     frame: int = 0
     warnings: tuple[str, ...] = ()
-    turn: Turn = Turn()  # from `stored` to `display`
+    turn: Turn = STORED  # from `stored` to `display`
     # letters that rows and columns of the display run to, such as ("L", "F"); empty if not known
     orientation: tuple[str, ...] = ()
     dark: np.ndarray | None = None  # (rows, columns) as stored: True under a shutter or padding

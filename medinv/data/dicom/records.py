@@ -102,14 +102,17 @@ class Index:
 
     @property
     def instances(self) -> Iterator[Instance]:
+        """Of all studies."""
         return (instance for study in self.studies for instance in study.instances)
 
     @property
     def skipped(self) -> Iterator[Skipped]:
+        """Of all studies."""
         return (skipped for study in self.studies for skipped in study.skipped)
 
     @property
     def broken(self) -> Iterator[Broken]:
+        """Of all studies."""
         return (broken for study in self.studies for broken in study.broken)
 
     def counts(self) -> dict[str, int]:

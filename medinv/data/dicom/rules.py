@@ -50,6 +50,7 @@ class Judged:
 
     @property
     def objections(self) -> tuple[Verdict, ...]:
+        """The rules that the group fails."""
         return tuple(verdict for verdict in self.verdicts if not verdict.passed)
 
 

@@ -61,6 +61,7 @@ class Stack:
 
     @property
     def refused(self) -> tuple[Finding, ...]:
+        """What the volume is refused for."""
         return tuple(finding for finding in self.findings if finding.handled is None)
 
 
