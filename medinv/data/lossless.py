@@ -39,6 +39,7 @@ from torch import Tensor
 from medinv.data.dicom.grey import Scale
 from medinv.data.dicom.orientation import Turn
 from medinv.data.dicom.pixels import Pixels
+from medinv.data.frame import LosslessCertificate
 from medinv.errors import PixelDataError, ShapeError
 from medinv.layers import IntegerHaar
 
@@ -188,22 +189,6 @@ class Reversible(Protocol):
     def parameters(self) -> Iterator[Tensor]:
         """All weights."""
         ...
-
-
-@dataclass(frozen=True)
-class LosslessCertificate:
-    """Whether the features of a frame decode to its bytes."""
-
-    exact: bool
-    stored_sha256: str  # of the frame's native little endian Pixel Data
-    recovered_sha256: str  # of the same, decoded from the features
-    bytes: int
-    levels: int  # of the wavelet
-    # largest distance of the decoded average band from the integers it was rounded to, in stored
-    # units
-    error: float
-    margin: float  # what was left until one half, where rounding would fail
-    contradicted: str | None = None  # why nothing is certified though bytes came back
 
 
 def certify_lossless(model: Reversible, pixels: Pixels) -> LosslessCertificate:
