@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from medinv.config import Rules, Selection
 from medinv.data.dicom.grouping import Group, group
 from medinv.data.dicom.index import Index, index
+from medinv.data.dicom.pixels import read_pixels
 from medinv.data.dicom.rules import Choice, choose
 from medinv.models.store import read_card
 
@@ -369,3 +370,32 @@ def test_frames_at_one_place_are_no_volume(tmp_path: Path) -> None:
         dataclasses.replace(study, instances=(twice,)), Rules(selection=Selection(takes="volume"))
     )
     assert codes(out) == ["same-place"]
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"Modality": "DOE JANE"},
+        {"BodyPartExamined": "DOE JANE"},
+        {"ViewPosition": "DOE JANE"},
+        {"ImageType": ["ORIGINAL", "DOE JANE", "LOCALIZER"]},
+        {"PhotometricInterpretation": "DOE JANE"},
+        {"PatientOrientation": ["LDOEJANE", "FDOEJANE"]},
+        {"PresentationLUTShape": "DOE JANE"},
+    ],
+)
+def test_no_header_text_is_quoted_but_known_codes(tmp_path: Path, elements: dict) -> None:
+    """A code string may hold anything, the patient's name among it."""
+    stack(tmp_path, 2, **({"Modality": "DX"} | elements))
+    found = index([tmp_path])
+    rules = Rules(
+        modalities=("CT",), body_parts=("CHEST",), selection=Selection(views=("AP", "PA"))
+    )
+    choice = choose(found.studies[0], rules)
+    said = [verdict.says for one in choice.judged for verdict in one.verdicts]
+    said += [str(one.group) for one in choice.judged] + list(choice.warnings)
+    said += [skipped.message for skipped in (*choice.study.skipped, *found.skipped)]
+    for instance in found.instances:
+        pixels = read_pixels(instance)
+        said += [pixels.policy, *pixels.warnings]
+    assert said and "JANE" not in " ".join(said)

@@ -201,8 +201,9 @@ def _pixel_bytes(dataset: pydicom.Dataset, instance: Instance) -> bytes:
 def _name(syntax: UID) -> str:
     if syntax in _PRIVATE:
         return f"{syntax}, {_PRIVATE[syntax]}"
-    known = syntax.is_transfer_syntax and not syntax.is_private
-    return syntax.name if known else f"{syntax}, of a private or unknown kind"
+    if syntax.is_transfer_syntax and not syntax.is_private:
+        return syntax.name
+    return f"{syntax if syntax.is_valid else 'that is no UID'}, of a private or unknown kind"
 
 
 def _error(instance: Instance, message: str, stage: str = "pixels") -> PixelDataError:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from medinv.data.dicom.codes import quoted
 from medinv.data.dicom.geometry import Geometry, normal
 from medinv.data.dicom.records import Instance
 
@@ -106,10 +107,11 @@ class Group:
         image, thickness = self.first, self.thickness
         spacing = image.geometry.spacing
         facts = (
-            image.modality or ("NIfTI" if image.format == "nifti" else "modality not stated"),
+            (image.modality and quoted(image.modality))
+            or ("NIfTI" if image.format == "nifti" else "modality not stated"),
             f"{image.rows} x {image.columns}",
             spacing and f"{spacing[0]:.3g} mm",
-            image.view,
+            image.view and quoted(image.view),
             self.plane,
             (self.slices > 1 and f"{self.slices} images") or "1 image",
             thickness

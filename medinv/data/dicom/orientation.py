@@ -18,6 +18,7 @@ Plane = Literal["frontal", "lateral", "transverse"]
 
 READ = ("L", "F")
 _OPPOSITE = {"L": "R", "R": "L", "F": "H", "H": "F", "A": "P", "P": "A"}
+_MOST_LETTERS = 3  # of one direction
 _AXES = {"L": "x", "R": "x", "A": "y", "P": "y", "H": "z", "F": "z"}
 _PLANES: dict[frozenset[str], Plane] = {
     frozenset("xz"): "frontal", frozenset("yz"): "lateral", frozenset("xy"): "transverse",
@@ -217,7 +218,10 @@ def _frontal(letters: tuple[str, ...]) -> Hanging:
 
 def _usable(orientation: Sequence[str]) -> tuple[str, ...]:
     letters = tuple(value.upper() for value in orientation)
-    return letters if plane(letters) else ()
+    directions = all(
+        len(value) <= _MOST_LETTERS and set(value) <= _AXES.keys() for value in letters
+    )
+    return letters if directions and plane(letters) else ()
 
 
 def _first(letters: Sequence[str]) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from medinv.config import Rules, Selection
+from medinv.data.dicom.codes import quoted
 from medinv.data.dicom.grouping import Group, group
 from medinv.data.dicom.orientation import hanging, is_projection, plane
 from medinv.data.dicom.records import Instance, Skipped, Study
@@ -118,9 +119,8 @@ def _warnings(eligible: list[Judged]) -> tuple[str, ...]:
     ]
     views = sorted({one.group.first.view for one in eligible if one.group.first.view})
     if len(views) > 1:
-        found.append(
-            f"images of {len(views)} views ({', '.join(views)}) are classified each by itself"
-        )
+        names = ", ".join(map(quoted, views))
+        found.append(f"images of {len(views)} views ({names}) are classified each by itself")
     return tuple(dict.fromkeys(found))
 
 
@@ -231,7 +231,9 @@ def _listed(
     name = rule.replace("-", " ")
     if have is None:
         return Verdict(rule, not strict, f"{name} not stated", stated=False)
-    return Verdict(rule, fits(have, want), f"{name} {have} (this model reads {', '.join(want)})")
+    return Verdict(
+        rule, fits(have, want), f"{name} {quoted(have, *want)} (this model reads {', '.join(want)})"
+    )
 
 
 def _orientation(found: Group, chosen: Selection) -> Verdict | None:
@@ -266,11 +268,10 @@ def _image_type(found: Group, chosen: Selection) -> Verdict | None:
         return Verdict(
             "image-type", False, f"image type without {' and '.join(missing)}", stated=bool(have)
         )
-    return (
-        Verdict("image-type", True, f"image type {', '.join(sorted(have)) or 'not stated'}")
-        if chosen.image_type or chosen.not_image_type
-        else None
-    )
+    if not chosen.image_type and not chosen.not_image_type:
+        return None
+    names = ", ".join(dict.fromkeys(map(quoted, sorted(have)))) or "not stated"
+    return Verdict("image-type", True, f"image type {names}")
 
 
 def _within(

@@ -6,6 +6,7 @@ import re
 from pydicom.uid import UID, UID_dictionary
 
 from medinv.data.dicom import objects
+from medinv.data.dicom.codes import quoted
 from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.frames import geometries, stacks
 from medinv.data.dicom.header import Header
@@ -99,7 +100,8 @@ def _exclusion(header: Header, location: Location) -> tuple[str, str] | None:
     if SAMPLES.get(photometric) != samples:
         return (
             "colour",
-            f"{photometric} of {samples} samples: no kind of grey or colour image that is read",
+            f"{quoted(photometric, *SAMPLES)} of {samples} samples: no kind of grey or colour image "
+            "that is read",
         )
     return None
 
