@@ -6,6 +6,7 @@ hashes that can be compared within one process and be read back by nobody.
 
 import hashlib
 import os
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def _patient(number: str, issuer: str, name: str, born: str) -> Patient:
         id_as_written=_hash("written", number),
         issuer=_hash("issuer", _plain(issuer)),
         name=frozenset(filter(None, (_hash("name", word) for word in words))),
-        birth_date=_hash("birth", _plain(born)),
+        birth_date=_hash("birth", re.sub(r"\D", "", born)),
     )
 
 

@@ -100,8 +100,8 @@ def _exclusion(header: Header, location: Location) -> tuple[str, str] | None:
     if SAMPLES.get(photometric) != samples:
         return (
             "colour",
-            f"{quoted(photometric, *SAMPLES)} of {samples} samples: no kind of grey or colour image "
-            "that is read",
+            f"{quoted(photometric, *SAMPLES)} of {samples} samples: no kind of grey or colour "
+            "image that is read",
         )
     return None
 
