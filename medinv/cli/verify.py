@@ -115,6 +115,9 @@ def _bytes_return(loaded: "InvertibleNetwork", inputs: Sequence[Path]) -> bool:
         )
         typer.echo(f"  stored          SHA-256 {certificate.stored_sha256}")
         typer.echo(f"  recovered       SHA-256 {certificate.recovered_sha256}")
+        if certificate.contradicted:
+            typer.echo(f"  not certified   {certificate.contradicted}")
+            continue
         typer.echo(
             f"  {'exact' if certificate.exact else 'NOT EXACT'}: {certificate.levels} wavelet "
             f"levels; averages decode to within {certificate.error:.1e} of integers, 0.5 is allowed"

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from medinv.data.dicom.orientation import STORED, Turn
 from medinv.data.dicom.records import Instance
 
 FrameKey = tuple[str, int]  # the source of an image, and the number of a frame of it, from 1
@@ -21,6 +22,7 @@ class LosslessCertificate:
     # largest distance of the decoded average band from the integers it was rounded to, stored units
     error: float
     margin: float  # what was left until one half, where rounding would fail
+    contradicted: str | None = None  # why nothing is certified though bytes came back
 
 
 @dataclass
@@ -43,6 +45,11 @@ class Frame:
     certificate: LosslessCertificate | None = None
     display: np.ndarray | None = None  # (rows, columns) uint8
     warnings: tuple[str, ...] = ()
+    turn: Turn = (
+        STORED  # from pixels as stored, to which DICOM results refer, to those of `display`
+    )
+    # letters that rows and columns of the display run to, such as ("L", "F"); empty if not known
+    orientation: tuple[str, ...] = ()
 
     def __getstate__(self) -> dict[str, object]:
         """Without the instance: who asked another process for a frame knows it, and fills it in.

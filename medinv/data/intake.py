@@ -62,6 +62,8 @@ def read_frames(instance: Instance, request: ReadRequest) -> Iterator[Frame]:
             certificate=_certificate(pixels, request.decoded.get((instance.source, number))),
             display=pixels.display if request.display else None,
             warnings=pixels.warnings,
+            turn=pixels.turn,
+            orientation=pixels.orientation,
         )
 
 

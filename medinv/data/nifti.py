@@ -1,4 +1,5 @@
-"""NIfTI volumes: the header as an entry of the index, the voxels with an affine that the file itself states."""
+"""NIfTI volumes: the header as an entry of the index, the voxels with an affine that the file
+itself states."""
 
 import gzip
 import hashlib
@@ -32,7 +33,8 @@ _AGREEMENT = 1e-2  # mm, or relative: between two statements of one fact
 
 @dataclass(frozen=True)
 class Volume:
-    """Voxels (I, J, K) as stored and in the file's units, float64; `affine` (4, 4) takes (i, j, k) to millimetres in R A S axes."""
+    """Voxels (I, J, K) as stored and in the file's units, float64; `affine` (4, 4) takes (i, j,
+    k) to millimetres in R A S axes."""
 
     stored: np.ndarray
     values: np.ndarray
@@ -48,8 +50,8 @@ def is_nifti(location: Location) -> bool:
 def read_nifti_header(location: Location) -> Instance | Skipped:
     """The volume as an image of one study of its own (NIfTI names none), or why it is not one.
 
-    Raises HeaderError for a header that is damaged or contradicts itself, PixelDataError if an uncompressed file is too
-    short, and what `Location.open` raises.
+    Raises HeaderError for a header that is damaged or contradicts itself, PixelDataError if an
+    uncompressed file is too short, and what `Location.open` raises.
     """
     from nibabel.spatialimages import HeaderDataError
 
@@ -88,16 +90,43 @@ def read_nifti_header(location: Location) -> Instance | Skipped:
     rows, columns, slices = (*shape, 1, 1)[:3]
     bits = 8 * dtype.itemsize
     return Instance(
-        source=location.source, location=location, study_uid=None, series_uid=None,
-        sop_uid="nifti-" + hashlib.sha256(location.source.encode()).hexdigest()[:32], sop_class=None, modality=None, body_part=None, view=None, laterality=None,
-        patient_orientation=(), image_type=(), photometric="MONOCHROME2", rows=rows, columns=columns, frames=slices, bits_allocated=bits,
-        bits_stored=bits, high_bit=bits - 1, signed=dtype.kind != "u", transfer_syntax="", lossy=False, number=None, acquisition=None, echo=None, b_value=None,
-        geometry=_geometry(affine, form), warnings=tuple(warnings), format="nifti",
-    )  # fmt: skip
+        source=location.source,
+        location=location,
+        study_uid=None,
+        series_uid=None,
+        sop_uid="nifti-" + hashlib.sha256(location.source.encode()).hexdigest()[:32],
+        sop_class=None,
+        modality=None,
+        body_part=None,
+        view=None,
+        laterality=None,
+        patient_orientation=(),
+        image_type=(),
+        photometric="MONOCHROME2",
+        rows=rows,
+        columns=columns,
+        frames=slices,
+        bits_allocated=bits,
+        bits_stored=bits,
+        high_bit=bits - 1,
+        signed=dtype.kind != "u",
+        transfer_syntax="",
+        lossy=False,
+        number=None,
+        acquisition=None,
+        echo=None,
+        b_value=None,
+        geometry=_geometry(affine, form),
+        warnings=tuple(warnings),
+        format="nifti",
+    )
 
 
 def read_nifti(instance: Instance) -> Volume:
-    """All voxels of an indexed volume. Raises as `read_nifti_header`, and PixelDataError for data that are cut, damaged or too large."""
+    """All voxels of an indexed volume.
+
+    Raises as `read_nifti_header`, and PixelDataError for data that are cut, damaged or too large.
+    """
     location = instance.location
     header, shape, dtype = _header(location)
     if math.prod(shape) > MOST_VOXELS:
@@ -146,7 +175,8 @@ def _header(location: Location) -> "tuple[nibabel.Nifti1Header, tuple[int, ...],
             io.BytesIO(start[:size] + bytes(4)), check=False
         )  # four zeros: no extensions follow
         shape, dtype = header.get_data_shape(), header.get_data_dtype()
-    except Exception as error:  # nibabel raises whatever it met: HeaderDataError, KeyError, ValueError, struct.error, ...
+    # nibabel raises whatever it met: HeaderDataError, KeyError, ValueError, struct.error, ...
+    except Exception as error:
         raise HeaderError(
             f"the NIfTI header cannot be understood ({type(error).__name__}): damaged",
             path=location.source,
@@ -196,7 +226,10 @@ def _read(location: Location, offset: int, length: int) -> bytes:
 
 
 def _affine(header: "nibabel.Nifti1Header") -> tuple[np.ndarray, str | None, list[str]]:
-    """The affine in millimetres, the form that gave it (None: the file states none) and doubts. Raises HeaderDataError or ValueError."""
+    """The affine in millimetres, the form that gave it (None: the file states none) and doubts.
+
+    Raises HeaderDataError or ValueError.
+    """
     warnings = []
     unit = int(header["xyzt_units"]) & 7
     if unit == 0:
@@ -218,12 +251,17 @@ def _affine(header: "nibabel.Nifti1Header") -> tuple[np.ndarray, str | None, lis
 
 
 def _geometry(affine: np.ndarray, form: str) -> Geometry:
-    """Rows along the first axis, columns along the second, slices along the third; orientation only where the axes are perpendicular."""
+    """Rows along the first axis, columns along the second, slices along the third; orientation
+    only where the axes are perpendicular."""
     lps = np.diag([-1.0, -1.0, 1.0]) @ affine[:3]
     sizes = np.linalg.norm(lps[:, :3], axis=0)
     axes = lps[:, :3] / sizes
     upright = np.abs(axes.T @ axes - np.eye(3)).max() < _AGREEMENT
     return Geometry(
-        spacing=(float(sizes[0]), float(sizes[1])), spacing_from=form, aspect=float(sizes[0] / sizes[1]), position=tuple(lps[:, 3].tolist()),
-        orientation=(*axes[:, 1].tolist(), *axes[:, 0].tolist()) if upright else None, thickness=float(sizes[2]),
-    )  # fmt: skip
+        spacing=(float(sizes[0]), float(sizes[1])),
+        spacing_from=form,
+        aspect=float(sizes[0] / sizes[1]),
+        position=tuple(lps[:, 3].tolist()),
+        orientation=(*axes[:, 1].tolist(), *axes[:, 0].tolist()) if upright else None,
+        thickness=float(sizes[2]),
+    )

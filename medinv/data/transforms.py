@@ -32,7 +32,7 @@ def as_metatensor(pixels: Pixels, instance: Instance) -> MetaTensor:
     }
     return MetaTensor(
         torch.from_numpy(pixels.display)[None],
-        affine=torch.from_numpy(affine(instance.geometry)),
+        affine=torch.from_numpy(affine(pixels.geometry)),
         meta=meta,
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from medinv.data.dicom.orientation import STORED, Turn
 from medinv.errors import ShapeError
 from medinv.explanation.result import Explanation
 from medinv.report import strings
@@ -38,6 +39,7 @@ class ImageArrays:
     explanation: Explanation | None  # None for an image out of scope
     intake: str  # what was done between the file and the network, in words
     background: Background = Background()
+    turn: Turn = STORED  # from pixels as stored, to which DICOM results refer, to those drawn here
 
     def __post_init__(self) -> None:
         for name in ("display", "network_input"):

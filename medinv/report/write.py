@@ -66,10 +66,11 @@ def _arrays(image: ImageResult, card: Card, phi: bool) -> ImageArrays | None:
         display=network_input if withheld else frame.display,
         aspect=frame.aspect,
         spacing=frame.spacing,
-        laterality=edge_letters(frame.instance.patient_orientation),
+        laterality=edge_letters(frame.orientation),
         network_input=network_input,
         explanation=explanation,
         intake=f"{frame.policy}; {card.intake}",
+        turn=frame.turn,
         background=Background(explanation.trace, explanation.neighbours, explanation.sanity)
         if explanation
         else Background(),

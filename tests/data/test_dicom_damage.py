@@ -1,4 +1,5 @@
-"""Damaged files: each is counted once, none raises anything but a MedinvError, none is shown as if it were whole."""
+"""Damaged files: each is counted once, none raises anything but a MedinvError, none is shown as
+if it were whole."""
 
 import random
 from pathlib import Path
@@ -10,8 +11,18 @@ from medinv.data.dicom.index import index
 from medinv.data.dicom.pixels import Pixels, read_pixels
 from medinv.errors import MedinvError, PixelDataError
 
-IMAGES = ["MR_small.dcm", "MR_small_bigendian.dcm", "MR_small_implicit.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm",
-          "MR_small_jpeg_ls_lossless.dcm", "JPGExtended.dcm", "image_dfl.dcm", "liver_1frame.dcm", "693_J2KI.dcm"]  # fmt: skip
+IMAGES = [
+    "MR_small.dcm",
+    "MR_small_bigendian.dcm",
+    "MR_small_implicit.dcm",
+    "MR_small_RLE.dcm",
+    "MR_small_jp2klossless.dcm",
+    "MR_small_jpeg_ls_lossless.dcm",
+    "JPGExtended.dcm",
+    "image_dfl.dcm",
+    "liver_1frame.dcm",
+    "693_J2KI.dcm",
+]
 OTHERS = [
     "rtstruct.dcm",
     "test-SR.dcm",

@@ -1,4 +1,5 @@
-"""Multi-frame, Enhanced and colour images: each frame by its own header, each colour by one conversion."""
+"""Multi-frame, Enhanced and colour images: each frame by its own header, each colour by one
+conversion."""
 
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def multi_frame(path: Path, pixels: np.ndarray = RAMP, **elements: object) -> Pa
 
 
 def enhanced(path: Path, **elements: object) -> Path:
-    """Three slices 2.5 mm apart: shared rescale, spacing and orientation; window, position and the last rescale frame by frame."""
+    """Three slices 2.5 mm apart: shared rescale, spacing and orientation; window, position and
+    the last rescale frame by frame."""
     shared = group(
         PixelMeasuresSequence=item(PixelSpacing=[0.5, 0.25], SliceThickness=2.5),
         PlaneOrientationSequence=item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0]),

@@ -2,12 +2,16 @@
 
 import os
 import random
+import re
 import socket
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_samples import PYDICOM_FILES, dataset, write
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from medinv.data.dicom.index import index, open_dataset
 from medinv.data.dicom.pixels import read_pixels
@@ -105,11 +109,28 @@ def test_files_that_are_not_dicom(tmp_path: Path) -> None:
     assert isinstance(one(tmp_path / "folder" / "notes.txt"), NotDicomError)  # the user named it
 
 
-def test_a_file_without_prefix_is_read_when_it_is_claimed_to_be_dicom(tmp_path: Path) -> None:
-    bare = tmp_path / "bare"
-    bare.write_bytes(write(tmp_path / "x.dcm").read_bytes()[132:])
-    (tmp_path / "x.dcm").unlink()
-    assert one(bare).sop_uid == "1.2.1.1.1"
+@pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian]
+)
+def test_a_data_set_without_preamble_is_read_wherever_it_lies(tmp_path: Path, syntax: str) -> None:
+    ds = dataset(np.arange(12, dtype=np.uint8).reshape(3, 4))
+    implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
+    bare = tmp_path / "in" / "IM0000"
+    bare.parent.mkdir()
+    pydicom.dcmwrite(bare, ds, implicit_vr=implicit, little_endian=little, force_encoding=True)
+    content = bare.read_bytes()
+    start = content.find(b"\x08\x00\x16\x00" if little else b"\x00\x08\x00\x16")
+    bare.write_bytes(content[start:])
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(bare, "IM0000")
+    for given in (bare, bare.parent, tmp_path / "a.zip"):
+        instance = one(given)
+        assert instance.sop_uid == "1.2.1.1.1"
+        assert read_pixels(instance).stored.ravel().tolist() == list(range(12))
+
+
+def test_text_that_begins_like_a_data_set_is_not_dicom(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"\x08\x00" + b"no data set" * 20)
     assert one(tmp_path).code == "not-dicom"
 
 
@@ -204,12 +225,27 @@ def test_studies_and_files_without_a_study(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("uid", ["../../etc", "1.2\\3.4", "x" * 65, "a/b", ".."])
-def test_a_uid_that_could_not_name_a_file_is_refused(tmp_path: Path, uid: str) -> None:
-    ds = dataset(np.zeros((4, 4), np.uint8))
-    ds.add_new("StudyInstanceUID", "LO", uid)
-    ds["StudyInstanceUID"].VR = "UI"
-    ds.save_as(tmp_path / "a.dcm", enforce_file_format=True)
-    assert isinstance(one(tmp_path / "a.dcm"), HeaderError)
+def test_an_odd_uid_is_known_by_one_that_could_name_a_file(tmp_path: Path, uid: str) -> None:
+    """The image is not lost for it, and tells itself apart from others."""
+    for number, keyword in enumerate(("StudyInstanceUID", "SOPInstanceUID")):
+        ds = dataset(np.zeros((4, 4), np.uint8))
+        ds.add_new(keyword, "LO", uid)
+        ds[keyword].VR = "UI"
+        ds.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+        ds.save_as(tmp_path / f"{number}.dcm", enforce_file_format=keyword == "StudyInstanceUID")
+        instance = one(tmp_path / f"{number}.dcm")
+        known = instance.study_uid if number == 0 else instance.sop_uid
+        assert re.fullmatch(r"2\.25\.[0-9]{1,39}", known)
+        assert any(
+            "no valid UID" in warning and uid not in warning for warning in instance.warnings
+        )
+        assert read_pixels(instance).stored.shape == (4, 4)
+
+
+def test_a_uid_of_bytes_that_are_no_text_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dcm")
+    path.write_bytes(path.read_bytes().replace(b"1.2.1\0", b"1.\xff.1\0"))
+    assert isinstance(one(path), HeaderError)
 
 
 def test_unusable_elements_are_left_aside_with_a_warning_that_quotes_nothing(

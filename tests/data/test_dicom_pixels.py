@@ -246,7 +246,8 @@ def test_metatensor_keeps_place_and_record_through_the_intake(tmp_path: Path) ->
     pixels = read_pixels(instance)
     tensor = as_metatensor(pixels, instance)
     assert pixels.aspect == 2.0 and pixels.spacing == (0.5, 0.25)
-    # Row 3, column 4 lies 4 * 0.25 mm to the patient's left and 3 * 0.5 mm to the back; R A S axes negate both.
+    # Row 3, column 4 lies 4 * 0.25 mm to the patient's left and 3 * 0.5 mm to the back; R A S axes
+    # negate both.
     assert np.allclose(np.asarray(tensor.affine) @ [3, 4, 0, 1], [-(10 + 1), -(20 + 1.5), 30, 1])
     assert np.allclose(affine(instance.geometry), tensor.affine)
     out = network_intake(32)(tensor)

@@ -21,7 +21,8 @@ from medinv.errors import MedinvError, PixelDataError
 
 @pytest.fixture(scope="module")
 def syntaxes(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One CT image in 16 transfer syntaxes, by UID: copies share a SOP Instance UID, so each is indexed alone."""
+    """One CT image in 16 transfer syntaxes, by UID: copies share a SOP Instance UID, so each is
+    indexed alone."""
     folder = tmp_path_factory.mktemp("syntaxes")
     with zipfile.ZipFile(data_dir / "dicom" / "ct_syntaxes16.zip") as archive:
         archive.extractall(folder)
@@ -101,9 +102,18 @@ def dcmtk_display(path: Path, tmp_path: Path, mode: list[str]) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "name",
-    ["CT_small.dcm", "MR_small.dcm", "MR_small_bigendian.dcm", "MR_small_RLE.dcm", "examples_overlay.dcm", "image_dfl.dcm",
-     "dicomdirtests/77654033/CR1/6154", "dicomdirtests/77654033/CT2/17136", "dicomdirtests/98892001/CT2N/6293"],
-)  # fmt: skip
+    [
+        "CT_small.dcm",
+        "MR_small.dcm",
+        "MR_small_bigendian.dcm",
+        "MR_small_RLE.dcm",
+        "examples_overlay.dcm",
+        "image_dfl.dcm",
+        "dicomdirtests/77654033/CR1/6154",
+        "dicomdirtests/77654033/CT2/17136",
+        "dicomdirtests/98892001/CT2N/6293",
+    ],
+)
 def test_real_images_are_displayed_as_dcmtk_does(name: str, tmp_path: Path) -> None:
     pixels = pixels_of(PYDICOM_FILES / name)
     mode = ["+Wi", "1"] if "window" in pixels.policy else ["+Wm"]
@@ -143,12 +153,21 @@ def test_grey_scale_elements_work_as_in_dcmtk(tmp_path: Path, elements: dict) ->
 
 # What of dcmtk turns a transfer syntax into plain little endian words, without converting colours.
 DCMTK = {
-    "1.2": ["dcmconv", "+te"], "1.2.1": ["dcmconv", "+te"], "1.2.2": ["dcmconv", "+te"], "1.2.1.99": ["dcmconv", "+te"], "1.2.5": ["dcmdrle"],
-    "1.2.4.50": ["dcmdjpeg", "+cn"], "1.2.4.51": ["dcmdjpeg", "+cn"], "1.2.4.57": ["dcmdjpeg", "+cn"], "1.2.4.70": ["dcmdjpeg", "+cn"],
-    "1.2.4.80": ["dcmdjpls"], "1.2.4.81": ["dcmdjpls"],
-}  # fmt: skip
+    "1.2": ["dcmconv", "+te"],
+    "1.2.1": ["dcmconv", "+te"],
+    "1.2.2": ["dcmconv", "+te"],
+    "1.2.1.99": ["dcmconv", "+te"],
+    "1.2.5": ["dcmdrle"],
+    "1.2.4.50": ["dcmdjpeg", "+cn"],
+    "1.2.4.51": ["dcmdjpeg", "+cn"],
+    "1.2.4.57": ["dcmdjpeg", "+cn"],
+    "1.2.4.70": ["dcmdjpeg", "+cn"],
+    "1.2.4.80": ["dcmdjpls"],
+    "1.2.4.81": ["dcmdjpls"],
+}
 JPEG_2000 = ("1.2.4.90", "1.2.4.91")
-# No words to compare with: dcmtk refuses the first (premature end), keeps the chroma of the second subsampled, and swaps 32-bit words by halves.
+# No words to compare with: dcmtk refuses the first (premature end), keeps the chroma of the second
+# subsampled, and swaps 32-bit words by halves.
 NOT_IN_DCMTK = {
     "SC_rgb_jpeg.dcm",
     "SC_ybr_full_422_uncompressed.dcm",

@@ -1,4 +1,5 @@
-"""What a study's images are grouped into, and which of them the rules of a model's card let through."""
+"""What a study's images are grouped into, and which of them the rules of a model's card let
+through."""
 
 import dataclasses
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from medinv.config import Rules, Selection
 from medinv.data.dicom.grouping import Group, group
 from medinv.data.dicom.index import Index, index
+from medinv.data.dicom.pixels import read_pixels
 from medinv.data.dicom.rules import Choice, choose
 from medinv.models.store import read_card
 
@@ -59,12 +61,18 @@ def codes(choice: Choice) -> list[str]:
 @pytest.mark.parametrize(
     "second",
     [
-        {"Rows": 48, "Columns": 64}, {"PixelSpacing": [0.7, 0.7]}, {"ImageOrientationPatient": CORONAL}, {"EchoTime": 80}, {"DiffusionBValue": 1000.0},
-        {"AcquisitionNumber": 2}, {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "P"]},
+        {"Rows": 48, "Columns": 64},
+        {"PixelSpacing": [0.7, 0.7]},
+        {"ImageOrientationPatient": CORONAL},
+        {"EchoTime": 80},
+        {"DiffusionBValue": 1000.0},
+        {"AcquisitionNumber": 2},
+        {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]},
+        {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "P"]},
         {"SeriesInstanceUID": "1.2.1.2"},
     ],
     ids=lambda second: "-".join(second),
-)  # fmt: skip
+)
 def test_a_folder_of_two_kinds_makes_two_groups(tmp_path: Path, second: dict) -> None:
     first = {
         "EchoTime": 30,
@@ -166,9 +174,15 @@ def test_each_rule_leaves_out_what_it_names_and_says_so(
     tmp_path: Path, rules: dict, code: str
 ) -> None:
     stack(
-        tmp_path, 4, BodyPartExamined="CHEST", ViewPosition="LL", ImageType=["DERIVED", "PRIMARY", "AXIAL"], ImageOrientationPatient=CORONAL,
-        SeriesDescription="Bone sharp kernel", StudyDescription="Thorax of Doe",
-    )  # fmt: skip
+        tmp_path,
+        4,
+        BodyPartExamined="CHEST",
+        ViewPosition="LL",
+        ImageType=["DERIVED", "PRIMARY", "AXIAL"],
+        ImageOrientationPatient=CORONAL,
+        SeriesDescription="Bone sharp kernel",
+        StudyDescription="Thorax of Doe",
+    )
     out = chosen(tmp_path, **rules)
     assert not out.study.instances and codes(out) == [code] and len(out.study.skipped) == 4
     assert "Doe" not in repr(out) and "sharp" not in repr(out)
@@ -277,9 +291,17 @@ WORDS = st.none() | st.sampled_from(["", "a", "^t1", "ct|mr"])
 BOUNDS = st.none() | st.tuples(st.integers(0, 9), st.integers(9, 99))
 TYPES = st.lists(st.sampled_from(["DERIVED", "PRIMARY", "AXIAL", "LOCALIZER"]), max_size=2)
 SELECTIONS = st.builds(
-    Selection, takes=st.sampled_from(["images", "volume"]), views=st.lists(st.sampled_from(["AP", "PA"])), image_type=TYPES, not_image_type=TYPES,
-    planes=st.lists(st.sampled_from(["axial", "oblique"])), slices=BOUNDS, thickness=BOUNDS, series_description=WORDS, not_study_description=WORDS,
-)  # fmt: skip
+    Selection,
+    takes=st.sampled_from(["images", "volume"]),
+    views=st.lists(st.sampled_from(["AP", "PA"])),
+    image_type=TYPES,
+    not_image_type=TYPES,
+    planes=st.lists(st.sampled_from(["axial", "oblique"])),
+    slices=BOUNDS,
+    thickness=BOUNDS,
+    series_description=WORDS,
+    not_study_description=WORDS,
+)
 
 
 @settings(deadline=None, max_examples=30)
@@ -348,3 +370,32 @@ def test_frames_at_one_place_are_no_volume(tmp_path: Path) -> None:
         dataclasses.replace(study, instances=(twice,)), Rules(selection=Selection(takes="volume"))
     )
     assert codes(out) == ["same-place"]
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"Modality": "DOE JANE"},
+        {"BodyPartExamined": "DOE JANE"},
+        {"ViewPosition": "DOE JANE"},
+        {"ImageType": ["ORIGINAL", "DOE JANE", "LOCALIZER"]},
+        {"PhotometricInterpretation": "DOE JANE"},
+        {"PatientOrientation": ["LDOEJANE", "FDOEJANE"]},
+        {"PresentationLUTShape": "DOE JANE"},
+    ],
+)
+def test_no_header_text_is_quoted_but_known_codes(tmp_path: Path, elements: dict) -> None:
+    """A code string may hold anything, the patient's name among it."""
+    stack(tmp_path, 2, **({"Modality": "DX"} | elements))
+    found = index([tmp_path])
+    rules = Rules(
+        modalities=("CT",), body_parts=("CHEST",), selection=Selection(views=("AP", "PA"))
+    )
+    choice = choose(found.studies[0], rules)
+    said = [verdict.says for one in choice.judged for verdict in one.verdicts]
+    said += [str(one.group) for one in choice.judged] + list(choice.warnings)
+    said += [skipped.message for skipped in (*choice.study.skipped, *found.skipped)]
+    for instance in found.instances:
+        pixels = read_pixels(instance)
+        said += [pixels.policy, *pixels.warnings]
+    assert said and "JANE" not in " ".join(said)

@@ -1,4 +1,5 @@
-"""Slices become a volume only where one affine holds for all of them; what stands against it is named."""
+"""Slices become a volume only where one affine holds for all of them; what stands against it is
+named."""
 
 import random
 import zipfile
@@ -22,7 +23,8 @@ NORMAL = np.cross(OBLIQUE[:3], OBLIQUE[3:])
 def series(
     folder: Path, positions: Sequence[Sequence[float]], **elements: object
 ) -> list[Instance]:
-    """Slices at these positions, each of the constant value of its place in the list, in files of random order."""
+    """Slices at these positions, each of the constant value of its place in the list, in files
+    of random order."""
     order = list(range(len(positions)))
     random.Random(0).shuffle(order)
     common = {
@@ -75,9 +77,13 @@ def test_tilt_shears_the_affine(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("places", "code", "kept"),
-    [([0, 1, 2, 5, 6, 7, 8], "missing-slices", [3, 4, 5, 6]), ([0, 1, 2, 3.5, 5], "mixed-spacing", [0, 1, 2]),
-     ([0, 1, 1, 2, 3], "duplicate-positions", [0, 1, 3, 4]), ([0, 0], "duplicate-positions", [0])],
-)  # fmt: skip
+    [
+        ([0, 1, 2, 5, 6, 7, 8], "missing-slices", [3, 4, 5, 6]),
+        ([0, 1, 2, 3.5, 5], "mixed-spacing", [0, 1, 2]),
+        ([0, 1, 1, 2, 3], "duplicate-positions", [0, 1, 3, 4]),
+        ([0, 0], "duplicate-positions", [0]),
+    ],
+)
 def test_uneven_slices_are_refused_or_answered_by_the_longest_run(
     tmp_path: Path, places: list[float], code: str, kept: list[int]
 ) -> None:
@@ -101,9 +107,13 @@ def test_how_many_slices_are_missing_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("elements", "code"),
-    [({"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}, "mixed-orientation"), ({"PixelSpacing": [0.5, 0.5]}, "mixed-pixel-spacing"),
-     ({"ImagePositionPatient": None}, "unplaced"), ({"PixelSpacing": None}, "unplaced")],
-)  # fmt: skip
+    [
+        ({"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}, "mixed-orientation"),
+        ({"PixelSpacing": [0.5, 0.5]}, "mixed-pixel-spacing"),
+        ({"ImagePositionPatient": None}, "unplaced"),
+        ({"PixelSpacing": None}, "unplaced"),
+    ],
+)
 def test_slices_that_no_volume_can_hold_are_refused_whatever_the_rule(
     tmp_path: Path, elements: dict, code: str
 ) -> None:

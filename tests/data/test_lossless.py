@@ -1,4 +1,5 @@
-"""The lossless intake: features decode to the file's bytes, whatever the size, depth, sign and unused bits."""
+"""The lossless intake: features decode to the file's bytes, whatever the size, depth, sign and
+unused bits."""
 
 import hashlib
 import zipfile
@@ -8,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 import torch
-from dicom_samples import PYDICOM_FILES, write
+from dicom_samples import PYDICOM_FILES, dataset, write
 
 from medinv.data.dicom.index import index, open_dataset
 from medinv.data.dicom.pixels import Pixels, read_frames, read_pixels
@@ -40,9 +41,18 @@ def written(path: Path, pixels: np.ndarray, bits: int, **elements: object) -> tu
 
 @pytest.mark.parametrize(
     ("shape", "kind", "bits"),
-    [((2048, 2048), "u2", 16), ((1025, 771), "u2", 12), ((1025, 771), "i2", 16), ((300, 40), "i2", 12), ((64, 64), "u1", 8),
-     ((1, 1), "u2", 16), ((65, 3), "u1", 8), ((7, 129), "u4", 32), ((7, 129), "i4", 32)],
-)  # fmt: skip
+    [
+        ((2048, 2048), "u2", 16),
+        ((1025, 771), "u2", 12),
+        ((1025, 771), "i2", 16),
+        ((300, 40), "i2", 12),
+        ((64, 64), "u1", 8),
+        ((1, 1), "u2", 16),
+        ((65, 3), "u1", 8),
+        ((7, 129), "u4", 32),
+        ((7, 129), "i4", 32),
+    ],
+)
 def test_features_decode_to_the_bytes_of_the_file(
     chest: Classifier, tmp_path: Path, shape: tuple[int, int], kind: str, bits: int
 ) -> None:
@@ -59,10 +69,41 @@ def test_what_lies_in_unused_bits_comes_back_too(chest: Classifier, tmp_path: Pa
     overlay = noise((100, 90), "u2", 12) | noise((100, 90), "u2", 4) << 12
     pixels, content = written(tmp_path / "x.dcm", overlay, 12)
     assert pixels.stored.max() < 4096
-    assert certify_lossless(chest, pixels).recovered_sha256 == hashlib.sha256(content).hexdigest()
+    found = certify_lossless(chest, pixels)
+    assert found.recovered_sha256 == hashlib.sha256(content).hexdigest()
+    assert not found.exact and "12 bits stored" in found.contradicted  # values may have wrapped
+    ds = dataset(overlay, BitsStored=12, HighBit=11)
+    for group, bit in ((0x6000, 12), (0x6002, 13), (0x6004, 14), (0x6006, 15)):
+        ds.add_new((group, 0x0010), "US", 100)
+        ds.add_new((group, 0x0100), "US", 16)
+        ds.add_new((group, 0x0102), "US", bit)
+    ds.save_as(tmp_path / "declared.dcm", enforce_file_format=True)
+    pixels = read_pixels(next(index([tmp_path / "declared.dcm"]).instances))
+    assert certify_lossless(chest, pixels).exact and "overlay" in pixels.policy
+    assert not pixels.warnings
     high = write(tmp_path / "high.dcm", overlay, BitsStored=12, HighBit=15)
     found = certify_lossless(chest, read_pixels(next(index([high]).instances)))
     assert found.exact and found.recovered_sha256 == hashlib.sha256(overlay.tobytes()).hexdigest()
+
+
+def test_a_frame_of_more_bytes_than_the_header_counts_is_not_certified(
+    chest: Classifier, tmp_path: Path
+) -> None:
+    whole = next(index([PYDICOM_FILES / "MR_small_padded.dcm"]).instances)
+    found = certify_lossless(chest, read_pixels(whole))
+    assert found.stored_sha256 == found.recovered_sha256 and not found.exact
+    assert "128 bytes more" in found.contradicted
+
+
+def test_a_turned_film_comes_back_as_it_was_stored(chest: Classifier, tmp_path: Path) -> None:
+    ramp = np.arange(90 * 70, dtype=np.uint16).reshape(90, 70)
+    upright, _ = written(tmp_path / "a.dcm", ramp, 16, PatientOrientation=["L", "F"])
+    stored = np.ascontiguousarray(ramp[::-1].T)
+    turned, other = written(tmp_path / "b.dcm", stored, 16, PatientOrientation=["H", "L"])
+    inputs = [LosslessIntake(64).forward(pixels).image for pixels in (upright, turned)]
+    assert turned.turn and torch.equal(*inputs)
+    found = certify_lossless(chest, turned)
+    assert found.exact and found.recovered_sha256 == hashlib.sha256(other).hexdigest()
 
 
 def test_every_real_grey_file_comes_back(chest: Classifier) -> None:
@@ -70,7 +111,6 @@ def test_every_real_grey_file_comes_back(chest: Classifier) -> None:
     for name in (
         "CT_small",
         "MR_small",
-        "MR_small_padded",
         "examples_overlay",
         "image_dfl",
         "rtdose",
@@ -123,7 +163,8 @@ def test_the_network_sees_the_averages_scaled_by_the_header_alone(tmp_path: Path
         (3, 128, 128),
         (3, 64, 64),
     ] and not taken.low.is_floating_point()
-    # a window from 490 to 1510 in rescaled values, 1000 to 3040 in stored ones, is 0 to 255; what lies outside is carried beside
+    # a window from 490 to 1510 in rescaled values, 1000 to 3040 in stored ones, is 0 to 255; what
+    # lies outside is carried beside
     means = torch.nn.functional.avg_pool2d(torch.from_numpy(ramp.astype(float))[None], 4)
     assert (taken.low + taken.beyond - means).abs().max() < 2
     assert torch.allclose(taken.image, (taken.low.double() - 1000) / 2040 * 255, atol=1e-9)

@@ -1,4 +1,5 @@
-"""NIfTI volumes in the index: the affine is the file's own and proven, or the volume is left out by name."""
+"""NIfTI volumes in the index: the affine is the file's own and proven, or the volume is left out
+by name."""
 
 import gzip
 import itertools

@@ -1,4 +1,5 @@
-"""Zip archives, read in memory: nothing is ever unpacked to disk, and what looks hostile is refused by name."""
+"""Zip archives, read in memory: nothing is ever unpacked to disk, and what looks hostile is
+refused by name."""
 
 import lzma
 import os
@@ -27,6 +28,9 @@ FAULTS = (
     MemoryError,
 )
 
+# bzip2 and LZMA unpack a few bytes to any number at once.
+_IN_PIECES = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -39,6 +43,7 @@ class Limits:
     ratio_floor: int = 64 << 20
 
     def bomb(self, size: int, compressed: int) -> bool:
+        """Whether so many bytes came out of so few that nobody meant them to be read."""
         return size > self.ratio_floor and size > self.ratio * max(compressed, 1)
 
 
@@ -46,7 +51,9 @@ LIMITS = Limits()
 
 
 def printable(text: str) -> str:
-    """`text` with undecodable bytes and control characters escaped, safe in a terminal, a log and JSON."""
+    """`text` with undecodable bytes, control characters and backslashes escaped, safe in a
+    terminal, a log and JSON. Two texts never print alike."""
+    text = text.replace("\\", "\\\\")
     if text.isascii() and text.isprintable():
         return text
     text = os.fsencode(text).decode("utf-8", "backslashreplace")
@@ -108,6 +115,8 @@ def _refusal(path: Path, info: zipfile.ZipInfo, limits: Limits, times: int) -> A
         reason = "it is encrypted; decrypt the archive first"
     elif info.file_size > limits.member:
         reason = f"it has {info.file_size} bytes, at most {limits.member} are read"
+    elif info.file_size > limits.ratio_floor and info.compress_type not in _IN_PIECES:
+        reason = "it is large and not compressed in a way that is read piece by piece (use deflate)"
     elif limits.bomb(info.file_size, info.compress_size):
         reason = f"it unpacks {info.compress_size} bytes to {info.file_size}: a decompression bomb"
     elif times > 1:
@@ -130,12 +139,15 @@ def open_member(path: Path, member: str) -> BinaryIO:
 
 
 def member_size(path: Path, member: str) -> int:
+    """Bytes of a member when unpacked."""
     return _zip(path).getinfo(member).file_size
 
 
 def damaged(source: str, error: Exception) -> ArchiveError:
+    """The error for a member that cannot be read."""
     return ArchiveError(
-        f"the zip member cannot be read ({type(error).__name__}): the archive is damaged or unsupported",
+        f"the zip member cannot be read ({type(error).__name__}): the archive is damaged or "
+        "unsupported",
         path=source,
     )
 
@@ -154,5 +166,8 @@ def _zip(path: Path) -> zipfile.ZipFile:
 
 @lru_cache(maxsize=4)
 def _opened(path: Path, size: int, mtime_ns: int, pid: int) -> zipfile.ZipFile:
-    """Kept open, because a zip's directory is long to parse. The key changes with the file, and in a forked process (which shares offsets)."""
+    """Kept open, because a zip's directory is long to parse.
+
+    The key changes with the file, and in a forked process (which shares offsets).
+    """
     return zipfile.ZipFile(path)

@@ -1,35 +1,113 @@
-"""Looks into a compressed frame before a decoder does: some decoders fill in what is missing without a word, or trust a false size."""
+"""Looks into a compressed frame before a decoder does: some decoders fill in what is missing
+without a word, trust a false size, or take precision and sign from a header that contradicts the
+codestream."""
 
 import struct
+from dataclasses import dataclass
 
 _END = b"\xff\xd9"  # of a JPEG, JPEG-LS and JPEG 2000 codestream alike
+_JPEG2000 = b"\xff\x4f\xff\x51"  # SOC, SIZ
+_JPEG = b"\xff\xd8"
 _FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+_MARKER_KINDS = {0xF7: "jpeg-ls"}  # SOF55; of the others, those of 3 modulo 4 have no DCT
 _RLE_GAIN = 64  # two bytes stand for at most 128
 RLE = "1.2.840.10008.1.2.5"
 
 
-def fault(frame: bytes, syntax: str, shape: tuple[int, int], pixel_bytes: int) -> str | None:
-    """What is wrong with a frame that should hold `shape` (rows, columns) pixels of `pixel_bytes`, or None."""
+@dataclass(frozen=True)
+class Codestream:
+    """What a JPEG, JPEG-LS or JPEG 2000 codestream says of itself."""
+
+    rows: int  # 0 where a JPEG leaves it open
+    columns: int
+    components: int
+    precision: int  # bits
+    signed: bool | None  # None: this kind of codestream does not say
+    kind: str  # jpeg2000, jpeg-ls, lossless (JPEG without DCT) or dct
+
+
+# A transfer syntax whose decoder takes the kind, and those that announce it.
+_KINDS = {
+    "jpeg2000": ("1.2.840.10008.1.2.4.91", ("90", "91", "92", "93", "201", "202", "203")),
+    "jpeg-ls": ("1.2.840.10008.1.2.4.81", ("80", "81")),
+    "lossless": ("1.2.840.10008.1.2.4.57", ("57", "70")),
+    "dct": ("1.2.840.10008.1.2.4.51", ("50", "51")),
+}
+
+
+def true_syntax(found: Codestream | None, announced: str) -> str:
+    """The announced transfer syntax, or one of the kind that the codestream is."""
+    if found is None:
+        return announced
+    syntax, endings = _KINDS[found.kind]
+    return announced if announced.rpartition(".")[2] in endings else syntax
+
+
+@dataclass(frozen=True)
+class Announced:
+    """What the header says of a frame."""
+
+    rows: int
+    columns: int
+    samples: int
+    bits_allocated: int
+
+
+def describe(frame: bytes, syntax: str) -> Codestream | None:
+    """What the codestream says; None for RLE, which says nothing, and for what is no codestream."""
     if syntax == RLE:
-        if len(frame) < 64 or (len(frame) - 64) * _RLE_GAIN < shape[0] * shape[1] * pixel_bytes:
-            return f"{len(frame)} bytes of RLE cannot hold {shape[0]} x {shape[1]} pixels"
         return None
     try:
-        size = _jpeg2000_size(frame) if b"\xff\x4f\xff\x51" in frame[:4096] else _jpeg_size(frame)
+        return _jpeg2000(frame) if _JPEG2000 in frame[:4096] else _jpeg(frame)
     except (struct.error, IndexError):
-        size = None
-    if size is None:
+        return None
+
+
+def fault(frame: bytes, syntax: str, announced: Announced) -> str | None:
+    """What is wrong with a frame that should hold what the header announces, or None."""
+    rows, columns, samples = announced.rows, announced.columns, announced.samples
+    if syntax == RLE:
+        return _rle_fault(frame, announced)
+    found = describe(frame, syntax)
+    if found is None:
         return "no JPEG or JPEG 2000 codestream is found"
-    if 0 not in size and size != shape:  # a JPEG may leave its height open
-        return f"the codestream holds {size[0]} x {size[1]} pixels, the header announces {shape[0]} x {shape[1]}"
+    # A JPEG may leave its height open.
+    if found.rows and found.columns and (found.rows, found.columns) != (rows, columns):
+        return (
+            f"the codestream holds {found.rows} x {found.columns} pixels, the header announces "
+            f"{rows} x {columns}"
+        )
+    if found.components != samples:
+        return (
+            f"the codestream holds {found.components} components a pixel, the header announces "
+            f"{samples} samples"
+        )
     if not frame.rstrip(b"\0\xff").endswith(_END):
         return "the codestream has no end marker: it is truncated"
     return None
 
 
-def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
-    """Rows and columns out of the frame header (ISO 10918-1 B.2.2, ISO 14495-1 C.2.2)."""
-    position = frame.find(b"\xff\xd8")
+def starts_frame(fragment: bytes) -> bool:
+    """Whether a fragment begins a codestream."""
+    return fragment.startswith((_JPEG, _JPEG2000)) or fragment[4:8] == b"jP  "
+
+
+def _rle_fault(frame: bytes, announced: Announced) -> str | None:
+    pixels = announced.rows * announced.columns
+    size = announced.samples * announced.bits_allocated // 8
+    if len(frame) < 64 or (len(frame) - 64) * _RLE_GAIN < pixels * size:
+        return (
+            f"{len(frame)} bytes of RLE cannot hold {announced.rows} x {announced.columns} pixels"
+        )
+    segments = int.from_bytes(frame[:4], "little")
+    if segments != size:
+        return f"the RLE frame holds {segments} segments, pixels of {size} bytes have {size}"
+    return None
+
+
+def _jpeg(frame: bytes) -> Codestream | None:
+    """Out of the frame header (ISO 10918-1 B.2.2, ISO 14495-1 C.2.2)."""
+    position = frame.find(_JPEG)
     if position < 0:
         return None
     position += 2
@@ -40,12 +118,16 @@ def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
             return None
         marker, length = frame[position + 1], struct.unpack_from(">H", frame, position + 2)[0]
         if marker in _FRAME_MARKERS:
-            return struct.unpack_from(">HH", frame, position + 5)
+            precision, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 4)
+            kind = _MARKER_KINDS.get(marker, "lossless" if marker & 3 == 3 else "dct")
+            return Codestream(rows, columns, components, precision, None, kind)
         position += 2 + length
 
 
-def _jpeg2000_size(frame: bytes) -> tuple[int, int]:
-    """Rows and columns out of the SIZ segment (ISO 15444-1 A.5.1)."""
-    start = frame.index(b"\xff\x4f\xff\x51")
+def _jpeg2000(frame: bytes) -> Codestream:
+    """Out of the SIZ segment (ISO 15444-1 A.5.1)."""
+    start = frame.index(_JPEG2000)
     width, height, left, top = struct.unpack_from(">4I", frame, start + 8)
-    return height - top, width - left
+    components, depth = struct.unpack_from(">HB", frame, start + 40)
+    precision, signed = (depth & 0x7F) + 1, depth > 0x7F
+    return Codestream(height - top, width - left, components, precision, signed, "jpeg2000")

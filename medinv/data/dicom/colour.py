@@ -1,8 +1,10 @@
-"""Colour to grey: one conversion for all, the luma that DICOM's YBR_FULL calls Y (ITU-R BT.601; PS3.3 C.7.6.3.1.2).
+"""Colour to grey: one conversion for all, the luma that DICOM's YBR_FULL calls Y (ITU-R BT.601;
+PS3.3 C.7.6.3.1.2).
 
     Y = 0.299 R + 0.587 G + 0.114 B, computed in integers and rounded half up
 
-YBR_FULL and YBR_FULL_422 hold it as their first sample; YBR_PARTIAL holds it squeezed into 16..235; palette colours are looked up first.
+YBR_FULL and YBR_FULL_422 hold it as their first sample; YBR_PARTIAL holds it squeezed into
+16..235; palette colours are looked up first.
 """
 
 import numpy as np
@@ -20,7 +22,10 @@ def luma(rgb: np.ndarray) -> np.ndarray:
 
 
 def grey_of(stored: np.ndarray, photometric: str) -> np.ndarray:
-    """Luma (rows, columns) of decoded colours (rows, columns, 3). Raises ValueError for a photometric interpretation that is none of these."""
+    """Luma (rows, columns) of decoded colours (rows, columns, 3).
+
+    Raises ValueError for a photometric interpretation that is none of these.
+    """
     if photometric == "RGB":
         return luma(stored)
     if photometric in ("YBR_FULL", "YBR_FULL_422"):
@@ -35,6 +40,9 @@ def grey_of(stored: np.ndarray, photometric: str) -> np.ndarray:
 
 
 def palette_luma(values: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, int]:
-    """Luma of palette entries by stored value, and their bits. Raises whatever pydicom meets in a damaged palette."""
+    """Luma of palette entries by stored value, and their bits.
+
+    Raises whatever pydicom meets in a damaged palette.
+    """
     colours = apply_color_lut(values.reshape(1, -1), dataset)[0]
     return luma(colours[..., :3]), 8 * colours.dtype.itemsize

@@ -1,77 +1,180 @@
-"""Stored integers out of the Pixel Data element, through pydicom's decoders."""
+"""Stored integers out of the Pixel Data element: of native words, or by a decoder of compressed
+frames."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pydicom
-from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
-from medinv.data.dicom import codestream
+from medinv.data.dicom import compressed
+from medinv.data.dicom.codestream import RLE
+from medinv.data.dicom.native import (
+    SYNTAXES,
+    Unused,
+    frame_bytes,
+    is_native,
+    single_bits,
+    stored_bits,
+    unused_bits,
+    words,
+)
 from medinv.data.dicom.records import Instance
 from medinv.errors import PixelDataError
 
-SYNTAXES = (
-    "1.2.840.10008.1.2",
-    "1.2.840.10008.1.2.1",
-)  # implicit and explicit VR, little endian, uncompressed
-MOST_PIXELS = (
-    1 << 27
-)  # of a frame, 16 times a large mammogram; beyond it a damaged header would fill the memory
+__all__ = ["MOST_PIXELS", "SYNTAXES", "Decoded", "decode", "is_native"]
 
-# One decoder a syntax, so that an image decodes alike everywhere. Chosen for refusing truncated data: gdcm, which pydicom would
-# ask first, fills in grey.
-_PLUGINS = {
-    "1.2.840.10008.1.2.4.50": "pillow", "1.2.840.10008.1.2.4.51": "pillow",  # JPEG
-    "1.2.840.10008.1.2.4.57": "gdcm", "1.2.840.10008.1.2.4.70": "gdcm",  # lossless JPEG
-    "1.2.840.10008.1.2.4.80": "pyjpegls", "1.2.840.10008.1.2.4.81": "pyjpegls",  # JPEG-LS
-    "1.2.840.10008.1.2.4.90": "pylibjpeg", "1.2.840.10008.1.2.4.91": "pylibjpeg",  # JPEG 2000
-    "1.2.840.10008.1.2.4.201": "pylibjpeg", "1.2.840.10008.1.2.4.202": "pylibjpeg", "1.2.840.10008.1.2.4.203": "pylibjpeg",  # HTJ2K
-    codestream.RLE: "pydicom",
-}  # fmt: skip
+# Of a frame, 16 times a large mammogram; beyond it a damaged header would fill the memory.
+MOST_PIXELS = 1 << 27
+_PRIVATE = {
+    "1.2.840.113619.5.2": "implicit VR, pixel data big endian (GE private)",
+    "1.2.840.113619.5.1": "GE private",
+    "1.3.46.670589.33.1.4.1": "CT private, explicit VR little endian (Philips private)",
+    "1.2.840.10008.1.20": "Papyrus 3, implicit VR little endian (retired)",
+}
 
 
 @dataclass(frozen=True)
 class Decoded:
     """One frame: (rows, columns), or (rows, columns, 3) colour by pixel."""
 
-    stored: np.ndarray  # the bits stored, in the smallest integer type that the header announces; may be a read-only view of the file
-    words: np.ndarray  # unsigned, as they lie in a native file with its unused bits; of a compressed frame `stored` itself
+    # the bits stored, in the smallest integer type that holds them; may be a read-only view of the
+    # file
+    stored: np.ndarray
+    # unsigned, as they lie in a native file with its unused bits; of a compressed frame `stored`
+    # itself
+    words: np.ndarray
     photometric: str  # of `stored`: decoders of JPEG 2000 turn YBR_RCT and YBR_ICT into RGB
     how: str
+    instance: Instance  # with the bits and sign that the codestream has, where it says
+    padding: np.ndarray | None = None  # (rows, columns) True where unused bits make a word padding
+    warnings: tuple[str, ...] = ()
+    # What of the Pixel Data these arrays do not hold, or hold against the header: no certificate
+    # then.
+    contradicted: str | None = None
 
 
 def decode(dataset: pydicom.Dataset, instance: Instance, frame: int = 0) -> Decoded:
     """Stored pixels of a frame, and how they were decoded.
 
-    Only the bits stored are kept (overlays may hide in the others) and signed values are extended from the highest of them
-    (PS3.5 8.1.1). Raises PixelDataError if the data are absent, shorter than announced, or cannot be decoded.
+    Of native words only the bits stored are kept (overlays may hide in the others), signed values
+    are extended from the highest of them (PS3.5 8.1.1). Of compressed frames precision and sign are
+    the codestream's. Raises PixelDataError if the data are absent, shorter than announced, or
+    cannot be decoded.
     """
     data = _pixel_bytes(dataset, instance)
     if instance.rows * instance.columns * instance.samples > MOST_PIXELS:
         raise _error(
             instance,
-            f"{instance.rows} x {instance.columns} pixels are announced, at most {MOST_PIXELS} are read",
+            f"{instance.rows} x {instance.columns} pixels are announced, at most {MOST_PIXELS} "
+            "are read",
         )
     syntax = UID(instance.transfer_syntax)
-    plugin = _PLUGINS.get(instance.transfer_syntax, "")
     try:
-        if syntax.is_compressed and not syntax.is_deflated:
-            _check_frame(data, dataset, instance, frame)
+        if instance.transfer_syntax in compressed.DECODERS:
+            found = _compressed(data, dataset, instance, frame)
+        elif syntax.is_private or not syntax.is_transfer_syntax or _is_encapsulated(syntax):
+            raise NotImplementedError
         else:
-            data = _checked_native(data, instance)
-        pixels, photometric = _array(data, dataset, instance, frame)
+            found = _native(data, dataset, instance, frame)
     except PixelDataError:
         raise
     except NotImplementedError as error:
-        raise _error(
-            instance, f"no decoder is at hand for transfer syntax {_name(syntax)}", stage="decode"
-        ) from error
-    except Exception as error:  # decoders raise whatever they met: ValueError, RuntimeError, struct.error, MemoryError, OSError, ...
-        name = f" by {plugin}" if plugin else ""
-        message = f"the pixel data ({_name(syntax)}) cannot be decoded{name} ({type(error).__name__}): damaged, or of an unsupported kind"
+        message = f"no decoder is at hand for transfer syntax {_name(syntax)}"
         raise _error(instance, message, stage="decode") from error
+    except (
+        Exception
+    ) as error:  # decoders raise whatever they met: ValueError, struct.error, OSError, ...
+        name = compressed.DECODERS.get(instance.transfer_syntax, ("",))[0]
+        message = (
+            f"the pixel data ({_name(syntax)}) cannot be decoded{name and f' by {name}'} "
+            f"({type(error).__name__}): damaged, or of an unsupported kind"
+        )
+        raise _error(instance, message, stage="decode") from error
+    return found
+
+
+def _is_encapsulated(syntax: UID) -> bool:
+    return syntax.is_compressed and not syntax.is_deflated
+
+
+def _native(data: bytes, dataset: pydicom.Dataset, instance: Instance, frame: int) -> Decoded:
+    data, uncounted = frame_bytes(data, instance)
+    if instance.bits_allocated == 1 and instance.frames > 1:
+        pixels, photometric = single_bits(data, instance, frame), instance.photometric
+    elif is_native(instance):
+        pixels, photometric = words(data, instance, frame), instance.photometric
+    else:
+        decoder = get_decoder(UID(instance.transfer_syntax))
+        options = compressed.options(dataset, instance)
+        pixels, found = decoder.as_array(data, index=frame, raw=True, **options)
+        photometric = _photometric(instance, found)
+    return _of_words(pixels, dataset, (photometric, "uncompressed", uncounted, ()), instance)
+
+
+def _of_words(
+    pixels: np.ndarray,
+    dataset: pydicom.Dataset,
+    said: tuple[str, str, str | None, tuple[str, ...]],
+    instance: Instance,
+) -> Decoded:
+    """Of words with their unused bits. `said`: photometric interpretation, how they were decoded,
+    what the header does not count, and warnings."""
+    photometric, how, uncounted, warnings = said
+    pixels = _checked(pixels, instance)
+    stored = stored_bits(pixels, instance, instance.high_bit)
+    unused = unused_bits(pixels, stored, dataset, instance) if stored.ndim == 2 else Unused("")
+    return Decoded(
+        stored,
+        pixels.view(f"u{pixels.dtype.itemsize}"),
+        photometric,
+        ", ".join(filter(None, (how, unused.what))),
+        instance,
+        unused.padding,
+        tuple(dict.fromkeys(filter(None, (*warnings, uncounted, unused.warning)))),
+        uncounted or (unused.warning if unused.wrapped else None),
+    )
+
+
+def _compressed(data: bytes, dataset: pydicom.Dataset, instance: Instance, frame: int) -> Decoded:
+    found = compressed.decode_frame(data, dataset, instance, frame)
+    photometric = _photometric(instance, found.options)
+    if instance.transfer_syntax == RLE:
+        said = (photometric, found.decoder, found.uncounted, found.warnings)
+        return _of_words(found.pixels, dataset, said, instance)
+    pixels = _checked(found.pixels, instance)
+    stored = stored_bits(pixels, found.instance, found.instance.bits_stored - 1)
+    beyond = _beyond(stored, instance)
+    return Decoded(
+        stored,
+        stored.view(f"u{stored.dtype.itemsize}"),
+        photometric,
+        found.decoder,
+        found.instance if beyond else replace(found.instance, bits_stored=instance.bits_stored),
+        None,
+        tuple(filter(None, (*found.warnings, beyond))),
+        found.uncounted or beyond,
+    )
+
+
+def _beyond(stored: np.ndarray, instance: Instance) -> str | None:
+    """Values of a codestream that the header's bits and sign cannot hold."""
+    bits = instance.bits_stored
+    lowest, highest = (
+        (-(1 << bits - 1), (1 << bits - 1) - 1) if instance.signed else (0, (1 << bits) - 1)
+    )
+    if stored.min() >= lowest and stored.max() <= highest:
+        return None
+    sign = "signed" if instance.signed else "unsigned"
+    return (
+        f"the codestream holds values from {stored.min()} to {stored.max()}, the header announces "
+        f"{bits} bits {sign}: those of the codestream are taken"
+    )
+
+
+def _checked(pixels: np.ndarray, instance: Instance) -> np.ndarray:
+    """In the machine's byte order. Raises PixelDataError for another shape or type."""
     shape = (instance.rows, instance.columns, 3)[: 2 if instance.samples == 1 else 3]
     if pixels.shape != shape or pixels.dtype.kind not in "iu":
         raise _error(
@@ -79,63 +182,13 @@ def decode(dataset: pydicom.Dataset, instance: Instance, frame: int = 0) -> Deco
             f"decoded to {pixels.dtype} {pixels.shape}, expected integers {shape}",
             "decode",
         )
-    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    stored = _stored_bits(pixels, instance, native=not plugin)
-    dropped = "" if stored is pixels else ", unused bits dropped"
-    words = (stored if plugin else pixels).view(f"u{pixels.dtype.itemsize}")
-    return Decoded(stored, words, photometric, (plugin or "uncompressed") + dropped)
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def is_native(instance: Instance) -> bool:
-    """Uncompressed grey levels of whole bytes, little endian."""
-    return (
-        instance.transfer_syntax in SYNTAXES
-        and instance.samples == 1
-        and instance.photometric != "PALETTE COLOR"
-        and instance.bits_allocated in (8, 16)
-    )
-
-
-def _array(
-    data: bytes, dataset: pydicom.Dataset, instance: Instance, frame: int
-) -> tuple[np.ndarray, str]:
-    """One frame as pydicom decodes it, and its photometric interpretation."""
-    if (
-        instance.bits_allocated == 1
-        and instance.frames > 1
-        and instance.transfer_syntax not in _PLUGINS
-    ):
-        return _single_bits(data, instance, frame), instance.photometric
-    if is_native(instance):
-        return _words(data, instance, frame), instance.photometric
-    decoder, plugin = (
-        get_decoder(UID(instance.transfer_syntax)),
-        _PLUGINS.get(instance.transfer_syntax, ""),
-    )
-    pixels, found = decoder.as_array(
-        data, index=frame, raw=True, decoding_plugin=plugin, **_options(dataset, instance)
-    )
-    partial = instance.photometric == "YBR_PARTIAL_422"  # pydicom was told another name
-    return pixels, instance.photometric if partial else str(found["photometric_interpretation"])
-
-
-def _words(data: bytes, instance: Instance, frame: int) -> np.ndarray:
-    """A frame of whole bytes, as it lies there."""
-    kind = np.dtype(f"<{'i' if instance.signed else 'u'}{instance.bits_allocated // 8}")
-    pixels = instance.rows * instance.columns
-    return np.frombuffer(data, kind, pixels, frame * pixels * kind.itemsize).reshape(
-        instance.rows, instance.columns
-    )
-
-
-def _single_bits(data: bytes, instance: Instance, frame: int) -> np.ndarray:
-    """Bits of a frame that may start within a byte: pydicom drops the byte in which such a frame ends."""
-    pixels = instance.rows * instance.columns
-    start, inside = divmod(frame * pixels, 8)
-    bits = np.unpackbits(
-        np.frombuffer(data, "u1")[start : start + -(-(inside + pixels) // 8)], bitorder="little"
-    )
-    return bits[inside : inside + pixels].reshape(instance.rows, instance.columns)
+def _photometric(instance: Instance, found: dict) -> str:
+    if instance.photometric == "YBR_PARTIAL_422":  # pydicom was told another name
+        return instance.photometric
+    return str(found["photometric_interpretation"])
 
 
 def _pixel_bytes(dataset: pydicom.Dataset, instance: Instance) -> bytes:
@@ -145,82 +198,12 @@ def _pixel_bytes(dataset: pydicom.Dataset, instance: Instance) -> bytes:
     return bytes(element.value)
 
 
-def _checked_native(data: bytes, instance: Instance) -> bytes:
-    """The bytes of all frames, without what follows. Raises PixelDataError if there are too few."""
-    samples = (
-        2 if instance.photometric.endswith("_422") else instance.samples
-    )  # two pixels share their chroma
-    expected = -(
-        -instance.frames * instance.rows * instance.columns * samples * instance.bits_allocated // 8
-    )
-    if len(data) < expected:
-        frames = f"{instance.frames} frames of " if instance.frames > 1 else ""
-        raise _error(
-            instance,
-            f"{frames}{instance.rows} x {instance.columns} pixels of {samples * instance.bits_allocated} bits need {expected} bytes, "
-            f"found {len(data)}: the pixel data are truncated, or rows and columns are wrong",
-            stage="read",
-        )
-    return data[: expected + expected % 2]
-
-
-def _check_frame(data: bytes, dataset: pydicom.Dataset, instance: Instance, frame: int) -> None:
-    """Raises PixelDataError if the codestream within does not look whole."""
-    encoded = get_frame(
-        data, frame, number_of_frames=instance.frames, extended_offsets=_offsets(dataset)
-    )
-    shape = (instance.rows, instance.columns)
-    if wrong := codestream.fault(
-        encoded, instance.transfer_syntax, shape, instance.samples * instance.bits_allocated // 8
-    ):
-        raise _error(instance, wrong, stage="decode")
-
-
-def _offsets(dataset: pydicom.Dataset) -> tuple[bytes, bytes] | None:
-    """The Extended Offset Table and its lengths, if the file has them."""
-    elements = [dataset.get_item(tag, keep_deferred=True) for tag in (0x7FE00001, 0x7FE00002)]
-    return None if None in elements else tuple(bytes(element.value) for element in elements)  # type: ignore[return-value]
-
-
-def _options(dataset: pydicom.Dataset, instance: Instance) -> dict:
-    element = dataset.get_item(0x7FE00010, keep_deferred=True)
-    photometric = (
-        "YBR_FULL_422" if instance.photometric == "YBR_PARTIAL_422" else instance.photometric
-    )  # the same subsampling
-    offsets = _offsets(dataset)
-    return {
-        "rows": instance.rows, "columns": instance.columns, "number_of_frames": instance.frames, "samples_per_pixel": instance.samples,
-        "planar_configuration": instance.planar, "photometric_interpretation": photometric, "pixel_representation": int(instance.signed),
-        "bits_allocated": instance.bits_allocated, "bits_stored": instance.bits_stored,
-        "pixel_keyword": "PixelData", "pixel_vr": element.VR or "OW", "correct_unused_bits": False, "view_only": True,
-        **({"extended_offsets": offsets} if offsets else {}),
-    }  # fmt: skip
-
-
-def _stored_bits(pixels: np.ndarray, instance: Instance, *, native: bool) -> np.ndarray:
-    """Drop the bits that are not stored; extend the sign. Compressed frames hold the stored bits lowest, whatever HighBit says.
-
-    The very array that was given if it needs neither.
-    """
-    width, bits = 8 * pixels.dtype.itemsize, instance.bits_stored
-    high = instance.high_bit if native else bits - 1
-    if high + 1 > width or instance.bits_allocated == 1 or bits == width:
-        return pixels
-    lowest, highest = (
-        (-(1 << bits - 1), (1 << bits - 1) - 1) if instance.signed else (0, (1 << bits) - 1)
-    )
-    if high == bits - 1 and pixels.min() >= lowest and pixels.max() <= highest:
-        return pixels
-    shifted = pixels.view(f"u{width // 8}") << (width - 1 - high)
-    return shifted.view(f"{'i' if instance.signed else 'u'}{width // 8}") >> (width - bits)
-
-
 def _name(syntax: UID) -> str:
-    return (
-        syntax.name
-        if syntax.is_transfer_syntax and not syntax.is_private
-        else "of a private or unknown kind"
-    )
+    if syntax in _PRIVATE:
+        return f"{syntax}, {_PRIVATE[syntax]}"
+    if syntax.is_transfer_syntax and not syntax.is_private:
+        return syntax.name
+    return f"{syntax if syntax.is_valid else 'that is no UID'}, of a private or unknown kind"
 
 
 def _error(instance: Instance, message: str, stage: str = "pixels") -> PixelDataError:

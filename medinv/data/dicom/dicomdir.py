@@ -1,4 +1,7 @@
-"""DICOMDIR: the table of contents of a medium (PS3.3 F). It tells which files should be there, so that none is missed unnoticed."""
+"""DICOMDIR: the table of contents of a medium (PS3.3 F).
+
+It tells which files should be there, so that none is missed unnoticed.
+"""
 
 import os
 from collections.abc import Callable
@@ -11,8 +14,8 @@ from pydicom.dataelem import DataElement, RawDataElement
 from medinv.data.dicom.archive import printable
 from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.location import Location
-from medinv.data.dicom.records import Broken
-from medinv.errors import HeaderError, MissingDataError
+from medinv.data.dicom.records import Broken, Skipped
+from medinv.errors import DataError, HeaderError, MissingDataError
 
 _MEDIA_DIRECTORY = b"1.2.840.10008.1.3.10"
 _IN_USE = 0xFFFF
@@ -58,7 +61,8 @@ def references(location: Location) -> list[tuple[str, ...]]:
 
 
 def _is_whole(element: RawDataElement | DataElement | None, content: bytes) -> bool:
-    """The sequence of records, the last element of a DICOMDIR, is there to its end: pydicom keeps silent about one that is cut."""
+    """The sequence of records, the last element of a DICOMDIR, is there to its end: pydicom
+    keeps silent about one that is cut."""
     if isinstance(element, RawDataElement):
         return len(element.value or b"") == element.length
     return element is not None and content.endswith(_DELIMITERS)
@@ -66,26 +70,27 @@ def _is_whole(element: RawDataElement | DataElement | None, content: bytes) -> b
 
 def _damaged(location: Location) -> HeaderError:
     return HeaderError(
-        "the DICOMDIR cannot be read to its end: name the folder instead, all its files are looked into",
+        "the DICOMDIR cannot be read to its end: name the folder instead, all its files are "
+        "looked into",
         path=location.source,
     )
 
 
 def on_disk(
     location: Location, parts: tuple[str, ...], names: Callable[[Path], dict[str, str]]
-) -> Path | Broken:
-    """The file that a DICOMDIR on disk refers to, whatever the case of its letters; it may not be there. `names`: `capitals` with a memory."""
+) -> Path | None:
+    """The file that a DICOMDIR on disk refers to, whatever the case of its letters; it may not
+    be there. None where it points to a folder or outside its own. `names`: `capitals` with a
+    memory."""
     root = path = location.path.parent
     if not _inside(parts):
-        return _outside(location, parts)
+        return None
     for part in parts:
         exact = path / part
         path = exact if os.path.lexists(exact) else path / names(path).get(part.upper(), part)
-    if os.path.isdir(path) or not Path(os.path.realpath(path.parent)).is_relative_to(
-        os.path.realpath(root)
-    ):
-        return _outside(location, parts)
-    return path
+    real = Path(os.path.realpath(path.parent))
+    inside = real.is_relative_to(os.path.realpath(root))
+    return path if inside and not os.path.isdir(path) else None
 
 
 def capitals(folder: Path) -> dict[str, str]:
@@ -96,47 +101,40 @@ def capitals(folder: Path) -> dict[str, str]:
         return {}
 
 
-def missing(location: Location, path: Path) -> Broken:
-    """A file that a DICOMDIR lists and that is not there."""
-    source = Location(path).source
-    return Broken(
-        source,
-        None,
-        MissingDataError(
-            f"{location.source} lists this file, but it is not there: the copy is incomplete",
-            path=source,
-        ),
-    )
-
-
-def missing_member(
-    location: Location, parts: tuple[str, ...], members: frozenset[str]
-) -> Broken | None:
-    """What is wrong with a reference of a DICOMDIR within a zip; None if the member is there. `members`: all names, in capitals."""
+def member_name(location: Location, parts: tuple[str, ...]) -> str | None:
+    """The member that a DICOMDIR within a zip refers to; None where it points outside its
+    folder."""
     if not _inside(parts):
-        return _outside(location, parts)
-    name = "/".join([*location.member.split("/")[:-1], *parts])
-    if name.upper() in members:
         return None
-    source = Location(location.path, name).source
-    return Broken(
-        source,
-        None,
-        MissingDataError(
-            f"{location.source} lists this file, but it is not in the zip: it is incomplete",
+    return "/".join([*location.member.split("/")[:-1], *parts])
+
+
+def verdict(
+    location: Location, study: str | None, outside: list[str], missing: list[str], listed: int
+) -> Broken | Skipped | None:
+    """What is wrong with what a DICOMDIR lists, said once: its entries are not files handed in."""
+    source = location.source
+    error: DataError | None = None
+    if outside:
+        error = HeaderError(
+            f"{len(outside)} of its {listed} entries point to a folder or outside the DICOMDIR's "
+            f"own ({printable(outside[0])}): not visited",
             path=source,
-        ),
-    )
+        )
+    elif missing and len(missing) == listed:
+        message = (
+            f"lists {listed} files, none of which lie here: hand in the folder that holds them"
+        )
+        return Skipped(source, study, None, "dicomdir", message)
+    elif missing:
+        error = MissingDataError(
+            f"lists {listed} files, {len(missing)} of them are not there "
+            f"({printable(missing[0])}): "
+            "the copy is incomplete",
+            path=source,
+        )
+    return None if error is None else Broken(source, study, error)
 
 
 def _inside(parts: tuple[str, ...]) -> bool:
     return all(part not in ("", ".", "..") and not set(part) & set("/\\:\0") for part in parts)
-
-
-def _outside(location: Location, parts: tuple[str, ...]) -> Broken:
-    source = f"{location.source}: {printable('/'.join(parts))}"
-    return Broken(
-        source,
-        None,
-        HeaderError("the DICOMDIR points to a folder or outside its own: not visited", path=source),
-    )

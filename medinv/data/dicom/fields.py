@@ -1,7 +1,9 @@
-"""Typed values out of a DICOM header, taken from the raw bytes: one bad element never hides the others.
+"""Typed values out of a DICOM header, taken from the raw bytes: one bad element never hides the
+others.
 
-pydicom converts a value when it is first looked at, and raises or warns (quoting the value, which may name a patient) if it does not
-conform. Here a value that cannot be understood is None and leaves a warning that names the element only.
+pydicom converts a value when it is first looked at, and raises or warns (quoting the value, which
+may name a patient) if it does not conform. Here a value that cannot be understood is None and
+leaves a warning that names the element only.
 """
 
 import math
@@ -21,8 +23,12 @@ _WIDEST_TEXT = 1 << 16  # no element read here is longer; a longer one is damage
 
 @cache
 def tag_of(keyword: str) -> BaseTag:
-    """The tag of a keyword, always the same object: pydicom's tags are slow to compare, unless they are identical."""
-    return BaseTag(tag_for_keyword(keyword))
+    """The tag of a keyword, always the same object: pydicom's tags are slow to compare, unless
+    they are identical."""
+    number = tag_for_keyword(keyword)
+    if number is None:
+        raise KeyError(keyword)
+    return BaseTag(number)
 
 
 class Fields:
@@ -43,12 +49,22 @@ class Fields:
         return texts[0] if texts and texts[0] else None
 
     def texts(self, keyword: str) -> tuple[str, ...]:
-        """All values, stripped. Values that no code, identifier or label has (long, unprintable) leave a warning: they are damage."""
+        """All values, stripped.
+
+        Values that no code, identifier or label has (long, unprintable) leave a warning: they are
+        damage.
+        """
         texts = _texts(self._values(keyword))
-        return self._unusable(keyword) or () if texts is None else texts
+        if texts is None:
+            self._unusable(keyword)
+            return ()
+        return texts
 
     def integer(self, keyword: str, *, signed: bool = False) -> int | None:
-        """First value as an integer. `signed` settles the elements that are unsigned or signed as the pixels are."""
+        """First value as an integer.
+
+        `signed` settles the elements that are unsigned or signed as the pixels are.
+        """
         values = self._values(keyword, signed)
         if not values:
             return None
@@ -58,19 +74,20 @@ class Fields:
                 return int(number)
         except (ValueError, OverflowError):
             pass
-        return self._unusable(keyword)
+        self._unusable(keyword)
+        return None
 
     def numbers(self, keyword: str, count: int | None = None) -> tuple[float, ...] | None:
-        """All values as finite floats; None if absent, or if they are not `count` finite numbers (a warning says so)."""
+        """All values as finite floats; None if absent, or if they are not `count` finite numbers
+        (a warning says so)."""
         values = self._values(keyword)
         if not values:
             return None
         numbers = _numbers(values)
-        return (
+        if numbers is None or count not in (None, len(numbers)):
             self._unusable(keyword)
-            if numbers is None or count not in (None, len(numbers))
-            else numbers
-        )
+            return None
+        return numbers
 
     def raw(self, keyword: str) -> RawDataElement | DataElement | None:
         """The element as read, or None."""
@@ -78,7 +95,7 @@ class Fields:
 
     def at(self, tag: int) -> RawDataElement | DataElement | None:
         """The same for an element without a keyword."""
-        return self._elements.get(tag)
+        return self._elements.get(BaseTag(tag))
 
     def sequence(self, keyword: str) -> list[Dataset]:
         """Items of a sequence; empty if absent. One that cannot be parsed leaves a warning."""
@@ -86,7 +103,9 @@ class Fields:
             return []
         try:
             return list(self.dataset[keyword].value or [])
-        except Exception:  # pydicom raises whatever its parser met: struct.error, KeyError, EOFError, RecursionError, ...
+        # pydicom raises whatever its parser met: struct.error, KeyError, EOFError, RecursionError,
+        # ...
+        except Exception:
             self._unusable(keyword)
             return []
 
@@ -109,17 +128,22 @@ class Fields:
                 else (value,)
             )
         if not isinstance(value, (bytes, bytearray)) or len(value) > _WIDEST_TEXT:
-            return self._unusable(keyword) or ()
+            self._unusable(keyword)
+            return ()
         read = _decoded if len(value) <= _LONGEST_TEXT else _decoded.__wrapped__
         try:
             return read(bytes(value), element.VR, element.is_little_endian, keyword, signed)
         except (struct.error, ValueError):
-            return self._unusable(keyword) or ()
+            self._unusable(keyword)
+            return ()
 
 
 @lru_cache(_REMEMBERED)
 def _decoded(value: bytes, stated: str | None, little: bool, keyword: str, signed: bool) -> tuple:
-    """Values of a raw element: numbers for binary VRs, strings for the others. Raises struct.error for a length that does not fit."""
+    """Values of a raw element: numbers for binary VRs, strings for the others.
+
+    Raises struct.error for a length that does not fit.
+    """
     vr = stated if stated in _BINARY else dictionary_VR(tag_of(keyword))
     if vr == "US or SS":
         vr = "SS" if signed else "US"

@@ -13,7 +13,8 @@ _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
 @dataclass(frozen=True)
 class Geometry:
-    """Spacing is (between rows, between columns) in mm; position and orientation as in the header (patient axes, L P S)."""
+    """Spacing is (between rows, between columns) in mm; position and orientation as in the
+    header (patient axes, L P S)."""
 
     spacing: tuple[float, float] | None = None
     spacing_from: str | None = None  # the element that gave it
@@ -37,7 +38,10 @@ def normal(orientation: tuple[float, ...]) -> np.ndarray:
 
 
 def read_geometry(fields: Fields) -> Geometry:
-    """From a header. What is absent or impossible is None (the impossible leaves a warning in `fields`)."""
+    """From a header.
+
+    What is absent or impossible is None (the impossible leaves a warning in `fields`).
+    """
     spacing, origin = _spacing(fields)
     thickness = fields.numbers("SliceThickness", 1)
     return Geometry(
@@ -90,9 +94,11 @@ def _perpendicular(cosines: tuple[float, ...]) -> bool:
 
 
 def affine(geometry: Geometry) -> np.ndarray:
-    """(4, 4) from (row, column, slice) indices to millimetres in R A S axes, as MONAI and NIfTI have them.
+    """(4, 4) from (row, column, slice) indices to millimetres in R A S axes, as MONAI and NIfTI
+    have them.
 
-    DICOM PS3.3 C.7.6.2.1.1 gives L P S axes, so x and y change sign. Without position and orientation the indices are scaled only.
+    DICOM PS3.3 C.7.6.2.1.1 gives L P S axes, so x and y change sign. Without position and
+    orientation the indices are scaled only.
     """
     down, right = geometry.spacing or (geometry.aspect, 1.0)
     thickness = geometry.thickness or 1.0

@@ -1,10 +1,11 @@
-"""Grey levels: Modality LUT, VOI LUT or window, and the display of a radiologist's monitor (DICOM PS3.3 C.11.1, C.11.2)."""
+"""Grey levels: Modality LUT, VOI LUT or window, and the display of a radiologist's monitor
+(DICOM PS3.3 C.11.1, C.11.2)."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 
 from medinv.data.dicom.fields import Fields
@@ -16,18 +17,21 @@ _BLOCK = 1 << 15  # pixels
 
 @dataclass(frozen=True)
 class Levels:
-    """What stored integers mean and how they are shown, as tables: an image has far fewer values than pixels."""
+    """What stored integers mean and how they are shown, as tables: an image has far fewer values
+    than pixels."""
 
     values: np.ndarray  # (n,) stored integers, ascending, among them all that occur
     modality: np.ndarray  # (n,) float64
     display: np.ndarray  # (n,) uint8
 
     def modality_of(self, stored: np.ndarray) -> np.ndarray:
+        """float64 in the modality's units, of stored integers that occur in `values`."""
         if stored.dtype.itemsize > 2:
             return np.take(self.modality, np.searchsorted(self.values, stored))
         return _through(self._whole(self.modality), stored)
 
     def display_of(self, stored: np.ndarray) -> np.ndarray:
+        """uint8 0..255, of stored integers that occur in `values`."""
         if stored.dtype.itemsize > 2:
             return np.take(self.display, np.searchsorted(self.values, stored))
         return _through(self._whole_display, stored)
@@ -56,7 +60,8 @@ def _through(whole: np.ndarray, stored: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Scale:
-    """The affine map `factor * stored + offset` to grey levels, 0..255 where the header's window lies; nothing is clipped or rounded."""
+    """The affine map `factor * stored + offset` to grey levels, 0..255 where the header's window
+    lies; nothing is clipped or rounded."""
 
     factor: float
     offset: float
@@ -76,7 +81,10 @@ class Scale:
 
 
 def grey_levels(stored: np.ndarray, fields: Fields, instance: Instance) -> tuple[Levels, list[str]]:
-    """Modality values and display of the stored values, and what was done. Raises ValueError if the rescale overflows."""
+    """Modality values and display of the stored values, and what was done.
+
+    Raises ValueError if the rescale overflows.
+    """
     lowest, highest = int(stored.min()), int(stored.max())
     wide = highest - lowest > _WIDEST_TABLE
     values = np.unique(stored) if wide else np.arange(lowest, highest + 1).astype(stored.dtype)
@@ -87,7 +95,8 @@ def grey_levels(stored: np.ndarray, fields: Fields, instance: Instance) -> tuple
     modality, rescaled = modality_values(values, fields)
     if not np.isfinite(modality).all():
         raise ValueError("rescale overflows")
-    levels, shown = voi_levels(modality, fields, present & ~padding)
+    lowest_of_all = lowest_value(fields, instance)
+    levels, shown = voi_levels(modality, fields, present & ~padding, lowest_of_all)
     policy = [rescaled, shown]
     if inverted(fields, instance):
         levels = 1 - levels
@@ -102,16 +111,17 @@ def grey_levels(stored: np.ndarray, fields: Fields, instance: Instance) -> tuple
 def _present(stored: np.ndarray, values: np.ndarray) -> np.ndarray:
     """(n,) bool: which of a run of values occur."""
     if stored.dtype.itemsize > 2:
-        found = np.zeros(values.shape, bool)
-        found[np.subtract(stored, values[0], dtype=np.int64)] = True
-        return found
+        occurs = np.zeros(values.shape, bool)
+        occurs[np.subtract(stored, values[0], dtype=np.int64)] = True
+        return occurs
     found = np.zeros(1 << 8 * stored.dtype.itemsize, bool)
     found[stored.view(f"u{stored.dtype.itemsize}")] = True
     return found[values.view(f"u{stored.dtype.itemsize}")]
 
 
 def inverted(fields: Fields, instance: Instance) -> bool:
-    """MONOCHROME1 and the shape INVERSE state the same fact twice (PS3.3 C.8.11.3.1.2), so they do not cancel."""
+    """MONOCHROME1 and the shape INVERSE state the same fact twice (PS3.3 C.8.11.3.1.2), so they
+    do not cancel."""
     shape, dark_is_high = fields.text("PresentationLUTShape"), instance.photometric == "MONOCHROME1"
     if shape == ("IDENTITY" if dark_is_high else "INVERSE"):
         warning = f"{instance.photometric} contradicts PresentationLUTShape {shape}: shown inverted"
@@ -120,10 +130,12 @@ def inverted(fields: Fields, instance: Instance) -> bool:
 
 
 def header_scale(fields: Fields, instance: Instance) -> Scale:
-    """The grey levels that the header's numbers alone give: rescale and first window, made affine.
+    """The grey levels that the header's numbers alone give: rescale and first window, made
+    affine.
 
-    A sigmoid becomes its tangent. Where a look-up table stands in the way, or no usable window is there, the span between the smallest and the
-    largest pixel value that the header states, or else of all stored bits. MONOCHROME1 counts down.
+    A sigmoid becomes its tangent. Where a look-up table stands in the way, or no usable window is
+    there, the span between the smallest and the largest pixel value that the header states, or
+    else of all stored bits. MONOCHROME1 counts down.
     """
     scale = _windowed(fields) or _spanned(fields, instance)
     if inverted(fields, instance):
@@ -154,7 +166,10 @@ def _windowed(fields: Fields) -> Scale | None:
     if not 1e-12 < abs(factor) < 1e12:
         return None
     tangent = ", tangent" if function == "SIGMOID" else ""
-    policy = f"slope {slope[0]:g} intercept {intercept[0]:g}, window {centres[0]:g}/{widths[0]:g} {function}{tangent}"
+    policy = (
+        f"slope {slope[0]:g} intercept {intercept[0]:g}, window {centres[0]:g}/{widths[0]:g} "
+        f"{function}{tangent}"
+    )
     return Scale(factor, ((intercept[0] - centre) / width + 0.5) * 255, policy)
 
 
@@ -171,8 +186,11 @@ def _spanned(fields: Fields, instance: Instance) -> Scale:
 def modality_values(stored: np.ndarray, fields: Fields) -> tuple[np.ndarray, str]:
     """Stored pixels (H, W) as float64 after the Modality LUT or rescale, and what was done."""
     items = fields.sequence("ModalityLUTSequence")
-    if items and (table := lookup_table(items[0], signed=stored.dtype.kind == "i")):
-        return _look_up(stored, *table[:2]), "modality LUT"
+    table = lookup_table(items[0], signed=stored.dtype.kind == "i") if items else None
+    if table is not None:
+        return _look_up(stored, table), "modality LUT"
+    if items:
+        fields.warnings.append("the modality LUT contradicts itself and was left aside")
     slope, intercept = fields.numbers("RescaleSlope", 1), fields.numbers("RescaleIntercept", 1)
     if slope is None or intercept is None or slope[0] == 0:
         if slope or intercept:
@@ -189,12 +207,20 @@ def rescaled(stored: np.ndarray, slope: float, intercept: float) -> tuple[np.nda
         return stored * slope + intercept, f"rescale slope {slope:g} intercept {intercept:g}"
 
 
-def voi_levels(values: np.ndarray, fields: Fields, visible: np.ndarray) -> tuple[np.ndarray, str]:
-    """Modality values (H, W) to float64 levels 0..1, and the policy: VOI LUT, else the first window, else the full range of `visible`."""
+def voi_levels(
+    values: np.ndarray, fields: Fields, visible: np.ndarray, lowest: float
+) -> tuple[np.ndarray, str]:
+    """Modality values (H, W) to float64 levels 0..1, and the policy: VOI LUT, else the first
+    window, else the full range of `visible`. `lowest`: the smallest value that the header's bits
+    and rescale can give, which settles the sign of a table's first value for all images of a
+    series."""
     items = fields.sequence("VOILUTSequence")
-    if items and (table := lookup_table(items[0], signed=values.min() < 0)):
-        entries, first, bits = table
-        return _look_up(values, entries, first) / (2.0**bits - 1), "VOI LUT"
+    table = lookup_table(items[0], signed=lowest < 0) if items else None
+    if table is not None:
+        fields.warnings += [one for one in table.warnings if one not in fields.warnings]
+        return _look_up(values, table) / (2.0**table.bits - 1), "VOI LUT"
+    if items:
+        fields.warnings.append("the VOI LUT contradicts itself and was left aside")
     centres, widths = fields.numbers("WindowCenter"), fields.numbers("WindowWidth")
     if centres and widths:
         function = fields.text("VOILUTFunction") or "LINEAR"
@@ -210,10 +236,24 @@ def voi_levels(values: np.ndarray, fields: Fields, visible: np.ndarray) -> tuple
     return np.clip((values - low) / ((high - low) or 1.0), 0, 1), f"full range {low:g}..{high:g}"
 
 
+def lowest_value(fields: Fields, instance: Instance) -> float:
+    """The smallest modality value that any pixel of the image could have, by its header."""
+    bits = instance.bits_stored
+    ends = (-(1 << bits - 1), (1 << bits - 1) - 1) if instance.signed else (0, (1 << bits) - 1)
+    items = fields.sequence("ModalityLUTSequence")
+    if items and lookup_table(items[0], signed=instance.signed) is not None:
+        return 0.0  # entries are unsigned
+    slope, intercept = fields.numbers("RescaleSlope", 1), fields.numbers("RescaleIntercept", 1)
+    if slope is None or intercept is None or slope[0] == 0:
+        return float(ends[0])
+    return min(end * slope[0] + intercept[0] for end in ends)
+
+
 def window(
     values: np.ndarray, centre: float, width: float, function: str = "LINEAR"
 ) -> np.ndarray | None:
-    """Levels 0..1 of a window (PS3.3 C.11.2.1.2 and C.11.2.1.3); None if the standard does not allow the width or the function."""
+    """Levels 0..1 of a window (PS3.3 C.11.2.1.2 and C.11.2.1.3); None if the standard does not
+    allow the width or the function."""
     if function == "SIGMOID" and width > 0:
         return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700)))
     if function == "LINEAR_EXACT" and width > 0:
@@ -226,11 +266,22 @@ def window(
 
 
 def window_policy(centre: float, width: float, function: str) -> str:
+    """A window in words."""
     return f"window {centre:g}/{width:g} {function}"
 
 
-def lookup_table(item: Dataset, *, signed: bool) -> tuple[np.ndarray, int, int] | None:
-    """Entries, first value mapped, and bits of a LUT item; None if it contradicts itself (PS3.3 C.11.1.1)."""
+@dataclass(frozen=True)
+class Table:
+    """A look-up table: entries from the first value mapped on, and the bits that they fill."""
+
+    entries: np.ndarray
+    first: int
+    bits: int
+    warnings: tuple[str, ...] = ()
+
+
+def lookup_table(item: Dataset, *, signed: bool) -> Table | None:
+    """Of a LUT item; None if it contradicts itself (PS3.3 C.11.1.1, C.11.2.1.1)."""
     fields = Fields(item)
     descriptor = fields.numbers("LUTDescriptor", 3)
     element = fields.raw("LUTData")
@@ -242,10 +293,14 @@ def lookup_table(item: Dataset, *, signed: bool) -> tuple[np.ndarray, int, int] 
     entries = _entries(element, count, bits)
     if entries is None or not 1 <= bits <= 16 or not entries.any():
         return None
-    return entries, first, max(bits, int(entries.max()).bit_length())
+    filled = int(entries.max()).bit_length()
+    if filled == bits:
+        return Table(entries, first, bits)
+    warning = f"a look-up table says {bits} bits and its entries fill {filled}: shown by those"
+    return Table(entries, first, filled, (warning,))
 
 
-def _entries(element: object, count: int, bits: int) -> np.ndarray | None:
+def _entries(element: RawDataElement | DataElement, count: int, bits: int) -> np.ndarray | None:
     """The table's numbers. 8-bit entries may lie one or two to a word."""
     value = element.value
     if not isinstance(value, (bytes, bytearray)):
@@ -259,10 +314,10 @@ def _entries(element: object, count: int, bits: int) -> np.ndarray | None:
     return numbers[:count].astype(np.int64) if len(numbers) >= count else None
 
 
-def _look_up(values: np.ndarray, entries: np.ndarray, first: int) -> np.ndarray:
+def _look_up(values: np.ndarray, table: Table) -> np.ndarray:
     """Values below the table take its first entry, values above its last."""
-    position = np.clip(np.rint(values).astype(np.int64) - first, 0, len(entries) - 1)
-    return entries[position].astype(np.float64)
+    position = np.rint(values).astype(np.int64) - table.first
+    return table.entries[np.clip(position, 0, len(table.entries) - 1)].astype(np.float64)
 
 
 def padding_mask(stored: np.ndarray, fields: Fields) -> np.ndarray:
@@ -276,7 +331,8 @@ def padding_mask(stored: np.ndarray, fields: Fields) -> np.ndarray:
 
 
 def padding_bounds(dtype: np.dtype, fields: Fields) -> tuple[int, int] | None:
-    """First and last value that is padding: PixelPaddingValue, or the range up to PixelPaddingRangeLimit (PS3.3 C.7.5.1.1.2)."""
+    """First and last value that is padding: PixelPaddingValue, or the range up to
+    PixelPaddingRangeLimit (PS3.3 C.7.5.1.1.2)."""
     signed = dtype.kind == "i"
     value = fields.integer("PixelPaddingValue", signed=signed)
     if value is None:

@@ -1,11 +1,14 @@
-"""Images that belong together: by series, kind, size, spacing, orientation, echo, b-value, acquisition, in the order of the body."""
+"""Images that belong together: by series, kind, size, spacing, orientation, echo, b-value,
+acquisition, in the order of the body."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
+from medinv.data.dicom.codes import quoted
 from medinv.data.dicom.geometry import Geometry, normal
 from medinv.data.dicom.records import Instance
 
@@ -15,6 +18,7 @@ _SAME_COSINE = 1e-3
 _SAME_ECHO = 1e-2  # ms
 _SAME_B_VALUE = 1.0  # s/mm2
 _SAME_PLACE = 1e-3  # mm
+_SAME_STACK = 1e-2  # of a cosine, between stacks of one object
 _UPRIGHT = (
     0.8  # cosine between a normal and the body's axis from which a plane has that axis's name
 )
@@ -23,13 +27,17 @@ _PLANES = ("sagittal", "coronal", "axial")  # by the axis (L, P, S) that the nor
 
 @dataclass(frozen=True)
 class Group:
-    """Images alike in all that selection looks at. `label`: place of the series in its study, then of the group in its series, such as 2.1."""
+    """Images alike in all that selection looks at.
+
+    `label`: place of the series in its study, then of the group in its series, such as 2.1.
+    """
 
     label: str
     instances: tuple[Instance, ...]
 
     @property
     def first(self) -> Instance:
+        """The image that stands for what all have in common."""
         return self.instances[0]
 
     @property
@@ -39,11 +47,42 @@ class Group:
 
     @property
     def plane(self) -> str | None:
-        """axial, coronal, sagittal or oblique; None where the header places no image, or frames face several ways."""
+        """axial, coronal, sagittal or oblique; None where the header places no image, or frames
+        face several ways."""
         planes = {
             _plane(geometry) for instance in self.instances for geometry in _geometries(instance)
         }
         return planes.pop() if len(planes) == 1 else None
+
+    @property
+    def stacks(self) -> int:
+        """Stacks of slices that the header tells apart, by StackID or by orientation; 1 if by
+        neither."""
+        named = {stack for instance in self.instances for stack in instance.stacks}
+        facing = {
+            None
+            if geometry.orientation is None
+            else tuple(np.round(np.array(geometry.orientation) / _SAME_STACK).astype(int))
+            for instance in self.instances
+            for geometry in instance.frame_geometry
+        }
+        return max(len(named), len(facing), 1)
+
+    @property
+    def missing_parts(self) -> str | None:
+        """What a concatenation lacks (PS3.3 C.7.6.16.1.3); None if it is whole, or the group is
+        none."""
+        if self.first.concatenation is None:
+            return None
+        numbers = sorted(one.part[0] or 0 for one in self.instances)
+        totals = {one.part[1] for one in self.instances if one.part[1]}
+        total = max(totals, default=len(numbers))
+        if numbers == list(range(1, total + 1)) and len(totals) <= 1:
+            return None
+        return (
+            f"{len(set(numbers))} of {total} parts of a concatenation: hand in all of them, "
+            "each once"
+        )
 
     @property
     def thickness(self) -> tuple[float, float] | None:
@@ -51,7 +90,8 @@ class Group:
         found = {
             geometry.thickness for instance in self.instances for geometry in _geometries(instance)
         }
-        return None if None in found else (min(found), max(found))
+        stated = [value for value in found if value is not None]
+        return (min(stated), max(stated)) if len(stated) == len(found) else None
 
     @property
     def repeated(self) -> int:
@@ -60,21 +100,20 @@ class Group:
             geometry.depth for instance in self.instances for geometry in _geometries(instance)
         ]
         places = sorted(depth for depth in depths if depth is not None)
-        return sum(
-            after - before < _SAME_PLACE for before, after in zip(places, places[1:], strict=False)
-        )
+        return sum(after - before < _SAME_PLACE for before, after in pairwise(places))
 
     def __str__(self) -> str:
         """What it holds, in words that identify nobody."""
         image, thickness = self.first, self.thickness
         spacing = image.geometry.spacing
         facts = (
-            image.modality or ("NIfTI" if image.format == "nifti" else "modality not stated"),
+            (image.modality and quoted(image.modality))
+            or ("NIfTI" if image.format == "nifti" else "modality not stated"),
             f"{image.rows} x {image.columns}",
             spacing and f"{spacing[0]:.3g} mm",
-            image.view,
+            image.view and quoted(image.view),
             self.plane,
-            self.slices > 1 and f"{self.slices} images" or "1 image",
+            (self.slices > 1 and f"{self.slices} images") or "1 image",
             thickness
             and (
                 f"{thickness[0]:g} mm thick"
@@ -88,10 +127,11 @@ class Group:
 
 
 def group(instances: Iterable[Instance]) -> tuple[Group, ...]:
-    """Groups of one study, by series and InstanceNumber, each along its normal (or by InstanceNumber where it has none).
+    """Groups of one study, by series and InstanceNumber, each along its normal (or by
+    InstanceNumber where it has none).
 
-    Acquisitions, and image types that differ from the fourth value on, divide a series only where they show the same place twice: phases
-    do, the steps of a sequential scan do not.
+    Acquisitions, and image types that differ from the fourth value on, divide a series only where
+    they show the same place twice: phases do, the steps of a sequential scan do not.
     """
     series: dict[str, dict[Hashable, list[Instance]]] = defaultdict(lambda: defaultdict(list))
     for instance in sorted(instances, key=_by_number):
@@ -111,10 +151,17 @@ def _by_number(instance: Instance) -> tuple[float, str]:
 
 
 def _kind(image: Instance) -> Hashable:
-    """What must be equal to the letter. `ImageType`: pixels, examination, flavour (PS3.3 C.7.6.1.1.2)."""
+    """What must be equal to the letter.
+
+    `ImageType`: pixels, examination, flavour (PS3.3 C.7.6.1.1.2). Positions count within one frame
+    of reference only. Parts of a concatenation are one image.
+    """
+    whole = image.concatenation or (image.sop_uid if image.frames > 1 else None)
+    reference = image.frame_of_reference if image.geometry.position is not None else None
     return (
-        image.format, image.sop_class, image.modality, image.body_part, image.view, image.laterality, image.image_type[:3], image.rows, image.columns,
-        image.samples, image.photometric, image.frames > 1 and image.sop_uid, image.study_description, image.series_description,
+        image.format, image.sop_class, image.modality, image.body_part, image.view,
+        image.laterality, image.image_type[:3], image.rows, image.columns, image.samples,
+        image.photometric, whole, reference, image.study_description, image.series_description,
     )  # fmt: skip
 
 
@@ -143,15 +190,19 @@ def _number(value: float | None) -> tuple[float] | None:
 def _alike(
     images: list[Instance], value: Callable[[Instance], tuple[float, ...] | None], tolerance: float
 ) -> list[list[Instance]]:
-    """Divided so that values of a group differ from its smallest by no more than `tolerance`; those without a value apart."""
-    distinct = defaultdict(list)
+    """Divided so that values of a group differ from its smallest by no more than `tolerance`.
+
+    Those without a value stand apart.
+    """
+    distinct: dict[tuple[float, ...], list[Instance]] = defaultdict(list)
+    absent: list[Instance] = []
     for image in images:
-        distinct[value(image)].append(image)
-    absent = distinct.pop(None, [])
+        key = value(image)
+        (absent if key is None else distinct[key]).append(image)
     parts: list[list[Instance]] = []
     centres = np.empty((len(distinct), len(next(iter(distinct), ()))))
     for key in sorted(distinct):
-        near = np.flatnonzero((np.abs(centres[: len(parts)] - key) <= tolerance).all(1))
+        near = np.flatnonzero((np.abs(centres[: len(parts)] - np.array(key)) <= tolerance).all(1))
         if near.size:
             parts[near[0]] += distinct[key]
         else:
@@ -167,16 +218,14 @@ def _overlapping(
     labelled = defaultdict(list)
     for image in images:
         labelled[label(image)].append(image)
-    if len(labelled) == 1 or any(image.geometry.depth is None for image in images):
+    depths = [
+        [one.geometry.depth for one in part if one.geometry.depth is not None]
+        for part in labelled.values()
+    ]
+    if len(labelled) == 1 or sum(map(len, depths)) < len(images):
         return [images]
-    spans = sorted(
-        (min(depths), max(depths))
-        for depths in ([i.geometry.depth for i in part] for part in labelled.values())
-    )
-    apart = all(
-        previous[1] + _SAME_PLACE < following[0]
-        for previous, following in zip(spans, spans[1:], strict=False)
-    )
+    spans = sorted((min(part), max(part)) for part in depths)
+    apart = all(previous[1] + _SAME_PLACE < following[0] for previous, following in pairwise(spans))
     return [images] if apart else list(labelled.values())
 
 

@@ -1,38 +1,46 @@
 """Reads the header of one file, and nothing of its pixels."""
 
 import io
-import zlib
-from dataclasses import dataclass
-from typing import BinaryIO
+from dataclasses import dataclass, replace
+from typing import BinaryIO, cast
 
 from pydicom.config import disable_value_validation
 from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag
 
-from medinv.data.dicom import archive
+from medinv.data.dicom import archive, patient
 from medinv.data.dicom.fields import Fields, tag_of
 from medinv.data.dicom.labels import PRIVATE_TAGS
 from medinv.data.dicom.location import Location
+from medinv.data.dicom.whole import DEFLATED, MOST_HEADER, Capped, deep, inflated_start, is_deflated
 from medinv.errors import DataError, HeaderError, MedinvError, NotDicomError
 
 KEYWORDS = (
-    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "BodyPartExamined", "ViewPosition",
-    "Laterality", "ImageLaterality", "ImageType", "InstanceNumber", "AcquisitionNumber", "EchoTime", "DiffusionBValue",
-    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PlanarConfiguration", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
-    "PixelRepresentation", "LossyImageCompression", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing",
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality",
+    "BodyPartExamined", "ViewPosition",
+    "Laterality", "ImageLaterality", "ImageType", "InstanceNumber", "AcquisitionNumber", "EchoTime",
+    "DiffusionBValue",
+    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PlanarConfiguration",
+    "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation", "LossyImageCompression", "PixelSpacing", "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing",
     "PixelAspectRatio", "PatientOrientation", "SliceThickness", "BurnedInAnnotation",
-    "ImagePositionPatient", "ImageOrientationPatient", "GridFrameOffsetVector", "PixelDataProviderURL",
+    "ImagePositionPatient", "ImageOrientationPatient", "GridFrameOffsetVector",
+    "PixelDataProviderURL",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "ViewCodeSequence", "SpecificCharacterSet", "SeriesDescription", "StudyDescription",
+    "FrameOfReferenceUID", "ConcatenationUID", "InConcatenationNumber",
+    "InConcatenationTotalNumber",
+    *patient.KEYWORDS,
 )  # fmt: skip
-_TAGS = [*(tag_of(keyword) for keyword in KEYWORDS), *PRIVATE_TAGS]
+_TAGS: list[BaseTag | int] = [*(tag_of(keyword) for keyword in KEYWORDS), *PRIVATE_TAGS]
 _PIXEL_ELEMENTS = {
     0x7FE00008: "FloatPixelData",
     0x7FE00009: "DoubleFloatPixelData",
     0x7FE00010: "PixelData",
 }
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_STANDARD = b"1.2.840.10008."  # root of the UIDs of the standard
 _FIRST = 1 << 14  # bytes that hold most headers whole
-_MOST_INFLATED = 4 << 30  # bytes
 
 
 @dataclass(frozen=True)
@@ -49,27 +57,38 @@ class Header:
 def read_header(location: Location, *, named: bool) -> Header | None:
     """The header of a file, or None if it is not DICOM and nothing claimed that it is.
 
-    A file without the DICM prefix is tried only if the user named it or its name ends in .dcm (`named`), and must then hold a
-    SOPClassUID. Raises NotDicomError, HeaderError, or what `Location.open` raises.
+    A file without the DICM prefix is tried if the user named it, its name ends in .dcm (`named`),
+    or it begins as a data set does, and must then hold a SOPClassUID. Raises NotDicomError,
+    HeaderError, or what `Location.open` raises.
     """
     prefixed = False
-    with location.open() as stream:
+    with location.open() as stream, deep():
         try:
             start = stream.read(_FIRST)
             prefixed = start[128:132] == b"DICM"
-            if not prefixed and not named:
+            if not prefixed and not named and not _begins_as_data_set(start):
                 return None
             if not prefixed and len(start) < 16:
                 raise NotDicomError(
                     "expected a DICOM file, found an empty or tiny one", path=location.source
                 )
-            if _DEFLATED in start[:1024]:
-                _check_inflated(stream, start, location)
-            return _parse_start(start, location, prefixed) or _parse(stream, location, prefixed)
+            if is_deflated(start):
+                header = _parse(inflated_start(stream, location), location, prefixed)
+                return replace(header, syntax=DEFLATED.decode(), cut=False)
+            whole = Capped(stream, MOST_HEADER, location.source)
+            return _parse_start(start, location, prefixed) or _parse(
+                cast(BinaryIO, whole), location, prefixed
+            )
         except MedinvError:
             raise
-        except Exception as error:  # pydicom's parser raises whatever it met: struct.error, KeyError, TypeError, RecursionError, ...
+        except Exception as error:  # pydicom's parser raises whatever it met: struct.error, ...
             raise _unreadable(location, prefixed, error) from error
+
+
+def _begins_as_data_set(start: bytes) -> bool:
+    """The first element is of the file meta information or the group that identifies, in either
+    byte order, and a UID of the standard is near."""
+    return start[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08") and _STANDARD in start
 
 
 def _unreadable(location: Location, prefixed: bool, error: Exception) -> DataError:
@@ -87,7 +106,8 @@ def _unreadable(location: Location, prefixed: bool, error: Exception) -> DataErr
 
 
 def _parse_start(start: bytes, location: Location, prefixed: bool) -> Header | None:
-    """The header out of the file's first bytes, in memory, where pydicom is quicker; None if it is longer than they are."""
+    """The header out of the file's first bytes, in memory, where pydicom is quicker; None if it
+    is longer than they are."""
     if len(start) < _FIRST:
         return _parse(io.BytesIO(start), location, prefixed)
     try:
@@ -129,7 +149,7 @@ def _parse(stream: BinaryIO, location: Location, prefixed: bool) -> Header:
         syntax=syntax or _guessed_syntax(dataset.original_encoding),
         meta=meta,
         pixels=_PIXEL_ELEMENTS.get(stopped[0]) if stopped else None,
-        cut=not stopped and syntax != _DEFLATED.decode() and _is_cut(stream, location, fields),
+        cut=not stopped and _is_cut(stream, location, fields),
     )
 
 
@@ -144,8 +164,7 @@ def _is_cut(stream: BinaryIO, location: Location, fields: Fields) -> bool:
     """The last element announced more bytes than the file has."""
     if stream.tell() > location.size():
         return True
-    for tag in fields.dataset.keys():
-        element = fields.dataset.get_item(tag, keep_deferred=True)
+    for _, element in fields.dataset.items():
         length = getattr(element, "length", None)
         if (
             length not in (None, 0, 0xFFFFFFFF)
@@ -154,27 +173,3 @@ def _is_cut(stream: BinaryIO, location: Location, fields: Fields) -> bool:
         ):
             return True
     return False
-
-
-def _check_inflated(stream: BinaryIO, start: bytes, location: Location) -> None:
-    """Inflate a deflated dataset in pieces, kept nowhere, so that a decompression bomb is refused before it is read."""
-    if start[132:138] != b"\x02\x00\x00\x00UL":
-        raise HeaderError(
-            "a deflated file must state the length of its meta information, this one does not",
-            path=location.source,
-        )
-    stream.seek(144 + int.from_bytes(start[140:144], "little"))
-    inflate, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    while piece := stream.read(1 << 16):
-        while piece and not inflate.eof:
-            total += len(inflate.decompress(piece, 1 << 24))
-            piece = inflate.unconsumed_tail
-            if total > _MOST_INFLATED:
-                raise HeaderError(
-                    f"inflates to more than {_MOST_INFLATED} bytes: refused as a decompression bomb",
-                    path=location.source,
-                )
-    if not inflate.eof:
-        raise HeaderError(
-            "the deflated data set ends early: the file is truncated", path=location.source
-        )

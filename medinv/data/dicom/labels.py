@@ -2,10 +2,10 @@
 
 import struct
 
-from pydicom.charset import decode_bytes, python_encoding
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
+from medinv.data.dicom.charset import decode
 from medinv.data.dicom.fields import Fields
 
 # ViewPosition of the codes (SCT and the older SRT) in ViewCodeSequence, PS3.16 CID 4010.
@@ -14,7 +14,8 @@ _VIEWS = {
     "399173006": "LL", "R-10236": "LL", "399198007": "RL", "R-10232": "RL",
 }  # fmt: skip
 
-# Where manufacturers keep the b-value: creator of the block, its element, the b-value's element. Siemens, Philips, GE.
+# Where manufacturers keep the b-value: creator of the block, its element, the b-value's element.
+# Siemens, Philips, GE.
 _B_VALUES = (
     ("SIEMENS MR HEADER", Tag(0x0019, 0x0010), Tag(0x0019, 0x100C)),
     ("Philips Imaging DD 001", Tag(0x2001, 0x0010), Tag(0x2001, 0x1003)),
@@ -44,7 +45,7 @@ def b_value(fields: Fields) -> float | None:
         if (
             isinstance(owner, RawDataElement)
             and isinstance(element, RawDataElement)
-            and (owner.value or b"").strip(b" \0") == creator.encode()
+            and bytes(owner.value or b"").strip(b" \0") == creator.encode()
         ):
             return _private_number(element)
     return None
@@ -65,23 +66,13 @@ def _private_number(element: RawDataElement) -> float | None:
 
 
 def description(fields: Fields, keyword: str) -> str | None:
-    """A text in its own character set; None if absent, too long or undecodable. It may identify the patient."""
+    """A text in its own character set; None if absent, too long or undecodable.
+
+    It may identify the patient.
+    """
     element = fields.raw(keyword)
     if not isinstance(element, RawDataElement) or not element.value:
         return None
-    encodings = [
-        python_encoding[term]
-        for term in fields.texts("SpecificCharacterSet")
-        if term in python_encoding
-    ] or ["latin-1"]
-    try:
-        plain = element.value.isascii() and b"\x1b" not in element.value
-        text = (
-            element.value.decode("ascii")
-            if plain
-            else decode_bytes(element.value, encodings, {"\\"})
-        )
-    except (UnicodeDecodeError, LookupError, AttributeError):
-        return None
-    text = text.strip(" \0\t\r\n")
+    terms = fields.texts("SpecificCharacterSet") or ("ISO_IR 100",)
+    text = decode(element.value, terms).text.strip(" \0\t\r\n")
     return text if text and text.isprintable() and len(text) <= _LONGEST else None

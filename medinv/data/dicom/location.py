@@ -19,8 +19,9 @@ class Location:
 
     @property
     def source(self) -> str:
-        """`folder/file.dcm` or `studies.zip!a/b.dcm`, printable."""
-        return archive.printable(f"{self.path}!{self.member}" if self.member else str(self.path))
+        """`folder/file.dcm` or `studies.zip!a/b.dcm`, printable; no two locations print alike."""
+        path = archive.printable(str(self.path)).replace("!", r"\x21")
+        return f"{path}!{archive.printable(self.member)}" if self.member else path
 
     def open(self) -> BinaryIO:
         """A seekable stream. Raises MissingDataError, DataError or ArchiveError."""
@@ -36,7 +37,10 @@ class Location:
             ) from error
 
     def read(self) -> io.BytesIO:
-        """The whole content in memory; a zip member's checksum is verified. Raises as `open` does."""
+        """The whole content in memory; a zip member's checksum is verified.
+
+        Raises as `open` does.
+        """
         with self.open() as stream:
             try:
                 return io.BytesIO(stream.read())

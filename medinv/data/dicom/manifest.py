@@ -1,4 +1,5 @@
-"""A list of inputs as CSV: a column `path` (relative to the list), and `study` where files are to be taken as one study."""
+"""A list of inputs as CSV: a column `path` (relative to the list), and `study` where files are
+to be taken as one study."""
 
 import csv
 import re
@@ -15,7 +16,8 @@ _STUDY = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 
 @dataclass(frozen=True)
 class Row:
-    """One line. `source` names it: `list.csv: row 7`, counted as a spreadsheet does, the heading being row 1."""
+    """One line. `source` names it: `list.csv: row 7`, counted as a spreadsheet does, the heading
+    being row 1."""
 
     source: str
     path: Path
@@ -23,11 +25,15 @@ class Row:
 
 
 def is_manifest(path: Path) -> bool:
+    """By its name."""
     return path.suffix.lower() == ".csv"
 
 
 def read_manifest(path: Path) -> Iterator[Row | Broken]:
-    """The rows; each that cannot be used, and a list that cannot be read, is Broken. Columns other than the two are ignored."""
+    """The rows; each that cannot be used, and a list that cannot be read, is Broken.
+
+    Columns other than the two are ignored.
+    """
     source = printable(str(path))
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:

@@ -2,9 +2,12 @@
 
 # Words in the names of SOP classes (PS3.6 table A-1), the first that fits.
 _WORDS = (
-    ("Key Object", "key-objects"), (" SR ", "structured-report"), ("Simplified Adult Echo", "structured-report"), ("Presentation State", "presentation-state"),
-    ("Radiotherapy", "radiotherapy"), ("RT ", "radiotherapy"), ("Segmentation", "segmentation"), ("Waveform", "waveform"), ("ECG", "waveform"),
-    ("Encapsulated", "document"), ("Registration", "registration"), ("Fiducials", "registration"), ("Spectroscopy", "spectroscopy"), ("Raw Data", "raw-data"),
+    ("Key Object", "key-objects"), (" SR ", "structured-report"),
+    ("Simplified Adult Echo", "structured-report"), ("Presentation State", "presentation-state"),
+    ("Radiotherapy", "radiotherapy"), ("RT ", "radiotherapy"), ("Segmentation", "segmentation"),
+    ("Waveform", "waveform"), ("ECG", "waveform"),
+    ("Encapsulated", "document"), ("Registration", "registration"), ("Fiducials", "registration"),
+    ("Spectroscopy", "spectroscopy"), ("Raw Data", "raw-data"),
 )  # fmt: skip
 
 

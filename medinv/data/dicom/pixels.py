@@ -1,4 +1,5 @@
-"""The pixels of one image: as stored, in the modality's units, and as a radiologist expects to see them."""
+"""The pixels of one image: as stored, in the modality's units, and as a radiologist expects to
+see them."""
 
 import hashlib
 from collections.abc import Iterator
@@ -12,59 +13,87 @@ from medinv.data.dicom.colour import POLICY, grey_of, palette_luma
 from medinv.data.dicom.decode import Decoded, decode
 from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.frames import FrameHeaders
+from medinv.data.dicom.geometry import Geometry
 from medinv.data.dicom.grey import Levels, Scale, grey_levels, header_scale
 from medinv.data.dicom.index import open_dataset
+from medinv.data.dicom.orientation import STORED, Turn, hanging
 from medinv.data.dicom.records import Instance
+from medinv.data.dicom.shutter import closed
 from medinv.data.dicom.windowed import windowed_levels
 from medinv.errors import PixelDataError
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """One frame. Arrays are (rows, columns); `stored` and `words` of a colour image are (rows, columns, 3).
+    """One frame, as stored and as shown. Arrays are (rows, columns); `stored` and `words` of a
+    colour image are (rows, columns, 3).
 
-    What is costly is computed when it is first asked for.
+    `stored`, `words` and `grey` lie as in the file, to which DICOM results refer; `display` and
+    `modality` lie as the image is read, and `turn` takes the one to the other. What is costly is
+    computed when it is first asked for.
     """
 
     stored: np.ndarray  # integers as stored, unused bits removed; do not write
-    words: np.ndarray  # unsigned, as in native Pixel Data: with the unused bits of a native file, else as `stored`; do not write
+    # unsigned, as in native Pixel Data: with the unused bits of a native file, else as `stored`
+    words: np.ndarray
     grey: np.ndarray  # the integers that `levels` are of: `stored`, or the luma of colours
     levels: Levels
-    scale: (
-        Scale | None
-    )  # the affine map from `stored` to grey levels that the header gives, for the lossless intake; None for colour
+    # the affine map from `stored` to grey levels that the header gives, for the lossless intake;
+    # None for colour
+    scale: Scale | None
     bits_allocated: int
     policy: str  # what was applied, in order
-    aspect: float  # height of a pixel / its width
-    spacing: tuple[float, float] | None  # mm between rows, between columns
+    geometry: Geometry  # of the display
     lossy: bool  # the pixels went through a lossy compression
     frame: int = 0
     warnings: tuple[str, ...] = ()
+    turn: Turn = STORED  # from `stored` to `display`
+    # letters that rows and columns of the display run to, such as ("L", "F"); empty if not known
+    orientation: tuple[str, ...] = ()
+    dark: np.ndarray | None = None  # (rows, columns) as stored: True under a shutter or padding
+    # what of the Pixel Data these arrays do not hold, or hold against the header; None if nothing
+    contradicted: str | None = None
+
+    @property
+    def aspect(self) -> float:
+        """Height of a pixel of the display / its width."""
+        return self.geometry.aspect
+
+    @property
+    def spacing(self) -> tuple[float, float] | None:
+        """Of the display, mm between rows, between columns."""
+        return self.geometry.spacing
 
     @cached_property
     def modality(self) -> np.ndarray:
         """float64, after Modality LUT or rescale (Hounsfield units for CT)."""
-        return self.levels.modality_of(self.grey)
+        return self.turn.apply(self.levels.modality_of(self.grey))
 
     @cached_property
     def display(self) -> np.ndarray:
-        """uint8 0..255 as shown on a monitor, bright = attenuating in radiography and CT; padding is 0."""
-        return self.levels.display_of(self.grey)
+        """uint8 0..255 as shown on a monitor, bright = attenuating in radiography and CT;
+        padding and what shutters cover are 0."""
+        shown = self.levels.display_of(self.grey)
+        if self.dark is not None:
+            shown[self.dark] = 0
+        return np.ascontiguousarray(self.turn.apply(shown))
 
     @cached_property
     def sha256(self) -> str:
         """Of `stored`, row by row, little endian, colour by pixel."""
         return hashlib.sha256(
-            np.ascontiguousarray(self.stored, self.stored.dtype.newbyteorder("<"))
+            np.ascontiguousarray(self.stored, self.stored.dtype.newbyteorder("<")).tobytes()
         ).hexdigest()
 
 
 def read_pixels(instance: Instance, frame: int = 0) -> Pixels:
     """Read, decode and display one frame of an image.
 
-    Order: stored bits, colour to luma, Modality LUT or rescale, VOI LUT or first window or else the full range of the pixels that are no
-    padding, inversion for MONOCHROME1 or an inverse presentation LUT, padding darkest. Functional groups of the frame go before those that
-    all frames share. Raises PixelDataError (truncated or undecodable data, no such frame) and what `open_dataset` raises.
+    Order: stored bits, colour to luma, Modality LUT or rescale, VOI LUT or first window or else the
+    full range of the pixels that are no padding, inversion for MONOCHROME1 or an inverse
+    presentation LUT, padding and what display shutters cover darkest, frontal projections turned
+    to L\\F. Functional groups of the frame go before those that all frames share. Raises
+    PixelDataError (truncated or undecodable data, no such frame) and what `open_dataset` raises.
     """
     _check_dicom(instance)
     if not 0 <= frame < instance.frames:
@@ -77,7 +106,10 @@ def read_pixels(instance: Instance, frame: int = 0) -> Pixels:
 
 
 def read_frames(instance: Instance) -> Iterator[Pixels]:
-    """Every frame of an image in order, as `read_pixels` gives them; the file is read once, each frame is decoded when its turn comes."""
+    """Every frame of an image in order, as `read_pixels` gives them.
+
+    The file is read once, each frame is decoded when its turn comes.
+    """
     _check_dicom(instance)
     dataset = open_dataset(instance)
     headers = FrameHeaders(Fields(dataset))
@@ -97,13 +129,23 @@ def _frame(
     dataset: pydicom.Dataset, headers: FrameHeaders, instance: Instance, frame: int
 ) -> Pixels:
     decoded, fields = decode(dataset, instance, frame), headers[frame]
+    seen = decoded.instance
     try:
-        grey, levels, scale, policy = _shown(decoded, dataset, fields, instance)
+        grey, levels, scale, policy = _shown(decoded, dataset, fields, seen)
+        covered, shutter = closed(fields, grey.shape[:2])
     except (ValueError, OverflowError, MemoryError) as error:
-        message = f"the grey levels cannot be computed ({type(error).__name__}): the header's grey scale elements are damaged"
+        message = (
+            f"the grey levels cannot be computed ({type(error).__name__}): the header's grey scale "
+            "elements are damaged"
+        )
         raise PixelDataError(message, path=instance.source, stage="grey levels") from error
-    sign = "signed" if instance.signed else "unsigned"
     geometry = instance.frame_geometry[frame] if instance.frame_geometry else instance.geometry
+    hung = hanging(instance)
+    sign = "signed" if seen.signed else "unsigned"
+    lossy = " (lossy)" if instance.lossy else ""
+    done = [f"{seen.bits_stored} bits {sign}, {decoded.how}{lossy}", *policy, shutter, hung.says]
+    masks = [mask for mask in (decoded.padding, covered) if mask is not None]
+    said = (*instance.warnings, *decoded.warnings, *fields.warnings, *hung.warnings)
     return Pixels(
         stored=decoded.stored,
         words=decoded.words,
@@ -111,17 +153,15 @@ def _frame(
         levels=levels,
         scale=scale,
         bits_allocated=instance.bits_allocated,
-        policy="; ".join(
-            [
-                f"{instance.bits_stored} bits {sign}, {decoded.how}{' (lossy)' if instance.lossy else ''}",
-                *policy,
-            ]
-        ),
-        aspect=geometry.aspect,
-        spacing=geometry.spacing,
+        policy="; ".join(filter(None, done)),
+        geometry=hung.turn.geometry(geometry, instance.rows, instance.columns),
         lossy=instance.lossy,
         frame=frame,
-        warnings=tuple(dict.fromkeys((*instance.warnings, *fields.warnings))),
+        warnings=tuple(dict.fromkeys((*said, *([shutter] if shutter else [])))),
+        turn=hung.turn,
+        orientation=hung.shown,
+        dark=np.logical_or.reduce(masks) if masks else None,
+        contradicted=decoded.contradicted,
     )
 
 
@@ -143,10 +183,11 @@ def _shown(
         )
         return decoded.stored, levels, None, [f"palette of {bits} bits, {POLICY}"]
     if instance.samples == 1:
-        levels, policy = windowed_levels(decoded.stored, fields, instance) or grey_levels(
-            decoded.stored, fields, instance
+        grey = _without_padding(decoded)
+        levels, policy = windowed_levels(grey, fields, instance) or grey_levels(
+            grey, fields, instance
         )
-        return decoded.stored, levels, header_scale(fields, instance), policy
+        return grey, levels, header_scale(fields, instance), policy
     grey, top = grey_of(decoded.stored, decoded.photometric), (1 << instance.bits_stored) - 1
     values = (
         np.arange(int(grey.max()) + 1, dtype=grey.dtype)
@@ -156,3 +197,12 @@ def _shown(
     shown = np.clip(np.rint(values * (255 / top)), 0, 255).astype(np.uint8)
     policy = [f"{decoded.photometric} to grey: {POLICY}"]
     return grey, Levels(values, values.astype(np.float64), shown), None, policy
+
+
+def _without_padding(decoded: Decoded) -> np.ndarray:
+    """Stored pixels, where unused bits make a word padding the smallest of the others, so that the
+    range shown is theirs."""
+    padding = decoded.padding
+    if padding is None or padding.all():
+        return decoded.stored
+    return np.where(padding, decoded.stored[~padding].min(), decoded.stored)

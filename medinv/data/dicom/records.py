@@ -6,12 +6,16 @@ from typing import Literal
 
 from medinv.data.dicom.geometry import Geometry
 from medinv.data.dicom.location import Location
+from medinv.data.dicom.patient import Patient
 from medinv.errors import MedinvError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Instance:
-    """An image that the network can be shown, known from its header. No patient identifiers are kept."""
+    """An image that the network can be shown, known from its header.
+
+    No patient identifiers are kept in a form that could be read.
+    """
 
     source: str
     location: Location
@@ -42,16 +46,19 @@ class Instance:
     echo: float | None  # EchoTime, ms
     b_value: float | None  # s/mm2
     geometry: Geometry = field(default_factory=Geometry)  # of the first frame
-    frame_geometry: tuple[
-        Geometry, ...
-    ] = ()  # of every frame, where the header places each; else empty
+    # of every frame, where the header places each; else empty
+    frame_geometry: tuple[Geometry, ...] = ()
     # YES: the pixels name the patient, NO: they do not, None: not stated
     burned_in_annotation: str | None = None
+    stacks: tuple[str, ...] = ()  # StackID of every frame, where the header states it
+    frame_of_reference: str | None = None  # UID
+    concatenation: str | None = None  # UID of the object that this is a part of
+    part: tuple[int | None, int | None] = (None, None)  # its number from 1, and how many there are
     warnings: tuple[str, ...] = ()
     format: Literal["dicom", "nifti"] = "dicom"
-    series_description: str | None = field(
-        default=None, repr=False
-    )  # these two may identify the patient: for rules alone, never to be shown
+    patient: Patient = field(default_factory=Patient, repr=False)
+    # these two may identify the patient: for rules alone, never to be shown
+    series_description: str | None = field(default=None, repr=False)
     study_description: str | None = field(default=None, repr=False)
 
 
@@ -77,12 +84,16 @@ class Broken:
 
 @dataclass(frozen=True)
 class Study:
-    """The files of one study, in reading order. `uid` is None for a file that names no study: each has a Study of its own."""
+    """The files of one study, in reading order, all of one patient.
+
+    `uid` is None for a file that names no study: each has a Study of its own.
+    """
 
     uid: str | None
     instances: tuple[Instance, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     broken: tuple[Broken, ...] = ()
+    warnings: tuple[str, ...] = ()  # of the study as a whole; they identify nobody
 
 
 @dataclass(frozen=True)
@@ -93,14 +104,17 @@ class Index:
 
     @property
     def instances(self) -> Iterator[Instance]:
+        """Of all studies."""
         return (instance for study in self.studies for instance in study.instances)
 
     @property
     def skipped(self) -> Iterator[Skipped]:
+        """Of all studies."""
         return (skipped for study in self.studies for skipped in study.skipped)
 
     @property
     def broken(self) -> Iterator[Broken]:
+        """Of all studies."""
         return (broken for study in self.studies for broken in study.broken)
 
     def counts(self) -> dict[str, int]:

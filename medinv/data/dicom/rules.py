@@ -1,23 +1,31 @@
-"""Which images of a study a model is shown, by the rules of its card: every group judged, every image left out with its reason."""
+"""Which images of a study a model is shown, by the rules of its card: every group judged, every
+image left out with its reason."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from medinv.config import Rules, Selection
+from medinv.data.dicom.codes import quoted
 from medinv.data.dicom.grouping import Group, group
+from medinv.data.dicom.orientation import hanging, is_projection, plane
 from medinv.data.dicom.records import Instance, Skipped, Study
 
 _RESULT = "made from images, not an image of a patient"
 _RAW = (
     "an image for processing, as the detector gave it; its twin for presentation is the one to read"
 )
+_FRONTAL = frozenset({"AP", "PA"})
 # Objects with pixels that no model reads, by SOP class.
 _OBJECTS = {
-    "1.2.840.10008.5.1.4.1.1.66.4": ("segmentation", _RESULT), "1.2.840.10008.5.1.4.1.1.66.7": ("segmentation", _RESULT),
-    "1.2.840.10008.5.1.4.1.1.66.8": ("segmentation", _RESULT), "1.2.840.10008.5.1.4.1.1.30": ("parametric-map", _RESULT),
-    "1.2.840.10008.5.1.4.1.1.481.2": ("dose", _RESULT), "1.2.840.10008.5.1.4.1.1.1.1.1": ("for-processing", _RAW),
-    "1.2.840.10008.5.1.4.1.1.1.2.1": ("for-processing", _RAW), "1.2.840.10008.5.1.4.1.1.1.3.1": ("for-processing", _RAW),
+    "1.2.840.10008.5.1.4.1.1.66.4": ("segmentation", _RESULT),
+    "1.2.840.10008.5.1.4.1.1.66.7": ("segmentation", _RESULT),
+    "1.2.840.10008.5.1.4.1.1.66.8": ("segmentation", _RESULT),
+    "1.2.840.10008.5.1.4.1.1.30": ("parametric-map", _RESULT),
+    "1.2.840.10008.5.1.4.1.1.481.2": ("dose", _RESULT),
+    "1.2.840.10008.5.1.4.1.1.1.1.1": ("for-processing", _RAW),
+    "1.2.840.10008.5.1.4.1.1.1.2.1": ("for-processing", _RAW),
+    "1.2.840.10008.5.1.4.1.1.1.3.1": ("for-processing", _RAW),
 }  # fmt: skip
 
 
@@ -43,12 +51,16 @@ class Judged:
 
     @property
     def objections(self) -> tuple[Verdict, ...]:
+        """The rules that the group fails."""
         return tuple(verdict for verdict in self.verdicts if not verdict.passed)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What of a study a model is shown. `study` holds it: its instances are the chosen ones, all others stand in its `skipped`."""
+    """What of a study a model is shown.
+
+    `study` holds it: its instances are the chosen ones, all others stand in its `skipped`.
+    """
 
     study: Study
     judged: tuple[Judged, ...]
@@ -56,7 +68,11 @@ class Choice:
 
 
 def choose(study: Study, rules: Rules) -> Choice:
-    """Apply a card's rules. Every file of the study is in the result once; nothing is chosen where a rule of one volume fits several."""
+    """Apply a card's rules.
+
+    Every file of the study is in the result once; nothing is chosen where a rule of one volume
+    fits several.
+    """
     judged = tuple(Judged(found, _verdicts(found, rules)) for found in group(study.instances))
     eligible = [one for one in judged if not one.objections]
     if rules.selection.takes == "volume" and len(eligible) > 1:
@@ -74,7 +90,9 @@ def choose(study: Study, rules: Rules) -> Choice:
         for instance in one.group.instances
     ]
     skipped = tuple(sorted((*study.skipped, *left_out), key=lambda record: record.source))
-    return Choice(Study(study.uid, chosen, skipped, study.broken), judged, _warnings(eligible))
+    warnings = (*study.warnings, *_warnings(eligible))
+    shown = Study(study.uid, chosen, skipped, study.broken, study.warnings)
+    return Choice(shown, judged, tuple(dict.fromkeys(warnings)))
 
 
 def _left_out(instance: Instance, objections: tuple[Verdict, ...]) -> Skipped:
@@ -87,7 +105,8 @@ def _ambiguous(eligible: list[Judged]) -> Verdict:
     return Verdict(
         "ambiguous",
         False,
-        f"{len(eligible)} volumes of the study fit the rules ({labels}) and the model takes one: hand in one of them",
+        f"{len(eligible)} volumes of the study fit the rules ({labels}) and the model takes one: "
+        "hand in one of them",
     )
 
 
@@ -100,14 +119,14 @@ def _warnings(eligible: list[Judged]) -> tuple[str, ...]:
     ]
     views = sorted({one.group.first.view for one in eligible if one.group.first.view})
     if len(views) > 1:
-        found.append(
-            f"images of {len(views)} views ({', '.join(views)}) are classified each by itself"
-        )
+        names = ", ".join(map(quoted, views))
+        found.append(f"images of {len(views)} views ({names}) are classified each by itself")
     return tuple(dict.fromkeys(found))
 
 
 def _verdicts(found: Group, rules: Rules) -> tuple[Verdict, ...]:
     first, chosen = found.first, rules.selection
+    thinnest, thickest = found.thickness or (None, None)
     verdicts = (
         _object(found),
         _listed("modality", first.modality, rules.modalities, lambda have, want: have in want),
@@ -120,10 +139,11 @@ def _verdicts(found: Group, rules: Rules) -> tuple[Verdict, ...]:
         _extent(found, chosen),
         _colour(found.first, chosen),
         _listed("view", first.view, chosen.views, lambda have, want: have.upper() in want),
+        _orientation(found, chosen),
         _image_type(found, chosen),
         _listed("plane", found.plane, chosen.planes, lambda have, want: have in want, strict=True),
         _within("slices", float(found.slices), float(found.slices), chosen.slices, "images"),
-        _within("thickness", *(found.thickness or (None, None)), chosen.thickness, "mm"),
+        _within("thickness", thinnest, thickest, chosen.thickness, "mm"),
         _described(
             "series-description",
             first.series_description,
@@ -141,13 +161,18 @@ def _verdicts(found: Group, rules: Rules) -> tuple[Verdict, ...]:
 
 
 def _object(found: Group) -> Verdict | None:
-    kind, says = _OBJECTS.get(found.first.sop_class or "", (None, None))
-    return kind and Verdict(kind, False, f"{kind.replace('-', ' ')}: {says}")
+    listed = _OBJECTS.get(found.first.sop_class or "")
+    if listed is None:
+        return None
+    kind, says = listed
+    return Verdict(kind, False, f"{kind.replace('-', ' ')}: {says}")
 
 
 def _extent(found: Group, chosen: Selection) -> Verdict | None:
     """A model of single images reads no volumes; one of volumes needs slices that have a place."""
     first = found.first
+    if found.missing_parts:
+        return Verdict("concatenation", False, found.missing_parts)
     if chosen.takes == "images":
         if first.format == "nifti":
             return Verdict("nifti", False, "a NIfTI volume (this model reads single DICOM images)")
@@ -159,6 +184,13 @@ def _extent(found: Group, chosen: Selection) -> Verdict | None:
             )
             if first.frames > 1
             else None
+        )
+    if found.stacks > 1:
+        return Verdict(
+            "several-stacks",
+            False,
+            f"{found.stacks} stacks of slices in one object (this model reads one volume): "
+            "export them one by one",
         )
     if found.plane is None:
         return Verdict(
@@ -199,7 +231,23 @@ def _listed(
     name = rule.replace("-", " ")
     if have is None:
         return Verdict(rule, not strict, f"{name} not stated", stated=False)
-    return Verdict(rule, fits(have, want), f"{name} {have} (this model reads {', '.join(want)})")
+    return Verdict(
+        rule, fits(have, want), f"{name} {quoted(have, *want)} (this model reads {', '.join(want)})"
+    )
+
+
+def _orientation(found: Group, chosen: Selection) -> Verdict | None:
+    """A model of frontal films reads none that its header calls lateral, whatever its view says."""
+    first = found.first
+    if not chosen.views or not set(chosen.views) <= _FRONTAL or not is_projection(first):
+        return None
+    hung = [hanging(instance) for instance in found.instances]
+    others = {plane(one.stored) for one in hung if one.stored} - {"frontal"}
+    if others:
+        which = " and ".join(sorted(map(str, others)))
+        says = f"{which} by its PatientOrientation (this model reads {', '.join(chosen.views)})"
+        return Verdict("view", False, says)
+    return Verdict("orientation", True, "orientation not stated", all(one.stored for one in hung))
 
 
 def _image_type(found: Group, chosen: Selection) -> Verdict | None:
@@ -220,11 +268,10 @@ def _image_type(found: Group, chosen: Selection) -> Verdict | None:
         return Verdict(
             "image-type", False, f"image type without {' and '.join(missing)}", stated=bool(have)
         )
-    return (
-        Verdict("image-type", True, f"image type {', '.join(sorted(have)) or 'not stated'}")
-        if chosen.image_type or chosen.not_image_type
-        else None
-    )
+    if not chosen.image_type and not chosen.not_image_type:
+        return None
+    names = ", ".join(dict.fromkeys(map(quoted, sorted(have)))) or "not stated"
+    return Verdict("image-type", True, f"image type {names}")
 
 
 def _within(

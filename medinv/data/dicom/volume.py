@@ -1,4 +1,5 @@
-"""From the slices of one group to a volume: their order along the normal, one affine that holds for every slice, and what stands against it."""
+"""From the slices of one group to a volume: their order along the normal, one affine that holds
+for every slice, and what stands against it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,10 +30,19 @@ class Slice:
     frame: int
     geometry: Geometry
 
+    @property
+    def depth(self) -> float:
+        """Along the normal, mm; not a number for a slice without a place."""
+        found = self.geometry.depth
+        return float("nan") if found is None else found
+
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that a plain stack of slices does not have. `handled` says what was done about it; None: the volume is refused for it."""
+    """Something that a plain stack of slices does not have.
+
+    `handled` says what was done about it; None: the volume is refused for it.
+    """
 
     code: str  # stable, for machines
     message: str
@@ -41,7 +51,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Stack:
-    """Slices in order along the normal, and the affine (4, 4) from (row, column, slice) to millimetres in R A S axes; None if refused."""
+    """Slices in order along the normal, and the affine (4, 4) from (row, column, slice) to
+    millimetres in R A S axes; None if refused."""
 
     slices: tuple[Slice, ...]
     affine: np.ndarray | None
@@ -50,15 +61,18 @@ class Stack:
 
     @property
     def refused(self) -> tuple[Finding, ...]:
+        """What the volume is refused for."""
         return tuple(finding for finding in self.findings if finding.handled is None)
 
 
 def stack(instances: Sequence[Instance], rule: Rule = "refuse") -> Stack:
     """Describe the slices of a group, from their headers.
 
-    Refused whatever the rule: slices without a place, of several sizes, orientations or pixel spacings, or that wander within their plane. Slices
-    missing, spacings mixed and places taken twice are refused too, or, by the rule longest-run, answered by the longest run of evenly spaced
-    slices and the first image at each place. Gantry tilt is no fault: the affine is sheared by it.
+    Refused whatever the rule: slices without a place, of several sizes, orientations or pixel
+    spacings, or that wander within their plane. Slices missing, spacings mixed and places taken
+    twice are refused too, or, by the rule longest-run, answered by the longest run of evenly
+    spaced slices and the first image at each place. Gantry tilt is no fault: the affine is sheared
+    by it.
     """
     slices = [one for instance in instances for one in _slices_of(instance)]
     findings = _unlike(slices)
@@ -66,7 +80,7 @@ def stack(instances: Sequence[Instance], rule: Rule = "refuse") -> Stack:
         return Stack(tuple(slices), None, float("nan"), tuple(findings))
     slices.sort(
         key=lambda one: (
-            one.geometry.depth,
+            one.depth,
             one.instance.number or 0,
             one.instance.sop_uid,
             one.frame,
@@ -91,7 +105,8 @@ def stack(instances: Sequence[Instance], rule: Rule = "refuse") -> Stack:
         findings.append(
             Finding(
                 "wandering",
-                f"positions lie up to {error:.2g} mm beside a straight line: no affine holds for all slices",
+                f"positions lie up to {error:.2g} mm beside a straight line: no affine holds for "
+                "all slices",
             )
         )
         return Stack(tuple(slices), None, error, tuple(findings))
@@ -99,7 +114,10 @@ def stack(instances: Sequence[Instance], rule: Rule = "refuse") -> Stack:
 
 
 def read_stack(found: Stack) -> np.ndarray:
-    """Modality values (rows, columns, slices) float32 of a stack. Raises DataError if it was refused, and what `read_pixels` raises."""
+    """Modality values (rows, columns, slices) float32 of a stack.
+
+    Raises DataError if it was refused, and what `read_pixels` raises.
+    """
     if found.affine is None:
         reasons = "; ".join(f"{finding.code}: {finding.message}" for finding in found.refused)
         raise DataError(f"these slices make no volume: {reasons}", stage="volume")
@@ -137,6 +155,13 @@ def _unlike(slices: Sequence[Slice]) -> list[Finding]:
                 f"{unplaced} of {len(slices)} slices state no position, orientation or spacing",
             )
         ]
+    references = {one.instance.frame_of_reference for one in slices}
+    if len(references) > 1:
+        message = f"positions in {len(references)} frames of reference cannot be compared"
+        return [Finding("mixed-frame-of-reference", message)]
+    stacks = {one.instance.stacks[one.frame] for one in slices if one.instance.stacks}
+    if len(stacks) > 1:
+        return [Finding("several-stacks", f"{len(stacks)} stacks of slices in one object")]
     sizes = {(one.instance.rows, one.instance.columns, one.instance.samples) for one in slices}
     findings = [Finding("mixed-size", f"{len(sizes)} sizes of slices")] if len(sizes) > 1 else []
     if _spread(one.geometry.orientation for one in slices) > _SAME_COSINE:
@@ -154,7 +179,7 @@ def _without_repeats(slices: list[Slice], rule: Rule) -> tuple[list[Slice], list
     """The first of slices that share a place (same depth; InstanceNumber decides)."""
     kept = slices[:1]
     for one in slices[1:]:
-        if one.geometry.depth - kept[-1].geometry.depth > _SAME_PLACE:
+        if one.depth - kept[-1].depth > _SAME_PLACE:
             kept.append(one)
     repeated = len(slices) - len(kept)
     if not repeated:
@@ -166,8 +191,9 @@ def _without_repeats(slices: list[Slice], rule: Rule) -> tuple[list[Slice], list
 
 
 def _even(slices: list[Slice], rule: Rule) -> tuple[list[Slice], list[Finding]]:
-    """The slices if they are evenly spaced; else the finding, and by the rule longest-run the longest run that is."""
-    steps = np.diff([one.geometry.depth for one in slices])
+    """The slices if they are evenly spaced; else the finding, and by the rule longest-run the
+    longest run that is."""
+    steps = np.diff([one.depth for one in slices])
     if not len(steps) or np.ptp(steps) <= max(_SAME_PLACE, _EVEN * steps.min()):
         return slices, []
     multiples = steps / steps.min()
@@ -185,7 +211,10 @@ def _even(slices: list[Slice], rule: Rule) -> tuple[list[Slice], list[Finding]]:
     if rule == "refuse":
         return slices, [Finding(code, message)]
     first, count = _longest_run(steps)
-    handled = f"the longest even run is taken: {count + 1} of {len(slices)} slices, {steps[first]:.4g} mm apart"
+    handled = (
+        f"the longest even run is taken: {count + 1} of {len(slices)} slices, {steps[first]:.4g} "
+        "mm apart"
+    )
     return slices[first : first + count + 1], [Finding(code, message, handled)]
 
 
@@ -201,7 +230,8 @@ def _longest_run(steps: np.ndarray) -> tuple[int, int]:
 
 
 def _placed(slices: Sequence[Slice]) -> tuple[np.ndarray, float, float]:
-    """The affine through all positions (least squares), the largest distance from it in mm, and the tilt in degrees."""
+    """The affine through all positions (least squares), the largest distance from it in mm, and
+    the tilt in degrees."""
     matrix = affine(slices[0].geometry)
     if len(slices) == 1:
         return matrix, 0.0, 0.0

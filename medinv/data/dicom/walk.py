@@ -17,7 +17,11 @@ _DICOMDIR = "DICOMDIR"
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file to look into. `named`: the user or a DICOMDIR named it or its name ends in .dcm, so that it is expected to be DICOM."""
+    """A file to look into.
+
+    `named`: the user or a DICOMDIR named it or its name ends in .dcm, so that it is expected to be
+    DICOM.
+    """
 
     location: Location
     named: bool
@@ -28,11 +32,13 @@ Found = Candidate | Skipped | Broken
 
 
 def walk(inputs: Sequence[Path], limits: archive.Limits = archive.LIMITS) -> Iterator[Found]:
-    """Every file under the inputs (files, folders, zips, DICOMDIRs, CSV lists of these), once each. Never raises for a single file.
+    """Every file under the inputs (files, folders, zips, DICOMDIRs, CSV lists of these), once
+    each. Never raises for a single file.
 
-    A list and a zip stand for what they hold and are not counted themselves, unless they hold nothing or cannot be read.
+    A list and a zip stand for what they hold and are not counted themselves, unless they hold
+    nothing or cannot be read.
     """
-    given = {os.path.abspath(path): Path(path) for path in inputs}
+    given = {place_of(path): Path(path) for path in inputs}
     visit = _Visit(set(given), limits)
     lists = {path for path in given.values() if is_manifest(path) and os.path.isfile(path)}
     for path in sorted(
@@ -43,11 +49,18 @@ def walk(inputs: Sequence[Path], limits: archive.Limits = archive.LIMITS) -> Ite
 
 @dataclass(frozen=True)
 class _Visit:
-    """One walk, which remembers where it was. `seen`: by absolute path, the study that each file was taken for."""
+    """One walk, which remembers where it was.
+
+    `seen`: by where a file lies (whatever links led there), the study that it was taken for.
+    """
 
     named: set[str]
     limits: archive.Limits
     seen: dict[str, str | None] = field(default_factory=dict)
+    folders: dict[str, str] = field(default_factory=dict)
+
+    def _place(self, path: Path) -> str:
+        return place_of(path, self.folders)
 
     def manifest(self, path: Path) -> Iterator[Found]:
         empty = True
@@ -56,7 +69,7 @@ class _Visit:
             if isinstance(row, Broken):
                 yield row
             elif os.path.exists(row.path):
-                self.named.add(os.path.abspath(row.path))
+                self.named.add(self._place(row.path))
                 yield from self.tree(row.path, row)
             elif self._claim(row.path, row):
                 source = Location(row.path).source
@@ -74,14 +87,14 @@ class _Visit:
 
     def tree(self, given: Path, row: Row | None = None) -> Iterator[Found]:
         """A file, or all files below a folder."""
-        study, empty = row and row.study, True
+        study, empty = None if row is None else row.study, True
         for path in _files_below(given) if os.path.isdir(given) else [given]:
             empty = False
             if isinstance(path, (Skipped, Broken)):
                 yield path
             elif self._claim(path, row):
                 yield from self._file(path, study)
-            elif study != self.seen[os.path.abspath(path)] and row is not None:
+            elif study != self.seen[self._place(path)] and row is not None:
                 source = f"{row.source}: {Location(path).source}"
                 yield Broken(
                     source,
@@ -98,15 +111,16 @@ class _Visit:
 
     def _claim(self, path: Path, row: Row | None = None) -> bool:
         """True the first time."""
-        absolute = os.path.abspath(path)
-        if absolute in self.seen:
+        place = self._place(path)
+        if place in self.seen:
             return False
-        self.seen[absolute] = row and row.study
+        self.seen[place] = None if row is None else row.study
         return True
 
     def _file(self, path: Path, study: str | None) -> Iterator[Found]:
-        """What one file on disk stands for: itself, the members of a zip, or what a DICOMDIR lists."""
-        location, named = Location(path), os.path.abspath(path) in self.named
+        """What one file on disk stands for: itself, the members of a zip, or what a DICOMDIR
+        lists."""
+        location, named = Location(path), self._place(path) in self.named
         if not os.path.isfile(path):
             if os.path.exists(path):
                 yield Skipped(
@@ -134,26 +148,42 @@ class _Visit:
     def _listed(self, location: Location, study: str | None) -> Iterator[Found]:
         """A DICOMDIR and the files that it lists."""
         try:
-            listed = dicomdir.references(location)
+            listed = list(dict.fromkeys(dicomdir.references(location)))
         except MedinvError as error:
             yield Broken(location.source, study, error)
             return
-        yield Candidate(location, True, study)
         names = cache(dicomdir.capitals)
-        for parts in dict.fromkeys(listed):
-            path = dicomdir.on_disk(location, parts, names)
-            if isinstance(path, Broken):
-                yield path
-            elif self._claim(path):
-                yield (
-                    Candidate(Location(path), True, study)
-                    if os.path.isfile(path)
-                    else dicomdir.missing(location, path)
-                )
+        paths = [dicomdir.on_disk(location, parts, names) for parts in listed]
+        yield dicomdir.verdict(
+            location,
+            study,
+            ["/".join(parts) for parts, path in zip(listed, paths, strict=True) if path is None],
+            [str(path) for path in paths if path and not os.path.isfile(path)],
+            len(listed),
+        ) or Candidate(location, True, study)
+        for path in paths:
+            if path and os.path.isfile(path) and self._claim(path):
+                yield Candidate(Location(path), True, study)
+
+
+def place_of(path: Path, folders: dict[str, str] | None = None) -> str:
+    """Where a file lies: one string for all the ways to it, through links and `..`.
+
+    `folders` remembers where folders lie.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    folders = {} if folders is None else folders
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    place = os.path.join(folders[folder], name)
+    return os.path.realpath(place) if os.path.islink(place) else place
 
 
 def _files_below(folder: Path) -> Iterator[Path | Skipped | Broken]:
-    """Files in a folder and its folders. A linked folder is not entered (it may lead in circles), one that cannot be listed is broken."""
+    """Files in a folder and its folders.
+
+    A linked folder is not entered (it may lead in circles), one that cannot be listed is broken.
+    """
     folders = [folder]
     while folders:
         folder = folders.pop()
@@ -191,10 +221,10 @@ def _members(path: Path, study: str | None, limits: archive.Limits) -> Iterator[
     if not members:
         yield Skipped(Location(path).source, study, None, "empty-archive", "the zip holds no files")
     names = frozenset(name.upper() for name, _ in members)
-    for name, error in members:
+    for name, refusal in members:
         location = Location(path, name)
-        if error is not None:
-            yield Broken(location.source, study, error)
+        if refusal is not None:
+            yield Broken(location.source, study, refusal)
         elif name.lower().endswith(".zip"):
             yield Skipped(
                 location.source,
@@ -210,15 +240,20 @@ def _members(path: Path, study: str | None, limits: archive.Limits) -> Iterator[
 
 
 def _listed_in_zip(location: Location, study: str | None, names: frozenset[str]) -> Iterator[Found]:
-    """A DICOMDIR within a zip, and what it lists and the zip does not hold; what the zip holds is met anyway."""
+    """A DICOMDIR within a zip, judged by what the zip holds, which is met anyway."""
     try:
-        listed = dicomdir.references(location)
+        listed = list(dict.fromkeys(dicomdir.references(location)))
     except MedinvError as error:
         yield Broken(location.source, study, error)
         return
-    yield Candidate(location, True, study)
-    missing = (dicomdir.missing_member(location, parts, names) for parts in dict.fromkeys(listed))
-    yield from (broken for broken in missing if broken)
+    members = [dicomdir.member_name(location, parts) for parts in listed]
+    yield dicomdir.verdict(
+        location,
+        study,
+        ["/".join(parts) for parts, name in zip(listed, members, strict=True) if name is None],
+        [name for name in members if name and name.upper() not in names],
+        len(listed),
+    ) or Candidate(location, True, study)
 
 
 def _expected(name: str) -> bool:

@@ -1,4 +1,6 @@
-"""Grey levels of images that rescale and one window show, as nearly all of CT and MR are: one table serves many images of a series.
+"""Grey levels of images that rescale and one window show, as nearly all of CT and MR are.
+
+One table serves many images of a series.
 
 What it gives is what `grey.grey_levels` gives, value by value.
 """
@@ -31,7 +33,10 @@ class _Recipe:
 def windowed_levels(
     stored: np.ndarray, fields: Fields, instance: Instance
 ) -> tuple[Levels, list[str]] | None:
-    """Levels of all values of as many bits as the image's, and what was done; None where other elements count, or one cannot be used."""
+    """Levels of all values of as many bits as the image's, and what was done.
+
+    None where other elements count, or one cannot be used.
+    """
     if (
         stored.dtype.itemsize > 2
         or fields.raw("ModalityLUTSequence") is not None
@@ -40,7 +45,7 @@ def windowed_levels(
         return None
     before = list(fields.warnings)
     recipe = _recipe(stored, fields, instance)
-    found = recipe and _levels(recipe)
+    found = None if recipe is None else _levels(recipe)
     if found is None:
         fields.warnings[:] = before
         return None

@@ -46,7 +46,7 @@ def regions(arrays: ImageArrays, rows: int, columns: int) -> Regions | None:
     local = arrays.explanation.local_evidence
     if local and not local.valid:
         return None
-    values = drawn_map(arrays)
+    values = arrays.turn.undo(drawn_map(arrays))  # the object lies on the stored pixels
     largest = float(values.max())
     if not largest > 0:
         return None
