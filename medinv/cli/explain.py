@@ -1,7 +1,7 @@
 """`medinv explain`: the arrays behind a report, for researchers."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -48,7 +48,8 @@ def explain(
         explanation = explain_image(loaded, image, detail="full" if full else "brief")
         name, data = pseudonym(frame.instance.sop_uid, "image"), io.BytesIO()
         name += f"-frame-{frame.number}" if frame.number else ""
-        np.savez_compressed(data, input=image[0], **arrays(explanation))
+        named: dict[str, Any] = {"input": image[0], **arrays(explanation)}
+        np.savez_compressed(data, **named)
         write_whole(out / f"{name}.npz", data.getvalue())
         facts = {
             "image": name,
