@@ -14,10 +14,9 @@ from medinv.explanation.trunk import (
     log_odds,
     mean_grey,
     picture,
-    run,
-    steps,
 )
 from medinv.models.density import Classifier
+from medinv.models.depths import run, steps
 
 
 def evidence(model: Explainable, x: Tensor) -> Evidence:

@@ -7,7 +7,7 @@ copies of the image, each moved a little and with faint noise, so that it does n
 grid lies.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,8 @@ from medinv.errors import ConfigError
 from medinv.explanation.affine import freeze
 from medinv.explanation.cycle_spinning import copies, moved_back
 from medinv.explanation.result import LocalCheck, LocalEvidence
-from medinv.explanation.trunk import Explainable, decision, log_odds, run, steps
+from medinv.explanation.trunk import Explainable, decision, log_odds
+from medinv.models.depths import run, steps
 
 CHECKED = 0.05  # share of the pixels that the check replaces
 FEATHER = 1.5  # standard deviation of the soft edge, pixels
@@ -47,9 +48,9 @@ def local_evidence(
 ) -> LocalEvidence:
     """The log-odds of one image `x` (1, C, *size) as an exact sum over places, and jitter.
 
-    states: by the name of a depth (see `trunk.steps`), the mean state (C_d, *size_d) of images of
-    the negative class there. With u_d the state of a copy, m_d the mean one and A_d, b_d the affine
-    map from there to the log-odds with gates frozen at the copy, its log-odds are
+    states: by the name of a depth (see `models.depths.steps`), the mean state (C_d, *size_d) of
+    images of the negative class there. With u_d the state of a copy, m_d the mean one and A_d, b_d
+    the affine map from there to the log-odds with gates frozen at the copy, its log-odds are
 
         sum A_d (u_d - m_d) + b_d
 
@@ -141,21 +142,6 @@ def local_terms(
         return torch.stack(maps).mean(0), bias, decision(model, here[-1])
 
 
-@torch.no_grad()
-def mean_states(
-    model: Explainable, batches: Iterable[Tensor], names: tuple[str, ...]
-) -> dict[str, Tensor]:
-    """The mean (C_d, *size_d) of what stands at the depths `names` over batches (N, C, *size)."""
-    path, count = steps(model.trunk), 0
-    sums: dict[str, Tensor] = {}
-    for x in batches:
-        count += len(x)
-        for step, state in zip(path, run(path, x), strict=True):
-            if step.name in names:
-                sums[step.name] = sums.get(step.name, 0.0) + state.here.sum(0)
-    return {name: sums[name] / count for name in names}
-
-
 def _grounds(
     model: Explainable, here: list[Tensor], states: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], list[Tensor], Tensor]:
@@ -183,7 +169,7 @@ def _grounds(
     if main is None or missing:
         raise ConfigError(
             "local evidence: expected names of depths of this trunk, got "
-            f"{', '.join(missing) or 'none'}; take them from medinv.explanation.trunk.steps"
+            f"{', '.join(missing) or 'none'}; take them from medinv.models.depths.steps"
         )
     return nodes, arriving, main
 

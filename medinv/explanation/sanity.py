@@ -16,11 +16,12 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from medinv.explanation.evidence import evidence
-from medinv.explanation.local import local_terms, mean_states
+from medinv.explanation.local import local_terms
 from medinv.explanation.result import Control, Controls, Counterfactual, Explanation, Likeness
 from medinv.explanation.trunk import log_odds
 from medinv.models.build import build
 from medinv.models.density import Classifier
+from medinv.models.depths import mean_states
 from medinv.models.reference import Reference
 
 SEED = 1  # of the untrained weights: the same image gets the same controls in whatever batch
@@ -89,7 +90,7 @@ def _local_map(model: Classifier, x: Tensor, states: dict[str, Tensor]) -> NDArr
 
 def _mean_image_states(model: Classifier, reference: Reference, x: Tensor) -> dict[str, Tensor]:
     """What stands for the reference's states in a network that has seen no training image."""
-    return mean_states(model, [reference.class_means[:1].to(x)], tuple(reference.states))
+    return mean_states(model.trunk, [reference.class_means[:1].to(x)], tuple(reference.states))
 
 
 def equal_changes(

@@ -7,16 +7,8 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from medinv.explanation.result import Depth, Probe, Stage, Trace
-from medinv.explanation.trunk import (
-    Explainable,
-    State,
-    decode,
-    last_state,
-    mean_grey,
-    picture,
-    run,
-    steps,
-)
+from medinv.explanation.trunk import Explainable, last_state, mean_grey, picture
+from medinv.models.depths import State, decode, run, steps
 
 RIDGE = 1e-2  # of the probe, relative to the mean squared length of what it sees
 BATCH = 64

@@ -1,13 +1,12 @@
-"""A trunk layer by layer: what stands at each depth, and the way back from it."""
+"""What explanations need of a model, and what they ask of it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from medinv.layers import Chain, Invertible, Multiscale
+from medinv.layers import Chain
+from medinv.models.depths import run, steps
 
 
 class Explainable(Protocol):
@@ -32,69 +31,6 @@ class Explainable(Protocol):
 
     def log_odds(self, logits: Tensor) -> Tensor:
         """Calibrated log-odds (N,) of the positive class."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One layer; after the last of a level only the first `kept` channels go on (None: all)."""
-
-    name: str
-    layer: Invertible
-    kept: int | None
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What goes on after this layer of `x` (N, C, *size), and what leaves."""
-        y = self.layer(x)
-        return (y, None) if self.kept is None else (y[:, : self.kept], y[:, self.kept :])
-
-
-@dataclass(frozen=True)
-class State:
-    """What stands after a step: what goes on, and what has left, finest first."""
-
-    here: Tensor
-    left: tuple[Tensor, ...]
-
-    def energy_share(self) -> Tensor:
-        """Share (N,) of the squared length that goes on."""
-        here, *left = (part.square().flatten(1).sum(1) for part in (self.here, *self.left))
-        return here / (here + sum(left))
-
-
-def steps(trunk: Chain) -> tuple[Step, ...]:
-    """The layers of a trunk in order, those of a Multiscale one by one."""
-    path: list[Step] = []
-    for index, part in enumerate(trunk, start=1):
-        if not isinstance(part, Multiscale):
-            path.append(Step(f"layer {index}: {type(part).__name__}", part, None))
-            continue
-        levels = zip(part.levels, (*part.keep, None), strict=True)
-        for number, (level, kept) in enumerate(levels, start=1):
-            layers = list(cast(Chain, level))
-            for place, layer in enumerate(layers, start=1):
-                name = f"level {number}, layer {place}: {type(layer).__name__}"
-                path.append(Step(name, layer, kept if place == len(layers) else None))
-    return tuple(path)
-
-
-def run(path: tuple[Step, ...], x: Tensor) -> Iterator[State]:
-    """What stands after each step, for images x (N, C, *size)."""
-    left: tuple[Tensor, ...] = ()
-    for step in path:
-        x, out = step.forward(x)
-        left = left if out is None else (*left, out)
-        yield State(x, left)
-
-
-@torch.no_grad()
-def decode(path: tuple[Step, ...], state: State) -> Tensor:
-    """The images (N, C, *size) from what stands after the last of these steps."""
-    x, left = state.here, list(state.left)
-    for step in reversed(path):
-        if step.kept is not None:
-            x = torch.cat([x, left.pop()], 1)
-        x = step.layer.inverse(x)
-    return x
 
 
 @torch.no_grad()

@@ -16,8 +16,8 @@ from medinv.data.phantoms import TEST_SEED, TRAIN_SEED, Recipe, draw, radiograph
 from medinv.data.phantoms.sets import thumbnail, thumbnails
 from medinv.data.sets.control_phantoms import MARKED, SEEDS
 from medinv.data.sets.load import load_images
-from medinv.explanation.local import mean_states
 from medinv.models.density import Classifier
+from medinv.models.depths import mean_states
 from medinv.models.store import load
 
 OTHERS, BLUR = (
@@ -52,7 +52,7 @@ class Subject:
 
     def with_model(self, model: Classifier) -> "Subject":
         return replace(
-            self, model=model, usual=mean_states(model, self.clear.split(16), tuple(self.usual))
+            self, model=model, usual=mean_states(model.trunk, self.clear.split(16), tuple(self.usual))
         )
 
     def double(self) -> "Subject":
@@ -137,7 +137,7 @@ def control_subject(folder: Path, kind: str) -> Subject:
     ).float()
     return Subject(
         model,
-        mean_states(model, clear.split(16), names),
+        mean_states(model.trunk, clear.split(16), names),
         clear.mean(0, keepdim=True),
         clear[:64],
         model.card.weights_sha256,

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from medinv.explanation.affine import freeze
-from medinv.explanation.local import mean_states
-from medinv.explanation.trunk import last_state, steps
+from medinv.explanation.trunk import last_state
 from medinv.layers import Chain, Invertible, InvertibleConv2d, InvertibleConv3d, LeakyReLU
 from medinv.models.density import Classifier
+from medinv.models.depths import mean_states, steps
 from medinv.models.expectation import fit_expectation
 from medinv.models.reference import Reference, ReferenceFacts, principal_axes
 from medinv.models.transport import fit_transport
@@ -122,7 +122,7 @@ def reference(tiny_model, tiny_data) -> Reference:
         points=(coarse @ axes.T - offset) / scale,
         labels=labels,
         class_means=torch.stack([x[labels == k].mean(0) for k in (0, 1)]),
-        states=mean_states(tiny_model, [x[labels == 0]], (names[4], names[6])),
+        states=mean_states(tiny_model.trunk, [x[labels == 0]], (names[4], names[6])),
         facts=facts,
         transport=fit_transport(images.float(), labels, 8),
         expectation=fit_expectation(images.float(), labels, 4),

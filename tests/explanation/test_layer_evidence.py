@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from medinv.explanation.evidence import evidence, head_view, layer_evidence, likelihood_ratio
-from medinv.explanation.trunk import steps
+from medinv.models.depths import steps
 
 
 def test_every_depth_adds_up_to_the_logit(plain) -> None:

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from medinv.explanation.evidence import evidence
 from medinv.explanation.explain import explain
-from medinv.explanation.local import local_terms, mean_states
+from medinv.explanation.local import local_terms
 from medinv.explanation.sanity import (
     controls,
     cosine,
@@ -19,6 +19,7 @@ from medinv.explanation.sanity import (
     sham_head,
     untrained,
 )
+from medinv.models.depths import mean_states
 
 
 def test_changes_have_the_size_of_the_counterfactual() -> None:
@@ -46,6 +47,7 @@ def test_changes_have_the_size_of_the_counterfactual() -> None:
         assert control.logit == control.image.mean() and control.flipped == (
             control.logit > x.mean() + 1
         )
+    assert found["blur"].image.mean() == pytest.approx(x.mean(), abs=0.2), "rounded, not cut off"
     assert found["class-mean difference"].flipped and found["class-mean difference"].cosine > abs(
         found["noise"].cosine
     )
@@ -115,7 +117,7 @@ def test_changes_are_judged_by_the_model_and_go_the_targets_way(explained, whole
         assert control.rms == pytest.approx(np.sqrt((change**2).mean()))
         assert control.cosine == pytest.approx(cosine(change, edit.difference))
     change = by_name["class-mean difference"].image - x[0, 0].numpy()
-    assert cosine(change, step) > 0.9
+    assert cosine(change, step) > 0.5
 
 
 @pytest.mark.parametrize("target", [0, 1])
@@ -135,7 +137,7 @@ def test_maps_stand_beside_those_of_networks_that_know_nothing(explained, whole)
     shown = np.stack([x[0, 0].numpy(), *explanation.counterfactual.strip])
     fresh = untrained(explained, torch.from_numpy(shown)[:, None].double())
     sham = sham_head(explained)
-    blank = mean_states(fresh, [reference.class_means[:1]], tuple(reference.states))
+    blank = mean_states(fresh.trunk, [reference.class_means[:1]], tuple(reference.states))
     mine = local_terms(explained, x, reference.states)[0][0].numpy()
     expected = {
         ("untrained weights", "local evidence"): (mine, local_terms(fresh, x, blank)[0][0].numpy()),

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from medinv.explanation.trace import probe, trace
-from medinv.explanation.trunk import decode, run, steps
+from medinv.models.depths import decode, run, steps
 
 
 def test_every_depth_decodes_to_the_input(plain) -> None:

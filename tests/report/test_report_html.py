@@ -334,7 +334,7 @@ def test_numbers_carry_a_true_minus_and_powers_of_ten(value, words):
 
 
 @pytest.mark.parametrize(
-    ("made", "said"),
+    ("method", "said"),
     [
         ("inpainting", "what is filled in is expected from"),
         ("brightening", "the shape was given beforehand"),
