@@ -1,6 +1,4 @@
-"""Malformed requests to the listener.
-
-And `medinv receive` and `medinv send` killed at random moments.
+"""Malformed requests to the listener, and receive and send killed at random moments.
 
     python -m pipelines.intake.network_damage [--requests 500] [--kills 20] [--seed 0]
 
