@@ -16,10 +16,11 @@ from medinv.errors import PixelDataError
 
 _EXTENDED = "1.2.840.10008.1.2.4.51"
 # The decoders of a syntax, each tried when the one before it failed. Chosen for refusing truncated
-# data: GDCM, which
-# pydicom would ask first, fills in grey, and is second only where it refuses as well.
+# data: GDCM, which pydicom would ask first, fills in grey, and is second only where it refuses too.
 DECODERS: dict[str, tuple[str, ...]] = {
     "1.2.840.10008.1.2.4.50": ("pillow",), _EXTENDED: ("pillow",),  # JPEG
+    # retired, progressive
+    "1.2.840.10008.1.2.4.53": ("pillow",), "1.2.840.10008.1.2.4.55": ("pillow",),
     "1.2.840.10008.1.2.4.57": ("gdcm",), "1.2.840.10008.1.2.4.70": ("gdcm",),  # lossless JPEG
     # JPEG-LS
     "1.2.840.10008.1.2.4.80": ("pyjpegls", "gdcm"), "1.2.840.10008.1.2.4.81": ("pyjpegls", "gdcm"),
@@ -28,7 +29,8 @@ DECODERS: dict[str, tuple[str, ...]] = {
     "1.2.840.10008.1.2.4.203": ("pylibjpeg",),  # HTJ2K
     codestream.RLE: ("pydicom",),
 }  # fmt: skip
-_DCT = ("1.2.840.10008.1.2.4.50", _EXTENDED)
+_RETIRED = ("1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55")  # which pydicom does not know
+_DCT = ("1.2.840.10008.1.2.4.50", _EXTENDED, *_RETIRED)
 _TWELVE = 12  # bits of JPEG Extended, which neither pillow nor pydicom's way through GDCM reads
 
 
@@ -78,12 +80,14 @@ def _decoded(
     found: Codestream | None,
 ) -> tuple[np.ndarray, dict, str, str]:
     """Pixels, the decoder's options, its name, and the names of those that failed before it."""
-    if instance.transfer_syntax == _EXTENDED and found and found.precision == _TWELVE:
+    syntax = instance.transfer_syntax
+    if syntax in _DCT and found and found.precision == _TWELVE:
         pixels = _by_gdcm(encoded, instance)
         return pixels, {"photometric_interpretation": instance.photometric}, "gdcm", ""
-    decoder, failed = get_decoder(UID(instance.transfer_syntax)), list[str]()
+    decoder = get_decoder(UID(_EXTENDED if syntax in _RETIRED else syntax))
+    failed: list[str] = []
     given = options(dataset, instance, found)
-    names = DECODERS[instance.transfer_syntax]
+    names = DECODERS[syntax]
     for name in names:
         try:
             pixels, told = decoder.as_array(
@@ -200,7 +204,9 @@ def _by_gdcm(encoded: bytes, instance: Instance) -> np.ndarray:
     image.SetDataElement(element)
     kind = gdcm.PhotometricInterpretation.GetPIType(instance.photometric)
     image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(_EXTENDED)))
+    image.SetTransferSyntax(
+        gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(instance.transfer_syntax))
+    )
     image.SetPixelFormat(gdcm.PixelFormat(1, 16, _TWELVE, _TWELVE - 1, 0))
     content = image.GetBuffer().encode("utf-8", "surrogateescape")
     return np.frombuffer(content, "<u2").reshape(instance.rows, instance.columns)
