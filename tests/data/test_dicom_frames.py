@@ -145,7 +145,7 @@ def test_frames_of_single_bits_need_not_start_at_a_byte(tmp_path: Path) -> None:
 
 
 def test_too_few_frames_are_truncation(tmp_path: Path) -> None:
-    with pytest.raises(PixelDataError, match="4 frames of 16 x 20 pixels.*truncated"):
+    with pytest.raises(PixelDataError, match=r"4 frames of 16 x 20 pixels.*truncated"):
         next(read_frames(one(multi_frame(tmp_path / "x.dcm", NumberOfFrames=4))))
 
 

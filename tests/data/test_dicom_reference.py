@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from medinv.data.dicom.colour import luma
 from medinv.data.dicom.index import index
 from medinv.data.dicom.pixels import Pixels, read_frames, read_pixels
 from medinv.data.dicom.records import Instance
-from medinv.errors import MedinvError, PixelDataError
+from medinv.errors import MedinvError
 
 
 @pytest.fixture(scope="module")
@@ -186,10 +187,8 @@ def readable(paths: list[Path]) -> list[tuple[Path, Instance, list[Pixels]]]:
     out = []
     for path in sorted(path for path in paths if path.is_file() and "DICOMDIR" not in path.name):
         for instance in index([path]).instances:
-            try:
+            with suppress(MedinvError):
                 out.append((path, instance, list(read_frames(instance))))
-            except MedinvError:
-                pass
     return out
 
 
