@@ -16,7 +16,7 @@ POLICY = "luma 0.299 R + 0.587 G + 0.114 B"
 
 def luma(rgb: np.ndarray) -> np.ndarray:
     """Colours (..., 3), unsigned, to their luma (...), of the same type."""
-    wide = np.uint32 if rgb.dtype.itemsize < 4 else np.uint64
+    wide: np.dtype = np.dtype(np.uint32 if rgb.dtype.itemsize < 4 else np.uint64)
     red, green, blue = (rgb[..., k].astype(wide) for k in range(3))
     return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(rgb.dtype)
 
