@@ -210,7 +210,8 @@ def _run(
     if report or dicom:
         from medinv.report import write
 
-        wanted = {"report": (report, write.reports), "dicom": (dicom, write.dicom)}
+        once = write.Reports(phi=options.phi)
+        wanted = {"report": (report, once.reports), "dicom": (dicom, once.dicom)}
         renderers = {name: renderer for name, (asked, renderer) in wanted.items() if asked}
     options = replace(options, renderers=renderers)
     loaded = [load(name) for name in names]
