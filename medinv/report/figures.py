@@ -242,8 +242,7 @@ def _grey_levels(name: str, array: np.ndarray) -> np.ndarray:
 
 def burned_in(image: ImageResult) -> bool | None:
     """Whether the header says that the pixels name the patient; None where it is silent."""
-    instance = _frame(image).instance
-    said = getattr(instance, "burned_in_annotation", None)
+    said = _frame(image).instance.burned_in_annotation
     return None if said is None else said == "YES"
 
 

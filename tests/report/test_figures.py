@@ -1,6 +1,7 @@
 """Figures: a signed map is honest about sign, scale and zero."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -162,3 +163,21 @@ def test_sides_and_scale_are_the_headers(opacity):
     assert panel.letters == ("R", "L") and frame.instance.patient_orientation[0] == "L"
     width_mm = frame.display.shape[1] * frame.spacing[1]
     assert panel.bar.length_px / panel.native.width == pytest.approx(panel.bar.length_mm / width_mm)
+
+
+def test_pixels_that_name_the_patient_are_not_drawn_without_leave(opacity):
+    frame = first(opacity).pixels
+    instance = replace(frame.instance, burned_in_annotation="YES")
+    named = edited(opacity, pixels=replace(frame, instance=instance))
+    plain, (given,) = figures.pictures(opacity), frame.inputs.values()
+    (panel,) = figures.pictures(named).panels
+    assert panel.withheld and panel.burned_in and not plain.panels[0].withheld
+    drawn, rows = decoded(panel.native), panel.native.height
+    assert drawn.shape == (rows, panel.native.width) == decoded(plain.panels[0].native).shape
+    assert set(np.unique(drawn)) <= set(np.unique(given)), "nothing but the network's input"
+    assert drawn[rows // 2, 0] == given[len(given) // 2, 0]
+    (allowed,) = figures.pictures(named, phi=True).panels
+    assert allowed.native == plain.panels[0].native and not allowed.withheld
+    two = named.model_copy(update={"instances": named.instances * 2})
+    small = figures.pictures(two).thumbnails[1]
+    assert set(np.unique(decoded(small))) <= set(np.unique(given))

@@ -314,6 +314,14 @@ def test_warnings_stand_on_the_first_screen(form, words, opacity, card_of):
     assert "Warning: the window was guessed." in said
 
 
+def test_pixels_that_name_the_patient_are_not_drawn_and_it_is_said(form, words, opacity):
+    frame = first(opacity).pixels
+    for value, said in (("YES", strings.WITHHELD), (None, strings.MAY_NAME), ("NO", "")):
+        instance = replace(frame.instance, burned_in_annotation=value)
+        told = words(edited(opacity, pixels=replace(frame, instance=instance)), form)
+        assert {one for one in (strings.WITHHELD, strings.MAY_NAME) if one in told} == {said} - {""}
+
+
 def test_scale_and_sides_are_the_headers(form, words, opacity):
     frame = first(opacity).pixels
     rows, columns = frame.display.shape

@@ -47,6 +47,7 @@ class Instance:
     ] = ()  # of every frame, where the header places each; else empty
     warnings: tuple[str, ...] = ()
     format: Literal["dicom", "nifti"] = "dicom"
+    burned_in_annotation: str | None = None  # YES: the pixels name the patient
     series_description: str | None = field(
         default=None, repr=False
     )  # these two may identify the patient: for rules alone, never to be shown

@@ -115,6 +115,7 @@ def _instance(header: Header, location: Location, study_uid: str | None, sop_uid
         sop_class=fields.text("SOPClassUID") or header.meta.text("MediaStorageSOPClassUID"),
         modality=fields.text("Modality"), body_part=fields.text("BodyPartExamined"), view=view(fields),
         series_description=description(fields, "SeriesDescription"), study_description=description(fields, "StudyDescription"),
+        burned_in_annotation=fields.text("BurnedInAnnotation"),
         laterality=fields.text("ImageLaterality") or fields.text("Laterality"), patient_orientation=fields.texts("PatientOrientation"),
         image_type=fields.texts("ImageType"),
         photometric=fields.text("PhotometricInterpretation") or "", rows=rows, columns=columns, frames=frames,

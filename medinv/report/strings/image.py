@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PLACE = "place"  # what one value of a local map is of
 WITHHELD = "The image as stored is not drawn: its header says that its pixels name the patient."
+MAY_NAME = "The header does not say whether the pixels name the patient: they may."
 EVIDENCE_CAVEAT = "The map explains one decision of one model; it does not outline disease."
 
 
@@ -181,7 +182,8 @@ def native_note(panel: Panel, intake: str) -> str:
     if panel.withheld:
         return f"{size}. {WITHHELD} Shown is what the network was given. {intake}."
     how = "in full" if drawn == panel.full_size else f"at {drawn[0]} \u00d7 {drawn[1]}"
-    return f"{size}, drawn {how}. {intake}."
+    silent = f" {MAY_NAME}" if panel.burned_in is None else ""
+    return f"{size}, drawn {how}. {intake}.{silent}"
 
 
 def scale_note(spacing: tuple[float, float] | None, length: float | None) -> str:
