@@ -62,14 +62,14 @@ class Reports:
         return self._pictures
 
 
-def reports(result: StudyResult, card: Card, folder: Path) -> dict[str, Any]:
+def reports(result: StudyResult, card: Card, folder: Path, *, phi: bool = False) -> dict[str, Any]:
     """`Reports.reports` of one study alone."""
-    return Reports().reports(result, card, folder)
+    return Reports(phi=phi).reports(result, card, folder)
 
 
-def dicom(result: StudyResult, card: Card, folder: Path) -> dict[str, Any]:
+def dicom(result: StudyResult, card: Card, folder: Path, *, phi: bool = False) -> dict[str, Any]:
     """`Reports.dicom` of one study alone."""
-    return Reports().dicom(result, card, folder)
+    return Reports(phi=phi).dicom(result, card, folder)
 
 
 def index_page(results: Iterable[StudyResult], path: Path) -> Path:

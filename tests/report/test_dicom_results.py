@@ -1,4 +1,4 @@
-"""DICOM results as an archive takes them: valid by an independent validator, in the analysed study, the same when made again."""
+"""DICOM results as an archive takes them: valid, in the analysed study, the same when made again."""
 
 import io
 import shutil
@@ -13,6 +13,7 @@ import pytest
 from conftest import edited, first, pdf_words
 from dicom_headers import SECRETS, header, items, slices
 from pydicom import Dataset
+from pydicom.valuerep import PersonName
 from scipy import ndimage
 
 from medinv.analysis.result import StudyResult
@@ -324,6 +325,28 @@ def test_the_picture_shows_image_evidence_and_counterfactual(analyse, opacity, n
     at = int((row + 0.5) / len(values) * 560), int((column + 0.5) / len(values) * 560)
     assert over[at][0] > over[at][2] + 50, "orange where evidence speaks for the finding"
     assert made(analyse(normal))["OT"].pixel_array.shape[1] == 28 + 2 * (560 + 28)
+
+
+@pytest.mark.parametrize(
+    ("terms", "stored", "name"),
+    [
+        (
+            ["", "ISO 2022 IR 149"],
+            b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7",
+            "Hong^Gildong=洪^吉洞",
+        ),
+        ("ISO_IR 144", "Люкceмбypг".encode("iso8859-5"), "Люкceмбypг"),
+        ("GB18030", "王^小东".encode("gb18030"), "王^小东"),
+        (None, "Äneas^Rüdiger".encode(), "Äneas^Rüdiger"),
+    ],
+    ids=["korean", "cyrillic", "chinese", "undeclared"],
+)
+def test_names_are_quoted_in_every_character_set(terms, stored, name) -> None:
+    head = header()
+    if terms:
+        head.SpecificCharacterSet = terms
+    head.PatientName = PersonName(stored, ["ascii"])
+    assert str(quoted(head).PatientName) == name
 
 
 def test_a_header_without_a_series_is_refused_in_words_that_quote_no_value() -> None:

@@ -160,7 +160,7 @@ def test_images_without_arrays_are_listed_not_drawn(pair):
 def test_sides_and_scale_are_the_headers(opacity):
     (panel,) = figures.pictures(opacity).panels
     frame = first(opacity).pixels
-    assert panel.letters == ("R", "L") and frame.instance.patient_orientation[0] == "L"
+    assert panel.letters == ("R", "L") and frame.orientation[0] == "L"
     width_mm = frame.display.shape[1] * frame.spacing[1]
     assert panel.bar.length_px / panel.native.width == pytest.approx(panel.bar.length_mm / width_mm)
 

@@ -108,7 +108,7 @@ def test_what_is_drawn_is_the_frame(facts, opacity):
     frame, found = first(opacity).pixels, facts(opacity)["images"][0]["drawn"]
     assert (found["rows"], found["columns"]) == frame.display.shape
     assert [one["value"] for one in found["spacing"]] == list(frame.spacing)
-    letters = derived.edge_letters(frame.instance.patient_orientation)
+    letters = derived.edge_letters(frame.orientation)
     assert (found["left_edge"], found["right_edge"]) == letters
 
 

@@ -330,6 +330,6 @@ def test_scale_and_sides_are_the_headers(form, words, opacity):
     assert f"by the header's spacing ({stated} mm)" in said
     assert f"{rows} \u00d7 {columns} pixels (height \u00d7 width)" in said
     assert "Letters from the header's patient orientation." in said
-    silent = replace(frame, spacing=None, instance=replace(frame.instance, patient_orientation=()))
+    silent = replace(frame, spacing=None, orientation=())
     said = words(edited(opacity, pixels=silent), form)
     assert "No scale" in said and "No L/R letters" in said

@@ -50,7 +50,7 @@ def regions(image: ImageResult, rows: int, columns: int) -> Regions | None:
     if local and not local.valid:
         return None
     values = drawn_map(image)
-    if image.pixels:  # the object lies on the pixels as stored
+    if image.pixels:  # the object lies on the stored pixels
         values = image.pixels.turn.undo(values)
     largest = float(values.max())
     if not largest > 0:

@@ -4,11 +4,13 @@ It names the patient. It goes into DICOM objects only, which are made when asked
 text, log or file name.
 """
 
+import numpy as np
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.valuerep import PersonName
 
+from medinv.data.dicom.charset import decoded
 from medinv.errors import HeaderError
 
 _REQUIRED = (
@@ -68,9 +70,13 @@ def _keep(dataset: Dataset, kept: Dataset, keyword: str) -> None:
 
 
 def _keep_text(dataset: Dataset, kept: Dataset, keyword: str) -> None:
+    """In every character set of the standard; what cannot be read is a replacement sign."""
     try:
-        value = dataset.get(keyword) or ""
-        setattr(kept, keyword, PersonName(str(value)) if keyword.endswith("Name") else str(value))
+        terms = tuple(
+            str(term) for term in np.atleast_1d(dataset.get("SpecificCharacterSet") or "")
+        )
+        value = decoded(dataset[keyword], terms).readable if dataset.get(keyword) else ""
+        setattr(kept, keyword, PersonName(value) if keyword.endswith("Name") else value)
     except Exception as error:
         raise _damaged(keyword, error) from error
 
