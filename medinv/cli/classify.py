@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -217,12 +216,9 @@ def _run(
     if report or dicom:
         from medinv.report import write
 
-        wanted = {"report": (report, write.reports), "dicom": (dicom, write.dicom)}
-        renderers = {
-            name: partial(renderer, phi=options.phi)
-            for name, (asked, renderer) in wanted.items()
-            if asked
-        }
+        once = write.Reports(phi=options.phi)
+        wanted = {"report": (report, once.reports), "dicom": (dicom, once.dicom)}
+        renderers = {name: renderer for name, (asked, renderer) in wanted.items() if asked}
     options = replace(options, renderers=renderers)
     loaded = [load(name, Classifier) for name in names]
     with until_interrupted(), progress("classifying") as bar:

@@ -1,29 +1,45 @@
-"""Pictures of the report as PNGs, made from the content alone.
+"""Pictures of the report as PNGs, each made once and shared by every renderer.
 
-Signed maps are drawn one way everywhere: hue says the sign, opacity the size, zero is transparent, and full colour is the same size on both sides.
+Signed maps are drawn one way everywhere: hue says the sign, opacity the size, zero is transparent,
+and full colour is the same size on both sides.
 """
 
 import base64
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
+from medinv.analysis.result import ImageResult, StudyResult
+from medinv.data.frame import Frame
+from medinv.errors import ShapeError
 from medinv.explanation.evidence import regional
 from medinv.explanation.result import Counterfactual, Evidence, LocalEvidence
-from medinv.report.content import Balance, ImageContent, balance
+from medinv.report.derived import (
+    Balance,
+    answer,
+    balance,
+    edge_letters,
+    explained,
+    presented,
+    ranked,
+)
 
+SHOWN_IN_FULL = 6  # images; a study of many slices stays a page that opens
+THUMBNAILS = 48
+THUMBNAIL = 128  # px
 LONGEST = 1024  # px, of the native image as drawn
 NATIVE_BYTES = 720_000  # PNG bytes of the native image; larger ones are drawn smaller, not blurrier
 REGION = 8  # network pixels a side of the regions over which the evidence is summed
 ENLARGE = 6  # nearest-neighbour enlargement of network pixels, so that no viewer smooths them
-EVIDENCE = ((37, 116, 232), (240, 120, 10))  # blue below zero, orange above
-CHANGE = ((158, 57, 190), (24, 150, 74))  # purple below zero, green above
 
 Block = Literal["place", "region", "pixel"]  # what one value of an evidence map is of
 Palette = tuple[tuple[int, int, int], tuple[int, int, int]]
+EVIDENCE: Palette = ((37, 116, 232), (240, 120, 10))  # blue below zero, orange above
+CHANGE: Palette = ((158, 57, 190), (24, 150, 74))  # purple below zero, green above
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,11 @@ class Picture:
         """As data URI, so that a page fetches nothing."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
+    @property
+    def pixels(self) -> Image.Image:
+        """Decoded again, for what is drawn with it."""
+        return Image.open(io.BytesIO(self.png))
+
 
 @dataclass(frozen=True)
 class SignedPicture:
@@ -51,13 +72,18 @@ class SignedPicture:
 
 @dataclass(frozen=True)
 class ScaleBar:
+    """A length that is drawn beside an image."""
+
     length_mm: float
     length_px: float
 
 
 @dataclass(frozen=True)
 class EvidenceMap:
-    """Contributions to the log-odds, each a block of `size` x `size` network pixels, with their sums: all of them and the bias are the logit."""
+    """Contributions to the log-odds, each a block of `size` x `size` network pixels.
+
+    With their sums: all of them and the bias are the logit.
+    """
 
     block: Block
     size: int
@@ -72,11 +98,9 @@ class EvidenceMap:
 class Explained:
     """The pictures of an explanation, at network resolution."""
 
-    local: EvidenceMap | None  # None where the model keeps nothing of what is usual
+    local: EvidenceMap | None  # None where the model has no reference
     pixels: EvidenceMap
-    regions: (
-        EvidenceMap | None
-    )  # None where the input does not divide into regions, and where there is a local map
+    regions: EvidenceMap | None  # None where the input has none, and where there is a local map
     frames: tuple[Picture, ...]  # from the input to the counterfactual
     difference: SignedPicture
     decoded: Picture
@@ -93,15 +117,153 @@ class Explained:
 class Panel:
     """The pictures of one image."""
 
-    image: ImageContent
-    native: Picture
+    number: int
+    image: ImageResult
+    frame: Frame
+    given: tuple[int, int]  # (rows, columns) of the network's input
+    full_size: tuple[int, int]  # (rows, columns) of the image as stored
+    native: Picture  # as stored, or where that is withheld the network's input in its shape
+    burned_in: bool | None  # by the header the pixels name the patient; None where it is silent
+    withheld: bool  # and they are therefore not drawn
     bar: ScaleBar | None
+    letters: tuple[str, str] | None  # at the left and the right edge
     input: Picture
     explained: Explained | None
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """All pictures of one report."""
+
+    panels: tuple[Panel, ...]  # of the images drawn in full
+    thumbnails: dict[int, Picture]  # by the image's number; none of an image alone
+
+
+def pictures(result: StudyResult, *, phi: bool = False) -> Pictures:
+    """Draw a result, in scope first and by falling probability.
+
+    phi: images are drawn even where their header says that the pixels name the patient.
+    Raises ShapeError when the arrays of an image are not what a report can draw.
+    """
+    shown = presented(result)
+    drawn = [item for item in ranked(shown) if _drawable(item[1])]
+    in_full = drawn[: SHOWN_IN_FULL if shown.in_scope else 1]
+    small = drawn[:THUMBNAILS] if len(shown.instances) > 1 else []
+    return Pictures(
+        tuple(panel(number, image, phi=phi) for number, image in in_full),
+        {number: _native(image, THUMBNAIL, phi=phi) for number, image in small},
+    )
+
+
+def panel(number: int, image: ImageResult, *, phi: bool = False) -> Panel:
+    """All pictures of one image. Raises ShapeError."""
+    frame, display = _frame(image), _display(image)
+    given, drawn = network_input(image), _native(image, LONGEST, phi=phi)
+    return Panel(
+        number=number,
+        image=image,
+        frame=frame,
+        given=(given.shape[0], given.shape[1]),
+        full_size=(display.shape[0], display.shape[1]),
+        native=drawn,
+        burned_in=burned_in(image),
+        withheld=_withheld(image, phi=phi),
+        bar=scale_bar(drawn, display.shape[1], frame.spacing),
+        letters=edge_letters(frame.orientation),
+        input=grey(given),
+        explained=_explained(image, given) if image.explanation else None,
+    )
+
+
+def _explained(image: ImageResult, given: np.ndarray) -> Explained:
+    explanation, told = explained(image), answer(image)
+    counterfactual, local = explanation.counterfactual, explanation.local_evidence
+    decoded, trace = explanation.reconstruction.image, explanation.trace
+    divides = not any(side % REGION for side in given.shape)
+    return Explained(
+        local=local_map(local, told is None or image.label == told.name) if local else None,
+        pixels=evidence_map(explanation.evidence, 1),
+        regions=evidence_map(explanation.evidence, REGION) if divides and not local else None,
+        frames=tuple(grey(frame) for frame in _frames(given, counterfactual)),
+        difference=signed(counterfactual.difference, CHANGE),
+        decoded=grey(decoded),
+        error=signed(decoded - given.astype(float), CHANGE, share=1.0),
+        stages=tuple(grey(stage.image) for stage in trace.stages) if trace else (),
+    )
+
+
+def _drawable(image: ImageResult) -> bool:
+    return image.pixels is not None and image.pixels.display is not None
+
+
+def _frame(image: ImageResult) -> Frame:
+    if image.pixels is None:
+        raise ShapeError(f"image {image.name}: expected pixels to draw, got none; read it again")
+    return image.pixels
+
+
+def _display(image: ImageResult) -> np.ndarray:
+    """(rows, columns) grey levels at full size."""
+    frame, display = _frame(image), _frame(image).display
+    if display is None:
+        raise ShapeError(f"image {image.name}: expected a display image, got none; read it again")
+    if not frame.aspect > 0:
+        raise ShapeError(
+            f"aspect: expected pixel height over width above 0, got {frame.aspect}; "
+            "use 1.0 where the header says nothing"
+        )
+    return _grey_levels("display", display)
+
+
+def network_input(image: ImageResult) -> np.ndarray:
+    """(h, w) grey levels that the explained network was given; without one, the smallest input.
+
+    Raises ShapeError.
+    """
+    inputs = _frame(image).inputs
+    side = len(explained(image).evidence.contributions) if image.explanation else min(inputs)
+    if side not in inputs:
+        raise ShapeError(
+            f"explanation: expected maps of the network input's side, one of {sorted(inputs)}, "
+            f"got {side}; explain this very input"
+        )
+    return _grey_levels("network input", inputs[side])
+
+
+def _grey_levels(name: str, array: np.ndarray) -> np.ndarray:
+    if array.ndim != 2 or array.dtype != np.uint8 or array.size == 0:
+        raise ShapeError(
+            f"{name}: expected a (H, W) uint8 image, got {array.dtype} {array.shape}; "
+            "convert it to grey levels 0..255 first"
+        )
+    return array
+
+
+def burned_in(image: ImageResult) -> bool | None:
+    """Whether the header says that the pixels name the patient; None where it is silent."""
+    said = _frame(image).instance.burned_in_annotation
+    return None if said is None else said == "YES"
+
+
+def _withheld(image: ImageResult, *, phi: bool) -> bool:
+    return bool(burned_in(image)) and not phi
+
+
+def _native(image: ImageResult, longest: int, *, phi: bool) -> Picture:
+    display, aspect = _display(image), _frame(image).aspect
+    if not _withheld(image, phi=phi):
+        return native(display, aspect, longest)
+    shape = native(np.zeros_like(display), aspect, longest)
+    given = Image.fromarray(network_input(image))
+    drawn = given.resize((shape.width, shape.height), Image.Resampling.NEAREST)
+    return Picture(_png(drawn), shape.width, shape.height)
+
+
 def native(display: np.ndarray, aspect: float, longest: int = LONGEST) -> Picture:
-    """(H, W) uint8 with pixels `aspect` times as high as wide, drawn with square pixels: never enlarged, at most `longest` px and NATIVE_BYTES."""
+    """(H, W) uint8 with pixels `aspect` times as high as wide, drawn with square pixels.
+
+    Never enlarged; at most `longest` px and NATIVE_BYTES.
+    """
     height, width = display.shape[0] * aspect, float(display.shape[1])
     ratio = min(1.0, 1.0 / aspect, longest / max(height, width))
     stored = Image.fromarray(display)
@@ -116,12 +278,15 @@ def native(display: np.ndarray, aspect: float, longest: int = LONGEST) -> Pictur
 
 
 def grey(image: np.ndarray) -> Picture:
-    """(h, w) grey levels as network pixels, enlarged without smoothing; values outside 0..255 are clipped."""
+    """(h, w) grey levels as network pixels, enlarged without smoothing, clipped to 0..255."""
     return _enlarged(Image.fromarray(np.clip(np.rint(image), 0, 255).astype(np.uint8)))
 
 
 def signed(values: np.ndarray, palette: Palette, share: float = 0.99) -> SignedPicture:
-    """(h, w) signed map; full colour is the `share` quantile of the sizes, so that one pixel does not hide the rest."""
+    """(h, w) signed map; full colour is the `share` quantile of the sizes.
+
+    So one pixel does not hide the rest.
+    """
     sizes = np.abs(values)
     scale = float(np.quantile(sizes, share)) or float(sizes.max())
     return SignedPicture(
@@ -132,7 +297,10 @@ def signed(values: np.ndarray, palette: Palette, share: float = 0.99) -> SignedP
 
 
 def diverging(values: np.ndarray, scale: float, palette: Palette) -> np.ndarray:
-    """(h, w) to (h, w, 4) uint8: hue of the sign, alpha 255 |v| / scale, at most 255; all transparent when scale is 0."""
+    """(h, w) to (h, w, 4) uint8: hue of the sign, alpha 255 |v| / scale, at most 255.
+
+    All transparent when scale is 0.
+    """
     values = np.asarray(values, dtype=float)
     below, above = (np.array(colour, dtype=np.uint8) for colour in palette)
     share = np.abs(values) / scale if scale > 0 else np.zeros_like(values)
@@ -142,6 +310,7 @@ def diverging(values: np.ndarray, scale: float, palette: Palette) -> np.ndarray:
     )
 
 
+@cache
 def colour_bar(palette: Palette) -> Picture:
     """From minus full colour to plus full colour, made by the very function that draws the maps."""
     image = Image.fromarray(
@@ -153,7 +322,10 @@ def colour_bar(palette: Palette) -> Picture:
 def scale_bar(
     picture: Picture, columns: int, spacing: tuple[float, float] | None
 ) -> ScaleBar | None:
-    """The longest of 1, 2, 5, 10 ... 100 mm that takes at most a third of the drawn width; None without spacing."""
+    """The longest of 1, 2, 5, 10 ... 100 mm that takes at most a third of the drawn width.
+
+    None without spacing (mm between rows, between columns).
+    """
     if spacing is None or not spacing[1] > 0:
         return None
     width_mm = columns * spacing[1]
@@ -162,8 +334,12 @@ def scale_bar(
 
 
 def evidence_map(evidence: Evidence, size: int) -> EvidenceMap:
-    """The evidence summed over blocks of `size` x `size` pixels. Full colour is the largest region; of pixels, one may hide the rest."""
-    values, block = regional(evidence.contributions, size), "pixel" if size == 1 else "region"
+    """The evidence summed over blocks of `size` x `size` pixels.
+
+    Full colour is the largest region; of pixels, one may hide the rest.
+    """
+    values = regional(evidence.contributions, size)
+    block: Block = "pixel" if size == 1 else "region"
     drawn = signed(values, EVIDENCE, share=0.99 if size == 1 else 1.0)
     return EvidenceMap(
         block, size, drawn, balance(values), evidence.bias, evidence.logit, evidence.residual
@@ -171,51 +347,22 @@ def evidence_map(evidence: Evidence, size: int) -> EvidenceMap:
 
 
 def local_map(local: LocalEvidence, positive: bool) -> EvidenceMap:
-    """Local evidence pixel by pixel; the place named is the one that speaks most for the class called, which is the one that was checked.
+    """Local evidence pixel by pixel.
 
-    Full colour is the largest: what was spread over a place has no single pixel that hides the rest.
+    The place named is the one that speaks most for the class called, which is the one that was
+    checked. positive: contributions above zero speak for that class. Full colour is the largest:
+    what was spread over a place has no single pixel that hides the rest.
     """
     values, drawn = local.locations, signed(local.locations, EVIDENCE, share=1.0)
     for_called = balance(values.clip(0) if positive else values.clip(None, 0))
-    sums = replace(balance(values), largest=for_called.largest, place=for_called.place)
+    sums = balance(values)._replace(largest=for_called.largest, place=for_called.place)
     return EvidenceMap(
         "place", local.grain, drawn, sums, local.constant, local.logit, local.residual
     )
 
 
-def panel(image: ImageContent) -> Panel:
-    """All pictures of one image; raises ValueError when the content holds no arrays for it."""
-    arrays = image.arrays
-    if arrays is None:
-        raise ValueError(
-            f"image {image.number}: expected arrays to draw, got none; pass its ImageArrays to study_content"
-        )
-    drawn = native(arrays.display, arrays.aspect)
-    bar = scale_bar(drawn, arrays.display.shape[1], arrays.spacing)
-    given, explanation = arrays.network_input, arrays.explanation
-    if explanation is None:
-        return Panel(image, drawn, bar, grey(given), None)
-    decoded, counterfactual = explanation.reconstruction.image, explanation.counterfactual
-    local = explanation.local_evidence
-    explained = Explained(
-        local=local_map(local, image.label == image.probabilities[1][0]) if local else None,
-        pixels=evidence_map(explanation.evidence, 1),
-        regions=None
-        if local or any(side % REGION for side in given.shape)
-        else evidence_map(explanation.evidence, REGION),
-        frames=tuple(grey(frame) for frame in _frames(given, counterfactual)),
-        difference=signed(counterfactual.difference, CHANGE),
-        decoded=grey(decoded),
-        error=signed(decoded - given.astype(float), CHANGE, share=1.0),
-        stages=tuple(grey(stage.image) for stage in arrays.background.trace.stages)
-        if arrays.background.trace
-        else (),
-    )
-    return Panel(image, drawn, bar, grey(given), explained)
-
-
 def _frames(given: np.ndarray, counterfactual: Counterfactual) -> list[np.ndarray]:
-    """The strip with the input before it and the counterfactual after it, unless it holds them already."""
+    """The strip with the input before it and the counterfactual after it, unless they are in it."""
     frames = list(counterfactual.strip)
     if not frames or not np.array_equal(np.rint(frames[0]), given):
         frames.insert(0, given)

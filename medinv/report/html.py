@@ -1,13 +1,15 @@
-"""The report as one HTML file that opens offline: styles, script and pictures inline, nothing fetched, everything from outside escaped.
+"""The report as one HTML file that opens offline, and the page that lists a run.
 
-The page's content security policy names its own style and script by hash and allows no other, so that a string that slipped through could not run.
+Styles, script and pictures are inline, nothing is fetched, everything from outside is escaped. The
+page's content security policy names its own style and script by hash and allows no other, so that a
+string that slipped through could not run.
 """
 
 import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,89 +17,94 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from medinv.report import figures, strings
-from medinv.report.content import StudyContent
-from medinv.report.entries import IndexEntry
-from medinv.report.output import write_page
+from medinv.analysis.result import StudyResult
+from medinv.models.card import Card
+from medinv.report import derived, figures, strings
+from medinv.report.figures import Pictures
 
 TEMPLATES = Path(__file__).parent / "templates"
-SHOWN_IN_FULL = 6  # images; a study of many slices stays a page that opens
-THUMBNAILS = 48
-THUMBNAIL = 128  # px
 
 
-def write_report(content: StudyContent, path: Path, *, beside: Sequence[str] = ()) -> Path:
-    """Write one study's page, with links to the files `beside` it; raises OutputError when it cannot be written."""
-    ranked = content.ranked()
-    panels = tuple(
-        figures.panel(image) for image in ranked[: SHOWN_IN_FULL if content.in_scope else 1]
-    )
-    many = len(content.images) > 1
-    thumbnails = {
-        image.number: figures.native(image.arrays.display, image.arrays.aspect, THUMBNAIL)
-        for image in ranked[:THUMBNAILS]
-        if many
-    }
-    return _write(
-        path,
+def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
+    """One study's page, with links to the same as PDF and JSON beside it."""
+    shown = derived.presented(result)
+    return _page(
         "report.html",
-        sheet=content.study_uid or "",
-        c=content,
-        beside=beside,
-        panels=panels,
-        thumbnails=thumbnails,
+        shown.study_uid,
+        result=shown,
+        card=card,
+        told=derived.answer(shown),
+        warnings=derived.warnings(shown, card),
+        pictures=pictures,
+        beside=("report.pdf", "report.json"),
         evidence_bar=figures.colour_bar(figures.EVIDENCE),
         change_bar=figures.colour_bar(figures.CHANGE),
     )
 
 
-def write_index(entries: Sequence[IndexEntry], path: Path) -> Path:
-    """Write a batch's page: one line a result, with filter and sorting; raises OutputError when it cannot be written."""
-    return _write(
-        path,
-        "index.html",
-        sheet="",
-        entries=entries,
-        parts=Counter(outcome(entry) for entry in entries),
-        outcome=outcome,
-    )
+def render_index(results: Iterable[StudyResult]) -> bytes:
+    """A run's page: one line a result, with filter and sorting."""
+    shown = [derived.presented(result) for result in results]
+    parts = Counter(outcome(result) for result in shown)
+    return _page("index.html", "", results=shown, parts=parts, outcome=outcome, flags=flags)
 
 
-def outcome(entry: IndexEntry) -> str:
+def outcome(result: StudyResult) -> str:
     """What became of a study: its label, out of scope, failed or skipped."""
-    return entry.status if entry.status != "ok" else entry.label or strings.FLAG_OUT_OF_SCOPE
+    if result.status != "ok":
+        return result.status
+    return derived.called(result) or strings.FLAG_OUT_OF_SCOPE
 
 
-def _write(path: Path, template: str, *, sheet: str, **values: Any) -> Path:
+def flags(result: StudyResult) -> tuple[str, ...]:
+    """What a reader of the list should know of a result beside its label."""
+    outside = len(result.instances) - derived.in_scope_count(result)
+    trip, error = result.reconstruction, result.error
+    found = [
+        strings.counted(outside, strings.FLAG_OUTSIDE) if result.in_scope else "",
+        strings.FLAG_NOT_EXACT if trip and not trip.exact else "",
+        strings.counted(len(result.broken), strings.FLAG_BROKEN),
+        strings.counted(len(result.skipped), strings.FLAG_SKIPPED),
+        strings.counted(len(result.warnings), strings.FLAG_WARNING),
+        f"{error.code}: {error.message}" if error else "",
+    ]
+    return tuple(flag for flag in found if flag)
+
+
+def _page(template: str, sheet: str, **values: Any) -> bytes:
     style = Markup(_asset("report.css") + _page_margins(sheet))
     script = Markup(_asset(template.replace(".html", ".js")))
-    page = (
-        _environment()
-        .get_template(template)
-        .render(w=strings, style=style, script=script, policy=_policy(style, script), **values)
-    )
-    return write_page(path, page.encode("utf-8"))
+    page = _environment().get_template(template)
+    fixed = {"w": strings, "d": derived, "style": style, "script": script}
+    return page.render(**fixed, policy=_policy(style, script), **values).encode("utf-8")
 
 
 def _policy(style: str, script: str) -> str:
-    return f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode(
-        "ascii"
+    return (
+        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; "
+        f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
     )
 
 
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return "sha256-" + base64.b64encode(digest).decode("ascii")
+
+
 def _page_margins(sheet: str) -> str:
-    """Margins of each printed page: the disclaimer, the study (letters that cannot leave a CSS string only) and the page's number."""
+    """Margins of each printed page: the disclaimer, the study and the page's number.
+
+    Of the study only letters that cannot leave a CSS string.
+    """
     study = re.sub(r"[^A-Za-z0-9._-]", "", sheet)[:64]
     disclaimer = re.sub(r'[\\"<>\n]', "", strings.RESEARCH_USE)
     return (
         f'@page{{@top-left{{content:"{disclaimer}"}}@top-right{{content:"{strings.TITLE}"}}'
-        f'@bottom-left{{content:"{study}"}}@bottom-right{{content:counter(page) " / " counter(pages)}}}}\n'
+        f'@bottom-left{{content:"{study}"}}'
+        '@bottom-right{content:counter(page) " / " counter(pages)}}\n'
         # Some browsers print no page margins: headings carry the disclaimer too.
-        f'@media print{{.where::after,header:not(.verdict)>h1::after,section:not(.notice)>h2:not(.unseen)::after{{content:"{disclaimer}"}}}}\n'
+        "@media print{.where::after,header:not(.verdict)>h1::after,"
+        f'section:not(.notice)>h2:not(.unseen)::after{{content:"{disclaimer}"}}}}\n'
     )
 
 
@@ -108,9 +115,8 @@ def _asset(name: str) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    loader = jinja2.FileSystemLoader(TEMPLATES)
     return jinja2.Environment(
-        loader=loader,
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

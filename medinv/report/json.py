@@ -1,265 +1,342 @@
 """The report's facts as JSON: every number that the page shows, with its unit, and no array.
 
-`schema` names the layout: additions keep its number, changes raise it. Numbers are `{"value", "unit"}`; probabilities and shares have the unit "1".
+`schema` names the layout: additions keep its number, changes raise it. Numbers are
+`{"value", "unit"}`; probabilities and shares have the unit "1".
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
+from medinv.analysis.result import ImageResult, Problem, SeriesResult, StudyResult
 from medinv.explanation.result import (
+    Controls,
     Counterfactual,
     Evidence,
     Explanation,
     LocalEvidence,
+    Method,
+    Neighbours,
     Reconstruction,
+    Trace,
 )
-from medinv.report import strings
-from medinv.report.background import Background
-from medinv.report.content import ImageArrays, ImageContent, Problem, StudyContent, balance
-from medinv.report.measured import Interval
-from medinv.report.model_facts import ModelFacts
-from medinv.report.output import write_page
-from medinv.report.uncertainty import Uncertainty
+from medinv.metrics import Estimate, ObservedShare
+from medinv.models.card import Card
+from medinv.report import derived, strings
+from medinv.report.derived import Uncertainty, balance
+from medinv.report.figures import Panel, Pictures
 
 SCHEMA = "medinv-report-1"
-MADE_BY = {"inpainting": "removal", "brightening": "planting"}  # words of this schema
 GREY, ODDS, SHARE = "grey levels (0 to 255)", "log-odds", "1"
+DEVIATIONS = "standard deviations"
+# What the layout calls two of the methods: it keeps its words.
+MADE_BY: dict[Method, str] = {"inpainting": "removal", "brightening": "planting"}
 
 
-def write_json(content: StudyContent, path: Path) -> Path:
-    """Write one study's facts; raises OutputError when they cannot be written."""
-    return write_page(
-        path,
-        (json.dumps(facts(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode(
-            "utf-8"
-        ),
-    )
+def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
+    """One study's facts. Raises ValueError for a value that is no number."""
+    found = facts(result, card, pictures)
+    text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode("utf-8")
 
 
-def facts(content: StudyContent) -> dict[str, Any]:
+def facts(result: StudyResult, card: Card, pictures: Pictures) -> dict[str, Any]:
     """One study's facts, ready for JSON."""
-    r = content.reconstruction
+    shown, told = derived.presented(result), derived.answer(result)
+    trip = shown.reconstruction
+    drawn = {panel.number: panel for panel in pictures.panels}
     return {
         "schema": SCHEMA,
         "disclaimer": strings.RESEARCH_USE,
-        "medinv_version": content.medinv_version,
-        "study_uid": content.study_uid,
-        "status": content.status,
-        "in_scope": content.in_scope,
-        "label": content.label,
-        "probabilities": _probabilities(content.probabilities),
-        "uncertainty": _uncertainty(content.uncertainty),
-        "aggregation": content.aggregation,
-        "series": [
-            {"series_uid": s.series_uid, "images": s.images, "in_scope": s.in_scope, "label": s.label, "probability": _maybe(s.positive, SHARE),
-             "deciding": list(s.deciding)}
-            for s in content.series
+        "medinv_version": derived.MEDINV,
+        "study_uid": shown.study_uid,
+        "status": shown.status,
+        "in_scope": shown.in_scope,
+        "label": derived.called(shown),
+        "probabilities": _probabilities(shown.probabilities),
+        "uncertainty": _uncertainty(derived.study_uncertainty(shown, card) if told else None),
+        "aggregation": shown.aggregation,
+        "series": [_series(shown, one) for one in shown.series],
+        "reconstruction": trip
+        and {
+            "exact": trip.exact,
+            "bits": trip.bits,
+            "max_abs_error": _number(trip.max_abs_error, GREY),
+        },
+        "images": [
+            _image(number, image, card, drawn.get(number))
+            for number, image in enumerate(shown.instances, start=1)
         ],
-        "reconstruction": r and {"exact": r.exact, "bits": r.bits, "max_abs_error": _number(r.max_abs_error, GREY)},
-        "images": [_image(image) for image in content.images],
-        "error": content.error and _problem(content.error),
-        "skipped": [_problem(problem) for problem in content.skipped],
-        "broken": [_problem(problem) for problem in content.broken],
-        "warnings": list(content.warnings),
-        "model": _model(content.model),
-        "disclaimers": list(content.disclaimers),
-        "seconds": _maybe(content.seconds, "s"),
-    }  # fmt: skip
+        "error": shown.error
+        and {"uid": None}
+        | {key: getattr(shown.error, key) for key in ("stage", "code", "message")},
+        "skipped": [_problem(problem) for problem in shown.skipped],
+        "broken": [_problem(problem) for problem in shown.broken],
+        "warnings": list(derived.warnings(shown, card)),
+        "model": _model(shown, card),
+        "disclaimers": list(strings.DISCLAIMERS),
+        "seconds": _number(shown.seconds, "s"),
+    }
 
 
 def _number(value: float, unit: str) -> dict[str, Any]:
     return {"value": value, "unit": unit}
 
 
-def _maybe(value: float | None, unit: str) -> dict[str, Any] | None:
-    return None if value is None else _number(value, unit)
+def _interval(found: Estimate) -> dict[str, Any]:
+    ends = {"value": found.value, "low": found.low, "high": found.high}
+    return ends | {"level": 0.95, "cases": found.n, "unit": SHARE}
 
 
-def _interval(found: Interval | None) -> dict[str, Any] | None:
-    return found and {
-        "value": found.value,
-        "low": found.low,
-        "high": found.high,
-        "level": 0.95,
-        "cases": found.n,
-        "unit": SHARE,
-    }
-
-
-def _probabilities(named: Sequence[tuple[str, float]]) -> dict[str, Any]:
-    return {name: _number(value, SHARE) for name, value in named}
+def _probabilities(named: Mapping[str, float] | None) -> dict[str, Any]:
+    return {name: _number(value, SHARE) for name, value in (named or {}).items()}
 
 
 def _uncertainty(found: Uncertainty | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    seen = found.observed
     return {
-        "low": _number(found.low, SHARE), "high": _number(found.high, SHARE), "level": 0.95, "images": found.images, "patients": found.patients,
+        "low": _number(found.low, SHARE),
+        "high": _number(found.high, SHARE),
+        "level": 0.95,
+        "images": found.images,
+        "patients": found.patients,
         "meaning": strings.uncertain_reading(found.images, found.patients),
-        "observed": seen and {"probability_from": seen.low, "probability_below": seen.high, "patients": seen.patients, "share": _interval(seen.share)},
-    }  # fmt: skip
-
-
-def _problem(problem: Problem) -> dict[str, Any]:
-    return {
-        "uid": problem.uid,
-        "stage": problem.stage,
-        "code": problem.code,
-        "message": problem.message,
+        "observed": found.observed and _observed(found.observed),
     }
 
 
-def _image(image: ImageContent) -> dict[str, Any]:
-    scope, arrays = image.scope, image.arrays
-    explanation = arrays.explanation if arrays else None
+def _observed(one: ObservedShare) -> dict[str, Any]:
     return {
-        "number": image.number,
+        "probability_from": one.low,
+        "probability_below": one.high,
+        "patients": one.patients,
+        "share": _interval(one.share),
+    }
+
+
+def _series(result: StudyResult, one: SeriesResult) -> dict[str, Any]:
+    told = derived.answer(one)
+    return {
+        "series_uid": one.series_uid,
+        "images": one.images,
+        "in_scope": one.in_scope,
+        "label": derived.called(one),
+        "probability": told and _number(told.probability, SHARE),
+        "deciding": list(derived.numbers(result, one)),
+    }
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    said = {key: getattr(problem, key) for key in ("stage", "code", "message")}
+    return {"uid": problem.sop_uid} | said
+
+
+def _image(number: int, image: ImageResult, card: Card, panel: Panel | None) -> dict[str, Any]:
+    scope, explanation = image.scope, image.explanation
+    return {
+        "number": number,
         "sop_uid": image.sop_uid,
         "frame": image.frame,
         "series_uid": image.series_uid,
         "stored_sha256": image.stored_sha256,
-        "label": image.label,
+        "label": derived.called(image),
         "probabilities": _probabilities(image.probabilities),
-        "uncertainty": _uncertainty(image.uncertainty),
+        "uncertainty": _uncertainty(derived.image_uncertainty(image, card)),
         "scope": {
-            "in_scope": scope.in_scope,
-            "score": _maybe(scope.score, SHARE),
-            "threshold": _maybe(scope.threshold, SHARE),
+            "in_scope": derived.inside(image),
+            "score": _number(scope.score, SHARE),
+            "threshold": _number(scope.threshold, SHARE),
             "reasons": list(scope.reasons),
         },
         "warnings": list(image.warnings),
-        "drawn": arrays and _drawn(arrays),
+        "drawn": _drawn(image, card, panel) if panel else None,
         "explanation": explanation and _explanation(explanation),
-        "background": _background(arrays.background) if explanation else None,
+        "background": explanation and _background(explanation),
     }
 
 
-def _drawn(arrays: ImageArrays) -> dict[str, Any]:
-    rows, columns = arrays.display.shape
-    spacing = arrays.spacing and [_number(value, "mm") for value in arrays.spacing]
+def _drawn(image: ImageResult, card: Card, panel: Panel) -> dict[str, Any]:
+    frame = panel.frame
+    rows, columns = panel.full_size
+    left, right = panel.letters or (None, None)
     return {
-        "rows": rows, "columns": columns, "pixel_height_over_width": arrays.aspect, "spacing": spacing,
-        "left_edge": arrays.laterality and arrays.laterality[0], "right_edge": arrays.laterality and arrays.laterality[1],
-        "network_rows": arrays.network_input.shape[0], "network_columns": arrays.network_input.shape[1], "intake": arrays.intake,
-    }  # fmt: skip
+        "rows": rows,
+        "columns": columns,
+        "pixel_height_over_width": frame.aspect,
+        "spacing": frame.spacing and [_number(value, "mm") for value in frame.spacing],
+        "left_edge": left,
+        "right_edge": right,
+        "network_rows": panel.given[0],
+        "network_columns": panel.given[1],
+        "intake": derived.intake(image, card),
+    }
 
 
 def _explanation(given: Explanation) -> dict[str, Any]:
     return {
-        "reconstruction": _round_trip(given.reconstruction), "local_evidence": given.local_evidence and _local(given.local_evidence), "evidence": _evidence(given.evidence),
+        "reconstruction": _round_trip(given.reconstruction),
+        "local_evidence": given.local_evidence and _local(given.local_evidence),
+        "evidence": _evidence(given.evidence),
         "counterfactual": _edit(given.counterfactual),
-    }  # fmt: skip
-
-
-def _round_trip(r: Reconstruction) -> dict[str, Any]:
-    return {
-        "exact": r.exact,
-        "bits": r.bits,
-        "max_abs_error": _number(r.max_abs_error, GREY),
-        "dtype": r.dtype,
     }
 
 
-def _evidence(e: Evidence) -> dict[str, Any]:
-    sums = balance(e.contributions)
+def _round_trip(trip: Reconstruction) -> dict[str, Any]:
+    return {
+        "exact": trip.exact,
+        "bits": trip.bits,
+        "max_abs_error": _number(trip.max_abs_error, GREY),
+        "dtype": trip.dtype,
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    sums = balance(evidence.contributions)
     terms = {
-        "constant": e.bias,
+        "constant": evidence.bias,
         "towards": sums.towards,
         "against": sums.against,
-        "logit": e.logit,
-        "residual": e.residual,
+        "logit": evidence.logit,
+        "residual": evidence.residual,
         "largest": sums.largest,
     }
     return {name: _number(value, ODDS) for name, value in terms.items()}
 
 
-def _local(e: LocalEvidence) -> dict[str, Any]:
-    sums, check = balance(e.locations), e.check
+def _local(evidence: LocalEvidence) -> dict[str, Any]:
+    sums, check = balance(evidence.locations), evidence.check
     terms = {
-        "constant": e.constant,
+        "constant": evidence.constant,
         "towards": sums.towards,
         "against": sums.against,
-        "logit": e.logit,
-        "residual": e.residual,
+        "logit": evidence.logit,
+        "residual": evidence.residual,
         "largest": sums.largest,
+        "usual": evidence.bias,  # this and the next are the two parts of the constant
+        "jitter": evidence.jitter,
     }
-    terms |= {"usual": e.bias, "jitter": e.jitter}  # the two parts of the constant
     return {name: _number(value, ODDS) for name, value in terms.items()} | {
-        "depths": list(e.depths), "pixels_a_side": e.grain, "claimed": e.valid,
-        "check": check and {
-            "share_replaced": _number(check.share, SHARE), "fall": _number(check.fall, ODDS), "fall_elsewhere": [_number(value, ODDS) for value in check.elsewhere],
+        "depths": list(evidence.depths),
+        "pixels_a_side": evidence.grain,
+        "claimed": evidence.valid,
+        "check": check
+        and {
+            "share_replaced": _number(check.share, SHARE),
+            "fall": _number(check.fall, ODDS),
+            "fall_elsewhere": [_number(value, ODDS) for value in check.elsewhere],
         },
-    }  # fmt: skip
+    }
 
 
-def _edit(cf: Counterfactual) -> dict[str, Any]:
+def _edit(edit: Counterfactual) -> dict[str, Any]:
     return {
-        "target": cf.target, "valid": cf.valid, "flipped": cf.flipped, "in_scope": cf.in_scope, "target_logit": _number(cf.target_logit, ODDS),
-        "logit": _number(cf.logit, ODDS), "rms": _number(cf.rms, GREY), "out_of_range": _number(cf.out_of_range, SHARE), "steps": len(cf.strip),
-        "made_by": MADE_BY.get(cf.method, cf.method), "changed": _number(cf.changed, SHARE),
-    }  # fmt: skip
+        "target": edit.target,
+        "valid": edit.valid,
+        "flipped": edit.flipped,
+        "in_scope": edit.in_scope,
+        "target_logit": _number(edit.target_logit, ODDS),
+        "logit": _number(edit.logit, ODDS),
+        "rms": _number(edit.rms, GREY),
+        "out_of_range": _number(edit.out_of_range, SHARE),
+        "steps": len(edit.strip),
+        "made_by": MADE_BY.get(edit.method, edit.method),
+        "changed": _number(edit.changed, SHARE),
+    }
 
 
-def _background(given: Background) -> dict[str, Any]:
-    near, controls = given.nearest, given.controls
+def _background(given: Explanation) -> dict[str, Any]:
+    """What stands beside the explanation; None for what was not asked for."""
+    return {
+        "trace": given.trace and _trace(given.trace),
+        "nearest": given.neighbours and _neighbours(given.neighbours),
+        "controls": given.sanity and _controls(given.sanity),
+    }
+
+
+def _trace(trace: Trace) -> dict[str, Any]:
     depths = [
-        {"name": d.name, "shape": list(d.shape), "exact": d.exact, "max_abs_error": _number(d.max_abs_error, GREY),
-         "condition_number": _number(d.condition_number, SHARE), "energy_share": _number(d.energy_share, SHARE)}
-        for d in (given.trace.depths if given.trace else ())
-    ]  # fmt: skip
+        {
+            "name": depth.name,
+            "shape": list(depth.shape),
+            "exact": depth.exact,
+            "max_abs_error": _number(depth.max_abs_error, GREY),
+            "condition_number": _number(depth.condition_number, SHARE),
+            "energy_share": _number(depth.energy_share, SHARE),
+        }
+        for depth in trace.depths
+    ]
     stages = [
         {
-            "name": s.name,
-            "values": s.values,
-            "energy_share": _number(s.energy_share, SHARE),
-            "variance_explained": _number(s.variance_explained, SHARE),
+            "name": stage.name,
+            "values": stage.values,
+            "energy_share": _number(stage.energy_share, SHARE),
+            "variance_explained": _number(stage.variance_explained, SHARE),
         }
-        for s in (given.trace.stages if given.trace else ())
+        for stage in trace.stages
     ]
-    return {
-        "trace": given.trace and {"exact": given.trace.exact, "max_abs_error": _number(given.trace.max_abs_error, GREY), "depths": depths, "stages": stages},
-        "nearest": near and {
-            "valid": near.valid, "chance": _number(near.chance, SHARE), "agreement": _number(near.agreement, SHARE),
-            "recovered": _number(near.recovered, SHARE), "typical_distance": [_number(value, "standard deviations") for value in near.typical],
-            "cases": [
-                {"training_row": row, "label": label, "distance": _number(distance, "standard deviations")}
-                for row, label, distance in zip(near.ids, near.labels, near.distances, strict=True)
-            ],
-        },
-        "controls": controls and {
-            "changes": [
-                {"name": c.name, "flipped": c.flipped, "rms": _number(c.rms, GREY), "logit": _number(c.logit, ODDS), "cosine": _number(c.cosine, SHARE)}
-                for c in controls.changes
-            ],
-            "likenesses": [
-                {"name": one.name, "of": one.of, "cosine": _number(one.cosine, SHARE), "rank_correlation": _number(one.rank_correlation, SHARE)}
-                for one in controls.likenesses
-            ],
-        },
-    }  # fmt: skip
+    error = _number(trace.max_abs_error, GREY)
+    return {"exact": trace.exact, "max_abs_error": error, "depths": depths, "stages": stages}
 
 
-def _model(m: ModelFacts) -> dict[str, Any]:
-    point = m.operating_point
+def _neighbours(near: Neighbours) -> dict[str, Any]:
+    cases = zip(near.ids, near.labels, near.distances, strict=True)
     return {
-        "name": m.name, "title": m.title, "version": m.version, "classes": list(m.classes), "task": m.task, "intended_use": m.intended_use,
-        "training_data": m.training_data, "data_licence": m.data_licence, "splits": dict(m.splits), "intake": m.intake,
-        "operating_point": point and {
-            "threshold": _number(point.threshold, SHARE), "chosen_on": point.chosen_on, "sensitivity": _interval(point.sensitivity),
+        "valid": near.valid,
+        "chance": _number(near.chance, SHARE),
+        "agreement": _number(near.agreement, SHARE),
+        "recovered": _number(near.recovered, SHARE),
+        "typical_distance": [_number(value, DEVIATIONS) for value in near.typical],
+        "cases": [
+            {"training_row": row, "label": label, "distance": _number(distance, DEVIATIONS)}
+            for row, label, distance in cases
+        ],
+    }
+
+
+def _controls(controls: Controls) -> dict[str, Any]:
+    changes = [
+        {
+            "name": one.name,
+            "flipped": one.flipped,
+            "rms": _number(one.rms, GREY),
+            "logit": _number(one.logit, ODDS),
+            "cosine": _number(one.cosine, SHARE),
+        }
+        for one in controls.changes
+    ]
+    likenesses = [
+        {
+            "name": one.name,
+            "of": one.of,
+            "cosine": _number(one.cosine, SHARE),
+            "rank_correlation": _number(one.rank_correlation, SHARE),
+        }
+        for one in controls.likenesses
+    ]
+    return {"changes": changes, "likenesses": likenesses}
+
+
+_OF_THE_CARD = {
+    "name", "title", "version", "classes", "task", "intended_use", "training_data", "data_licence",
+    "splits", "intake", "scope", "exactness", "limits", "not_tested",
+}  # fmt: skip
+
+
+def _model(result: StudyResult, card: Card) -> dict[str, Any]:
+    point = card.operating_point
+    return card.model_dump(mode="json", include=_OF_THE_CARD) | {
+        "operating_point": point
+        and {
+            "threshold": _number(point.threshold, SHARE),
+            "chosen_on": point.chosen_on,
+            "sensitivity": _interval(point.sensitivity),
             "specificity": _interval(point.specificity),
         },
-        "metrics": {name: _interval(found) for name, found in m.metrics},
-        "calibration": _plain(m.calibration_fit), "scope": _plain(m.scope), "exactness": _plain(m.exactness), "subgroups": _plain(m.subgroups),
-        "observed": [{"probability_from": one.low, "probability_below": one.high, "patients": one.patients, "share": _interval(one.share)} for one in m.observed],
-        "limits": list(m.limits), "not_tested": list(m.not_tested), "hashes": dict(m.hashes), "origin": {key: _plain(value) for key, value in m.origin},
-    }  # fmt: skip
-
-
-def _plain(value: Any) -> Any:
-    """A card's own words and numbers, as they stand there."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+        "metrics": {name: _interval(found) for name, found in card.metrics.items()},
+        "calibration": derived.calibration_fit(card),
+        "subgroups": None,
+        "observed": [_observed(one) for one in card.calibration.observed],
+        "hashes": derived.hashes(result, card),
+        "origin": derived.origin(card),
+    }

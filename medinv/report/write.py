@@ -1,77 +1,87 @@
-"""The files of a report, as `medinv.batch.run` has them written."""
+"""What a run is given to write reports with: functions of a result, its card and a folder.
 
-from collections.abc import Iterable
+Each returns the fields of the result that it makes known, as `StudyResult` names them.
+"""
+
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from medinv.analysis.result import ImageResult, StudyResult
-from medinv.files import pseudonym
-from medinv.models.store import Card
-from medinv.report.background import Background
-from medinv.report.content import ImageArrays, StudyContent, edge_letters, study_content
-from medinv.report.dicom.files import write_dicom_results
-from medinv.report.entries import index_entry
-from medinv.report.html import write_index, write_report
-from medinv.report.json import write_json
-from medinv.report.pdf.document import write_pdf
+from medinv.files import pseudonym, write_whole
+from medinv.models.card import Card
+from medinv.report import html, json
+from medinv.report.figures import Pictures, pictures
+from medinv.report.pdf import document as pdf
+
+Renderer = Callable[[StudyResult, Card, Pictures], bytes]
+RENDERERS: dict[str, Renderer] = {"html": html.render, "pdf": pdf.render, "json": json.render}
 
 
-def reports(result: StudyResult, card: Card, folder: Path, *, phi: bool = False) -> dict[str, Any]:
-    """Write report.html, report.pdf and report.json to `reports/STUDY/MODEL` under the folder.
+class Reports:
+    """Renderers of one run, which make the pictures and the PDF of a study once for all of them.
 
     phi: images are drawn even where their header says that the pixels name the patient.
     """
-    content, path = _content(result, card, phi), _place(result) / "report.html"
-    write_report(content, folder / path, beside=("report.pdf", "report.json"))
-    write_pdf(content, folder / path.with_suffix(".pdf"))
-    write_json(content, folder / path.with_suffix(".json"))
-    return {"report": path.as_posix()}
+
+    def __init__(self, *, phi: bool = False):
+        self.phi = phi
+        self._instances: tuple[ImageResult, ...] | None = None  # of the study drawn last
+        self._pictures = Pictures((), {})
+        self._pdf: bytes | None = None
+
+    def reports(self, result: StudyResult, card: Card, folder: Path) -> dict[str, Any]:
+        """Write a report in every form of RENDERERS to `reports/STUDY/MODEL` under `folder`.
+
+        Raises OutputError, and ShapeError for images that cannot be drawn.
+        """
+        place, drawn = _place(result, card), self._drawn(result)
+        files = {form: render(result, card, drawn) for form, render in RENDERERS.items()}
+        self._pdf = files["pdf"]
+        for form, data in files.items():
+            write_whole(folder / place / f"report.{form}", data)
+        return {"report": (place / "report.html").as_posix()}
+
+    def dicom(self, result: StudyResult, card: Card, folder: Path) -> dict[str, Any]:
+        """Write the study's DICOM results to the same place.
+
+        Raises HeaderError, OutputError, ShapeError and what reading a header raises.
+        """
+        from medinv.report.dicom.files import write_dicom_results  # brings highdicom: half a second
+
+        place, drawn = _place(result, card), self._drawn(result)
+        report = self._pdf or RENDERERS["pdf"](result, card, drawn)
+        written = write_dicom_results(result, card, drawn, report, folder / place)
+        return {"dicom": tuple(path.relative_to(folder).as_posix() for path in written)}
+
+    def _drawn(self, result: StudyResult) -> Pictures:
+        """The pictures, those made last where they are of these very images."""
+        if self._instances is not result.instances:
+            self._pictures, self._pdf = pictures(result, phi=self.phi), None
+            self._instances = result.instances
+        return self._pictures
+
+
+def reports(result: StudyResult, card: Card, folder: Path, *, phi: bool = False) -> dict[str, Any]:
+    """`Reports.reports` of one study alone."""
+    return Reports(phi=phi).reports(result, card, folder)
 
 
 def dicom(result: StudyResult, card: Card, folder: Path, *, phi: bool = False) -> dict[str, Any]:
-    """Write the DICOM results beside the report."""
-    content = _content(result, card, phi)
-    instances = {image.sop_uid: image.pixels.instance for image in result.instances if image.pixels}
-    written = write_dicom_results(content, instances, folder / _place(result))
-    return {"dicom": tuple(path.relative_to(folder).as_posix() for path in written)}
+    """`Reports.dicom` of one study alone."""
+    return Reports(phi=phi).dicom(result, card, folder)
 
 
 def index_page(results: Iterable[StudyResult], path: Path) -> Path:
-    """Write a batch's page: one line a result."""
-    return write_index([index_entry(result.row(), result.report) for result in results], path)
+    """Write the page that lists a run's results, with links to the reports that they name.
+
+    Raises OutputError.
+    """
+    return write_whole(path, html.render_index(results))
 
 
-def _place(result: StudyResult) -> Path:
+def _place(result: StudyResult, card: Card) -> Path:
+    """Named by a hash, as a study's UID may point to the patient."""
     study = result.study_uid
     named = study if study.startswith("study-") else pseudonym(study, "study")
-    return Path("reports") / named / result.model.name
-
-
-def _content(result: StudyResult, card: Card, phi: bool) -> StudyContent:
-    drawn = {
-        image.name: arrays
-        for image in result.instances
-        if (arrays := _arrays(image, card, phi)) is not None
-    }
-    return study_content(result.row(), drawn, card)
-
-
-def _arrays(image: ImageResult, card: Card, phi: bool) -> ImageArrays | None:
-    frame, explanation = image.pixels, image.explanation
-    if frame is None or frame.display is None:
-        return None
-    (network_input,) = frame.inputs.values()
-    withheld = frame.instance.burned_in_annotation == "YES" and not phi
-    return ImageArrays(
-        display=network_input if withheld else frame.display,
-        aspect=frame.aspect,
-        spacing=frame.spacing,
-        laterality=edge_letters(frame.orientation),
-        network_input=network_input,
-        explanation=explanation,
-        intake=f"{frame.policy}; {card.intake}",
-        turn=frame.turn,
-        background=Background(explanation.trace, explanation.neighbours, explanation.sanity)
-        if explanation
-        else Background(),
-    )
+    return Path("reports") / named / card.name

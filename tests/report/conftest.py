@@ -1,252 +1,229 @@
-"""A card, an explanation and rows with made-up but possible values, for the report's tests."""
+"""Results of the shipped models, assembled as a run assembles them; made once for all tests."""
 
-import math
-from collections.abc import Callable
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
-from pydantic import BaseModel
 
-from medinv.explanation.result import (
-    Control, Controls, Counterfactual, Depth, Evidence, Explanation, Likeness, LocalCheck, LocalEvidence, Neighbours, Prediction, Reconstruction, Stage, Trace,
-)  # fmt: skip
-from medinv.report.background import Background
-from medinv.report.content import ImageArrays
+import medinv
+from medinv.analysis.result import ImageResult, StudyResult
+from medinv.explanation.result import Explanation
+from medinv.models.card import Card
+from medinv.models.store import read_card
+from medinv.report import write
+from medinv.report.figures import Pictures, pictures
 
-MEASURED = {"value": 0.991, "low": 0.984, "high": 0.996, "n": 464}
+PHANTOM, CHEST = "phantom-opacity", "chest-xray"
+STUDY, PATIENT = "1.2.3.77", "PAIR"
 
 
-class StandInCard(BaseModel):
-    name: str = "chest-xray"
-    title: str = "Chest X-ray, normal or pneumonia"
-    version: str = "1.0"
-    classes: list[str] = ["normal", "pneumonia"]
-    task: str = "Two-class classification of one frontal chest radiograph"
-    intended_use: str = "Research on exact explanations of classifiers."
-    training_data: str = "Paediatric chest X-rays, squashed to a square."
-    data_licence: str = "CC BY 4.0"
-    splits: dict[str, int] = {"train": 3730, "test": 464}
-    metrics: dict[str, Any] = {"auc": MEASURED}
-    calibration: dict[str, Any] = {
-        "fitted_on": "the validation split",
-        "temperature_inverse": 0.5452,
-        "prior": (0.27, 0.73),
-        "brier": MEASURED,
+class Page(HTMLParser):
+    """Elements and visible text of a page."""
+
+    def __init__(self, source: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text, self._within = "", 0
+        self.feed(source)
+        self.text = re.sub(r"\s+", " ", self.text)
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self._within += tag in ("style", "script")
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._within -= tag in ("style", "script")
+
+    def handle_data(self, data: str) -> None:
+        if not self._within:
+            self.text += data.replace("\u00a0", " ") + " "
+
+    def of(self, *tags: str) -> list[dict[str, str]]:
+        return [attributes for tag, attributes in self.elements if tag in tags]
+
+
+def pdf_words(data: bytes, path: Path) -> list[str]:
+    """The words of each sheet, each on one line; skips the test without poppler."""
+    if shutil.which("pdftotext") is None:
+        pytest.skip("no pdftotext on the path: install poppler-utils to read the PDF")
+    path.write_bytes(data)
+    command = ["pdftotext", "-raw", str(path), "-"]
+    read = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    return [re.sub(r"\s+", " ", sheet.replace("\u00a0", " ")) for sheet in read.split("\f")[:-1]]
+
+
+def edited(result: StudyResult, number: int = 1, **parts: Any) -> StudyResult:
+    """A result whose image has other fields; those of an explanation under `explanation`."""
+    images = list(result.instances)
+    image = images[number - 1]
+    if isinstance(parts.get("explanation"), dict):
+        parts["explanation"] = explanation_with(image.explanation, **parts["explanation"])
+    images[number - 1] = image.model_copy(update=parts)
+    return result.model_copy(update={"instances": tuple(images)})
+
+
+def explanation_with(given: Explanation, **parts: Any) -> Explanation:
+    """An explanation with other parts: a mapping changes fields of a part."""
+    changed = {
+        name: replace(getattr(given, name), **part) if isinstance(part, dict) else part
+        for name, part in parts.items()
     }
-    scope: dict[str, Any] | None = {
-        "modalities": ("CR", "DX"), "statistic": "Mahalanobis distance", "threshold": 12.7, "flagged_foreign": {"hand": MEASURED}
-    }  # fmt: skip
-    exactness: dict[str, Any] | None = {
-        "bits": 8,
-        "images": 464,
-        "share_float64": 1.0,
-        "max_abs_error_float64": 4.2e-11,
-    }
-    largest_condition_number: float | None = 2.7182
-    operating_point: dict[str, Any] = {
-        "threshold": 0.42,
-        "chosen_on": "the validation split",
-        "sensitivity": MEASURED,
-        "specificity": MEASURED,
-    }
-    limits: list[str] = ["One hospital only."]
-    not_tested: list[str] = ["Adults"]
-    intake: str = "Squashed to 64 × 64 by area averaging."
-    seed: int = 0
-    command: str = "medinv train configs/chest-xray.yaml"
-    commit: str = "0123abc"
-    device: str = "cpu"
-    seconds: float = 512.3
-    parameters: int = 1_234_567
-    convolutions: int = 24
-    weights_sha256: str = "9f" * 32
-    config_sha256: str = "60" * 32
-    data_sha256: str = "fd" * 32
+    return replace(given, **changed)
 
 
-def explanation(
-    size: int = 64, exact: bool = True, flipped: bool = True, local: LocalEvidence | None = None
-) -> Explanation:
-    rng = np.random.default_rng(0)
-    given = _input(size).astype(float)
-    contributions = rng.normal(0.001, 0.01, (size, size))
-    difference = np.round(rng.normal(0, 8, (size, size)))
-    difference = np.clip(given + difference, 0, 255) - given
-    logit = math.log(0.973 / 0.027)
-    return Explanation(
-        Prediction("pneumonia", {"normal": 0.027, "pneumonia": 0.973}, 10.9, True),
-        Reconstruction(given + 1e-12, exact, 8, 3.1e-12 if exact else 0.8, "float64"),
-        Evidence(contributions, logit - float(contributions.sum()), logit, 3.2e-14),
-        local,
-        Counterfactual(
-            (given + difference).astype(np.uint8),
-            difference,
-            "normal",
-            -2.1,
-            -2.08,
-            flipped,
-            True,
-            7.93,
-            0.013,
-            0.21,
-            (given + difference / 2,),
-        ),
+def _write_pair(samples: Path, folder: Path) -> None:
+    """One study of two series: an opacity and a clear body, as of one patient."""
+    for number, study in enumerate(("study-01", "study-03"), start=1):
+        dataset = pydicom.dcmread(samples / "studies" / study / "radiograph.dcm")
+        dataset.StudyInstanceUID, dataset.PatientID, dataset.PatientName = STUDY, PATIENT, PATIENT
+        dataset.PatientBirthDate = "20000101"
+        dataset.SeriesInstanceUID = f"{STUDY}.{number}"
+        dataset.SOPInstanceUID = f"{STUDY}.{number}.1"
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        dataset.save_as(folder / f"pair-{number}.dcm")
+
+
+def _write_others(samples: Path, folder: Path) -> None:
+    """A study whose pixels are cut off, and one that has no radiograph."""
+    for name, uid in (("failed", "1.2.3.78"), ("skipped", "1.2.3.79")):
+        dataset = pydicom.dcmread(samples / "studies" / "study-01" / "radiograph.dcm")
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid, f"{uid}.1"
+        dataset.SOPInstanceUID = f"{uid}.1.1"
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        if name == "failed":
+            dataset.PixelData = dataset.PixelData[: len(dataset.PixelData) // 2]
+        else:
+            dataset.Modality = "MG"
+        dataset.save_as(folder / f"{name}.dcm")
+
+
+@pytest.fixture(scope="session")
+def classified(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[StudyResult]:
+    """What renderers are given of sample studies by both models."""
+    folder = tmp_path_factory.mktemp("studies")
+    for study in ("study-01", "study-03"):
+        shutil.copy(samples / "studies" / study / "radiograph.dcm", folder / f"{study}.dcm")
+    _write_pair(samples, folder)
+    _write_others(samples, folder)
+    return [
+        result
+        for name in (PHANTOM, CHEST)
+        for result in medinv.classify(folder, name, explain=True)
+    ]
+
+
+def _found(results: Sequence[StudyResult], model: str, path: str) -> StudyResult:
+    (one,) = (
+        result
+        for result in results
+        if result.model.name == model
+        and any(
+            path in source
+            for source in (
+                *(image.path for image in result.instances),
+                *(problem.source for problem in (*result.skipped, *result.broken)),
+            )
+        )
     )
+    return one
 
 
-def local(fall: float = 3.0) -> LocalEvidence:
-    """Evidence of one bright place of 8 x 8 pixels; it is claimed where `fall` is over 0.5."""
-    places = np.zeros((64, 64))
-    places[16:24, 40:48] = 0.05
-    places[0, 0] = -0.2
-    logit = math.log(0.973 / 0.027)
-    return LocalEvidence(
-        places,
-        ("level 2, layer 3: AffineCoupling",),
-        4,
-        logit - float(places.sum()) - 0.3,
-        0.3,
-        logit,
-        4.4e-15,
-        LocalCheck(0.05, fall, (0.5, -0.1)),
-    )
+@pytest.fixture(scope="session")
+def opacity(classified: list[StudyResult]) -> StudyResult:
+    """An opacity that the model finds, with local evidence and all that stands beside."""
+    return _found(classified, PHANTOM, "study-03")
 
 
-def _input(size: int) -> np.ndarray:
-    return np.add.outer(np.arange(size), np.arange(size)).astype(np.uint8)
+@pytest.fixture(scope="session")
+def clear(classified: list[StudyResult]) -> StudyResult:
+    """A body without one, called clear."""
+    return _found(classified, PHANTOM, "study-01")
 
 
-@pytest.fixture
-def card() -> StandInCard:
-    return StandInCard()
+@pytest.fixture(scope="session")
+def normal(classified: list[StudyResult]) -> StudyResult:
+    """A film called normal by another model, whose counterfactual fails its re-check."""
+    return _found(classified, CHEST, "study-03")
 
 
-@pytest.fixture
-def make_arrays() -> Callable[..., ImageArrays]:
+@pytest.fixture(scope="session")
+def outside(classified: list[StudyResult]) -> StudyResult:
+    """A film that is none of the model's."""
+    return _found(classified, CHEST, "study-01")
+
+
+@pytest.fixture(scope="session")
+def pair(classified: list[StudyResult]) -> StudyResult:
+    """Two series of one study; the second image decides."""
+    return _found(classified, PHANTOM, "pair-1")
+
+
+@pytest.fixture(scope="session")
+def failed(classified: list[StudyResult]) -> StudyResult:
+    """A study that cannot be read."""
+    return _found(classified, PHANTOM, "failed")
+
+
+@pytest.fixture(scope="session")
+def skipped(classified: list[StudyResult]) -> StudyResult:
+    """A study that holds nothing for the model."""
+    return _found(classified, PHANTOM, "skipped")
+
+
+@pytest.fixture(scope="session")
+def card_of() -> Callable[[StudyResult], Card]:
+    """The card of the model that gave a result."""
+    cards = {name: read_card(name) for name in (PHANTOM, CHEST)}
+    return lambda result: cards[result.model.name]
+
+
+@pytest.fixture(scope="session")
+def rendered(card_of: Callable[[StudyResult], Card]) -> Callable[..., bytes]:
+    """A result in one form, of its own card or another."""
+
     def make(
-        shape: tuple[int, int] = (120, 100), explained: Explanation | None = None, **values: Any
-    ) -> ImageArrays:
-        display = np.add.outer(np.arange(shape[0]), np.arange(shape[1])).astype(np.uint8)
-        given = {
-            "aspect": 1.0,
-            "spacing": (0.5, 0.5),
-            "laterality": ("R", "L"),
-            "intake": "Window of the header; squashed to 64 × 64.",
-        } | values
-        return ImageArrays(
-            display=display, network_input=_input(64), explanation=explained, **given
-        )
+        result: StudyResult, form: str = "html", card: Card | None = None, phi: bool = False
+    ) -> bytes:
+        drawn = pictures(result, phi=phi)
+        return write.RENDERERS[form](result, card or card_of(result), drawn)
 
     return make
 
 
 @pytest.fixture
-def make_explanation() -> Callable[..., Explanation]:
-    return explanation
+def words(rendered: Callable[..., bytes], tmp_path: Path) -> Callable[..., str]:
+    """The words of a report as a page or as PDF."""
 
-
-@pytest.fixture
-def make_background() -> Callable[..., Background]:
-    def make(distance: float = 0.6) -> Background:
-        picture = _input(64).astype(float)
-        depths = [
-            ("layer 1: FrozenNorm", 1.5),
-            ("level 1, layer 1: Haar", 1.0),
-            ("level 1, layer 2: ActNorm", 26.7),
-        ]
-        stages = (
-            Stage("level 2", 1024, 0.25, picture, 0.7),
-            Stage("level 1", 3072, 0.75, picture, 1.0),
-        )
-        edits = (
-            Control("blur", _input(64), 7.9, -1.0, True, 0.4),
-            Control("noise", _input(64), 7.9, 3.0, False, 0.01),
-        )
-        return Background(
-            Trace(
-                tuple(
-                    Depth(name, (4, 32, 32), picture, 1e-13, True, number, 1.0)
-                    for name, number in depths
-                ),
-                stages,
-            ),
-            Neighbours(
-                (12, 40),
-                ("pneumonia", "normal"),
-                (distance, distance + 0.1),
-                (0.8, 1.9),
-                0.74,
-                0.5,
-                0.11,
-            ),
-            Controls(edits, (Likeness("untrained weights", "evidence", 0.02, 0.4),)),
-        )
+    def make(result: StudyResult, form: str = "html", card: Card | None = None) -> str:
+        data = rendered(result, form, card)
+        if form == "pdf":
+            return " ".join(pdf_words(data, tmp_path / "report.pdf"))
+        return Page(data.decode("utf-8")).text
 
     return make
 
 
-@pytest.fixture
-def explained() -> Explanation:
-    return explanation()
+@pytest.fixture(scope="session")
+def drawn_pair(pair: StudyResult) -> Pictures:
+    """The pictures of the study of two images."""
+    return pictures(pair)
 
 
-@pytest.fixture
-def make_row() -> Callable[..., dict[str, Any]]:
-    def make(**values: Any) -> dict[str, Any]:
-        probabilities = {"normal": 0.027, "pneumonia": 0.973}
-        scope = {"in_scope": True, "score": 10.9, "threshold": 12.7, "reasons": []}
-        row = {
-            "study_uid": "2.25.10",
-            "status": "ok",
-            "error": None,
-            "label": "pneumonia",
-            "probabilities": probabilities,
-            "instances": [
-                {
-                    "sop_uid": "2.25.11",
-                    "path": "Doe^Jane/1.dcm",
-                    "label": "pneumonia",
-                    "probabilities": probabilities,
-                    "scope": scope,
-                }
-            ],
-            "reconstruction": {"exact": True, "bits": 8, "max_abs_error": 3.1e-12},
-            "warnings": [],
-            "model": {"name": "chest-xray", "sha256": "9f" * 32},
-            "seconds": 1.2,
-        }
-        return row | values
-
-    return make
+def first(result: StudyResult) -> ImageResult:
+    """The image of a study that has one."""
+    (image,) = result.instances
+    return image
 
 
-@pytest.fixture
-def out_of_scope_row(make_row: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-    scope = {
-        "in_scope": False,
-        "score": 17.6,
-        "threshold": 12.7,
-        "reasons": ["modality CT is not among CR, DX"],
-    }
-    outside = {"label": "out of scope", "probabilities": {"normal": 0.3128, "pneumonia": 0.6872}}
-    return make_row(
-        instances=[{"sop_uid": "2.25.11", "path": "1.dcm", "scope": scope} | outside], **outside
-    )
-
-
-@pytest.fixture
-def failed_row(make_row: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-    error = {
-        "stage": "pixels",
-        "code": "pixel-data",
-        "message": "expected 8192 bytes of pixel data, got 4096; send the file again",
-    }
-    return make_row(
-        status="failed",
-        label=None,
-        probabilities=None,
-        instances=[],
-        reconstruction=None,
-        error=error,
-    )
+def evidence_of(image: ImageResult) -> np.ndarray:
+    """What a report draws over the image."""
+    local = image.explanation.local_evidence
+    return local.locations if local else image.explanation.evidence.contributions

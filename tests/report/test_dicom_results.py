@@ -1,4 +1,4 @@
-"""DICOM results as an archive takes them: valid by an independent validator, in the analysed study, the same when made again."""
+"""DICOM results as an archive takes them: valid, in the analysed study, the same when made again."""
 
 import io
 import shutil
@@ -10,174 +10,75 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from conftest import StandInCard, explanation
+from conftest import edited, first, pdf_words
+from dicom_headers import SECRETS, header, items, slices
 from pydicom import Dataset
+from pydicom.valuerep import PersonName
+from scipy import ndimage
 
+from medinv.analysis.result import StudyResult
 from medinv.errors import HeaderError
-from medinv.report.content import ImageArrays, study_content
-from medinv.report.dicom.results import dicom_results
+from medinv.report.derived import presented
+from medinv.report.dicom import evidence
 from medinv.report.dicom.common import Analysis, device_uid
 from medinv.report.dicom.header import quoted
-from medinv.report.pdf.document import pdf_bytes
+from medinv.report.dicom.results import dicom_results
+from medinv.report.dicom.trial import try_headers
+from medinv.report.figures import pictures
+from medinv.report.pdf import document
 
-CR, CT = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.2"
-SECRETS = ("Doe", "ID-SECRET", "19700101", "ACC-SECRET")
-
-
-def header(number: int = 1, **elements: object) -> Dataset:
-    ds = Dataset()
-    ds.SOPClassUID, ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = (
-        CR,
-        f"1.2.1.1.{number}",
-        "1.2.1",
-        "1.2.1.1",
-    )
-    ds.PatientName, ds.PatientID, ds.PatientBirthDate, ds.PatientSex, ds.AccessionNumber = (
-        "Doe^J\u00fcrgen",
-        "ID-SECRET",
-        "19700101",
-        "M",
-        "ACC-SECRET",
-    )
-    ds.StudyID, ds.StudyDate, ds.StudyTime, ds.Modality, ds.Rows, ds.Columns = (
-        "7",
-        "20260101",
-        "120000",
-        "CR",
-        120,
-        100,
-    )
-    (
-        ds.SamplesPerPixel,
-        ds.PhotometricInterpretation,
-        ds.BitsAllocated,
-        ds.BitsStored,
-        ds.HighBit,
-        ds.PixelRepresentation,
-    ) = 1, "MONOCHROME1", 16, 12, 11, 0
-    ds.PatientOrientation, ds.WindowCenter, ds.WindowWidth, ds.InstanceNumber = (
-        ["L", "F"],
-        2048,
-        4096,
-        number,
-    )
-    ds.BodyPartExamined = "CHEST"
-    ds.update(
-        {
-            pydicom.datadict.tag_for_keyword(k): pydicom.DataElement(
-                pydicom.datadict.tag_for_keyword(k), pydicom.datadict.dictionary_VR(k), v
-            )
-            for k, v in elements.items()
-        }
-    )
-    return ds
-
-
-def slices(count: int = 3) -> list[Dataset]:
-    """Axial slices 5 mm apart."""
-    place = {
-        "SOPClassUID": CT,
-        "Modality": "CT",
-        "FrameOfReferenceUID": "1.2.9",
-        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
-        "PhotometricInterpretation": "MONOCHROME2",
-    }
-    stacked = range(1, count + 1)
-    return [
-        header(
-            n,
-            **place,
-            PixelSpacing=[0.5, 0.6],
-            SliceThickness=5,
-            ImagePositionPatient=[-30, -20, 5 * n],
-            RescaleSlope=1,
-            RescaleIntercept=-1024,
-        )
-        for n in stacked
-    ]
+SUM = "Contribution to the log-odds of the finding, sum over the region"
 
 
 @pytest.fixture
-def analyse(card: StandInCard, make_arrays: Callable[..., ImageArrays]) -> Callable[..., Analysis]:
-    """An analysis with the label, over images with the given headers."""
+def analyse(card_of) -> Callable[..., Analysis]:
+    """A result over images with the given headers, each with its own evidence."""
 
-    def make(
-        label: str = "pneumonia",
-        probability: float = 0.9,
-        headers: list[Dataset] | None = None,
-        **row: object,
-    ) -> Analysis:
-        headers = headers or [header()]
-        said = {
-            "label": label,
-            "probabilities": {"normal": 1 - probability, "pneumonia": probability},
-        }
-        names = [f"image-{n}" for n in range(len(headers))]
-        instances = [
-            {"sop_uid": name, "scope": {"in_scope": label != "out of scope"}, **said}
-            for name in names
-        ]
-        row = {
-            "status": "ok",
-            "study_uid": "study-1",
-            "instances": instances,
-            "model": {"sha256": card.weights_sha256},
-            "seconds": 1.0,
-            **said,
-        } | row
-        arrays = {name: make_arrays(explained=explanation()) for name in names}
-        return Analysis(
-            study_content(row, arrays, card),
-            {name: quoted(head) for name, head in zip(names, headers)},
+    def make(result: StudyResult, *headers: Dataset) -> Analysis:
+        heads = headers or (header(),)
+        (image,) = result.instances
+        images = tuple(
+            image.model_copy(update={"sop_uid": f"image-{n}"}) for n in range(len(heads))
         )
+        shown = presented(result.model_copy(update={"instances": images}))
+        named = {one.sop_uid: quoted(head) for one, head in zip(images, heads, strict=True)}
+        return Analysis(shown, card_of(result), named, pictures(shown))
 
     return make
 
 
 def made(analysis: Analysis, earlier: tuple[Dataset, ...] = ()) -> dict[str, Dataset]:
     """The results by modality, written and read back."""
+    pdf = document.render(analysis.result, analysis.card, analysis.pictures)
     found = {}
-    for dataset in dicom_results(
-        analysis, pdf_bytes(replace(analysis.content, seconds=None)), earlier
-    ):
+    for dataset in dicom_results(analysis, pdf, earlier):
         stream = io.BytesIO()
         dataset.save_as(stream, enforce_file_format=True)
         stream.seek(0)
-        found[
-            "map"
-            if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset
-            else dataset.Modality
-        ] = pydicom.dcmread(stream)
+        is_map = "DoubleFloatPixelData" in dataset
+        found["map" if is_map else dataset.Modality] = pydicom.dcmread(stream)
     return found
 
 
-def items(dataset: Dataset, name: str) -> list[Dataset]:
-    """All content items of a structured report with a concept name, at any depth."""
-    here = [
-        i
-        for i in dataset.get("ContentSequence", ())
-        if i.ConceptNameCodeSequence[0].CodeMeaning == name
-    ]
-    return here + [
-        found for item in dataset.get("ContentSequence", ()) for found in items(item, name)
-    ]
+def chosen(result: StudyResult) -> tuple[np.ndarray, np.ndarray, float]:
+    """Network pixels that hold half the largest evidence, those around the largest, the limit."""
+    values = first(result).explanation.local_evidence.locations
+    mask = values >= 0.5 * values.max()
+    parts, _ = ndimage.label(mask)
+    return mask, parts == parts.flat[values.argmax()], 0.5 * values.max()
 
 
-def test_results_join_the_study_in_series_of_their_own(analyse) -> None:
-    found = made(analyse())
+def test_results_join_the_study_in_series_of_their_own(analyse, opacity) -> None:
+    found = made(analyse(opacity))
     assert set(found) == {"SR", "OT", "DOC", "SEG", "PR"}
-    assert {ds.StudyInstanceUID for ds in found.values()} == {"1.2.1"} and {
-        ds.AccessionNumber for ds in found.values()
-    } == {"ACC-SECRET"}
+    assert {ds.StudyInstanceUID for ds in found.values()} == {"1.2.1"}
+    assert {ds.AccessionNumber for ds in found.values()} == {"ACC-SECRET"}
     assert len({ds.SeriesInstanceUID for ds in found.values()} | {"1.2.1.1"}) == 6
     assert {str(ds.PatientName) for ds in found.values()} == {"Doe^J\u00fcrgen"}
     for ds in found.values():
         item = ds.ContributingEquipmentSequence[0]
-        assert (
-            item.DeviceUID == device_uid("9f" * 32)
-            and item.ManufacturerModelName == "medinv chest-xray"
-            and "chest-xray 1.0" in item.SoftwareVersions
-        )
+        assert item.DeviceUID == device_uid(opacity.model.sha256)
+        assert item.ManufacturerModelName == "medinv phantom-opacity"
         assert "research use" in ds.SeriesDescription
 
 
@@ -185,205 +86,267 @@ def test_results_join_the_study_in_series_of_their_own(analyse) -> None:
     shutil.which("dciodvfy") is None, reason="dciodvfy (Debian: dicom3tools) is not installed"
 )
 @pytest.mark.parametrize("stack", [False, True], ids=["projection", "slices"])
-def test_an_independent_validator_finds_no_error(analyse, tmp_path: Path, stack: bool) -> None:
-    found = made(analyse(headers=slices() if stack else None))
+def test_an_independent_validator_finds_no_error(analyse, opacity, tmp_path, stack) -> None:
+    found = made(analyse(opacity, *(slices() if stack else ())))
     for name, ds in found.items():
         ds.save_as(tmp_path / f"{name}.dcm")
-        said = subprocess.run(
-            ["dciodvfy", tmp_path / f"{name}.dcm"], capture_output=True, text=True
-        )
-        assert "Error" not in said.stderr + said.stdout and said.returncode == 0, (
-            name,
-            said.stderr,
-        )
+        command = ["dciodvfy", tmp_path / f"{name}.dcm"]
+        said = subprocess.run(command, capture_output=True, text=True)
+        assert "Error" not in said.stderr + said.stdout, (name, said.stderr)
+        assert said.returncode == 0
 
 
 @pytest.mark.skipif(
     shutil.which("dsrdump") is None, reason="dsrdump (Debian: dcmtk) is not installed"
 )
-def test_another_toolkit_reads_the_structured_report(analyse, tmp_path: Path) -> None:
-    made(analyse())["SR"].save_as(tmp_path / "sr.dcm")
-    said = subprocess.run(
-        ["dsrdump", tmp_path / "sr.dcm"], capture_output=True, text=True, check=True
-    ).stdout
-    for line in (
-        "Comprehensive 3D SR",
-        "UNVERIFIED",
-        "PARTIAL",
-        "PRELIMINARY",
-        '"Pneumonia"',
-        '"Probability")="90.0',
-        '"Present"',
-        "Research use",
-    ):
+def test_another_toolkit_reads_the_structured_report(analyse, clear, tmp_path: Path) -> None:
+    made(analyse(clear))["SR"].save_as(tmp_path / "sr.dcm")
+    command = ["dsrdump", tmp_path / "sr.dcm"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    share = f"{100 * clear.probabilities['opacity']:.1f}"
+    for line in ("Comprehensive 3D SR", "UNVERIFIED", "PARTIAL", "PRELIMINARY", '"opacity"',
+                 f'"Probability")="{share}', '"Absent"', "Research use"):  # fmt: skip
         assert line in said
 
 
-def test_the_report_says_what_the_content_says(analyse) -> None:
-    positive, negative = made(analyse())["SR"], made(analyse("normal", 0.2))["SR"]
-    for ds, share, presence in ((positive, 90.0, "Present"), (negative, 20.0, "Absent")):
-        assert [
-            float(i.MeasuredValueSequence[0].NumericValue) for i in items(ds, "Probability")
-        ] == [share]
+def test_the_report_says_what_the_result_says(analyse, opacity, clear, card_of) -> None:
+    for result, presence in ((opacity, "Present"), (clear, "Absent")):
+        ds, share = made(analyse(result))["SR"], 100 * result.probabilities["opacity"]
+        (told,) = items(ds, "Probability")
+        assert float(told.MeasuredValueSequence[0].NumericValue) == round(share, 2)
+        (point,) = items(ds, "Probability from which on the model says present")
+        threshold = card_of(result).operating_point.threshold
+        assert float(point.MeasuredValueSequence[0].NumericValue) == round(100 * threshold, 2)
         assert items(ds, "Presence")[0].ConceptCodeSequence[0].CodeMeaning == presence
-        assert (
-            items(ds, "Source of Measurement")[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
-            == "1.2.1.1.1"
+        source = items(ds, "Source of Measurement")[0].ReferencedSOPSequence[0]
+        assert source.ReferencedSOPInstanceUID == "1.2.1.1.1"
+        parameters = [item.TextValue for item in items(ds, "Algorithm Parameters")]
+        assert any(opacity.model.sha256 in one for one in parameters)
+        assert any("decode back to the pixels: exactly, at 8 bits" in one for one in parameters)
+
+
+def test_a_round_trip_that_failed_is_said(analyse, opacity) -> None:
+    trip = opacity.reconstruction.model_copy(update={"exact": False})
+    ds = made(analyse(opacity.model_copy(update={"reconstruction": trip})))["SR"]
+    parameters = [item.TextValue for item in items(ds, "Algorithm Parameters")]
+    assert any("NOT exactly" in one for one in parameters)
+
+
+def test_nothing_is_drawn_for_a_finding_that_was_not_called(analyse, clear) -> None:
+    assert set(made(analyse(clear))) == {"SR", "OT", "DOC"}
+
+
+def test_nothing_is_drawn_where_the_check_of_the_evidence_failed(analyse, opacity) -> None:
+    check = replace(first(opacity).explanation.local_evidence.check, fall=-1.0)
+    unclaimed = edited(opacity, explanation={"local_evidence": {"check": check}})
+    assert set(made(analyse(unclaimed))) == {"SR", "OT", "DOC"}
+
+
+def test_a_study_out_of_scope_gets_no_object(analyse, outside) -> None:
+    assert made(analyse(outside)) == {}
+
+
+def test_the_segmentation_is_the_evidence_above_the_stated_threshold(analyse, opacity) -> None:
+    found, (mask, _, limit) = made(analyse(opacity)), chosen(opacity)
+    drawn, side = found["SEG"].pixel_array, len(mask)
+    assert drawn.shape == (120, 100)
+    for r, c in np.ndindex(drawn.shape):
+        inside = (
+            np.array([r, c]) * side / drawn.shape,
+            np.array([r + 1, c + 1]) * side / drawn.shape,
         )
-        assert any("9f9f" in i.TextValue for i in items(ds, "Algorithm Parameters"))
+        (i, j), ends = inside[0].astype(int), np.ceil(inside[1]).astype(int)
+        if (ends == (i + 1, j + 1)).all():  # stored pixels that lie wholly in one of the network's
+            assert drawn[r, c] == mask[i, j]
+    assert f"{limit:+.3f}" in found["SEG"].SegmentSequence[0].SegmentDescription
+    (total,) = items(found["SR"], SUM)
+    values = first(opacity).explanation.local_evidence.locations
+    said = float(total.MeasuredValueSequence[0].NumericValue)
+    assert said == pytest.approx(values[mask].sum(), abs=1e-3)
+    (frame,) = items(found["SR"], "Referenced Segmentation Frame")
+    named = frame.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+    assert named == found["SEG"].SOPInstanceUID
 
 
-def test_nothing_is_drawn_for_a_finding_that_was_not_called(analyse) -> None:
-    assert set(made(analyse("normal", 0.2))) == {"SR", "OT", "DOC"}
+def test_without_local_evidence_regions_are_segmented(analyse, opacity) -> None:
+    by_region = edited(opacity, explanation={"local_evidence": None})
+    found = made(analyse(by_region))["SEG"]
+    pixels = first(opacity).explanation.evidence.contributions
+    n = len(pixels) // 8
+    sums = pixels.reshape(n, 8, n, 8).sum((1, 3))
+    for i, j in np.ndindex(sums.shape):
+        at = int((i + 0.5) * 120 / n), int((j + 0.5) * 100 / n)
+        assert found.pixel_array[at] == (sums[i, j] >= sums.max() / 2)
+    assert f"{sums.max() / 2:+.2f}" in found.SegmentSequence[0].SegmentDescription
 
 
-def test_a_study_out_of_scope_gets_no_object(analyse) -> None:
-    assert made(analyse("out of scope")) == {}
-
-
-def test_the_segmentation_is_the_evidence_above_the_stated_threshold(analyse) -> None:
-    analysis = analyse()
-    found = made(analysis)
-    sums = explanation().evidence.contributions.reshape(8, 8, 8, 8).sum(axis=(1, 3))
-    mask = found["SEG"].pixel_array
-    assert mask.shape == (120, 100)
-    for i, j in np.ndindex(8, 8):
-        assert mask[int((i + 0.5) * 15), int((j + 0.5) * 12.5)] == (sums[i, j] >= sums.max() / 2)
-    assert f"{sums.max() / 2:+.2f}" in found["SEG"].SegmentSequence[0].SegmentDescription
-    assert float(
-        items(found["SR"], "Contribution to the log-odds of the finding, sum over the region")[0]
-        .MeasuredValueSequence[0]
-        .NumericValue
-    ) == pytest.approx(sums[sums >= sums.max() / 2].sum(), abs=1e-3)
-    assert (
-        items(found["SR"], "Referenced Segmentation Frame")[0]
-        .ReferencedSOPSequence[0]
-        .ReferencedSOPInstanceUID
-        == found["SEG"].SOPInstanceUID
-    )
-
-
-def test_the_presentation_state_outlines_the_largest_region(analyse) -> None:
-    state = made(analyse())["PR"]
-    sums = explanation().evidence.contributions.reshape(8, 8, 8, 8).sum(axis=(1, 3))
-    row, column = np.unravel_index(sums.argmax(), sums.shape)
-    corners = np.array(
-        state.GraphicAnnotationSequence[0].GraphicObjectSequence[0].GraphicData
-    ).reshape(-1, 2)
-    assert corners.min(axis=0) == pytest.approx([column * 12.5, row * 15]) and corners.max(
-        axis=0
-    ) == pytest.approx([(column + 1) * 12.5, (row + 1) * 15])
+def test_the_presentation_state_outlines_the_largest_evidence(analyse, opacity) -> None:
+    state, (_, around, _) = made(analyse(opacity))["PR"], chosen(opacity)
+    rows, columns = np.nonzero(around)
+    side = np.array([100, 120]) / len(around)
+    graphic = state.GraphicAnnotationSequence[0]
+    corners = np.array(graphic.GraphicObjectSequence[0].GraphicData).reshape(-1, 2)
+    assert corners.min(axis=0) == pytest.approx(np.array([columns.min(), rows.min()]) * side)
+    high = np.array([columns.max() + 1, rows.max() + 1]) * side
+    assert corners.max(axis=0) == pytest.approx(high)
     assert state.PresentationLUTShape == "INVERSE"  # the image is MONOCHROME1
-    assert (
-        "not for diagnosis"
-        in state.GraphicAnnotationSequence[0].TextObjectSequence[0].UnformattedTextValue
-    )
+    words = graphic.TextObjectSequence[0].UnformattedTextValue
+    outlined = first(opacity).explanation.local_evidence.locations[around].sum()
+    assert words == f"{outlined:+.2f} log-odds for opacity. Research use, not for diagnosis"
 
 
-def test_slices_come_with_the_exact_map_at_its_place(analyse) -> None:
-    analysis = analyse(headers=slices())
-    for n, image in enumerate(
-        analysis.content.images, start=1
-    ):  # evidence that tells the slices apart
-        image.arrays.explanation.evidence.contributions[:] *= n
-    found = made(analysis)
+def test_slices_come_with_the_exact_map_at_its_place(analyse, opacity) -> None:
+    found = made(analyse(opacity, *slices()))
     assert "PR" not in found and found["SEG"].pixel_array.shape == (3, 120, 100)
-    ds = found["map"]
-    values = np.frombuffer(ds.DoubleFloatPixelData).reshape(3, 64, 64)
-    for value, frame in zip(values, ds.PerFrameFunctionalGroupsSequence):
+    ds, local = found["map"], first(opacity).explanation.local_evidence.locations
+    side = len(local)
+    values = np.frombuffer(ds.DoubleFloatPixelData).reshape(3, side, side)
+    heights = []
+    for value, frame in zip(values, ds.PerFrameFunctionalGroupsSequence, strict=True):
         x, y, z = frame.PlanePositionSequence[0].ImagePositionPatient
-        assert (value == explanation().evidence.contributions * int(z / 5)).all()
-        # A network pixel covers 120/64 x 100/64 stored ones; their common corner lies half a stored pixel before the centre that the header gives.
-        assert [x, y] == pytest.approx(
-            [-30 + (100 / 64 - 1) / 2 * 0.6, -20 + (120 / 64 - 1) / 2 * 0.5]
-        )
-    assert list(
-        ds.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing
-    ) == pytest.approx([0.5 * 120 / 64, 0.6 * 100 / 64])
+        assert (value == local).all()
+        # The common corner of both grids lies half a stored pixel before the header's centre.
+        expected = [-30 + (100 / side - 1) / 2 * 0.6, -20 + (120 / side - 1) / 2 * 0.5]
+        assert [x, y] == pytest.approx(expected)
+        heights.append(z)
+    assert sorted(heights) == [5, 10, 15]
+    spacing = ds.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing
+    assert list(spacing) == pytest.approx([0.5 * 120 / side, 0.6 * 100 / side])
 
 
-def test_each_slice_s_region_names_its_own_frame(analyse) -> None:
-    found = made(analyse(headers=slices()))
-    pairs = zip(
-        items(found["SR"], "Referenced Segmentation Frame"),
-        items(found["SR"], "Source Image for Segmentation"),
-        strict=True,
-    )
-    for region, source in pairs:
-        frame = found["SEG"].PerFrameFunctionalGroupsSequence[
-            region.ReferencedSOPSequence[0].ReferencedFrameNumber - 1
-        ]
+def test_each_slice_s_region_names_its_own_frame(analyse, opacity) -> None:
+    found = made(analyse(opacity, *slices()))
+    regions = items(found["SR"], "Referenced Segmentation Frame")
+    sources = items(found["SR"], "Source Image for Segmentation")
+    assert len(regions) == 3
+    for region, source in zip(regions, sources, strict=True):
+        number = region.ReferencedSOPSequence[0].ReferencedFrameNumber
+        frame = found["SEG"].PerFrameFunctionalGroupsSequence[number - 1]
         z = frame.PlanePositionSequence[0].ImagePositionPatient[2]
-        assert source.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == f"1.2.1.1.{int(z / 5)}"
+        named = source.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        assert named == f"1.2.1.1.{int(z / 5)}"
 
 
-def test_the_same_result_made_again_has_the_same_identity(analyse) -> None:
-    first, again = made(analyse(seconds=1.0)), made(analyse(seconds=2.5))
-    assert {name: ds.SOPInstanceUID for name, ds in first.items()} == {
+def test_each_image_of_several_has_its_own_answer(pair, card_of) -> None:
+    shown = presented(pair)
+    heads = {
+        image.sop_uid: quoted(header(n, SeriesInstanceUID=f"1.2.1.{n}"))
+        for n, image in enumerate(shown.instances, start=1)
+    }
+    ds = made(Analysis(shown, card_of(pair), heads, pictures(shown)))["SR"]
+    shares = [float(one.MeasuredValueSequence[0].NumericValue) for one in items(ds, "Probability")]
+    low, high = (round(100 * one.probabilities["opacity"], 2) for one in shown.instances)
+    assert shares == [high, high, low], "the study's, then each image's"
+    presence = [one.ConceptCodeSequence[0].CodeMeaning for one in items(ds, "Presence")]
+    assert presence == ["Present", "Present", "Absent"]
+
+
+def test_the_same_result_made_again_has_the_same_identity(analyse, opacity) -> None:
+    later = opacity.model_copy(update={"seconds": 99.0})
+    one, again = made(analyse(opacity)), made(analyse(later))
+    assert {name: ds.SOPInstanceUID for name, ds in one.items()} == {
         name: ds.SOPInstanceUID for name, ds in again.items()
     }
-    assert (
-        first["DOC"].EncapsulatedDocument == again["DOC"].EncapsulatedDocument
-        and first["OT"].PixelData == again["OT"].PixelData
-    )
+    assert one["DOC"].EncapsulatedDocument == again["DOC"].EncapsulatedDocument
+    assert one["OT"].PixelData == again["OT"].PixelData
     times = {
-        "InstanceCreationTime",
-        "ContentTime",
-        "ContributionDateTime",
-        "PresentationCreationTime",
-        "TimeOfSecondaryCapture",
-        "StructuredDocumentTime",
-    }
-    for name in first:
-        for ds in (first[name], again[name]):
-            ds.walk(
-                lambda ds, element: (
-                    ds.__delitem__(element.tag)
-                    if element.keyword in times or "Date" in element.keyword
-                    else None
-                )
-            )
-        assert first[name] == again[name], name
+        "InstanceCreationTime", "ContentTime", "ContributionDateTime", "PresentationCreationTime",
+        "TimeOfSecondaryCapture", "StructuredDocumentTime",
+    }  # fmt: skip
+
+    def timeless(ds: Dataset, element: pydicom.DataElement) -> None:
+        if element.keyword in times or "Date" in element.keyword:
+            del ds[element.tag]
+
+    for name in one:
+        for ds in (one[name], again[name]):
+            ds.walk(timeless)
+        assert one[name] == again[name], name
 
 
-def test_what_else_lies_in_the_study_makes_no_other_result(analyse) -> None:
-    """Results that were stored come back with the study."""
-    left_out = {
-        "skipped": [
-            {"sop_uid": "image-9", "stage": "select", "code": "no-pixels", "message": "a report"}
-        ]
-    }
-    assert made(analyse(**left_out))["SR"].SOPInstanceUID == made(analyse())["SR"].SOPInstanceUID
-
-
-def test_another_result_supersedes_in_the_same_series(analyse) -> None:
-    old = made(analyse())
-    new = made(analyse(probability=0.8), (old["SR"],))
-    assert all(
-        new[name].SOPInstanceUID != old[name].SOPInstanceUID
-        and new[name].SeriesInstanceUID == old[name].SeriesInstanceUID
-        for name in old
-    )
-    predecessor = (
-        new["SR"]
-        .PredecessorDocumentsSequence[0]
-        .ReferencedSeriesSequence[0]
-        .ReferencedSOPSequence[0]
-    )
-    assert predecessor.ReferencedSOPInstanceUID == old["SR"].SOPInstanceUID
-
-
-def test_what_is_drawn_names_no_patient(analyse) -> None:
-    found = made(analyse())
-    drawn = [
-        found["DOC"].EncapsulatedDocument,
-        *(
-            str(found["SR"].ContentSequence).encode(),
-            str(found["PR"].GraphicAnnotationSequence).encode(),
+@pytest.mark.parametrize(
+    "what", ["label", "evidence", "weights", "image", "scope of the round trip"]
+)
+def test_another_result_has_another_identity(analyse, opacity, what) -> None:
+    local = first(opacity).explanation.local_evidence.locations
+    named = {"clear": 0.2, "opacity": 0.8}
+    trip = opacity.reconstruction.model_copy(update={"exact": False})
+    other = {
+        "label": edited(opacity, probabilities=named).model_copy(update={"probabilities": named}),
+        "evidence": edited(opacity, explanation={"local_evidence": {"locations": 1.1 * local}}),
+        "weights": opacity.model_copy(
+            update={"model": opacity.model.model_copy(update={"sha256": "ab" * 32})}
         ),
+        "image": edited(opacity, stored_sha256="ab" * 32),
+        "scope of the round trip": opacity.model_copy(update={"reconstruction": trip}),
+    }[what]
+    uids = {analyse(one).instance_uid("sr") for one in (opacity, other)}
+    assert len(uids) == 2
+
+
+def test_what_else_lies_in_the_study_makes_no_other_result(analyse, opacity, skipped) -> None:
+    """Results that were stored come back with the study."""
+    more = opacity.model_copy(update={"skipped": skipped.skipped})
+    assert analyse(more).instance_uid("sr") == analyse(opacity).instance_uid("sr")
+
+
+def test_another_result_supersedes_in_the_same_series(analyse, opacity) -> None:
+    old = made(analyse(opacity))
+    new = made(analyse(edited(opacity, stored_sha256="ab" * 32)), (old["SR"],))
+    for name in old:
+        assert new[name].SOPInstanceUID != old[name].SOPInstanceUID
+        assert new[name].SeriesInstanceUID == old[name].SeriesInstanceUID
+    (document_,) = new["SR"].PredecessorDocumentsSequence
+    named = document_.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert named.ReferencedSOPInstanceUID == old["SR"].SOPInstanceUID
+
+
+def test_what_is_drawn_names_no_patient(analyse, opacity, tmp_path) -> None:
+    found = made(analyse(opacity))
+    drawn = [
+        " ".join(pdf_words(found["DOC"].EncapsulatedDocument, tmp_path / "report.pdf")),
+        str(found["SR"].ContentSequence),
+        str(found["PR"].GraphicAnnotationSequence),
     ]
-    assert not [secret for secret in SECRETS for data in drawn if secret.encode() in data]
+    assert not [secret for secret in SECRETS for words in drawn if secret in words]
     assert found["OT"].BurnedInAnnotation == found["DOC"].BurnedInAnnotation == "NO"
+    named = made(analyse(opacity.model_copy(update={"study_uid": "1.2.1"})))
+    assert named["OT"].BurnedInAnnotation == named["DOC"].BurnedInAnnotation == "YES"
+
+
+def test_the_picture_shows_image_evidence_and_counterfactual(analyse, opacity, normal) -> None:
+    drawn = made(analyse(opacity))["OT"].pixel_array
+    assert drawn.shape[1] == 28 + 3 * (560 + 28), "three panels"
+    panel = slice(150, 150 + 560)
+    plain, over = drawn[panel, 28:588].astype(int), drawn[panel, 616:1176].astype(int)
+    assert (np.ptp(plain, axis=2) == 0).mean() > 0.95, "the first panel has no colour but letters"
+    values = first(opacity).explanation.local_evidence.locations
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    at = int((row + 0.5) / len(values) * 560), int((column + 0.5) / len(values) * 560)
+    assert over[at][0] > over[at][2] + 50, "orange where evidence speaks for the finding"
+    assert made(analyse(normal))["OT"].pixel_array.shape[1] == 28 + 2 * (560 + 28)
+
+
+@pytest.mark.parametrize(
+    ("terms", "stored", "name"),
+    [
+        (
+            ["", "ISO 2022 IR 149"],
+            b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7",
+            "Hong^Gildong=洪^吉洞",
+        ),
+        ("ISO_IR 144", "Люкceмбypг".encode("iso8859-5"), "Люкceмбypг"),
+        ("GB18030", "王^小东".encode("gb18030"), "王^小东"),
+        (None, "Äneas^Rüdiger".encode(), "Äneas^Rüdiger"),
+    ],
+    ids=["korean", "cyrillic", "chinese", "undeclared"],
+)
+def test_names_are_quoted_in_every_character_set(terms, stored, name) -> None:
+    head = header()
+    if terms:
+        head.SpecificCharacterSet = terms
+    head.PatientName = PersonName(stored, ["ascii"])
+    assert str(quoted(head).PatientName) == name
 
 
 def test_a_header_without_a_series_is_refused_in_words_that_quote_no_value() -> None:
@@ -394,7 +357,40 @@ def test_a_header_without_a_series_is_refused_in_words_that_quote_no_value() -> 
     assert not [secret for secret in SECRETS if secret in str(caught.value)]
 
 
-def test_a_header_that_no_object_can_quote_is_a_typed_error(analyse) -> None:
-    with pytest.raises(HeaderError) as caught:
-        made(analyse(headers=[header(StudyDate="Doe was here")]))
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"StudyDate": "Doe was here"},
+        {"ImagePositionPatient": [1, 2]},
+        {"ImageOrientationPatient": [1, 0, 0]},
+    ],
+    ids=lambda elements: next(iter(elements)),
+)
+def test_a_header_that_no_object_can_quote_is_a_typed_error(analyse, opacity, elements) -> None:
+    (slice_,) = slices(1)
+    bad = header(**elements)
+    if "StudyDate" not in elements:
+        for element in bad:
+            if element.keyword in elements:
+                slice_[element.tag] = element
+        bad = slice_
+    with pytest.raises(HeaderError, match="no DICOM results can be made of this header") as caught:
+        made(analyse(opacity, bad))
     assert not [secret for secret in SECRETS if secret in str(caught.value)]
+
+
+def test_objects_of_fixed_contents_can_be_made_of_sound_headers() -> None:
+    try_headers([quoted(head) for head in (header(), *slices())])
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, AttributeError, KeyError, IndexError])
+@pytest.mark.parametrize("where", ["_words", "_outline", "regions"])
+def test_an_error_of_our_own_is_not_called_the_headers(
+    analyse, opacity, monkeypatch, error, where
+) -> None:
+    def broken(*_: object) -> None:
+        raise error("planted")
+
+    monkeypatch.setattr(evidence, where, broken)
+    with pytest.raises(error, match="planted"):
+        made(analyse(opacity))

@@ -1,9 +1,11 @@
-"""What all DICOM results share: whose study they join, which model made them, and identifiers that follow from both.
+"""What all DICOM results share: whose study they join, which model made them, and identifiers.
 
-Identifiers are UUIDs of the facts (RFC 9562 version 5, written as 2.25.N): the same result has the same SOP Instance UID wherever and however often
-it is made, so that storing it again adds nothing; another result has another UID in the same series. Two makings of one result differ in their time
-stamps alone. The facts are the images, the model, the answers and the evidence by region, to a few decimals: what follows from them (a decoded
-counterfactual may amplify the rounding of the last bit), how long it took and what else lay in the study (earlier results, say) do not count.
+Identifiers are UUIDs of the facts (RFC 9562 version 5, written as 2.25.N): the same result has the
+same SOP Instance UID wherever and however often it is made, so that storing it again adds nothing;
+another result has another UID in the same series. Two makings of one result differ in their time
+stamps alone. The facts are the images, the model, the answers and the evidence by region, to a few
+decimals: what follows from them (a decoded counterfactual may amplify the rounding of the last
+bit), how long it took and what else lay in the study (earlier results, say) do not count.
 """
 
 import hashlib
@@ -21,17 +23,25 @@ from highdicom.sr import CodedConcept
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
+from medinv.analysis.result import ImageResult, StudyResult
 from medinv.explanation.evidence import regional
-from medinv.report.content import ImageArrays, ImageContent, StudyContent
+from medinv.models.card import Card
+from medinv.report import derived
+from medinv.report.derived import explained
 from medinv.report.dicom.header import is_slice
-from medinv.report.figures import REGION
+from medinv.report.figures import REGION, Panel, Pictures, network_input
 from medinv.report.strings import RESEARCH_USE
 
 Kind = Literal["sr", "seg", "map", "picture", "pdf", "state"]
-SERIES: dict[Kind, tuple[int, str]] = {  # number (high, so that results stand below the images), description
-    "sr": (9901, "findings"), "picture": (9902, "summary"), "pdf": (9903, "report"), "seg": (9904, "evidence regions"),
-    "state": (9905, "evidence annotation"), "map": (9906, "evidence map"),
-}  # fmt: skip
+# By kind: number (high, so that results stand below the images) and description of its series.
+SERIES: dict[Kind, tuple[int, str]] = {
+    "sr": (9901, "findings"),
+    "picture": (9902, "summary"),
+    "pdf": (9903, "report"),
+    "seg": (9904, "evidence regions"),
+    "state": (9905, "evidence annotation"),
+    "map": (9906, "evidence map"),
+}
 LAYOUT = "2"  # to be raised when an object of the same facts changes its looks
 MAKER = "medinv"
 SCHEME = "99MEDINV"
@@ -75,57 +85,56 @@ def reference(header: Dataset) -> Dataset:
 
 @dataclass(frozen=True)
 class Analysis:
-    """A study's content with the headers of its images by the content's `sop_uid`, as `dicom_header.quoted` gives them."""
+    """A presented result with the headers of its images by their `sop_uid`, as `quoted` gives them.
 
-    content: StudyContent
+    `pictures` are the report's.
+    """
+
+    result: StudyResult
+    card: Card
     headers: Mapping[str, Dataset]
+    pictures: Pictures
 
     @property
-    def inside(self) -> tuple[ImageContent, ...]:
+    def inside(self) -> tuple[ImageResult, ...]:
         """The images that the result rests on: those in scope, the deciding one first."""
-        mine = [
-            image
-            for image in self.content.images
-            if image.scope.in_scope and image.probabilities and image.sop_uid in self.headers
-        ]
-        return tuple(sorted(mine, key=lambda image: -(image.positive or 0.0)))
-
-    @property
-    def explained(self) -> tuple[ImageContent, ...]:
-        """Those of them that come with evidence."""
+        images = (image for _, image in derived.ranked(self.result))
         return tuple(
-            image
-            for image in self.inside
-            if image.arrays is not None and image.arrays.explanation is not None
+            image for image in images if derived.answer(image) and image.sop_uid in self.headers
         )
 
     @property
-    def stacks(self) -> tuple[tuple[ImageContent, ...], ...]:
-        """The explained images that one object may hold: slices of a series facing one way, along their normal; a projection is alone.
+    def explained(self) -> tuple[ImageResult, ...]:
+        """Those of them that come with evidence."""
+        return tuple(image for image in self.inside if image.explanation is not None)
 
-        Frames of a multi-frame image are not among them: they are reported, not drawn.
+    @property
+    def stacks(self) -> tuple[tuple[ImageResult, ...], ...]:
+        """The explained images that one object may hold.
+
+        Slices of a series facing one way, along their normal; a projection is alone. Frames of a
+        multi-frame image are not among them: they are reported, not drawn.
         """
-        groups: dict[tuple, list[ImageContent]] = {}
+        groups: dict[tuple, list[ImageResult]] = {}
         for image in (image for image in self.explained if image.frame is None):
-            head = self.headers[image.sop_uid]
-            place = (
-                (head.FrameOfReferenceUID, *np.round(head.ImageOrientationPatient, 3))
-                if is_slice(head)
-                else (image.sop_uid,)
-            )
-            groups.setdefault((head.SeriesInstanceUID, head.Rows, head.Columns, *place), []).append(
-                image
-            )
+            groups.setdefault(self._stack(image), []).append(image)
         return tuple(tuple(sorted(group, key=self._depth)) for group in groups.values())
 
-    def _depth(self, image: ImageContent) -> float:
+    def _stack(self, image: ImageResult) -> tuple:
+        head = self.headers[image.sop_uid]
+        here = (head.SeriesInstanceUID, head.Rows, head.Columns)
+        if not is_slice(head):
+            return (*here, image.sop_uid)
+        cosines = np.round(np.array(head.ImageOrientationPatient, float), 3)
+        return (*here, head.FrameOfReferenceUID, *cosines.tolist())
+
+    def _depth(self, image: ImageResult) -> float:
         head = self.headers[image.sop_uid]
         if not is_slice(head):
             return 0.0
         cosines = np.array(head.ImageOrientationPatient, float)
-        return float(
-            np.cross(cosines[:3], cosines[3:]) @ np.array(head.ImagePositionPatient, float)
-        )
+        normal = np.cross(cosines[:3], cosines[3:])
+        return float(normal @ np.array(head.ImagePositionPatient, float))
 
     @property
     def first(self) -> Dataset:
@@ -134,56 +143,68 @@ class Analysis:
 
     @property
     def names_study(self) -> bool:
-        """The content keeps the study's UID, so that what is drawn of it points to the patient."""
-        return self.content.study_uid == self.first.StudyInstanceUID
+        """The result keeps the study's UID, so that what is drawn of it points to the patient."""
+        return self.result.study_uid == self.first.StudyInstanceUID
+
+    @property
+    def deciding(self) -> Panel:
+        """The pictures of the explained image that decides."""
+        name = self.explained[0].name
+        return next(panel for panel in self.pictures.panels if panel.image.name == name)
+
+    @property
+    def burned_in(self) -> bool:
+        """What is drawn points to the patient."""
+        named = (panel.burned_in and not panel.withheld for panel in self.pictures.panels)
+        return self.names_study or any(named)
 
     @property
     def sha256(self) -> str:
-        return dict(self.content.model.hashes)["weights_sha256"]
+        """Of the weights that gave the result."""
+        return self.result.model.sha256
 
     @property
-    def positive(self) -> str:
+    def answer(self) -> derived.Answer:
+        """The study's."""
+        told = derived.answer(self.result)
+        if told is None:
+            raise ValueError(f"expected a study with a label, got {self.result.label}")
+        return told
+
+    @property
+    def finding(self) -> str:
         """The class that the evidence speaks for or against."""
-        return self.content.model.classes[1]
+        return self.answer.name
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the facts, by which two results are one."""
-        content = self.content
+        result, trip = self.result, self.result.reconstruction
         facts = {
-            "makers": [LAYOUT, content.medinv_version, self.sha256, content.model.version],
+            "makers": [LAYOUT, derived.MEDINV, self.sha256, self.card.version],
             "study": [
                 self.first.StudyInstanceUID,
-                content.study_uid,
-                content.label,
-                _rounded(content.positive),
-                content.aggregation,
+                result.study_uid,
+                result.label,
+                _rounded(result),
+                result.aggregation,
             ],
-            "broken": [[problem.code, problem.uid] for problem in content.broken],
-            "exact": content.reconstruction
-            and [content.reconstruction.exact, content.reconstruction.bits],
+            "broken": [[problem.code, problem.sop_uid] for problem in result.broken],
+            "exact": trip and [trip.exact, trip.bits],
             "images": [self._facts(image) for image in self.inside],
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
-    def _facts(self, image: ImageContent) -> list[Any]:
-        head, arrays = self.headers[image.sop_uid], image.arrays
-        drawn = (
-            arrays
-            and hashlib.sha256(
-                arrays.network_input.tobytes() + np.ascontiguousarray(arrays.display).tobytes()
-            ).hexdigest()
-        )
-        evidence = arrays and arrays.explanation and (regional_sums(arrays).round(3) + 0.0).tolist()
+    def _facts(self, image: ImageResult) -> list[Any]:
         return [
-            head.SOPInstanceUID,
+            self.headers[image.sop_uid].SOPInstanceUID,
             image.sop_uid,
             image.frame,
             image.stored_sha256,
             image.label,
-            _rounded(image.positive),
-            drawn,
-            evidence,
+            _rounded(image),
+            _drawn(image),
+            (regional_sums(image).round(3) + 0.0).tolist() if image.explanation else None,
         ]
 
     def instance_uid(self, kind: Kind, number: int = 1) -> str:
@@ -191,78 +212,87 @@ class Analysis:
         return uid(kind, self.digest, str(number))
 
     def tracking(self, *what: str) -> tuple[str, str]:
-        """Identifier and UID by which later results of the same model's name on the same images are found again."""
-        model = self.content.model.name
-        return " ".join((MAKER, model, *what[:1])), uid(
-            "tracking", self.first.StudyInstanceUID, model, *what
-        )
+        """Identifier and UID by which later results of the same model's name are found again."""
+        model = self.card.name
+        found = uid("tracking", self.first.StudyInstanceUID, model, *what)
+        return " ".join((MAKER, model, *what[:1])), found
 
     def making(self, kind: Kind, number: int = 1) -> dict[str, Any]:
         """Series, instance and equipment in highdicom's keywords."""
-        model, version = self.content.model, self.content.medinv_version
         series, description = SERIES[kind]
+        study = self.first.StudyInstanceUID
         return {
-            "series_instance_uid": uid(
-                "series", self.first.StudyInstanceUID, self.sha256, version, kind
-            ),
+            "series_instance_uid": uid("series", study, self.sha256, derived.MEDINV, kind),
             "series_number": series,
-            "series_description": f"{model.name[:30]} {description}, research use",
+            "series_description": f"{self.card.name[:30]} {description}, research use",
             "sop_instance_uid": self.instance_uid(kind, number),
             "instance_number": number,
             "manufacturer": MAKER,
-            "manufacturer_model_name": f"{MAKER} {model.name}"[:64],
-            "software_versions": [f"{MAKER} {version}", f"{model.name[:50]} {model.version}"],
+            "manufacturer_model_name": f"{MAKER} {self.card.name}"[:64],
+            "software_versions": self._versions(),
             "device_serial_number": self.sha256[:16],
             "contributing_equipment": [self.equipment()],
             "specific_character_set": "ISO_IR 192",
         }
 
+    def _versions(self) -> list[str]:
+        return [f"{MAKER} {derived.MEDINV}", f"{self.card.name[:50]} {self.card.version}"]
+
     def equipment(self) -> ContributingEquipment:
         """The model as contributing equipment."""
-        model = self.content.model
         item = ContributingEquipment(
             MAKER,
             codes.DCM.ProcessingEquipment,
-            manufacturer_model_name=f"{MAKER} {model.name}"[:64],
-            software_versions=[
-                f"{MAKER} {self.content.medinv_version}",
-                f"{model.name[:50]} {model.version}",
-            ],
+            manufacturer_model_name=f"{MAKER} {self.card.name}"[:64],
+            software_versions=self._versions(),
             device_serial_number=self.sha256[:16],
-            contribution_description=f"{model.title[:200]}. Weights SHA-256 {self.sha256}. {RESEARCH_USE}",
+            contribution_description=(
+                f"{self.card.title[:200]}. Weights SHA-256 {self.sha256}. {RESEARCH_USE}"
+            ),
         )
         item.DeviceUID = device_uid(self.sha256)
         return item
 
     def algorithm(self) -> AlgorithmIdentificationSequence:
         """The model as the algorithm behind a segment."""
-        model = self.content.model
         return AlgorithmIdentificationSequence(
-            f"{MAKER} {model.name}",
+            f"{MAKER} {self.card.name}",
             codes.DCM.ArtificialIntelligence,
-            model.version,
+            self.card.version,
             source=MAKER,
             parameters={"weights_sha256": self.sha256},
         )
 
 
-def pixel_map(arrays: ImageArrays) -> np.ndarray:
+def pixel_map(image: ImageResult) -> np.ndarray:
     """(H, W) log-odds a pixel: local evidence, or that at the pixels where there is none."""
-    explanation = arrays.explanation
-    local = explanation.local_evidence
-    return local.locations if local else explanation.evidence.contributions
+    explanation = explained(image)
+    return (
+        explanation.local_evidence.locations
+        if explanation.local_evidence
+        else explanation.evidence.contributions
+    )
 
 
-def drawn_map(arrays: ImageArrays) -> np.ndarray:
-    """The evidence as the report draws it: local evidence pixel by pixel; without it, by region, and by pixel where the input does not divide into regions."""
-    return pixel_map(arrays) if arrays.explanation.local_evidence else regional_sums(arrays)
+def drawn_map(image: ImageResult) -> np.ndarray:
+    """The evidence as the report draws it: local evidence pixel by pixel, else by region."""
+    return pixel_map(image) if explained(image).local_evidence else regional_sums(image)
 
 
-def regional_sums(arrays: ImageArrays) -> np.ndarray:
+def regional_sums(image: ImageResult) -> np.ndarray:
     """`pixel_map` by region; by pixel where the network's input does not divide into regions."""
-    pixels = pixel_map(arrays)
+    pixels = pixel_map(image)
     return regional(pixels, 1 if any(side % REGION for side in pixels.shape) else REGION)
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 6)
+def _drawn(image: ImageResult) -> str | None:
+    """SHA-256 of what a report draws of an image."""
+    if image.pixels is None or image.pixels.display is None:
+        return None
+    display = np.ascontiguousarray(image.pixels.display).tobytes()
+    return hashlib.sha256(network_input(image).tobytes() + display).hexdigest()
+
+
+def _rounded(given: StudyResult | ImageResult) -> float | None:
+    told = derived.answer(given)
+    return None if told is None else round(told.probability, 6)

@@ -1,8 +1,10 @@
-"""Evidence as DICOM images: what speaks for the finding (Segmentation), the exact map over slices (Parametric Map) and an outline on projection images
-(Grayscale Softcopy Presentation State).
+"""Evidence as DICOM images.
 
-Drawn from local evidence where the model has it, and then only where its check held; else from the pixels' sums by region. The evidence is an exact sum;
-that it lies where the disease lies is not claimed, and the descriptions say so.
+What speaks for the finding (Segmentation), the exact map over slices (Parametric Map) and an
+outline on projection images (Grayscale Softcopy Presentation State). Drawn from local evidence
+where the model has it, and then only where its check held; else from the pixels' sums by region.
+The evidence is an exact sum; that it lies where the disease lies is not claimed, and the
+descriptions say so.
 """
 
 from collections.abc import Sequence
@@ -16,8 +18,9 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 from scipy import ndimage
 
+from medinv.analysis.result import ImageResult
 from medinv.report import strings
-from medinv.report.content import ImageArrays, ImageContent
+from medinv.report.derived import contrast, explained
 from medinv.report.dicom.common import CODING_SCHEME, Analysis, drawn_map, pixel_map, private, uid
 from medinv.report.dicom.header import is_slice
 
@@ -33,20 +36,22 @@ class Regions:
     local: bool  # of pixels of local evidence, not of regions
     threshold: float  # log-odds from which on a region (or pixel) belongs to it
     total: float  # log-odds of all together
-    outlined: float  # log-odds of the largest region; of local evidence, of the connected pixels around the largest
-    box: tuple[
-        float, float, float, float
-    ]  # around these: left, top, right, bottom, in stored pixels
+    outlined: float  # log-odds of the largest region, or of the connected pixels around the largest
+    # around these: left, top, right, bottom, in stored pixels
+    box: tuple[float, float, float, float]
 
 
-def regions(arrays: ImageArrays, rows: int, columns: int) -> Regions | None:
-    """What holds at least SHARE of the largest evidence for the finding; None where nothing speaks for it or local evidence did not pass its check."""
-    if arrays.explanation is None:
-        return None
-    local = arrays.explanation.local_evidence
+def regions(image: ImageResult, rows: int, columns: int) -> Regions | None:
+    """What holds at least SHARE of the largest evidence for the finding, on the stored grid.
+
+    None where nothing speaks for it or local evidence did not pass its check.
+    """
+    local = explained(image).local_evidence
     if local and not local.valid:
         return None
-    values = arrays.turn.undo(drawn_map(arrays))  # the object lies on the stored pixels
+    values = drawn_map(image)
+    if image.pixels:  # the object lies on the stored pixels
+        values = image.pixels.turn.undo(values)
     largest = float(values.max())
     if not largest > 0:
         return None
@@ -81,20 +86,21 @@ class Segmented:
     """A Segmentation with the images behind its frames, in the order of the frames."""
 
     dataset: Dataset
-    images: tuple[ImageContent, ...]
+    images: tuple[ImageResult, ...]
     regions: tuple[Regions, ...]
 
 
-def segmentation(
-    analysis: Analysis, stack: Sequence[ImageContent], number: int
-) -> Segmented | None:
-    """The regions that speak for the finding in images that were called positive; None where there are none."""
+def segmentation(analysis: Analysis, stack: Sequence[ImageResult], number: int) -> Segmented | None:
+    """The regions that speak for the finding in images that were called it.
+
+    None where there are none.
+    """
     found = []
     for image in stack:
         head = analysis.headers[image.sop_uid]
         if (
-            image.label == analysis.positive
-            and (found_here := regions(image.arrays, head.Rows, head.Columns))
+            image.label == analysis.finding
+            and (found_here := regions(image, head.Rows, head.Columns))
             and found_here.mask.any()
         ):
             found.append((image, found_here))
@@ -108,11 +114,11 @@ def segmentation(
         segmentation_type=seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_description(analysis, stack[0], parts)],
         content_label="EVIDENCE",
-        content_description=f"Evidence for {analysis.positive[:24]}, research use"[:64],
+        content_description=f"Evidence for {analysis.finding[:24]}, research use"[:64],
         omit_empty_frames=False,
         **analysis.making("seg", number),
     )
-    dataset.SegmentSequence[0].SegmentDescription = _words(analysis, parts)
+    dataset.SegmentSequence[0].SegmentDescription = _words(analysis, images[0], parts)
     dataset.PatientOrientation = headers[0].get("PatientOrientation")
     order = _order(dataset, headers)
     return Segmented(
@@ -121,7 +127,10 @@ def segmentation(
 
 
 def _order(dataset: Dataset, headers: Sequence[Dataset]) -> list[int]:
-    """Which header stands behind each frame: the library sorts frames along the normal in its own direction."""
+    """Which header stands behind each frame.
+
+    The library sorts frames along the normal in its own direction.
+    """
     if len(headers) == 1:
         return [0]
     named = [
@@ -132,12 +141,12 @@ def _order(dataset: Dataset, headers: Sequence[Dataset]) -> list[int]:
 
 
 def _description(
-    analysis: Analysis, image: ImageContent, parts: Sequence[Regions]
+    analysis: Analysis, image: ImageResult, parts: Sequence[Regions]
 ) -> seg.SegmentDescription:
     label, tracking_uid = analysis.tracking("evidence regions", image.sop_uid)
     return seg.SegmentDescription(
         segment_number=1,
-        segment_label=f"Regions that speak for {analysis.positive}"[:64],
+        segment_label=f"Regions that speak for {analysis.finding}"[:64],
         segmented_property_category=codes.SCT.SpatialAndRelationalConcept,
         segmented_property_type=private(
             "evidence-region", "Region that speaks for the finding of a model"
@@ -150,30 +159,36 @@ def _description(
     )
 
 
-def _words(analysis: Analysis, parts: Sequence[Regions]) -> str:
+def _words(analysis: Analysis, image: ImageResult, parts: Sequence[Regions]) -> str:
+    against = contrast(image, analysis.card).against
     limits = sorted({f"{part.threshold:+.{3 if part.local else 2}f}" for part in parts})
     stated = limits[0] if len(limits) == 1 else f"{limits[0]} to {limits[-1]}, by image"
     if all(part.local for part in parts):
         return (
-            f"Pixels of the network's input, enlarged to the stored image, that carry at least {stated} log-odds of {analysis.positive} each ({SHARE:.0%} of the largest of "
-            f"the image), against what is usual there in images labelled {analysis.content.model.classes[0]}. An exact sum; replacing the strongest pixels moves the answer "
-            f"more than the same shape elsewhere. Not shown to be where a disease lies. {strings.RESEARCH_USE}"
+            "Pixels of the network's input, enlarged to the stored image, that carry at least "
+            f"{stated} log-odds of {analysis.finding} each ({SHARE:.0%} of the largest of the "
+            f"image), against what is usual there in images labelled {against}. An exact sum; "
+            "replacing the strongest pixels moves the answer more than the same shape elsewhere. "
+            f"Not shown to be where a disease lies. {strings.RESEARCH_USE}"
         )
     return (
-        f"Regions of the network's input, enlarged to the stored image, whose contributions to the log-odds of {analysis.positive} sum to at least "
-        f"{stated} ({SHARE:.0%} of the largest region of the image). An exact sum; not shown to be where a disease lies. {strings.RESEARCH_USE}"
+        "Regions of the network's input, enlarged to the stored image, whose contributions to the "
+        f"log-odds of {analysis.finding} sum to at least {stated} ({SHARE:.0%} of the largest "
+        "region of the image). An exact sum; not shown to be where a disease lies. "
+        f"{strings.RESEARCH_USE}"
     )
 
 
-def parametric_map(
-    analysis: Analysis, stack: Sequence[ImageContent], number: int
-) -> Dataset | None:
-    """Every network pixel's contribution over the slices of a series, exact, on the network's grid laid over the stored one; None for a projection."""
+def parametric_map(analysis: Analysis, stack: Sequence[ImageResult], number: int) -> Dataset | None:
+    """Every network pixel's contribution over the slices of a series, exact; None for a projection.
+
+    On the network's grid laid over the stored one.
+    """
     head = analysis.headers[stack[0].sop_uid]
     if not is_slice(head):
         return None
     headers = [analysis.headers[image.sop_uid] for image in stack]
-    maps = np.stack([pixel_map(image.arrays) for image in stack]).astype(np.float64)
+    maps = np.stack([pixel_map(image) for image in stack]).astype(np.float64)
     scale = np.array([head.Rows, head.Columns]) / maps.shape[1:]
     spacing = scale * np.array(head.PixelSpacing, float)
     size = float(np.quantile(np.abs(maps), 0.99)) or 1.0
@@ -194,7 +209,7 @@ def parametric_map(
             hd.PlanePositionSequence("PATIENT", _corner(each, scale).tolist()) for each in headers
         ],
         content_label="EVIDENCE",
-        content_description=f"Evidence for {analysis.positive[:24]}, research use"[:64],
+        content_description=f"Evidence for {analysis.finding[:24]}, research use"[:64],
         **analysis.making("map", number),
     )
     dataset.Laterality = head.get("Laterality")
@@ -204,7 +219,7 @@ def parametric_map(
 def _mapping(analysis: Analysis, reach: float) -> pm.RealWorldValueMapping:
     return pm.RealWorldValueMapping(
         lut_label="LOG-ODDS",
-        lut_explanation=f"Contribution to the log-odds of {analysis.positive[:27]}"[:64],
+        lut_explanation=f"Contribution to the log-odds of {analysis.finding[:27]}"[:64],
         unit=codes.UCUM.NoUnits,
         value_range=(-reach, reach),
         slope=1.0,
@@ -219,7 +234,10 @@ def _thickness(headers: Sequence[Dataset]) -> float:
 
 
 def _corner(header: Dataset, scale: np.ndarray) -> np.ndarray:
-    """Centre of the first network pixel, mm: its corner is that of the first stored pixel, whose centre the header gives."""
+    """Centre of the first network pixel, mm.
+
+    Its corner is that of the first stored pixel, whose centre the header gives.
+    """
     cosines, spacing = (
         np.array(header.ImageOrientationPatient, float),
         np.array(header.PixelSpacing, float),
@@ -228,21 +246,24 @@ def _corner(header: Dataset, scale: np.ndarray) -> np.ndarray:
     return np.array(header.ImagePositionPatient, float) + right * cosines[:3] + down * cosines[3:]
 
 
-def presentation_state(analysis: Analysis, image: ImageContent, number: int) -> Dataset | None:
-    """The image's own grey scale with an outline of the largest evidence; None for slices and where nothing speaks for the finding."""
+def presentation_state(analysis: Analysis, image: ImageResult, number: int) -> Dataset | None:
+    """The image's own grey scale with an outline of the largest evidence.
+
+    None for slices and where nothing speaks for the finding.
+    """
     head = analysis.headers[image.sop_uid]
-    found = regions(image.arrays, head.Rows, head.Columns)
-    if is_slice(head) or image.label != analysis.positive or found is None:
+    found = regions(image, head.Rows, head.Columns)
+    if is_slice(head) or image.label != analysis.finding or found is None:
         return None
     layer = pr.GraphicLayer(
         "EVIDENCE", order=1, description=strings.RESEARCH_USE, display_color=_ORANGE
     )
-    # MONOCHROME1 is shown inverted, which a presentation state must say by its presentation LUT (PS3.3 C.11.6).
+    # MONOCHROME1 is shown inverted, which its presentation LUT must say (PS3.3 C.11.6).
     shape = "INVERSE" if head.PhotometricInterpretation == "MONOCHROME1" else "IDENTITY"
     dataset = pr.GrayscaleSoftcopyPresentationState(
         referenced_images=[head],
         content_label="EVIDENCE",
-        content_description=f"Evidence for {analysis.positive[:24]}, research use"[:64],
+        content_description=f"Evidence for {analysis.finding[:24]}, research use"[:64],
         graphic_layers=[layer],
         graphic_annotations=[
             pr.GraphicAnnotation(
@@ -274,12 +295,15 @@ def _caption(analysis: Analysis, found: Regions, header: Dataset) -> pr.TextObje
         min(left + 0.4 * header.Columns, header.Columns),
         min(bottom + 0.1 * header.Rows, header.Rows),
     )
-    text = f"{found.outlined:+.2f} log-odds for {analysis.positive}. {strings.RESEARCH_USE}"
+    text = f"{found.outlined:+.2f} log-odds for {analysis.finding}. {strings.RESEARCH_USE}"
     return pr.TextObject(text, units="PIXEL", bounding_box=box)
 
 
 def _settled(dataset: Dataset, analysis: Analysis) -> Dataset:
-    """What the library draws by lot follows from the result instead, and the private codes say whose they are."""
+    """What the library draws by lot follows from the result instead.
+
+    And the private codes say whose they are.
+    """
     dimensions = uid("dimensions", dataset.SOPInstanceUID)
     for keyword in ("DimensionOrganizationSequence", "DimensionIndexSequence"):
         for item in dataset.get(keyword, ()):

@@ -1,79 +1,74 @@
 """A study's DICOM results on the disk, beside its report.
 
-They belong into the study that was analysed, so they carry the patient's name, number and dates as its images do: the only output that does.
+They belong into the study that was analysed, so they carry the patient's name, number and dates as
+its images do: the only output that does.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pydicom
 from pydicom import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.uid import Comprehensive3DSRStorage
 
-from medinv.files import pseudonym
-from medinv.files import write_whole
-from medinv.data.dicom.index import Instance, open_dataset
-from medinv.errors import OutputError
-from medinv.report.content import StudyContent
-from medinv.report.dicom.results import dicom_results
+from medinv.analysis.result import StudyResult
+from medinv.data.dicom.index import open_dataset
+from medinv.files import pseudonym, write_whole
+from medinv.models.card import Card
+from medinv.report.derived import inside, presented
 from medinv.report.dicom.common import Analysis
 from medinv.report.dicom.header import quoted
-from medinv.report.pdf.document import pdf_bytes
-
-_REPORT = "1.2.840.10008.5.1.4.1.1.88.34"  # Comprehensive 3D SR
+from medinv.report.dicom.results import dicom_results
+from medinv.report.dicom.trial import blaming_headers
+from medinv.report.figures import Pictures
 
 
 def write_dicom_results(
-    content: StudyContent, instances: Mapping[str, Instance], folder: Path
+    result: StudyResult, card: Card, pictures: Pictures, pdf: bytes, folder: Path
 ) -> list[Path]:
-    """Write the results of a study with a label as `KIND-HASH.dcm` in `folder`; returns their paths.
+    """Write the results of a study with a label as `KIND-HASH.dcm`; returns their paths.
 
-    instances: those behind the content's images, by their `sop_uid` there. A result that stands here already is left as it is, so that one UID never
-    has two contents. Results of an earlier run that are not made again are superseded: the structured report names them, their files are removed.
-    Raises HeaderError, OutputError and what `open_dataset` raises.
+    pdf: the study's report. A result that stands here already is left as it is, so that one UID
+    never has two contents. Results of an earlier run that are not made again are superseded: the
+    structured report names them, their files are removed. Raises HeaderError, OutputError and what
+    `open_dataset` raises.
     """
-    if not content.in_scope:
+    shown = presented(result)
+    if not shown.in_scope:
         return []
-    inside = {image.sop_uid for image in content.images if image.scope.in_scope}
-    analysis = Analysis(
-        content,
-        {
-            uid: quoted(open_dataset(instance))
-            for uid, instance in instances.items()
-            if uid in inside
-        },
-    )
-    before = {
-        path: pydicom.dcmread(path, stop_before_pixels=True)
-        for path in sorted(folder.glob("*.dcm"))
-    }
+    analysis = Analysis(shown, card, _headers(shown), pictures)
+    paths = sorted(folder.glob("*.dcm"))
+    before = {path: pydicom.dcmread(path, stop_before_pixels=True) for path in paths}
+    report = analysis.instance_uid("sr")
     earlier = [
         dataset
         for dataset in before.values()
-        if dataset.SOPClassUID == _REPORT and dataset.SOPInstanceUID != analysis.instance_uid("sr")
+        if dataset.SOPClassUID == Comprehensive3DSRStorage and dataset.SOPInstanceUID != report
     ]
-    made = {
-        _name(dataset): dataset
-        for dataset in dicom_results(analysis, pdf_bytes(replace(content, seconds=None)), earlier)
-    }
-    for name, dataset in made.items():
-        if folder / name not in before:
-            _write(folder / name, dataset)
+    made = dicom_results(analysis, pdf, earlier)
+    with blaming_headers(list(analysis.headers.values())):
+        files = {_name(dataset): dataset for dataset in made}
+        new = {name: _bytes(each) for name, each in files.items() if folder / name not in before}
+    for name, data in new.items():
+        write_whole(folder / name, data)
     for path in before:
-        if path.name not in made:
+        if path.name not in files:
             path.unlink()
-    return [folder / name for name in made]
+    return [folder / name for name in files]
+
+
+def _headers(result: StudyResult) -> dict[str, Dataset]:
+    frames = {image.sop_uid: image.pixels for image in result.instances if inside(image)}
+    return {
+        sop_uid: quoted(open_dataset(frame.instance)) for sop_uid, frame in frames.items() if frame
+    }
 
 
 def _name(dataset: Dataset) -> str:
     return f"{pseudonym(dataset.SOPInstanceUID, dataset.Modality.lower())}.dcm"
 
 
-def _write(path: Path, dataset: Dataset) -> None:
-    stream = pydicom.filebase.DicomBytesIO()
+def _bytes(dataset: Dataset) -> bytes:
+    stream = DicomBytesIO()
     dataset.save_as(stream, enforce_file_format=True)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write: {error.strerror}", path=path) from error
-    write_whole(path, stream.getvalue())
+    return stream.getvalue()

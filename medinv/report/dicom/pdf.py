@@ -10,7 +10,10 @@ from medinv.report.dicom.common import Analysis, reference
 
 
 def encapsulated_pdf(analysis: Analysis, pdf: bytes) -> Dataset:
-    """The bytes of a PDF as an object of the analysed study. highdicom has no class for it; the common modules are its own."""
+    """The bytes of a PDF as an object of the analysed study.
+
+    highdicom has no class for it; the common modules are its own.
+    """
     making, head = analysis.making("pdf"), analysis.first
     equipment = making.pop("contributing_equipment")
     dataset = SOPClass(
@@ -32,7 +35,7 @@ def encapsulated_pdf(analysis: Analysis, pdf: bytes) -> Dataset:
     dataset.copy_patient_and_study_information(head)
     dataset.ContributingEquipmentSequence = equipment
     dataset.ConversionType, dataset.AcquisitionDateTime = "WSD", None
-    dataset.BurnedInAnnotation = "YES" if analysis.names_study else "NO"
+    dataset.BurnedInAnnotation = "YES" if analysis.burned_in else "NO"
     dataset.DocumentTitle = f"{strings.TITLE}. {strings.RESEARCH_USE}"
     dataset.ConceptNameCodeSequence = [CodedConcept("18748-4", "LN", "Diagnostic imaging report")]
     dataset.VerificationFlag = "UNVERIFIED"

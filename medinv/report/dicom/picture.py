@@ -1,4 +1,7 @@
-"""Page one as a picture, for viewers that know nothing else: colour Secondary Capture with the disclaimer burned in. It names no patient."""
+"""Page one as a picture, for viewers that know nothing else.
+
+A colour Secondary Capture with the disclaimer burned in. It names no patient.
+"""
 
 from functools import cache
 from pathlib import Path
@@ -10,22 +13,24 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from medinv.report import strings
-from medinv.report.content import ImageArrays, ImageContent, balance
-from medinv.report.dicom.common import Analysis, drawn_map, reference
-from medinv.report.figures import EVIDENCE, diverging
+from medinv.report import derived, strings
+from medinv.report.derived import contrast, explained
+from medinv.report.dicom.common import Analysis, reference
+from medinv.report.figures import EVIDENCE, EvidenceMap, Panel, colour_bar
 
 PANEL, GAP, HEAD, FOOT = 560, 28, 150, 190  # px
-_INK, _QUIET, _PAPER, _WARNING = (240, 240, 240), (170, 176, 186), (16, 18, 22), (255, 196, 60)
+_INK, _QUIET, _PAPER = (240, 240, 240), (170, 176, 186), (16, 18, 22)
+_WARNING, _BAR_GREY = (255, 196, 60), (90, 90, 90)
 _OVERLAY = 0.55  # opacity of full colour
+Colour = tuple[int, int, int]
 
 
 def secondary_capture(analysis: Analysis) -> Dataset:
     """The picture of the image that decides, in the analysed study."""
-    image = analysis.explained[0]
+    panel = analysis.deciding
     dataset = SCImage.from_ref_dataset(
-        ref_dataset=analysis.headers[image.sop_uid],
-        pixel_array=np.asarray(picture(analysis, image)),
+        ref_dataset=analysis.headers[panel.image.sop_uid],
+        pixel_array=np.asarray(picture(analysis, panel)),
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
@@ -34,14 +39,10 @@ def secondary_capture(analysis: Analysis) -> Dataset:
         **analysis.making("picture"),
     )
     dataset.copy_patient_and_study_information(analysis.first)
-    dataset.PatientOrientation, dataset.Laterality = (
-        None,
-        None,
-    )  # several pictures on a sheet have none of their own
-    dataset.ConversionType, dataset.BurnedInAnnotation = (
-        "WSD",
-        "YES" if analysis.names_study else "NO",
-    )
+    for keyword in ("PatientOrientation", "Laterality"):  # of several pictures none is the sheet's
+        setattr(dataset, keyword, None)
+    dataset.ConversionType = "WSD"
+    dataset.BurnedInAnnotation = "YES" if analysis.burned_in else "NO"
     dataset.DerivationDescription = f"Summary of a model's result. {strings.RESEARCH_USE}"
     dataset.SourceImageSequence = [
         reference(analysis.headers[each.sop_uid]) for each in analysis.inside
@@ -49,152 +50,145 @@ def secondary_capture(analysis: Analysis) -> Dataset:
     return dataset
 
 
-def picture(analysis: Analysis, image: ImageContent) -> Image.Image:
-    """RGB: what was shown to the network, the evidence over it, and the counterfactual where it passed its re-checks."""
-    arrays = image.arrays
-    shown = _native(arrays)
+def picture(analysis: Analysis, panel: Panel) -> Image.Image:
+    """RGB: the image, the evidence over it, and the counterfactual where it may be shown."""
+    drawn = panel.explained
+    if drawn is None:
+        raise ValueError(f"image {panel.number}: expected an explained image to draw")
+    edit, two = explained(panel.image).counterfactual, contrast(panel.image, analysis.card)
+    native = _native(panel)
+    stored = "What the network was given" if panel.withheld else "The image as stored"
     panels = [
-        (shown, "The image as stored"),
-        (_overlaid(arrays, shown), f"Evidence for (orange) and against (blue) {analysis.positive}"),
+        (native, stored),
+        (
+            _overlaid(native, drawn.shown),
+            f"Evidence for (orange) and against (blue) {two.towards}",
+        ),
     ]
-    counterfactual = arrays.explanation.counterfactual
-    if counterfactual.valid:
-        decoded = (
-            Image.fromarray(counterfactual.image)
-            .convert("RGB")
-            .resize(shown.size, Image.Resampling.NEAREST)
-        )
-        panels.append((decoded, f"An image for which the model answers {counterfactual.target}"))
+    if edit.valid:
+        decoded = drawn.frames[-1].pixels.convert("RGB")
+        shown = decoded.resize(native.size, Image.Resampling.NEAREST)
+        panels.append((shown, f"An image for which the model answers {edit.target}"))
     width = GAP + len(panels) * (PANEL + GAP)
     sheet = Image.new("RGB", (width, HEAD + PANEL + FOOT), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    _headline(draw, analysis, image, width)
-    for k, (panel, caption) in enumerate(panels):
+    _headline(draw, analysis, panel, width)
+    for k, (shown, caption) in enumerate(panels):
         left = GAP + k * (PANEL + GAP)
-        sheet.paste(panel, (left + (PANEL - panel.width) // 2, HEAD + (PANEL - panel.height) // 2))
+        sheet.paste(shown, (left + (PANEL - shown.width) // 2, _top(shown)))
         _fitted(draw, (left, HEAD + PANEL + 8), caption, 17, PANEL, _INK)
-    _letters(draw, arrays, shown, len(panels))
-    _footing(draw, sheet, analysis, arrays)
+    _letters(draw, panel, native, len(panels))
+    _footing(draw, sheet, analysis, panel)
     return sheet
 
 
-def _headline(
-    draw: ImageDraw.ImageDraw, analysis: Analysis, image: ImageContent, width: int
-) -> None:
+def _headline(draw: ImageDraw.ImageDraw, analysis: Analysis, panel: Panel, width: int) -> None:
     draw.rectangle((0, 0, width, 40), fill=_WARNING)
     draw.text((GAP, 7), strings.RESEARCH_USE.upper(), (0, 0, 0), _font(22, bold=True))
-    content = analysis.content
-    point = content.model.operating_point
+    card, point, told = analysis.card, analysis.card.operating_point, derived.answer(panel.image)
     limit = (
-        f", called {analysis.positive} from {strings.percent(point.threshold)} on" if point else ""
+        f", called {told.name} from {strings.percent(point.threshold)} on" if point and told else ""
     )
-    answer = f"{image.label}: {strings.percent(image.positive)} probability of {analysis.positive}{limit}"
+    share = f": {strings.percent(told.probability)} probability of {told.name}" if told else ""
+    answer = f"{panel.image.label}{share}{limit}"
     _fitted(draw, (GAP, 52), answer, 30, width - 2 * GAP, _INK, bold=True)
-    images = (
-        f"image {image.number} of {len(content.images)}, which decides; "
-        if len(content.images) > 1
-        else ""
-    )
-    _fitted(
-        draw,
-        (GAP, 98),
-        f"{content.model.title} ({content.model.name} {content.model.version}); {images}study {content.study_uid}",
-        18,
-        width - 2 * GAP,
-        _QUIET,
-    )
+    count = len(analysis.result.instances)
+    which = f"image {panel.number} of {count}, which decides; " if count > 1 else ""
+    where = f"{which}study {analysis.result.study_uid}"
+    said = f"{card.title} ({card.name} {card.version}); {where}"
+    _fitted(draw, (GAP, 98), said, 18, width - 2 * GAP, _QUIET)
 
 
 def _footing(
-    draw: ImageDraw.ImageDraw, sheet: Image.Image, analysis: Analysis, arrays: ImageArrays
+    draw: ImageDraw.ImageDraw, sheet: Image.Image, analysis: Analysis, panel: Panel
 ) -> None:
-    values, scale = _values(arrays)
     left, top = 2 * GAP + PANEL, HEAD + PANEL + 42
-    bar = Image.fromarray(
-        _blend(np.full((14, PANEL), 90, np.uint8), np.tile(np.linspace(-1, 1, PANEL), (14, 1)), 1.0)
-    )
-    sheet.paste(bar, (left, top))
-    for share, anchor, text in (
-        (0, "la", f"{-scale:+.2g}"),
-        (0.5, "ma", "0"),
-        (1, "ra", f"{scale:+.2g}"),
-    ):
-        draw.text((left + share * PANEL, top + 20), text, _INK, _font(16), anchor=anchor)
-    local = arrays.explanation.local_evidence
-    found, evidence = balance(values), local or arrays.explanation.evidence
-    constant = local.constant if local else evidence.bias
-    sums = f"log-odds a {'pixel' if local else 'region'}; {found.towards:+.1f} {found.against:+.1f} and constant {constant:+.1f} make {evidence.logit:+.2f}"
-    _fitted(draw, (left, top + 42), sums, 16, PANEL, _QUIET)
-    certificate = arrays.explanation.reconstruction
-    exact = (
-        "decode back to every pixel" if certificate.exact else "DO NOT decode back to every pixel"
-    )
+    _scale(draw, sheet, panel, (left, top))
+    trip, (rows, columns) = explained(panel.image).reconstruction, panel.given
+    exact = "decode back to every pixel" if trip.exact else "DO NOT decode back to every pixel"
     lines = (
-        f"The features {exact} of the network's input ({certificate.bits} bits).",
-        f"Input {arrays.network_input.shape[0]} x {arrays.network_input.shape[1]} pixels, the image squashed.",
-        f"Weights {analysis.sha256[:16]}, medinv {analysis.content.medinv_version}.",
+        f"The features {exact} of the network's input ({trip.bits} bits).",
+        f"Input {rows} x {columns} pixels, to which the image was resized.",
+        f"Weights {analysis.sha256[:16]}, medinv {derived.MEDINV}.",
     )
     for k, line in enumerate(lines):
         _fitted(draw, (GAP, top + 24 * k), line, 16, PANEL, _QUIET)
-    words = (
-        f"Local evidence, against what is usual in images labelled {analysis.content.model.classes[0]},"
-        if local
-        else "The evidence"
+    caveat = _caveat(analysis, panel)
+    _fitted(draw, (GAP, top + 96), caveat, 16, sheet.width - 2 * GAP, _WARNING)
+
+
+def _scale(
+    draw: ImageDraw.ImageDraw, sheet: Image.Image, panel: Panel, place: tuple[int, int]
+) -> None:
+    """The colour bar with its ends, and the sum."""
+    if panel.explained is None:
+        return
+    (left, top), shown = place, panel.explained.shown
+    under = Image.new("RGB", (PANEL, 14), _BAR_GREY)
+    sheet.paste(_laid_over(under, colour_bar(EVIDENCE).pixels), (left, top))
+    scale = shown.drawn.scale
+    ends = ((0, "la", f"{-scale:+.2g}"), (0.5, "ma", "0"), (1, "ra", f"{scale:+.2g}"))
+    for share, anchor, text in ends:
+        at = (left + share * PANEL, top + 20)
+        draw.text(at, text, _INK, _font(16), anchor=anchor)
+    sums = shown.balance
+    said = (
+        f"{strings.evidence_unit(shown.block)}; {sums.towards:+.1f} {sums.against:+.1f} "
+        f"and constant {shown.bias:+.1f} make {shown.logit:+.2f}"
     )
+    _fitted(draw, (left, top + 42), said, 16, PANEL, _QUIET)
+
+
+def _caveat(analysis: Analysis, panel: Panel) -> str:
+    local, against = (
+        explained(panel.image).local_evidence,
+        contrast(panel.image, analysis.card).against,
+    )
+    words = f"Local evidence, against what is usual in images labelled {against},"
     unclaimed = (
         "; the same shape elsewhere moves the answer as much, so that no place is claimed"
         if local and not local.valid
         else ""
     )
-    caveat = f"{words} is an exact sum{unclaimed}. It is not shown to be where a disease lies, and the label is no finding of a radiologist."
-    _fitted(draw, (GAP, top + 96), caveat, 16, sheet.width - 2 * GAP, _WARNING)
-
-
-def _values(arrays: ImageArrays) -> tuple[np.ndarray, float]:
-    """Evidence as it is drawn, and the value of full colour."""
-    values = drawn_map(arrays)
-    return values, float(np.abs(values).max()) or 1.0
-
-
-def _native(arrays: ImageArrays) -> Image.Image:
-    """The stored image with square pixels, as large as a panel allows."""
-    height, width = arrays.display.shape[0] * arrays.aspect, arrays.display.shape[1]
-    ratio = PANEL / max(height, width)
-    size = max(round(width * ratio), 1), max(round(height * ratio), 1)
-    return Image.fromarray(arrays.display).resize(size, Image.Resampling.LANCZOS).convert("RGB")
-
-
-def _overlaid(arrays: ImageArrays, shown: Image.Image) -> Image.Image:
-    values, scale = _values(arrays)
-    rows, columns = (
-        np.arange(n) * side // n
-        for n, side in zip((shown.height, shown.width), values.shape, strict=True)
-    )
-    return Image.fromarray(
-        _blend(np.asarray(shown.convert("L")), values[np.ix_(rows, columns)], scale)
+    return (
+        f"{words if local else 'The evidence'} is an exact sum{unclaimed}. It is not shown to be "
+        "where a disease lies, and the label is no finding of a radiologist."
     )
 
 
-def _blend(grey: np.ndarray, values: np.ndarray, scale: float) -> np.ndarray:
-    """(h, w) grey levels under a signed map, (h, w, 3)."""
-    colour = diverging(values, scale, EVIDENCE)
-    alpha = _OVERLAY * colour[..., 3:] / 255
-    return np.rint((1 - alpha) * grey[..., None] + alpha * colour[..., :3]).astype(np.uint8)
+def _native(panel: Panel) -> Image.Image:
+    """The image as the report draws it, as large as a panel allows."""
+    native = panel.native
+    ratio = PANEL / max(native.height, native.width)
+    size = max(round(native.width * ratio), 1), max(round(native.height * ratio), 1)
+    return native.pixels.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
 
-def _letters(
-    draw: ImageDraw.ImageDraw, arrays: ImageArrays, shown: Image.Image, panels: int
-) -> None:
-    if arrays.laterality is None:
+def _overlaid(native: Image.Image, shown: EvidenceMap) -> Image.Image:
+    return _laid_over(native, shown.drawn.picture.pixels)
+
+
+def _laid_over(under: Image.Image, colour: Image.Image) -> Image.Image:
+    """A signed map over grey levels, its full colour at the sheet's opacity."""
+    values = np.asarray(colour.resize(under.size, Image.Resampling.NEAREST), dtype=float)
+    alpha = _OVERLAY * values[..., 3:] / 255
+    blended = (1 - alpha) * np.asarray(under, dtype=float) + alpha * values[..., :3]
+    return Image.fromarray(np.rint(blended).astype(np.uint8))
+
+
+def _top(shown: Image.Image) -> int:
+    return HEAD + (PANEL - shown.height) // 2
+
+
+def _letters(draw: ImageDraw.ImageDraw, panel: Panel, shown: Image.Image, panels: int) -> None:
+    if panel.letters is None:
         return
     for k in range(panels):
         left = GAP + k * (PANEL + GAP) + (PANEL - shown.width) // 2
-        for x, anchor, letter in (
-            (left + 8, "la", arrays.laterality[0]),
-            (left + shown.width - 8, "ra", arrays.laterality[1]),
-        ):
+        sides = ((left + 8, "la"), (left + shown.width - 8, "ra"))
+        for (x, anchor), letter in zip(sides, panel.letters, strict=True):
             draw.text(
-                (x, HEAD + (PANEL - shown.height) // 2 + 6),
+                (x, _top(shown) + 6),
                 letter,
                 _INK,
                 _font(24, bold=True),
@@ -210,11 +204,11 @@ def _fitted(
     text: str,
     size: int,
     room: int,
-    ink: tuple[int, int, int],
+    ink: Colour,
     *,
     bold: bool = False,
 ) -> None:
-    """One line, smaller where it would leave its room, and cut where it would become too small to read."""
+    """One line, smaller where it would leave its room, cut where it would be too small to read."""
     while size > 12 and draw.textlength(text, _font(size, bold=bold)) > room:
         size -= 1
     while draw.textlength(text, _font(size, bold=bold)) > room:
@@ -224,6 +218,5 @@ def _fitted(
 
 @cache
 def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(
-        Path(get_data_path()) / "fonts" / "ttf" / f"DejaVuSans{'-Bold' if bold else ''}.ttf", size
-    )
+    name = f"DejaVuSans{'-Bold' if bold else ''}.ttf"
+    return ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / name, size)

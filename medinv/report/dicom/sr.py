@@ -1,16 +1,22 @@
-"""The findings as a structured report: TID 1500, Comprehensive 3D SR, unverified, preliminary and partial, since no person has read it."""
+"""The findings as a structured report: TID 1500, Comprehensive 3D SR.
+
+Unverified, preliminary and partial, since no person has read it.
+"""
 
 from collections.abc import Sequence
+from typing import Any
 
 from highdicom import sr
+from highdicom.sr import CodedConcept
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from medinv.report import strings
-from medinv.report.content import ImageContent
+from medinv.analysis.result import ImageResult, StudyResult
+from medinv.report import derived, strings
 from medinv.report.dicom.common import CODING_SCHEME, MAKER, Analysis, device_uid, finding, private
 from medinv.report.dicom.evidence import Regions, Segmented
+from medinv.report.dicom.header import procedure
 
 _PRESENCE = Code("705057003", "SCT", "Presence")
 _OPERATING_POINT = private("operating-point", "Probability from which on the model says present")
@@ -21,15 +27,18 @@ _THRESHOLD = private("evidence-limit", "Contribution from which on a region is s
 def structured_report(
     analysis: Analysis, segmented: Sequence[Segmented], earlier: Sequence[Dataset]
 ) -> Dataset:
-    """The report over all images in scope; `earlier`: structured reports of the same study and model that this one replaces."""
-    groups = [
+    """The report over all images in scope.
+
+    earlier: structured reports of the same study and model that this one replaces.
+    """
+    groups: list[Any] = [
         _study(analysis),
         *_each(analysis),
         *(group for part in segmented for group in _regions(analysis, part)),
     ]
     report = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=_observer(analysis)),
-        procedure_reported=_procedure(analysis.first),
+        procedure_reported=procedure(analysis.first),
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
     )
@@ -49,39 +58,29 @@ def structured_report(
 
 
 def _observer(analysis: Analysis) -> sr.ObserverContext:
-    model = analysis.content.model
     identity = sr.DeviceObserverIdentifyingAttributes(
         uid=device_uid(analysis.sha256),
-        name=model.title,
+        name=analysis.card.title,
         manufacturer_name=MAKER,
-        model_name=f"{MAKER} {model.name}",
+        model_name=f"{MAKER} {analysis.card.name}",
         serial_number=analysis.sha256[:16],
     )
     return sr.ObserverContext(codes.DCM.Device, identity)
 
 
-def _procedure(header: Dataset) -> Code:
-    """What the study says was done, else imaging in general."""
-    for item in header.get("ProcedureCodeSequence", ()):
-        if item.get("CodeValue") and item.get("CodingSchemeDesignator") and item.get("CodeMeaning"):
-            return Code(item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning)
-    return codes.SCT.Imaging
-
-
 def _algorithm(analysis: Analysis) -> sr.AlgorithmIdentification:
-    model, certificate = analysis.content.model, analysis.content.reconstruction
+    card, trip = analysis.card, analysis.result.reconstruction
     said = [
         strings.RESEARCH_USE,
         f"weights SHA-256 {analysis.sha256}",
-        f"{MAKER} {analysis.content.medinv_version}",
+        f"{MAKER} {derived.MEDINV}",
     ]
-    if certificate:
-        said.append(
-            f"features decode back to the pixels: {'exactly' if certificate.exact else 'NOT exactly'}, at {certificate.bits} bits"
-        )
+    if trip:
+        how = "exactly" if trip.exact else "NOT exactly"
+        said.append(f"features decode back to the pixels: {how}, at {trip.bits} bits")
     return sr.AlgorithmIdentification(
-        f"{MAKER} {model.name}",
-        model.version,
+        f"{MAKER} {card.name}",
+        card.version,
         parameters=said,
         family=codes.DCM.ArtificialIntelligence,
         manufacturer=MAKER,
@@ -90,10 +89,7 @@ def _algorithm(analysis: Analysis) -> sr.AlgorithmIdentification:
 
 def _study(analysis: Analysis) -> sr.MeasurementsAndQualitativeEvaluations:
     """The study's answer, on all images that it rests on."""
-    content = analysis.content
-    return _answer(
-        analysis, analysis.inside, content.label, content.positive, analysis.tracking("study")
-    )
+    return _answer(analysis, analysis.inside, analysis.result, analysis.tracking("study"))
 
 
 def _each(analysis: Analysis) -> list[sr.MeasurementsAndQualitativeEvaluations]:
@@ -103,8 +99,7 @@ def _each(analysis: Analysis) -> list[sr.MeasurementsAndQualitativeEvaluations]:
         _answer(
             analysis,
             [image],
-            image.label,
-            image.positive,
+            image,
             analysis.tracking("image", image.sop_uid, str(image.frame or 1)),
         )
         for image in images
@@ -113,18 +108,19 @@ def _each(analysis: Analysis) -> list[sr.MeasurementsAndQualitativeEvaluations]:
 
 def _answer(
     analysis: Analysis,
-    images: Sequence[ImageContent],
-    label: str | None,
-    probability: float | None,
+    images: Sequence[ImageResult],
+    given: StudyResult | ImageResult,
     tracking: tuple[str, str],
 ) -> sr.MeasurementsAndQualitativeEvaluations:
-    point = analysis.content.model.operating_point
-    measured = [_percent(codes.DCM.Probability, probability)] if probability is not None else []
+    told, point = derived.answer(given), analysis.card.operating_point
+    if told is None:
+        raise ValueError(f"expected an image or study with a label, got {given.label}")
+    measured = [_percent(codes.DCM.Probability, told.probability)]
     limit = [_percent(_OPERATING_POINT, point.threshold)] if point else []
-    presence = codes.SCT.Present if label == analysis.positive else codes.SCT.Absent
+    presence = codes.SCT.Present if given.label == told.name else codes.SCT.Absent
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=tracking[1], identifier=tracking[0]),
-        finding_type=finding(analysis.positive),
+        finding_type=finding(told.name),
         algorithm_id=_algorithm(analysis),
         measurements=measured + limit,
         qualitative_evaluations=[sr.QualitativeEvaluation(_PRESENCE, presence)],
@@ -134,7 +130,7 @@ def _answer(
     )
 
 
-def _percent(name: Code, share: float) -> sr.Measurement:
+def _percent(name: Code | CodedConcept, share: float) -> sr.Measurement:
     return sr.Measurement(name, round(100 * share, 2), codes.UCUM.Percent)
 
 
@@ -163,9 +159,8 @@ def _region(
     segment = sr.ReferencedSegmentationFrame(
         segmentation.SOPClassUID, segmentation.SOPInstanceUID, frame, 1, source
     )
-    del (
-        segment[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
-    )  # a frame of a binary segmentation belongs to one segment: only one may be named
+    # A frame of a binary segmentation belongs to one segment: only one of both may be named.
+    del segment[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
     return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=tracking_uid, identifier=label),
         referenced_segment=segment,
@@ -175,5 +170,5 @@ def _region(
     )
 
 
-def _odds(name: Code, value: float) -> sr.Measurement:
+def _odds(name: Code | CodedConcept, value: float) -> sr.Measurement:
     return sr.Measurement(name, round(value, 3), codes.UCUM.NoUnits)

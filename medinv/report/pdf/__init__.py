@@ -1,0 +1,1 @@
+"""The report as PDF: `document.render`, and what stands on its pages."""

@@ -4,11 +4,15 @@ LANG = "en"
 
 # What every result says
 RESEARCH_USE = "Research use, not for diagnosis"
-DISCLAIMER_LABEL = "The label is the output of a research model. It is not a finding, and it is not a substitute for a reading by a radiologist."
+DISCLAIMER_LABEL = (
+    "The label is the output of a research model. "
+    "It is not a finding, and it is not a substitute for a reading by a radiologist."
+)
 DISCLAIMER_COUNTERFACTUAL = (
     "A counterfactual shows what this model would need to see to answer otherwise. "
     "It does not show what a healthy patient, or this patient, looks like."
 )
+DISCLAIMERS = (RESEARCH_USE, DISCLAIMER_LABEL, DISCLAIMER_COUNTERFACTUAL)
 
 # Headings and labels
 TITLE = "medinv report"
@@ -97,17 +101,35 @@ FLAG_SKIPPED = ("file skipped", "files skipped")
 FLAG_WARNING = ("warning", "warnings")
 IMAGES, TEST_IMAGES = ("image", "images"), ("test image", "test images")
 YES, NO = "yes", "no"
-EXCLUDED_NOTE = "File names are left out, since they may name a patient; the study's row in results.jsonl has them."
+EXCLUDED_NOTE = (
+    "File names are left out, since they may name a patient; "
+    "the study's row in results.jsonl has them."
+)
 KINDS = {"broken": "could not be read", "skipped": "skipped"}
 
-METRIC_NAMES = {"auc": "AUC", "accuracy": "Accuracy", "sensitivity": "Sensitivity", "specificity": "Specificity", "ece": "Calibration error (ECE)",
-                "calibration_error": "Calibration error", "brier": "Brier score", "nll": "Negative log-likelihood"}  # fmt: skip
+METRIC_NAMES = {
+    "auc": "AUC",
+    "accuracy": "Accuracy",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "ece": "Calibration error (ECE)",
+    "calibration_error": "Calibration error",
+    "brier": "Brier score",
+    "nll": "Negative log-likelihood",
+}
 HASH_NAMES = {
     "weights_sha256": "Weights, SHA-256",
     "config_sha256": "Configuration, SHA-256",
     "data_sha256": "Training data, SHA-256",
 }
-ORIGIN_NAMES = {"parameters": "Parameters", "convolutions": "Inverted convolutions",
-                "largest_condition_number": "Largest condition number", "command": "Command", "commit": "Commit", "seed": "Seed",
-                "device": "Device", "seconds": "Seconds of training"}  # fmt: skip
+ORIGIN_NAMES = {
+    "parameters": "Parameters",
+    "convolutions": "Inverted convolutions",
+    "largest_condition_number": "Largest condition number",
+    "command": "Command",
+    "commit": "Commit",
+    "seed": "Seed",
+    "device": "Device",
+    "seconds": "Seconds of training",
+}
 BANDS, COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")

@@ -1,9 +1,14 @@
 """How numbers are written, and the words of a card's values."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medinv.report.strings.labels import NO, YES
+
+if TYPE_CHECKING:
+    from medinv.metrics import Estimate
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -12,20 +17,17 @@ def number(value: float, digits: int = 3) -> str:
     """With a true minus sign; powers of ten where plain digits would be long."""
     if value == 0:
         return "0"
-    power = int(
-        f"{value:.{digits - 1}e}".split("e")[1]
-    )  # of the rounded value: 9.999 is written 10.0
+    # The power is that of the rounded value: 9.999 is written 10.0.
+    power = int(f"{value:.{digits - 1}e}".split("e")[1])
     if -4 < power < 6:
         return f"{value:.{max(digits - 1 - power, 0)}f}".replace("-", "\u2212")
     mantissa, power_of_ten = f"{value:.1e}".split("e")
-    return (
-        f"{mantissa}\u00a0\u00d7\u00a010{str(int(power_of_ten)).translate(_SUPERSCRIPTS)}".replace(
-            "-", "\u2212"
-        )
-    )
+    raised = str(int(power_of_ten)).translate(_SUPERSCRIPTS)
+    return f"{mantissa}\u00a0\u00d7\u00a010{raised}".replace("-", "\u2212")
 
 
 def signed(value: float, digits: int = 3) -> str:
+    """The same with a plus sign above zero."""
     return ("+" if value > 0 else "") + number(value, digits)
 
 
@@ -49,7 +51,13 @@ def edge(share: float) -> str:
 
 
 def edges(low: float, high: float) -> str:
+    """A range of probabilities."""
     return f"{edge(low)} to {edge(high)}"
+
+
+def between(low: float, high: float) -> str:
+    """A range of shares in a table."""
+    return f"{percent(low)} \u2013 {percent(high)}"
 
 
 def counted(count: int, words: tuple[str, str]) -> str:
@@ -73,14 +81,21 @@ def plain(value: Any) -> str:
 
 
 def key_words(key: object) -> str:
+    """A field's name in words."""
     return str(key).replace("_", " ")
 
 
+def estimate(found: Estimate) -> str:
+    """A measured value with its interval."""
+    return interval(found.value, found.low, found.high)
+
+
 def interval(value: float, low: float | None, high: float | None) -> str:
-    return f"{value:.3f}" + (
-        f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else ""
-    )
+    """A measured value, with its bounds where they are given."""
+    ends = f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else ""
+    return f"{value:.3f}{ends}"
 
 
 def bounds(low: float, high: float) -> str:
+    """The bounds of a measured value in a table."""
     return f"{low:.3f} \u2013 {high:.3f}"

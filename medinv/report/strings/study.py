@@ -1,46 +1,86 @@
-"""Sentences about a study: its answer, its scope, its images, its place in a batch."""
+"""Sentences about a study: its answer, its scope, its images, its place in a run."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from medinv.report.strings.labels import FAILED, IMAGES, OUT_OF_SCOPE, SKIPPED, TEST_IMAGES
-from medinv.report.strings.numbers import counted, edges, number, percent, signed
+from medinv.report.strings.labels import (
+    FAILED,
+    FLAG_OUT_OF_SCOPE,
+    IMAGES,
+    OUT_OF_SCOPE,
+    SKIPPED,
+    TEST_IMAGES,
+)
+from medinv.report.strings.numbers import counted, edges, estimate, number, percent, signed
+
+if TYPE_CHECKING:
+    from medinv.metrics import Estimate, ObservedShare
+    from medinv.report.derived import Answer, Uncertainty
+
+UNCERTAINTY_UNKNOWN = "The model card gives no interval for this probability."
+UNCERTAINTY_SEVERAL = (
+    "No interval is given: several images decided, and calibration was measured on single images."
+)
+OBSERVED_NONE = "No test image had a probability like this one."
+OBSERVED_DIFFERS = "That is not what the probability says: read it with caution."
+SCOPE_REFUSAL = (
+    "The model was not made for an input like this one. "
+    "Its label, its probability and its explanation are therefore withheld."
+)
 
 
 def headline(status: str, label: str | None) -> str:
-    return {"failed": FAILED, "skipped": SKIPPED}.get(status) or (
-        label_title(label) if label else OUT_OF_SCOPE
-    )
+    """The answer in a word, or that there is none."""
+    without = {"failed": FAILED, "skipped": SKIPPED}.get(status)
+    return without or (label_title(label) if label else OUT_OF_SCOPE)
 
 
-def image_heading(
-    number_: int, label: str, positive_class: str | None, positive: float | None
-) -> str:
-    probability = (
-        ""
-        if positive_class is None or positive is None
-        else f", {probability_of(positive_class)} {percent(positive)}"
-    )
-    return f"Image {number_}: {label}{probability}"
+def image_heading(number_: int, label: str | None, told: Answer | None) -> str:
+    """An image's answer; without a label it is out of scope."""
+    said = f", {probability_of(told.name)} {percent(told.probability)}" if told else ""
+    return f"Image {number_}: {label or FLAG_OUT_OF_SCOPE}{said}"
 
 
 def label_title(label: str) -> str:
+    """A class as a title."""
     return label[:1].upper() + label[1:]
 
 
 def probability_of(name: str) -> str:
+    """What a probability is of."""
     return f"calibrated probability of {name}"
 
 
-def verdict(
-    label: str, positive_class: str, positive: float, threshold: float | None, images: int
-) -> str:
+def answer_cell(told: Answer | None) -> str:
+    """A probability in a table; empty where none may be told."""
+    return f"{percent(told.probability)} {told.name}" if told else ""
+
+
+def verdict(label: str, told: Answer, threshold: float | None, images: int) -> str:
+    """The answer in a sentence, with its probability and those of all other classes."""
     what = "this image" if images == 1 else f"this study ({counted(images, IMAGES)})"
-    side = (
-        ""
-        if threshold is None
-        else f", {'at or above' if positive >= threshold else 'below'} the operating point of {percent(threshold)}"
+    side = ""
+    if threshold is not None:
+        where = "at or above" if told.probability >= threshold else "below"
+        side = f", {where} the operating point of {percent(threshold)}"
+    others = "".join(f", of {name} {percent(share)}" for name, share in told.others)
+    return (
+        f"The model calls {what} {label}. The calibrated probability of {told.name} is "
+        f"{percent(told.probability)}{side}{others}."
     )
-    return f"The model calls {what} {label}. The calibrated probability of {positive_class} is {percent(positive)}{side}."
+
+
+def certainty(told: Answer, sure: Uncertainty | None, several: bool) -> tuple[str, ...]:
+    """How sure the probability is, or why that is not known."""
+    if sure is None:
+        return (UNCERTAINTY_SEVERAL if several else UNCERTAINTY_UNKNOWN,)
+    reading = uncertain_reading(sure.images, sure.patients)
+    if sure.observed is None:
+        return reading, OBSERVED_NONE
+    differs = () if sure.observed_covers(told.probability) else (OBSERVED_DIFFERS,)
+    return (reading, observed_share(told.name, sure.observed), *differs)
 
 
 def uncertain(low: float, high: float) -> str:
@@ -54,121 +94,142 @@ def uncertain(low: float, high: float) -> str:
 
 
 def uncertain_reading(images: int, patients: int) -> str:
+    """What the interval means."""
     return (
-        "The interval says how far the probability moves when the calibration is fitted again on other patients "
-        f"(from {counted(images, IMAGES)} of {patients:,} patients); it does not cover images of another kind."
+        "The interval says how far the probability moves when the calibration is fitted again on "
+        f"other patients (from {counted(images, IMAGES)} of {patients:,} patients); "
+        "it does not cover images of another kind."
     )
 
 
-UNCERTAINTY_UNKNOWN = "The model card gives no interval for this probability."
-UNCERTAINTY_SEVERAL = (
-    "No interval is given: several images decided, and calibration was measured on single images."
-)
-
-
-def observed_share(
-    name: str, between: tuple[float, float], share: tuple[float, float, float], images: int
-) -> str:
-    """share: its value and its bounds."""
-    value, low, high = share
+def observed_share(name: str, seen: ObservedShare) -> str:
+    """What test images with such a probability were."""
+    share = seen.share
     return (
-        f"Of {counted(images, TEST_IMAGES)} with a probability from {edges(*between)}, {round(value * images):,} "
-        f"({percent(value)}; 95\u00a0% interval {percent(low)} to {percent(high)}) had the label {name}."
+        f"Of {counted(share.n, TEST_IMAGES)} with a probability from {edges(seen.low, seen.high)}, "
+        f"{round(share.value * share.n):,} ({percent(share.value)}; "
+        f"95\u00a0% interval {percent(share.low)} to {percent(share.high)}) had the label {name}."
     )
-
-
-OBSERVED_NONE = "No test image had a probability like this one."
-OBSERVED_DIFFERS = "That is not what the probability says: read it with caution."
 
 
 def highest_of(images: int) -> str:
-    return f"The probability is that of one of {counted(images, IMAGES)} in scope; calibration was measured image by image, not for the highest of several."
+    """A caution: the highest of several is not one of them at random."""
+    return (
+        f"The probability is that of one of {counted(images, IMAGES)} in scope; "
+        "calibration was measured image by image, not for the highest of several."
+    )
 
 
 def aggregation(rule: str) -> str:
+    """How images decide for their study."""
     return f"How images decide: {rule}."
 
 
 def operating_point(positive_class: str, threshold: float, chosen_on: str) -> str:
-    return f"It answers {positive_class} from {percent(threshold)} up. This threshold was chosen on {chosen_on}."
-
-
-def operating_figures(sensitivity: str | None, specificity: str | None) -> str:
-    parts = [
-        f"{name} {value}"
-        for name, value in (("sensitivity", sensitivity), ("specificity", specificity))
-        if value
-    ]
+    """From where on the positive class is called."""
     return (
-        f"At this threshold the model card gives {' and '.join(parts)}, with 95 % intervals."
-        if parts
-        else ""
+        f"It answers {positive_class} from {percent(threshold)} up. "
+        f"This threshold was chosen on {chosen_on}."
+    )
+
+
+def operating_figures(sensitivity: Estimate, specificity: Estimate) -> str:
+    """What the operating point gave on test images."""
+    return (
+        f"At this threshold the model card gives sensitivity {estimate(sensitivity)} and "
+        f"specificity {estimate(specificity)}, with 95 % intervals."
     )
 
 
 def bar_alt(
-    positive_class: str,
-    positive: float,
-    threshold: float | None,
-    bounds: tuple[float, float] | None,
+    name: str, probability: float, threshold: float | None, ends: tuple[float, float] | None
 ) -> str:
-    between = f", {uncertain(*bounds)}" if bounds else ""
+    """The bar for those who do not see it."""
+    between = f", {uncertain(*ends)}" if ends else ""
     point = "" if threshold is None else f"; the operating point is drawn at {percent(threshold)}"
-    return f"Bar from 0 to 100 %: calibrated probability of {positive_class} {percent(positive)}{between}{point}."
+    return (
+        f"Bar from 0 to 100 %: calibrated probability of {name} "
+        f"{percent(probability)}{between}{point}."
+    )
 
 
-def scope_sentence(in_scope: bool, score: float | None, threshold: float | None) -> str:
-    if score is None or threshold is None:
-        return ""
-    reach = f"images in scope reach {number(threshold)}"
-    return f"{'In scope: l' if in_scope else 'L'}ikelihood score {number(score)}, a distance from the training images; {reach}."
-
-
-SCOPE_REFUSAL = "The model was not made for an input like this one. Its label, its probability and its explanation are therefore withheld."
+def scope_sentence(in_scope: bool, score: float, threshold: float) -> str:
+    """How far the image lies from the training images."""
+    return (
+        f"{'In scope: l' if in_scope else 'L'}ikelihood score {number(score)}, a distance from the "
+        f"training images; images in scope reach {number(threshold)}."
+    )
 
 
 def reconstruction_check(exact: bool, bits: int, error: float) -> str:
+    """Whether the network ran backwards to the image. error: grey levels."""
     if exact:
-        return f"The features decode back to every stored {bits}\u2011bit value. Largest error before rounding: {number(error, 2)} grey levels."
-    return f"The features do not decode back to every {bits}\u2011bit value. Largest error: {number(error, 2)} grey levels. Distrust the explanation."
+        return (
+            f"The features decode back to every stored {bits}\u2011bit value. "
+            f"Largest error before rounding: {number(error, 2)} grey levels."
+        )
+    return (
+        f"The features do not decode back to every {bits}\u2011bit value. "
+        f"Largest error: {number(error, 2)} grey levels. Distrust the explanation."
+    )
 
 
 def study_reconstruction(exact: bool, bits: int, error: float, images: int) -> str:
+    """The same over all images of the study."""
     of = "" if images == 1 else f" for all {images} images together"
-    return f"Reconstruction{of}: {'exact' if exact else 'not exact'} at {bits} bit, largest error before rounding {number(error, 2)} grey levels."
+    return (
+        f"Reconstruction{of}: {'exact' if exact else 'not exact'} at {bits} bit, "
+        f"largest error before rounding {number(error, 2)} grey levels."
+    )
 
 
 def images_shown(shown: int, total: int, in_scope: bool) -> str:
+    """Which images are drawn."""
     order = ", in scope and highest probability first" if in_scope else ""
     return f"{shown} of {counted(total, IMAGES)} drawn in full{order}; the table has all."
 
 
 def label_contradicts(label: str | None, positive: float, threshold: float) -> str:
-    return f"The label ({label}) and the operating point disagree: probability {percent(positive)}, threshold {percent(threshold)}."
-
-
-def logit_contradicts(number_: int, logit: float, positive: float) -> str:
-    return f"Image {number_}: the log-odds explained ({signed(logit)}) are not those of the probability reported ({percent(positive)})."
-
-
-def hash_contradicts(used: str, carded: str) -> str:
-    return f"The weights used ({used[:12]}\u2026) are not those of the model card ({carded[:12]}\u2026)."
-
-
-def index_summary(studies: int, parts: Mapping[str, int]) -> str:
-    listed = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
-    return f"{counted(studies, ('result', 'results')) or 'No results'}" + (
-        f": {listed}." if listed else "."
+    """A label that the operating point does not give."""
+    return (
+        f"The label ({label}) and the operating point disagree: "
+        f"probability {percent(positive)}, threshold {percent(threshold)}."
     )
 
 
+def logit_contradicts(number_: int, logit: float, probability: float) -> str:
+    """An explanation of another answer than the one reported."""
+    return (
+        f"Image {number_}: the log-odds explained ({signed(logit)}) are not those of the "
+        f"probability reported ({percent(probability)})."
+    )
+
+
+def hash_contradicts(used: str, carded: str) -> str:
+    """Weights that are not the card's."""
+    return (
+        f"The weights used ({used[:12]}\u2026) are not those of the model card "
+        f"({carded[:12]}\u2026)."
+    )
+
+
+def index_summary(studies: int, parts: Mapping[str, int]) -> str:
+    """How many results of which outcome."""
+    listed = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
+    results = counted(studies, ("result", "results")) or "No results"
+    return f"{results}: {listed}." if listed else f"{results}."
+
+
 def made_by(medinv_version: str) -> str:
+    """Who made the page."""
     return f"medinv {medinv_version}"
 
 
 def seconds_taken(seconds: float) -> str:
+    """How long it took."""
     return f"Classified in {number(seconds, 2)} s."
 
 
 def model_line(title: str, name: str, version: str) -> str:
+    """A model in a line."""
     return f"{title} ({name}, version {version})"

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chromium import CHROMIUM, Browser
+from conftest import edited
 from PIL import Image
 
 from medinv.report import strings
-from medinv.report.content import study_content
-from medinv.report.entries import index_entry
-from medinv.report.html import TEMPLATES, write_index, write_report
+from medinv.report.figures import pictures
+from medinv.report.html import TEMPLATES
+from medinv.report.write import index_page
 
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None,
@@ -36,50 +37,22 @@ def browser(tmp_path_factory) -> Iterator[Browser]:
         yield found
 
 
-@pytest.fixture
-def pages(
-    tmp_path, make_row, out_of_scope_row, failed_row, make_arrays, explained, make_background, card
-) -> Path:
-    long = "2.25." + "1234567890" * 6
-    instance = make_row()["instances"][0]
-    broken = [{"sop_uid": long, "stage": "pixels", "code": "pixel-data", "message": "x" * 200}]
-    named = {"normal": 0.027, "pneumonia": 0.973}
-    series = [
-        {
-            "series_uid": long,
-            "images": 1,
-            "in_scope": 1,
-            "label": "pneumonia",
-            "probabilities": named,
-            "deciding": [{"sop_uid": long}],
-        }
-    ] * 2
-    many = make_row(
-        study_uid=long,
-        instances=[instance, instance | {"sop_uid": long}],
-        broken=broken,
-        warnings=["w" * 150],
-        series=series,
-        aggregation="the highest decides",
+@pytest.fixture(scope="module")
+def pages(opacity, pair, outside, failed, rendered, tmp_path_factory) -> Path:
+    folder, long = tmp_path_factory.mktemp("pages"), "2.25." + "1234567890" * 6
+    broken = failed.broken[0].model_copy(update={"sop_uid": long, "message": "x" * 200})
+    wide = edited(pair, 2, sop_uid=long, series_uid=long)
+    series = tuple(one.model_copy(update={"series_uid": long}) for one in pair.series)
+    changed = {"study_uid": long, "broken": (broken,), "warnings": ("w" * 150,), "series": series}
+    many = wide.model_copy(update=changed)
+    results = {"one": opacity, "many": many, "outside": outside, "failed": failed}
+    for name, result in results.items():
+        (folder / f"{name}.html").write_bytes(rendered(result))
+    index_page(
+        (result.model_copy(update={"report": "one.html"}) for result in results.values()),
+        folder / "index.html",
     )
-    full = make_arrays(explained=explained, background=make_background())
-    drawn = {"2.25.11": full, long: make_arrays(shape=(60, 200), explained=explained)}
-    for name, row in (
-        ("one", make_row()),
-        ("many", many),
-        ("outside", out_of_scope_row),
-        ("failed", failed_row),
-    ):
-        write_report(
-            study_content(row, drawn, card),
-            tmp_path / f"{name}.html",
-            beside=("report.pdf", "report.json"),
-        )
-    write_index(
-        [index_entry(row, "one.html") for row in (make_row(), many, out_of_scope_row, failed_row)],
-        tmp_path / "index.html",
-    )
-    return tmp_path
+    return folder
 
 
 @needs_chromium
@@ -94,7 +67,7 @@ def test_nothing_overflows_and_nothing_is_fetched(browser, pages, name):
 
 
 @needs_chromium
-def test_sliders_answer_to_mouse_and_keyboard(browser, pages):
+def test_sliders_answer_to_mouse_and_keyboard(browser, pages, opacity):
     browser.open(pages / "one.html", 1280)
     browser.click("[data-opacity]", 0.02)
     assert browser.run(OPACITIES) == ["0", "0"]
@@ -105,13 +78,13 @@ def test_sliders_answer_to_mouse_and_keyboard(browser, pages):
         browser.run(OPACITIES) == ["0.95", "0.95"]
         and browser.run("document.activeElement.getAttribute('aria-valuetext')") == "95 %"
     )
+    last = len(pictures(opacity).panels[0].explained.frames) - 1
     browser.click("[data-step]", 0.01)
-    assert browser.run(FRAMES) == ["visible", "hidden", "hidden"]
+    assert browser.run(FRAMES) == ["visible"] + ["hidden"] * last
     browser.press("ArrowRight")
-    assert (
-        browser.run(FRAMES) == ["hidden", "visible", "hidden"]
-        and browser.run("document.activeElement.getAttribute('aria-valuetext')") == "Step 1 of 2"
-    )
+    assert browser.run(FRAMES) == ["hidden", "visible"] + ["hidden"] * (last - 1)
+    said = browser.run("document.activeElement.getAttribute('aria-valuetext')")
+    assert said == f"Step 1 of {last}"
 
 
 @needs_chromium
@@ -130,7 +103,7 @@ def test_the_keyboard_alone_reaches_the_sliders_in_the_order_of_the_page(browser
 def test_the_index_sorts_and_filters(browser, pages):
     browser.open(pages / "index.html", 1280)
     browser.click("th:nth-child(4) button")
-    assert browser.run(OUTCOMES) == ["out of scope", "failed", "pneumonia", "pneumonia"]
+    assert browser.run(OUTCOMES) == ["out of scope", "failed", "opacity", "opacity"]
     browser.run(
         "(() => { const s = document.getElementById('outcome'); s.value = 'failed'; s.dispatchEvent(new Event('input', {bubbles: true})); })()"
     )
@@ -172,7 +145,7 @@ def test_paper_carries_the_disclaimer_on_every_page(browser, pages, paper):
     assert len(sheets) >= 2
     for sheet in sheets:
         assert strings.RESEARCH_USE in sheet
-    assert "Pneumonia" in sheets[0]
+    assert "Opacity" in sheets[0]
 
 
 def contrast(first: str, second: str) -> float:

@@ -1,0 +1,317 @@
+"""What follows from a result and a card.
+
+Renderers compute nothing else, so that all of them say the same.
+Numbers of images count from 1, in the order of the result.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from medinv.analysis.result import OUT_OF_SCOPE, ImageResult, SeriesResult, StudyResult
+from medinv.explanation.result import Controls, Depth, Explanation, Trace
+from medinv.metrics import ObservedShare
+from medinv.models.card import Calibration, Card
+from medinv.report import strings
+
+MEDINV = version("medinv")
+LOGIT_TOLERANCE = 1e-6  # of a probability, between the one reported and the one explained
+_OPPOSITE = str.maketrans("LRAPHF", "RLPAFH")
+_ORIGIN = (
+    "parameters",
+    "convolutions",
+    "largest_condition_number",
+    "command",
+    "commit",
+    "seed",
+    "device",
+    "seconds",
+)
+
+
+class Answer(NamedTuple):
+    """The class whose probability is told: of two the second, of more the one called."""
+
+    name: str
+    probability: float  # calibrated
+    others: tuple[tuple[str, float], ...]  # of more than two classes the others, by probability
+
+
+class Contrast(NamedTuple):
+    """The two classes between which evidence speaks."""
+
+    towards: str  # for which contributions above zero speak
+    against: str
+    only: bool  # the model has no other classes
+
+
+class Balance(NamedTuple):
+    """An evidence map in sums.
+
+    towards + against + bias = logit, to the residual, for pixels as for regions.
+    """
+
+    towards: float  # sum of the contributions above zero
+    against: float  # sum of those below
+    largest: float  # the contribution of largest size, with its sign
+    place: tuple[int, int]  # row and column (0, 1, 2) of the ninth in which its centre lies
+
+
+class Level(NamedTuple):
+    """The layers of one level of the trunk, taken together."""
+
+    name: str
+    layers: int
+    goes_on: int  # numbers
+    max_abs_error: float  # grey levels, the largest of the level's depths
+    condition_number: float  # the largest of the level's layers
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """The 95 % interval of one image's probability, and what was observed of images like it."""
+
+    low: float  # calibrated probability
+    high: float
+    images: int  # that the calibration was fitted on
+    patients: int
+    observed: ObservedShare | None  # of test images; None where none had such a probability
+
+    def observed_covers(self, probability: float) -> bool | None:
+        """Whether the observed share and the probability fit; None where none was observed."""
+        if self.observed is None:
+            return None
+        share = self.observed.share
+        return share.low <= probability <= share.high or self.low <= share.value <= self.high
+
+
+def presented(result: StudyResult) -> StudyResult:
+    """The result without what may not be shown: probabilities and explanations out of scope.
+
+    Every renderer begins with it. Presenting a presented result changes nothing.
+    """
+    withheld: dict[str, Any] = {"label": OUT_OF_SCOPE, "probabilities": {}, "explanation": None}
+    images = tuple(
+        image if inside(image) else image.model_copy(update=withheld) for image in result.instances
+    )
+    series = tuple(
+        one if one.label != OUT_OF_SCOPE else one.model_copy(update={"probabilities": None})
+        for one in result.series
+    )
+    said = {} if result.in_scope else {"probabilities": None}
+    return result.model_copy(update={"instances": images, "series": series, **said})
+
+
+def inside(image: ImageResult) -> bool:
+    """The image is in the model's scope."""
+    return image.scope.in_scope and image.in_scope
+
+
+def called(given: StudyResult | ImageResult | SeriesResult) -> str | None:
+    """The class called; None where none is."""
+    return None if given.label == OUT_OF_SCOPE else given.label
+
+
+def answer(given: StudyResult | ImageResult | SeriesResult) -> Answer | None:
+    """The probability that is told; None where nothing may be."""
+    named, label = given.probabilities, called(given)
+    if not named or label is None:
+        return None
+    if len(named) == 2:
+        name = list(named)[1]
+        return Answer(name, named[name], ())
+    rest = sorted((item for item in named.items() if item[0] != label), key=lambda item: -item[1])
+    return Answer(label, named[label], tuple(rest))
+
+
+def contrast(image: ImageResult, card: Card) -> Contrast:
+    """Of two classes the second against the first, of more the one called against the target."""
+    if len(card.classes) == 2:
+        return Contrast(card.classes[1], card.classes[0], True)
+    return Contrast(image.label, explained(image).counterfactual.target, False)
+
+
+def explained(image: ImageResult) -> Explanation:
+    """The image's explanation, for what is only said of explained images.
+
+    Raises ValueError where there is none.
+    """
+    if image.explanation is None:
+        raise ValueError(f"image {image.name}: expected an explanation, got none; explain it first")
+    return image.explanation
+
+
+def ranked(result: StudyResult) -> tuple[tuple[int, ImageResult], ...]:
+    """Images in scope first, then by falling probability of the study's answer, with numbers."""
+    told = answer(result)
+    numbered = enumerate(result.instances, start=1)
+
+    def rank(item: tuple[int, ImageResult]) -> tuple[bool, float]:
+        _, image = item
+        return not inside(image), -(image.probabilities.get(told.name, 0.0) if told else 0.0)
+
+    return tuple(sorted(numbered, key=rank))
+
+
+def numbers(result: StudyResult, series: SeriesResult) -> tuple[int, ...]:
+    """Numbers of the images that decided a series."""
+    names = {image.name for image in series.deciding}
+    counted = enumerate(result.instances, start=1)
+    return tuple(number for number, image in counted if image.name in names)
+
+
+def in_scope_count(result: StudyResult) -> int:
+    """Images in scope."""
+    return sum(inside(image) for image in result.instances)
+
+
+def _same(result: StudyResult) -> list[ImageResult]:
+    """The images in scope whose probabilities are the study's."""
+    images = [image for image in result.instances if inside(image)]
+    return [image for image in images if image.probabilities == result.probabilities]
+
+
+def several_decide(result: StudyResult) -> bool:
+    """The study's probability is that of no single image."""
+    return in_scope_count(result) > 1 and not _same(result)
+
+
+def study_uncertainty(result: StudyResult, card: Card) -> Uncertainty | None:
+    """That of the one image whose probability is the study's.
+
+    None where several decided, of which no calibration was measured.
+    """
+    same = _same(result)
+    return image_uncertainty(same[0], card) if same else None
+
+
+def image_uncertainty(image: ImageResult, card: Card) -> Uncertainty | None:
+    """Of two classes; None for others, for which no calibration is measured, and out of scope."""
+    told = answer(image)
+    return uncertainty(card.calibration, told.probability) if told and not told.others else None
+
+
+def uncertainty(calibration: Calibration, probability: float) -> Uncertainty | None:
+    """From a card's calibration; None where the card holds no interval.
+
+    The bounds are kept as log-odds at given log-odds and interpolated between them; beyond the
+    last they move on alike.
+    """
+    fit = calibration.interval
+    if fit is None:
+        return None
+    certain = min(max(probability, 1e-12), 1 - 1e-12)
+    odds = math.log(certain / (1 - certain))
+    within = min(max(odds, fit.log_odds[0]), fit.log_odds[-1])
+    low, high = (
+        sigmoid(float(np.interp(within, fit.log_odds, bounds)) + odds - within)
+        for bounds in (fit.low, fit.high)
+    )
+    alike = (one for one in calibration.observed if _holds(one, probability))
+    return Uncertainty(
+        min(low, probability), max(high, probability), fit.images, fit.patients, next(alike, None)
+    )
+
+
+def _holds(share: ObservedShare, probability: float) -> bool:
+    return share.low <= probability < share.high or probability == share.high == 1
+
+
+def balance(contributions: np.ndarray) -> Balance:
+    """Sums of an evidence map (H, W), of pixels or of regions, and its largest contribution."""
+    values = np.asarray(contributions, dtype=float)
+    at = np.unravel_index(int(np.abs(values).argmax()), values.shape)
+    row, column = (int(3 * (k + 0.5) / side) for k, side in zip(at, values.shape, strict=True))
+    above, below = values[values > 0].sum(), values[values < 0].sum()
+    return Balance(float(above), float(below), float(values[at]), (row, column))
+
+
+def warnings(result: StudyResult, card: Card) -> tuple[str, ...]:
+    """The result's own, and facts that do not fit each other: said, not smoothed over."""
+    found = list(result.warnings)
+    point, told = card.operating_point, answer(result)
+    if point and told and (told.probability >= point.threshold) != (result.label == told.name):
+        found.append(strings.label_contradicts(result.label, told.probability, point.threshold))
+    for number, image in enumerate(result.instances, start=1):
+        if image.explanation is None or not inside(image):
+            continue
+        logit, two = image.explanation.evidence.logit, contrast(image, card)
+        towards, against = (image.probabilities[name] for name in two[:2])
+        if abs(sigmoid(logit) * (towards + against) - towards) > LOGIT_TOLERANCE:
+            found.append(strings.logit_contradicts(number, logit, towards))
+    if result.model.sha256 != card.weights_sha256:
+        found.append(strings.hash_contradicts(result.model.sha256, card.weights_sha256))
+    return tuple(found)
+
+
+def hashes(result: StudyResult, card: Card) -> dict[str, str]:
+    """Of the weights that gave the result, and of what they were made from."""
+    return {
+        "weights_sha256": result.model.sha256,
+        "config_sha256": card.config_sha256,
+        "data_sha256": card.data_sha256,
+    }
+
+
+def origin(card: Card) -> dict[str, Any]:
+    """How the weights came to be: seed, command, ..., where the card says it."""
+    values = card.model_dump(mode="json", include=set(_ORIGIN))
+    return {key: values[key] for key in _ORIGIN if values[key] is not None}
+
+
+def calibration_fit(card: Card) -> dict[str, Any]:
+    """The calibration without its tables, which are told by themselves."""
+    return card.calibration.model_dump(mode="json", exclude={"interval", "observed"})
+
+
+def levels(trace: Trace) -> tuple[Level, ...]:
+    """The depths by level, in order; the depths' names begin with their level."""
+    named = groupby(trace.depths, key=lambda depth: depth.name.split(", ")[0])
+    return tuple(_level(name, list(depths)) for name, depths in named)
+
+
+def _level(name: str, depths: Sequence[Depth]) -> Level:
+    return Level(
+        name,
+        len(depths),
+        math.prod(depths[-1].shape),
+        max(depth.max_abs_error for depth in depths),
+        max(depth.condition_number for depth in depths),
+    )
+
+
+def worst(trace: Trace) -> Depth:
+    """The layer of the largest condition number."""
+    return max(trace.depths, key=lambda depth: depth.condition_number)
+
+
+def flipping(controls: Controls) -> tuple[str, ...]:
+    """Names of the controls that change the answer too."""
+    return tuple(control.name for control in controls.changes if control.flipped)
+
+
+def intake(image: ImageResult, card: Card) -> str:
+    """What was done between the file and the network that explains the image, in words."""
+    frame = image.pixels
+    return f"{frame.policy}; {frame.intake or card.intake}" if frame else image.intake
+
+
+def edge_letters(orientation: Sequence[str] | None) -> tuple[str, str] | None:
+    """Letters at the left and right edge from DICOM PatientOrientation; None where it is absent.
+
+    Its first value says where the rows run to.
+    """
+    towards = str(orientation[0]).upper() if orientation else ""
+    if not towards or not set(towards) <= set("LRAPHF"):
+        return None
+    return towards.translate(_OPPOSITE), towards
+
+
+def sigmoid(odds: float) -> float:
+    """The probability of log-odds."""
+    return 1 / (1 + math.exp(-odds)) if odds > 0 else math.exp(odds) / (1 + math.exp(odds))

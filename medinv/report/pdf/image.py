@@ -1,0 +1,148 @@
+"""A page of the PDF for one image: the image, its evidence, the checks and the counterfactual."""
+
+from reportlab.lib.units import mm
+from reportlab.platypus import Flowable, Spacer
+
+from medinv.models.card import Card
+from medinv.report import derived, figures, strings
+from medinv.report.derived import Contrast
+from medinv.report.figures import EvidenceMap, Explained, Panel
+from medinv.report.pdf.drawings import Figure, Ruler
+from medinv.report.pdf.parts import WIDTH, boxes, columns, text
+from medinv.report.pdf.verdict import scope
+
+OVERLAY = 0.7
+HALF = (WIDTH - 12) / 2
+
+
+def image_page(panel: Panel, card: Card, *, heading: bool) -> list[Flowable]:
+    """All that is shown of one image, on one page."""
+    drawn, image = panel.explained, panel.image
+    head = _heading(panel) if heading else []
+    if drawn is None:
+        box = (HALF, 80 * mm)
+        left = [*_stored(panel, box), text(intake_words(panel, card), "quiet")]
+        right = [text(strings.INPUT, "h3"), Figure(panel.input, [(panel.input, 1)], box)]
+        return [*head, columns([left, right], WIDTH)]
+    two = derived.contrast(image, card)
+    # With the counterfactual's strip below, all is to fit one page.
+    valid = derived.explained(image).counterfactual.valid
+    box = (HALF, (55 if valid else 80) * mm)
+    return [
+        *head,
+        columns([_stored(panel, box), _evidence(panel, drawn, two, box)], WIDTH),
+        *_how(panel, two, card),
+        *_checks(panel, drawn, two),
+        *_counterfactual(panel, drawn),
+        *_neighbours(panel),
+    ]
+
+
+def overlay(
+    panel: Panel, shown: EvidenceMap, two: Contrast, box: tuple[float, float]
+) -> list[Flowable]:
+    """Evidence over the image, with its colour bar."""
+    figure = Figure(panel.native, [(panel.native, 1), (shown.drawn.picture, OVERLAY)], box)
+    words = (two.against, strings.evidence_unit(shown.block), two.towards)
+    bar = figures.colour_bar(figures.EVIDENCE)
+    return [figure, Ruler(bar, shown.drawn, words, figure.width, OVERLAY)]
+
+
+def intake_words(panel: Panel, card: Card) -> str:
+    """What was done with the image between the file, this page and the network."""
+    warned = "".join(f" {strings.WARNING}: {warning}." for warning in panel.image.warnings)
+    return strings.native_note(panel, derived.intake(panel.image, card)) + warned
+
+
+def _heading(panel: Panel) -> list[Flowable]:
+    image = panel.image
+    said = strings.image_heading(panel.number, derived.called(image), derived.answer(image))
+    return [text(said, "h2"), *scope(image)]
+
+
+def _stored(panel: Panel, box: tuple[float, float]) -> list[Flowable]:
+    length = panel.bar.length_mm if panel.bar else None
+    scale = strings.scale_note(panel.frame.spacing, length)
+    native = [(panel.native, 1.0)]
+    return [
+        text(strings.NATIVE_HEADING, "h3"),
+        Figure(panel.native, native, box, letters=panel.letters, bar=panel.bar),
+        text(f"{scale} {strings.letters_note(panel.letters)}", "quiet"),
+    ]
+
+
+def _evidence(
+    panel: Panel, drawn: Explained, two: Contrast, box: tuple[float, float]
+) -> list[Flowable]:
+    shown, local = drawn.shown, derived.explained(panel.image).local_evidence
+    said = strings.evidence_reading(shown.block, two)
+    if local is None or local.valid:
+        said = f"{said} {strings.evidence_place(shown.block, shown.balance, two)}"
+    return [
+        text(strings.EVIDENCE_BY[shown.block], "h3"),
+        *overlay(panel, shown, two, box),
+        text(said, "quiet"),
+    ]
+
+
+def _how(panel: Panel, two: Contrast, card: Card) -> list[Flowable]:
+    steps = strings.decision_steps(panel, two, card.operating_point)
+    cells = [[text(value, "value"), text(what, "small")] for value, what in steps]
+    return [text(strings.HOW_HEADING, "h3"), boxes(cells, WIDTH), Spacer(0, 4)]
+
+
+def _checks(panel: Panel, drawn: Explained, two: Contrast) -> list[Flowable]:
+    explanation = derived.explained(panel.image)
+    trip, edit, local = (
+        explanation.reconstruction,
+        explanation.counterfactual,
+        explanation.local_evidence,
+    )
+    exact = strings.reconstruction_check(trip.exact, trip.bits, trip.max_abs_error)
+    again = strings.counterfactual_recheck(edit.target, edit.flipped, edit.in_scope)
+    cells = [
+        [text(exact, "good" if trip.exact else "bad")],
+        [text(strings.evidence_check(drawn.shown.residual))],
+        [text(again, "good" if edit.valid else "bad")],
+    ]
+    if local:
+        checked = strings.local_check(local.check, panel.image.label, two.against)
+        cells.insert(2, [text(checked, "good" if local.valid else "body")])
+    return [text(strings.AT_A_GLANCE, "h3"), columns(cells, WIDTH)]
+
+
+def _counterfactual(panel: Panel, drawn: Explained) -> list[Flowable]:
+    edit = derived.explained(panel.image).counterfactual
+    found = [
+        text(strings.counterfactual_heading(edit.target, edit.valid), "h2"),
+        text(" ".join(strings.counterfactual_words(edit))),
+    ]
+    if not edit.valid:
+        return found
+    count = len(drawn.frames)
+    box = (WIDTH - 6 * count) / (count + 1), 27 * mm
+    named = [
+        *zip(drawn.frames, strings.frame_names(count), strict=True),
+        (drawn.difference.picture, strings.DIFFERENCE),
+    ]
+    cells = [
+        [Figure(panel.native, [(picture, 1)], box), text(name, "quiet")] for picture, name in named
+    ]
+    words = (strings.DARKER, strings.DIFFERENCE_UNIT, strings.BRIGHTER)
+    bar = figures.colour_bar(figures.CHANGE)
+    ruler = Ruler(bar, drawn.difference, words, WIDTH * 0.4)
+    scale = strings.difference_scale(drawn.difference)
+    note = text(f"{strings.DIFFERENCE_READING} {scale}", "quiet")
+    return [*found, columns(cells, WIDTH, gap=6), columns([[note], [ruler]], WIDTH)]
+
+
+def _neighbours(panel: Panel) -> list[Flowable]:
+    """Similar training cases in words, or that none are named."""
+    found = derived.explained(panel.image).neighbours
+    if found is None:
+        return [text(strings.NEAREST_NONE, "quiet")]
+    return [
+        text(strings.NEAREST_HEADING, "h3"),
+        text(" ".join(strings.nearest_words(found, panel.image.label))),
+        text(strings.nearest_note(found.recovered), "quiet"),
+    ]

@@ -1,0 +1,79 @@
+"""The top of the PDF's first page: the answer, how sure it is, and what to beware of."""
+
+from reportlab.platypus import Flowable, Spacer
+
+from medinv.analysis.result import ImageResult, StudyResult
+from medinv.models.card import Card
+from medinv.report import derived, strings
+from medinv.report.derived import Answer
+from medinv.report.pdf.drawings import ProbabilityBar
+from medinv.report.pdf.parts import WIDTH, bullets, columns, notice, text
+
+
+def verdict(result: StudyResult, card: Card) -> list[Flowable]:
+    """The answer on the left, its probability on the right."""
+    told = derived.answer(result)
+    left = [
+        text(f"{strings.STUDY} {result.study_uid or strings.NO_STUDY}", "quiet"),
+        text(strings.headline(result.status, derived.called(result)), "title"),
+    ]
+    model = strings.model_line(card.title, card.name, card.version)
+    named = text(f"{strings.MODEL}: {model}", "quiet")
+    if told is None:
+        return [*left, named]
+    left += [*_sentences(result, told, card), named]
+    if len(result.instances) == 1:
+        left += scope(result.instances[0])
+    if point := card.operating_point:
+        where = strings.operating_point(told.name, point.threshold, point.chosen_on)
+        gave = strings.operating_figures(point.sensitivity, point.specificity)
+        left.append(text(f"{where} {gave}", "quiet"))
+    return [columns([left, _probability(result, told, card)], WIDTH, gap=18), Spacer(0, 4)]
+
+
+def _sentences(result: StudyResult, told: Answer, card: Card) -> list[Flowable]:
+    point, inside = card.operating_point, derived.in_scope_count(result)
+    threshold, count = point.threshold if point else None, len(result.instances)
+    lead = strings.verdict(derived.called(result) or "", told, threshold, count)
+    if inside <= 1:
+        return [text(lead, "lead")]
+    sure = derived.study_uncertainty(result, card)
+    caution = strings.highest_of(inside) if sure else strings.UNCERTAINTY_SEVERAL
+    return [text(lead, "lead"), text(caution, "quiet")]
+
+
+def _probability(result: StudyResult, told: Answer, card: Card) -> list[Flowable]:
+    point, sure = card.operating_point, derived.study_uncertainty(result, card)
+    ends = (sure.low, sure.high) if sure else None
+    threshold = point.threshold if point else None
+    certainty = strings.certainty(told, sure, derived.several_decide(result))
+    return [
+        text(strings.percent(told.probability), "title"),
+        *([text(strings.uncertain(*ends))] if ends else []),
+        text(strings.probability_of(told.name)),
+        ProbabilityBar(told.probability, threshold, ends, WIDTH * 0.46),
+        text(" ".join(certainty), "quiet"),
+    ]
+
+
+def scope(image: ImageResult) -> list[Flowable]:
+    """Whether the image is of the model's kind, and why not."""
+    found = image.scope
+    sentence = strings.scope_sentence(derived.inside(image), found.score, found.threshold)
+    return [*bullets(found.reasons), text(sentence, "quiet")]
+
+
+def notices(result: StudyResult, card: Card) -> list[Flowable]:
+    """Boxes that are not overlooked: errors, refusals, warnings."""
+    found: list[Flowable] = []
+    if error := result.error:
+        head = text(f"{error.code} ({strings.STAGE}: {error.stage})", "h3")
+        found.append(notice([head, text(error.message)], WIDTH, bad=True))
+    if result.status == "ok" and not result.in_scope:
+        reasons = scope(result.instances[0]) if len(result.instances) == 1 else []
+        parts = [text(strings.NO_LABEL, "h3"), text(strings.SCOPE_REFUSAL), *reasons]
+        found.append(notice(parts, WIDTH, bad=True))
+    if warnings := derived.warnings(result, card):
+        head = text(strings.WARNINGS if len(warnings) > 1 else strings.WARNING, "h3")
+        found.append(notice([head, *bullets(warnings)], WIDTH))
+    return found
