@@ -1,7 +1,8 @@
-"""Phantoms as DICOM: a radiograph (Digital X-Ray or Computed Radiography, for presentation) and an axial CT series.
+"""Phantoms as DICOM: a radiograph (Digital X-Ray or Computed Radiography, for presentation)
+and an axial CT series.
 
-Patients are invented (PHANTOM^nnn), dates fixed, UIDs derived from the phantom, so that the same phantom gives the same pixels
-and identifiers anywhere.
+Patients are invented (PHANTOM^nnn), dates fixed, UIDs derived from the phantom,
+so that the same phantom gives the same pixels and identifiers anywhere.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
+    UID,
     ComputedRadiographyImageStorage,
     CTImageStorage,
     DigitalXRayImageStorageForPresentation,
@@ -18,7 +20,6 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGLSLossless,
     RLELossless,
-    UID,
     generate_uid,
 )
 

@@ -1,7 +1,8 @@
-"""The parameters of a phantom: plain frozen records, enough to make every pixel again, written to and read from JSON.
+"""The parameters of a phantom: plain frozen records, enough to make every pixel again,
+written to and read from JSON.
 
-Patient coordinates are centimetres in DICOM's directions: x to the patient's left, y to the back, z to the head; the origin lies in the
-middle of the chest.
+Patient coordinates are centimetres in DICOM's directions: x to the patient's left, y to the back,
+z to the head; the origin lies in the middle of the chest.
 """
 
 import json
@@ -114,7 +115,9 @@ class Phantom:
         return int(bool(self.opacities))
 
     def clear(self) -> "Phantom":
-        """The same body, exposure, window and noise without its opacities: the true counterfactual."""
+        """The same body, exposure, window and noise without its opacities:
+        the true counterfactual.
+        """
         return replace(self, opacities=())
 
     def to_json(self) -> str:
