@@ -107,7 +107,7 @@ def _object(phantom: Phantom, storage: UID, what: tuple[str, int]) -> FileDatase
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = storage, uid(phantom, *what)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     ds.SOPClassUID, ds.SOPInstanceUID = storage, meta.MediaStorageSOPInstanceUID
     number = f"{phantom.seed}-{phantom.index:03d}"
     ds.PatientName, ds.PatientID = f"PHANTOM^{phantom.index:03d}", f"PHANTOM-{number}"

@@ -130,12 +130,13 @@ def place(
     """A point in aerated lung, patient cm, with lung around it within half of `radius` (cm)
     where such a point exists.
 
-    side: left, right or any; zone: upper, middle, lower or any. Raises
-    ConfigError for another word.
+    side: left, right or any; zone: upper, middle, lower or any.
+    Raises ConfigError for another word.
     """
     if side not in ("left", "right", "any") or zone not in (*ZONES, "any"):
         raise ConfigError(
-            f"place: expected side left, right or any and zone {', '.join(ZONES)} or any; got {side!r}, {zone!r}"
+            f"place: expected side left, right or any and zone {', '.join(ZONES)} or any; "
+            f"got {side!r}, {zone!r}"
         )
     low, high = ZONES.get(zone, (ZONES["lower"][0], ZONES["upper"][1]))
     sign = {"left": 1.0, "right": -1.0}.get(side, 0.0) or rng.choice([-1.0, 1.0])

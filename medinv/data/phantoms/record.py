@@ -95,13 +95,14 @@ class Opacity:
             )
         if min(self.radii) <= 0 or self.contrast < 0 or not 0 <= self.roughness <= 1:
             raise ConfigError(
-                f"opacity: radii should be positive, contrast not negative, roughness in 0..1; got {self}"
+                "opacity: radii should be positive, contrast not negative, roughness in 0..1; "
+                f"got {self}"
             )
 
 
 @dataclass(frozen=True)
 class Phantom:
-    """One body, its exposure and its opacities; `seed` and `index` fix vessels, textures and noise."""
+    """One body, its exposure, its opacities; `seed` and `index` fix vessels, textures and noise."""
 
     seed: int
     index: int
@@ -115,12 +116,11 @@ class Phantom:
         return int(bool(self.opacities))
 
     def clear(self) -> "Phantom":
-        """The same body, exposure, window and noise without its opacities:
-        the true counterfactual.
-        """
+        """The same body, exposure and noise without its opacities: the true counterfactual."""
         return replace(self, opacities=())
 
     def to_json(self) -> str:
+        """Every parameter as JSON, numbers in full, for `from_json`."""
         return json.dumps(asdict(self), indent=1)
 
     @classmethod

@@ -19,6 +19,7 @@ class Span(NamedTuple):
 
     @property
     def length(self) -> np.ndarray:
+        """Length of each beam inside, in the unit of the depths."""
         return self.far - self.near
 
     def holds(self, y: np.ndarray) -> np.ndarray:
@@ -61,9 +62,7 @@ def keep(span: Span, where: np.ndarray) -> Span:
 
 
 def union_length(spans: Sequence[Span]) -> np.ndarray:
-    """Length of each beam inside at least one of the solids
-    (sweep over spans in order of entry).
-    """
+    """Length of each beam inside at least one of the solids, by a sweep in order of entry."""
     near, far = np.stack([s.near for s in spans]), np.stack([s.far for s in spans])
     for last in range(len(spans) - 1, 0, -1):
         for k in range(last):

@@ -60,8 +60,8 @@ def write_studies(
 
     `studies/NAME/` holds DICOM alone: `radiograph.dcm` (512 x 512) and, where the plan asks for it
     and `ct` is true, `ct/*.dcm`, feet to head. `truth/` holds `NAME-mask.png` (white: opacity, in
-    the radiograph's frame) and `NAME-ct-mask.png` (the slices' masks, first slice on top). Raises
-    ConfigError if n < 1, OutputError where `out` cannot be written.
+    the radiograph's frame) and `NAME-ct-mask.png` (the slices' masks, first slice on top).
+    Raises ConfigError if n < 1, OutputError where `out` cannot be written.
     """
     if n < 1:
         raise ConfigError(f"phantom studies: their number should be at least 1; got {n}")

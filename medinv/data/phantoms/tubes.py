@@ -61,7 +61,7 @@ def _bone(
 
 
 def _ribs(anatomy: Anatomy) -> np.ndarray:
-    """Centre lines of the ribs (22, 360, 3), each from the spine round the flank to its front end."""
+    """Centre lines of the ribs (22, 360, 3), each from the spine round the flank to the front."""
     number, side = (np.repeat(np.arange(11), 2)[:, None], np.tile([-1, 1], 11)[:, None])
     last = np.where(number < 7, -60.0, -60.0 + 26.0 * (number - 6))
     turn = 81.0 + (last - 81.0) * np.linspace(0, 1, 360)
@@ -150,7 +150,7 @@ def _branch(
 
 def _fork(ways: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Two daughter directions of every branch, in a random plane, (2B, 3)."""
-    planes = np.cross(ways, rng.normal(size=ways.shape) + (0, 1.5, 0))
+    planes = np.cross(ways, rng.normal(size=ways.shape) + np.array([0, 1.5, 0]))
     planes /= np.linalg.norm(planes, axis=1, keepdims=True) + 1e-9
     angles = np.radians(rng.uniform(18, 48, (2, len(ways), 1)))
     return np.concatenate(
