@@ -1,7 +1,9 @@
-"""The chest radiograph classifier against its ordinary twin: python pipelines/chest_xray.py [--out runs/chest-xray-study] [--quick]
+"""The chest radiograph classifier against its ordinary twin:
+python pipelines/chest_xray.py [--out runs/chest-xray-study] [--quick]
 
-Trains both with three seeds (resuming, skipping what is finished), reads the cards, times training steps and the inverse side by side in one process,
-and writes table.md and table.json. Needs MEDINV_DATA. Hours on two cores; --quick trains 2 epochs of one seed to show that all works.
+Trains both with three seeds (resuming, skipping what is finished), reads the cards, times training
+steps and the inverse side by side in one process, and writes table.md and table.json. Needs
+MEDINV_DATA. Hours on two cores; --quick trains 2 epochs of one seed to show that all works.
 """
 
 import argparse
@@ -56,7 +58,9 @@ def train_all(out: Path, seeds: list[int], overrides: list[str]) -> dict[str, li
 
 
 def side_by_side(actions: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median seconds of each action, run in turn so that a change of the machine's speed meets all alike."""
+    """Median seconds of each action, run in turn so that a change of the
+    machine's speed meets all alike.
+    """
     times: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(REPEATS):
         for name, action in actions.items():

@@ -38,7 +38,9 @@ LIT, AROUND = (
 
 @dataclass(frozen=True)
 class Subject:
-    """A model with the mean state of negative images by depth, their mean image (1, 1, H, W), and some of them (n, 1, H, W)."""
+    """A model with the mean state of negative images by depth, their mean image (1, 1, H, W),
+    and some of them (n, 1, H, W).
+    """
 
     model: Classifier
     usual: dict[str, Tensor]
@@ -52,7 +54,9 @@ class Subject:
 
     def with_model(self, model: Classifier) -> "Subject":
         return replace(
-            self, model=model, usual=mean_states(model.trunk, self.clear.split(16), tuple(self.usual))
+            self,
+            model=model,
+            usual=mean_states(model.trunk, self.clear.split(16), tuple(self.usual)),
         )
 
     def double(self) -> "Subject":
@@ -72,7 +76,9 @@ class Subjects(tuple):
 
 @dataclass(frozen=True)
 class Images:
-    """images (n, H, W) uint8, and where they are known the same without what is to be found (`empties`), masks, contrasts and groups."""
+    """images (n, H, W) uint8, and where they are known the same without what is to be found
+    (`empties`), masks, contrasts and groups.
+    """
 
     images: np.ndarray
     empties: np.ndarray | None
@@ -129,8 +135,13 @@ def shipped_subject(name: str) -> Subject:
 
 
 def control_subject(folder: Path, kind: str) -> Subject:
-    """Of a control model: what is usual comes from the first of its own training images (of the sham one all, as no label means anything)."""
-    model, names = load(folder, dtype=torch.float32), tuple(load("phantom-opacity").reference.states)
+    """Of a control model: what is usual comes from the first of its own training images (of the
+    sham one all, as no label means anything).
+    """
+    model, names = (
+        load(folder, dtype=torch.float32),
+        tuple(load("phantom-opacity").reference.states),
+    )
     made = radiographs(200, 64, SEEDS[0], recipe=MARKED if kind == "marker" else Recipe())
     clear = torch.from_numpy(
         (made.images[made.labels == 0] if kind == "marker" else made.images)[:, None]
@@ -151,7 +162,9 @@ def chest_subject() -> Subject | None:
 def lesions(
     count: int, seed: int = TEST_SEED, *, start: int = START, beside: bool = True
 ) -> Images:
-    """Bodies with opacities, half of them subtle, each beside itself without unless `beside` is false."""
+    """Bodies with opacities, half of them subtle, each beside itself without
+    unless `beside` is false.
+    """
     made = radiographs(count, 64, seed, start=start, recipe=PLANTED)
     empties = (
         np.stack([thumbnails(phantom, 64)[0] for phantom in made.phantoms]) if beside else None
@@ -186,7 +199,9 @@ def marked(bodies: int) -> Images:
 
 
 def films(subject: Subject, count: int) -> Images:
-    """Test films with pneumonia called rightly; `empties`: of the training films called normal the one most like each. The mean film is hazy and called sick."""
+    """Test films with pneumonia called rightly; `empties`: of the training films called normal the
+    one most like each. The mean film is hazy and called sick.
+    """
     data = load_images(subject.model.card.config.data)
     sick = [
         row

@@ -1,4 +1,6 @@
-"""The tables of the study of evidence, from its lines: python -m pipelines.explanations.tables runs/faithfulness/measured.jsonl"""
+"""The tables of the study of evidence, from its lines:
+python -m pipelines.explanations.tables runs/faithfulness/measured.jsonl
+"""
 
 import json
 import sys
@@ -41,7 +43,8 @@ def write_page(log: Path, command: str) -> str:
 
 
 def table(title: str, rows: Rows, columns: dict[str, tuple[str, str | None]]) -> Table:
-    """One line a method: mean [95 % interval]; below, ours less the best other method, paired by image.
+    """One line a method: mean [95 % interval]; below,
+    ours less the best other method, paired by image.
 
     columns: heading to value and, of a ratio, weight.
     """
@@ -243,9 +246,20 @@ def _float64(name: str, rows: Rows) -> list[Table]:
 
 
 TABLES = {
-    "lesions": _lesions, "wide": _wide, "float64": _float64, "repeat": _repeat, "weights": _weights, "marker": _marker, "seeds": _seeds, "sham": _sham, "chest": _chest, "claims": _claims, "chest claims": _claims,
-    "chest repeat": _repeat, "chest weights": _weights,
-}  # fmt: skip
+    "lesions": _lesions,
+    "wide": _wide,
+    "float64": _float64,
+    "repeat": _repeat,
+    "weights": _weights,
+    "marker": _marker,
+    "seeds": _seeds,
+    "sham": _sham,
+    "chest": _chest,
+    "claims": _claims,
+    "chest claims": _claims,
+    "chest repeat": _repeat,
+    "chest weights": _weights,
+}
 
 if __name__ == "__main__":
     print(write_page(Path(sys.argv[1]), "python -m pipelines.explanations.run"))

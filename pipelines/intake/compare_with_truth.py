@@ -1,4 +1,6 @@
-"""The sample studies' labels against their known truth: python -m pipelines.intake.compare_with_truth RESULTS_DIR TRUTH.json"""
+"""The sample studies' labels against their known truth:
+python -m pipelines.intake.compare_with_truth RESULTS_DIR TRUTH.json
+"""
 
 import json
 import sys

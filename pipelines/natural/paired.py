@@ -2,8 +2,8 @@
 
     MEDINV_DATA=... python -m pipelines.natural.paired cifar10 runs/cifar10-twin-0
 
-Intervals: Wilson for each accuracy; for the difference the normal one over images, with the exact McNemar probability of so uneven a split of the images
-on which one model alone is right.
+Intervals: Wilson for each accuracy; for the difference the normal one over images, with the exact
+McNemar probability of so uneven a split of the images on which one model alone is right.
 """
 
 import sys

@@ -1,11 +1,16 @@
-"""CIFAR-10: inverted convolutions against their ordinary twins, at depths from 4 to 100, and with each design choice undone.
+"""CIFAR-10: inverted convolutions against their ordinary twins, at depths from 4 to 100,
+and with each design choice undone.
 
-    MEDINV_DATA=... python -m pipelines.natural.run --out runs/cifar10 [--seeds 3] [--epochs 15] [--device cuda] [--only depth|choices|baselines]
-    MEDINV_DATA=... python -m pipelines.natural.run --out runs/cifar10-quick --quick      (thin, 4,000 images, 2 epochs, one seed)
+    MEDINV_DATA=... python -m pipelines.natural.run --out runs/cifar10
+        [--seeds 3] [--epochs 15] [--device cuda] [--only depth|choices|baselines]
+    MEDINV_DATA=... python -m pipelines.natural.run --out runs/cifar10-quick --quick
+        (thin, 4,000 images, 2 epochs, one seed)
 
-Every network is trained from configs/cifar10.yaml or configs/cifar10-twin.yaml with the overrides that stand in its row; each row is written to
-results.jsonl as soon as it is there, and rows that are there are not made again, so that an interrupted run goes on. The results page and `depth.png`
-come from that file alone. The test images are looked at once a row; nothing is chosen by them. Networks that fail to train or to come back keep their row.
+Every network is trained from configs/cifar10.yaml or configs/cifar10-twin.yaml with the overrides
+that stand in its row; each row is written to results.jsonl as soon as it is there, and rows that
+are there are not made again, so that an interrupted run goes on. The results page and `depth.png`
+come from that file alone. The test images are looked at once a row; nothing is chosen by them.
+Networks that fail to train or to come back keep their row.
 """
 
 import argparse
@@ -37,8 +42,8 @@ DEPTHS = {
     50: "[16,18,16]",
     100: "[33,34,33]",
 }  # convolutions a level
-# Slope, bound and its rate. An error grows by about sqrt((1 + slope^-2) / 2) an activation, and by up to its condition number a convolution; all layers together
-# must stay below what float64 holds.
+# Slope, bound and its rate. An error grows by about sqrt((1 + slope^-2) / 2) an activation, and by
+# up to its condition number a convolution; all layers together must stay below what float64 holds.
 HOLD = {
     4: (0.1, 0.4, 0.1),
     9: (0.1, 0.4, 0.1),
@@ -93,7 +98,7 @@ def jobs(only: str | None, quick: bool) -> list[tuple[str, str, str, tuple[str, 
 
 def fewer(data: LabelledImages, train_images: int, test_images: int) -> LabelledImages:
     """The first images of each part."""
-    first = lambda part, n: Part(part.images[:n], part.labels[:n], part.patients[:n])  # noqa: E731
+    first = lambda part, n: Part(part.images[:n], part.labels[:n], part.patients[:n])
     return replace(
         data,
         train=first(data.train, train_images),
