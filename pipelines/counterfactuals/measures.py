@@ -11,10 +11,9 @@ from medinv.explanation.result import CHANGED
 from medinv.explanation.sanity import cosine
 
 DARK = 12  # grey levels: pixels as dark that hang together with the border are outside the body
-FINE, TEXTURE = (
-    2.0,
-    3.0,
-)  # pixels, standard deviation of what is taken off before structures are compared, and before texture is measured
+# Pixels, standard deviations of what is taken off before structures are compared,
+# and before texture is measured.
+FINE, TEXTURE = 2.0, 3.0
 AXES = 64
 
 
@@ -77,9 +76,9 @@ def locality(images: np.ndarray, stored: np.ndarray) -> tuple[str, ...]:
     squares = change**2
     outside = [
         part[outside_body(image)].sum() / max(part.sum(), 1e-9)
-        for part, image in zip(squares, images)
+        for part, image in zip(squares, images, strict=True)
     ]
-    kept = [cosine(_fine(a), _fine(b)) for a, b in zip(images, stored)]
+    kept = [cosine(_fine(a), _fine(b)) for a, b in zip(images, stored, strict=True)]
     return (
         f"{np.median((np.abs(change) > CHANGED).mean((1, 2))):.1%}",
         f"{np.mean(outside):.1%}",
@@ -108,10 +107,15 @@ def opacity_left(
     mask; the standard deviation of the clear body there; and that of its texture there, what is
     left of it after a Gaussian of TEXTURE pixels is taken off.
     """
-    rise = np.array([(a.astype(float) - b)[m].mean() for a, b, m in zip(shown, clear, masks)])
-    spread = np.array([b[m].astype(float).std() for b, m in zip(clear, masks)])
+    rise = np.array(
+        [(a.astype(float) - b)[m].mean() for a, b, m in zip(shown, clear, masks, strict=True)]
+    )
+    spread = np.array([b[m].astype(float).std() for b, m in zip(clear, masks, strict=True)])
     texture = np.array(
-        [(b - gaussian_filter(b.astype(float), TEXTURE))[m].std() for b, m in zip(clear, masks)]
+        [
+            (b - gaussian_filter(b.astype(float), TEXTURE))[m].std()
+            for b, m in zip(clear, masks, strict=True)
+        ]
     )
     return rise, spread, texture
 

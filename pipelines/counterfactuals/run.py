@@ -130,11 +130,11 @@ def controls(images: np.ndarray, edited: np.ndarray, step: np.ndarray) -> dict[s
     stored = np.clip(np.rint(edited), 0, 255).astype(np.uint8)
     found = [
         equal_changes(x, y, lambda image: 0.0, lambda logit: False, class_step=step)
-        for x, y in zip(images, stored)
+        for x, y in zip(images, stored, strict=True)
     ]
     return {
         f"control: {each[0].name}": np.stack([c.image for c in each]).astype(float)
-        for each in zip(*found)
+        for each in zip(*found, strict=True)
     }
 
 
@@ -180,7 +180,8 @@ def main() -> None:
     page = record(
         f"counterfactuals-{options.model}",
         title=f"Counterfactuals of {options.model} and their controls",
-        claim="What each design's edits flip, convince and cost, beside changes of the same size that mean nothing.",
+        claim="What each design's edits flip, convince and cost, "
+        "beside changes of the same size that mean nothing.",
         tables=[Table(f"Designs, {options.part} images", HEADINGS, rows)],
         made={"command": "python -m pipelines.counterfactuals.run " + " ".join(sys.argv[1:])},
     )

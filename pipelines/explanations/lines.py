@@ -162,7 +162,7 @@ def exact_lines(subject: Subject, part: Images, rows: list[int]) -> Iterator[dic
     _, residuals = explainers.methods(wide.model, wide.usual, wide.ground)[explainers.OURS](
         part.tensor(rows).double()
     )
-    for row, residual in zip(rows, residuals.tolist()):
+    for row, residual in zip(rows, residuals.tolist(), strict=True):
         yield {"method": explainers.OURS, "image": int(row), "residual": residual}
 
 

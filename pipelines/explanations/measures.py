@@ -108,7 +108,9 @@ def cascade(model: Classifier, images: Tensor) -> Iterator[tuple[str, Classifier
         levels = changed.levels
         levels.levels[number] = deepcopy(fresh.levels.levels[number])
         state = changed.trunk.layers[0](images)
-        for index, (level, kept) in enumerate(zip(levels.levels, (*levels.keep, None))):
+        for index, (level, kept) in enumerate(
+            zip(levels.levels, (*levels.keep, None), strict=True)
+        ):
             out = level.initialise(state) if index == number else level(state)
             state = out if kept is None else out[:, :kept]
         yield (

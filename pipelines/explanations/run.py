@@ -66,9 +66,8 @@ def settings() -> None:  # of the other methods, on validation phantoms
     }
     for name, choices in explainers.SETTINGS.items():
         for values in product(*choices.values()):
-            explain = makers[name](
-                explainers.LogOdds(subject.model).eval(), **dict(zip(choices, values))
-            )
+            settings = dict(zip(choices, values, strict=True))
+            explain = makers[name](explainers.LogOdds(subject.model).eval(), **settings)
             found = [
                 localisation(explain(part.tensor([row]))[0][0].numpy(), part.masks[row])
                 for row in rows
@@ -76,7 +75,7 @@ def settings() -> None:  # of the other methods, on validation phantoms
             means = (
                 f"{key} {np.mean([one[key] for one in found]):.3f}" for key in ("auroc", "pointing")
             )
-            print(name, dict(zip(choices, values)), *means, f"n {len(found)}", flush=True)
+            print(name, settings, *means, f"n {len(found)}", flush=True)
 
 
 def main() -> None:
@@ -89,7 +88,8 @@ def main() -> None:
         "--wide",
         type=int,
         default=0,
-        help="planted opacities beyond those of --count, for localisation alone and all methods but occlusion",
+        help="planted opacities beyond those of --count, for localisation alone "
+        "and all methods but occlusion",
     )
     parser.add_argument("--quick", action="store_true", help="16 opacities: to see that all works")
     for name in ("marker", "second", "sham"):

@@ -20,20 +20,17 @@ from medinv.models.density import Classifier
 from medinv.models.depths import mean_states
 from medinv.models.store import load
 
-OTHERS, BLUR = (
-    200,
-    2.0,
-)  # bodies of the training seed that say where opacities lie in general, and pixels by which that is smeared
-START = (
-    20_000  # of the bodies measured here: none was looked at when depths and settings were chosen
-)
+# Bodies of the training seed that say where opacities lie in general,
+# and pixels by which that is smeared.
+OTHERS, BLUR = 200, 2.0
+# Of the bodies measured here: none was looked at when depths and settings were chosen.
+START = 20_000
 PLANTED = Recipe(opacity_share=1.0, subtle_share=0.5)
 SMALLEST = 4  # pixels of a mask
 GROUPS = ("marker alone", "opacity alone", "both")
-LIT, AROUND = (
-    20,
-    2,
-)  # grey levels by which a pixel of the marker is brighter; pixels around that count as on it: no method sees finer than a few
+# Grey levels by which a pixel of the marker is brighter; pixels around that count as on it:
+# no method sees finer than a few.
+LIT, AROUND = 20, 2
 
 
 @dataclass(frozen=True)

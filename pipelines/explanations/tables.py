@@ -35,7 +35,8 @@ def write_page(log: Path, command: str) -> str:
     page = record(
         "explanations",
         title="Does the evidence point at what is there?",
-        claim="Methods side by side on planted findings of known mask, and on what an explanation must not do.",
+        claim="Methods side by side on planted findings of known mask, "
+        "and on what an explanation must not do.",
         tables=made,
         made={"command": command},
     )
@@ -219,7 +220,8 @@ def _seeds(name: str, rows: Rows) -> list[Table]:
 def _chest(name: str, rows: Rows) -> list[Table]:
     return [
         table(
-            "Test films with pneumonia, called rightly; empty: the training film called normal that is most like each",
+            "Test films with pneumonia, called rightly; "
+            "empty: the training film called normal that is most like each",
             rows,
             CURVES | COSTS,
         )
@@ -233,7 +235,8 @@ def _claims(name: str, rows: Rows) -> list[Table]:
         mine = [row for row in rows if (row["sick"], row["called"]) == (sick, called)]
         if mine:
             hits = [row["pointing"] for row in mine if row["claimed"] and "pointing" in row]
-            words = f"{'with' if sick else 'without'} the finding, {'called' if called else 'not called'}"
+            answer = "called" if called else "not called"
+            words = f"{'with' if sick else 'without'} the finding, {answer}"
             claimed = cell(*interval(np.array([row["claimed"] for row in mine])))
             lines.append([words, str(len(mine)), claimed, cell(*interval(np.array(hits)))])
     columns = ("images", "n", "a place is claimed", "claimed places on the opacity")

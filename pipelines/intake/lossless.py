@@ -193,9 +193,10 @@ def main() -> None:
         for shape, kind, bits in kinds:
             low = -(1 << bits - 1) if kind == "i2" else 0
             noise = rng.integers(low, low + (1 << bits), shape).astype(kind)
-            made[
-                f"noise {shape[0]} x {shape[1]}, {bits} bits {'signed' if kind == 'i2' else 'unsigned'}"
-            ] = [saved(folder, f"{kind}{bits}{shape}", noise, bits, (1000, 4000))]
+            sign = "signed" if kind == "i2" else "unsigned"
+            made[f"noise {shape[0]} x {shape[1]}, {bits} bits {sign}"] = [
+                saved(folder, f"{kind}{bits}{shape}", noise, bits, (1000, 4000))
+            ]
         given = [Path(argument) for argument in sys.argv[1:]] or [
             Path(pydicom.__file__).parent / "data" / "test_files"
         ]

@@ -43,7 +43,10 @@ COLUMNS = (
     "largest condition number",
     "s a seed",
 )
-NOTE = "Mean over seeds and standard deviation; the epoch of best validation AUC; test images read once a seed."
+NOTE = (
+    "Mean over seeds and standard deviation; the epoch of best validation AUC; "
+    "test images read once a seed."
+)
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
@@ -96,7 +99,8 @@ def main() -> None:
     page = record(
         "natural-medmnist",
         title="MedMNIST under the official protocol",
-        claim="Inverted 3x3 convolutions against the published ResNet-18 at 28 pixels (Yang et al. 2023).",
+        claim="Inverted 3x3 convolutions against the published ResNet-18 at 28 pixels "
+        "(Yang et al. 2023).",
         tables=[Table("Test sets", COLUMNS, [line(name, rows) for name in given.sets], NOTE)],
         made={
             "command": "python -m pipelines.natural.medmnist " + " ".join(sys.argv[1:]),

@@ -78,7 +78,10 @@ def jobs(only: str | None, quick: bool) -> list[tuple[str, str, str, tuple[str, 
     """(table, row, configuration, overrides) of every network."""
     keys = ("model.slope", "train.accretive", "train.orthogonality")
     inverted = {
-        d: (f"model.depths={o}", *(f"{key}={value}" for key, value in zip(keys, HOLD[d])))
+        d: (
+            f"model.depths={o}",
+            *(f"{key}={value}" for key, value in zip(keys, HOLD[d], strict=True)),
+        )
         for d, o in DEPTHS.items()
     }
     made = [("depth", f"{d} inverted", "cifar10", o) for d, o in inverted.items()]
@@ -98,7 +101,10 @@ def jobs(only: str | None, quick: bool) -> list[tuple[str, str, str, tuple[str, 
 
 def fewer(data: LabelledImages, train_images: int, test_images: int) -> LabelledImages:
     """The first images of each part."""
-    first = lambda part, n: Part(part.images[:n], part.labels[:n], part.patients[:n])
+
+    def first(part: Part, n: int) -> Part:
+        return Part(part.images[:n], part.labels[:n], part.patients[:n])
+
     return replace(
         data,
         train=first(data.train, train_images),
@@ -216,7 +222,8 @@ def main() -> None:
     page = record(
         "natural-quick" if given.quick else "natural",
         title="CIFAR-10: inverted convolutions and their ordinary twins",
-        claim="How deep inverted convolutions go, what each design choice is for, and what it costs against an ordinary twin.",
+        claim="How deep inverted convolutions go, what each design choice is for, "
+        "and what it costs against an ordinary twin.",
         tables=tables(rows),
         made={
             "command": "python -m pipelines.natural.run " + " ".join(sys.argv[1:]),
