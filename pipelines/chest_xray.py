@@ -1,7 +1,9 @@
-"""The chest radiograph classifier against its ordinary twin: python pipelines/chest_xray.py [--out runs/chest-xray-study] [--quick]
+"""The chest radiograph classifier against its ordinary twin:
+python pipelines/chest_xray.py [--out runs/chest-xray-study] [--quick]
 
-Trains both with three seeds (resuming, skipping what is finished), reads the cards, times training steps and the inverse side by side in one process,
-and writes table.md and table.json. Needs MEDINV_DATA. Hours on two cores; --quick trains 2 epochs of one seed to show that all works.
+Trains both with three seeds (resuming, skipping what is finished), reads the cards, times training
+steps and the inverse side by side in one process, and writes table.md and table.json. Needs
+MEDINV_DATA. Hours on two cores; --quick trains 2 epochs of one seed to show that all works.
 """
 
 import argparse
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +59,9 @@ def train_all(out: Path, seeds: list[int], overrides: list[str]) -> dict[str, li
 
 
 def side_by_side(actions: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median seconds of each action, run in turn so that a change of the machine's speed meets all alike."""
+    """Median seconds of each action, run in turn so that a change of the
+    machine's speed meets all alike.
+    """
     times: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(REPEATS):
         for name, action in actions.items():
@@ -101,7 +106,7 @@ def inverse_ratio(folder: Path, images: np.ndarray) -> dict[str, float]:
         with torch.no_grad():
             z = model.features(x)
             times = side_by_side(
-                {"forward": lambda: model.features(x), "inverse": lambda: model.invert(z)}
+                {"forward": partial(model.features, x), "inverse": partial(model.invert, z)}
             )
         found[str(dtype).removeprefix("torch.")] = times["inverse"] / times["forward"]
     return found
@@ -150,7 +155,7 @@ def main() -> None:
         training_steps(train.images[: config.train.batch], train.labels[: config.train.batch]),
         inverse_ratio(folders["invertible"][0], train.images),
     )
-    for cells, kind in zip(rows, KINDS):
+    for cells, kind in zip(rows, KINDS, strict=True):
         cells["seconds an epoch"] = f"{steps[kind] * (len(train) // config.train.batch):.0f}"
     rows[0]["inverse/forward"] = ", ".join(
         f"{value:.2f} in {name}" for name, value in ratios.items()
@@ -165,7 +170,11 @@ def main() -> None:
         for name in rows[0]
         if name != "network"
     ]
-    notes = f"Test images: {read_card(folders['invertible'][0]).splits['test']}; seeds {seeds}, mean (each); {torch.get_num_threads()} CPU threads; step ratio {steps['invertible'] / steps['twin']:.2f}."
+    notes = (
+        f"Test images: {read_card(folders['invertible'][0]).splits['test']}; "
+        f"seeds {seeds}, mean (each); {torch.get_num_threads()} CPU threads; "
+        f"step ratio {steps['invertible'] / steps['twin']:.2f}."
+    )
     table = "\n".join([*lines, "", notes, ""])
     write_whole(out / "table.md", table.encode())
     write_whole(

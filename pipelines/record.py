@@ -1,7 +1,9 @@
-"""What a study found, on a page for people and in a file for the tests that compare what is quoted elsewhere with it.
+"""What a study found, on a page for people and in a file for the tests that compare what is
+quoted elsewhere with it.
 
-`record` writes pipelines/results/STUDY.md and STUDY.json. A number in the README stands between `<!--q STUDY KEY FORMAT-->` and
-`<!--/q-->`; `python -m pipelines.record` fills them in from the JSON files, `--check` fails where one has drifted (a test does that).
+`record` writes pipelines/results/STUDY.md and STUDY.json. A number in the README stands between
+`<!--q STUDY KEY FORMAT-->` and `<!--/q-->`; `python -m pipelines.record` fills them in from the
+JSON files, `--check` fails where one has drifted (a test does that).
 """
 
 import json
@@ -19,7 +21,9 @@ from medinv.files import write_whole
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "pipelines" / "results"
 EARLIER = "<!-- earlier -->"
-"""What stands below this line of a page was printed by the scripts before they wrote their pages themselves, and is kept."""
+"""What stands below this line of a page was printed by the scripts before they wrote their pages
+themselves, and is kept.
+"""
 _QUOTE = re.compile(r"<!--q (\S+) (\S+) (\S+)-->(.*?)<!--/q-->")
 
 
@@ -34,7 +38,9 @@ class Table:
 
     @property
     def cells(self) -> dict[str, str]:
-        """Every cell by title, row (with its second cell where the first does not tell rows apart) and column."""
+        """Every cell by title, row (with its second cell where the first does not
+        tell rows apart) and column.
+        """
         first = [row[0] for row in self.rows]
         names = [
             n if first.count(n) == 1 else f"{n}, {r[1]}"
@@ -63,9 +69,10 @@ def record(
 ) -> Path:
     """Write a study's page and numbers; returns the page.
 
-    claim: what was asked and what came out, in a few sentences. numbers: by key, a number, a text, or a value with its interval as a mapping
-    of `value`, `low`, `high` and `n`; without them every cell of the tables. made: command, seeds, seconds and whatever else says how the numbers came to be; the commit and the
-    date are added.
+    claim: what was asked and what came out, in a few sentences. numbers: by key, a number, a text,
+    or a value with its interval as a mapping of `value`, `low`, `high` and `n`; without them every
+    cell of the tables. made: command, seeds, seconds and whatever else says how the numbers came to
+    be; the commit and the date are added.
     """
     facts = {**made, "commit": _commit(), "date": f"{datetime.now(UTC):%Y-%m-%d}"}
     how = "; ".join(f"{key} {value}" for key, value in facts.items())
@@ -87,7 +94,8 @@ def _commit() -> str:
 
 
 def said(study: str, key: str, form: str) -> str:
-    """A recorded number as text: by a format such as `.3f` or `.1%`, and `|interval` behind it for its bounds too.
+    """A recorded number as text: by a format such as `.3f` or `.1%`,
+    and `|interval` behind it for its bounds too.
 
     Raises KeyError for a number that no study recorded.
     """
@@ -112,10 +120,15 @@ def filled(text: str) -> str:
 
 
 def unquoted_numbers(text: str) -> list[str]:
-    """Measured numbers (with a decimal point or a percent sign) that stand outside of quotes, code and versions."""
+    """Measured numbers (with a decimal point or a percent sign)
+    that stand outside of quotes, code and versions.
+    """
     text = _QUOTE.sub("", text)
     text = re.sub(
-        r"```.*?```|`[^`]*`|\([^)]*\)\[|\]\([^)]*\)|(Python|or) 3\.\d+|Apache-2\.0", "", text, flags=re.S
+        r"```.*?```|`[^`]*`|\([^)]*\)\[|\]\([^)]*\)|(Python|or) 3\.\d+|Apache-2\.0",
+        "",
+        text,
+        flags=re.S,
     )
     return re.findall(r"\d+\.\d+|\d+ ?%", text)
 

@@ -1,4 +1,6 @@
-"""Designs of counterfactuals that counterfactuals.py compares: each a function from images to the features of their edits."""
+"""Designs of counterfactuals that counterfactuals.py compares:
+each a function from images to the features of their edits.
+"""
 
 from collections.abc import Callable
 
@@ -6,18 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medinv.training.calibrate import in_batches
 from medinv.data.sets.load import load_images
 from medinv.explanation.counterfactual.ascent import Search, Witness, ascend
-from medinv.explanation.local import local_evidence
 from medinv.explanation.counterfactual.brightening import brighten
 from medinv.explanation.counterfactual.inpainting import inpaint
 from medinv.explanation.counterfactual.transport import Path, transport_features
+from medinv.explanation.local import local_evidence
 from medinv.models.base import Calibrated
-from medinv.models.reference import Reference
 from medinv.models.density import Classifier
 from medinv.models.expectation import Expectation, fit_expectation
+from medinv.models.reference import Reference
 from medinv.models.transport import Transport
+from medinv.training.calibrate import in_batches
 
 SEED = 0
 AXES = 96  # of the expectation where a model keeps none
@@ -25,7 +27,12 @@ Edit = Callable[[Tensor], Tensor]
 
 
 def designs(
-    model: Classifier, reference: Reference, target: int, *, ascent: bool, witness: Calibrated | None
+    model: Classifier,
+    reference: Reference,
+    target: int,
+    *,
+    ascent: bool,
+    witness: Calibrated | None,
 ) -> dict[str, Edit]:
     """By name; the one in reports last."""
     found: dict[str, Edit] = {"class direction": lambda x: along_direction(model, x, target)}
@@ -38,7 +45,9 @@ def designs(
     if not reference.transport:
         return found | local
     between = {
-        "transport alone, no model": lambda x: by_classes_alone(model, reference.transport, x, target),
+        "transport alone, no model": lambda x: by_classes_alone(
+            model, reference.transport, x, target
+        ),
         "transport, then class direction": lambda x: transport_features(
             model, reference.transport, x, target
         ),
@@ -79,7 +88,9 @@ def expectation(model: Classifier) -> Expectation:
 
 
 def along_direction(model: Classifier, x: Tensor, target: int) -> Tensor:
-    """The features moved along the class direction to the target's typical log-odds, as `medinv.explanation.counterfactual.direction` does."""
+    """The features moved along the class direction to the target's typical log-odds,
+    as `medinv.explanation.counterfactual.direction` does.
+    """
     z = model.features(x)
     direction, logits = model.means[1] - model.means[0], model.logits_of(z)
     t = (model.typical_odds[target] - (logits[:, 1] - logits[:, 0])) / direction.square().sum()
@@ -88,7 +99,9 @@ def along_direction(model: Classifier, x: Tensor, target: int) -> Tensor:
 
 
 def by_classes_alone(model: Classifier, transport: Transport, x: Tensor, target: int) -> Tensor:
-    """The features of images that went the transport's part of the way and nothing more: what the model adds is missing."""
+    """The features of images that went the transport's part of the way and nothing more:
+    what the model adds is missing.
+    """
     step = transport.step(x, target)
     return model.features(
         (x + Path().length * step / step.square().mean((1, 2, 3), keepdim=True).sqrt()).clamp(
@@ -98,7 +111,9 @@ def by_classes_alone(model: Classifier, transport: Transport, x: Tensor, target:
 
 
 def witness_odds(witness: Calibrated, model: Classifier, target: int) -> float:
-    """A share of the median calibrated log-odds that the witness gives training images of the target."""
+    """A share of the median calibrated log-odds that the witness gives
+    training images of the target.
+    """
     train = load_images(model.card.config.data).train
     some = np.random.default_rng(SEED).permutation(len(train))[:400]
     odds = in_batches(

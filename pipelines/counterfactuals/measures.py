@@ -1,4 +1,6 @@
-"""What counterfactuals.py measures of edited images beside whether they flip: what changed, whether a planted opacity is gone, and how likely the image is."""
+"""What counterfactuals.py measures of edited images beside whether they flip: what changed,
+whether a planted opacity is gone, and how likely the image is.
+"""
 
 from dataclasses import dataclass
 
@@ -9,16 +11,17 @@ from medinv.explanation.result import CHANGED
 from medinv.explanation.sanity import cosine
 
 DARK = 12  # grey levels: pixels as dark that hang together with the border are outside the body
-FINE, TEXTURE = (
-    2.0,
-    3.0,
-)  # pixels, standard deviation of what is taken off before structures are compared, and before texture is measured
+# Pixels, standard deviations of what is taken off before structures are compared,
+# and before texture is measured.
+FINE, TEXTURE = 2.0, 3.0
 AXES = 64
 
 
 @dataclass(frozen=True)
 class Density:
-    """A Gaussian of whole images (probabilistic principal components) of one class, fitted on some images, with the log-likelihoods of others of that class."""
+    """A Gaussian of whole images (probabilistic principal components) of one class,
+    fitted on some images, with the log-likelihoods of others of that class.
+    """
 
     mean: np.ndarray
     axes: np.ndarray
@@ -27,12 +30,16 @@ class Density:
     true: np.ndarray
 
     def percentiles(self, images: np.ndarray) -> np.ndarray:
-        """Share of true images of the class that are less likely than each of `images` (n, H, W)."""
+        """Share of true images of the class that are less likely than
+        each of `images` (n, H, W).
+        """
         return (self.true[None] < _log_likelihoods(self, images)[:, None]).mean(1)
 
 
 def fit_density(images: np.ndarray) -> Density:
-    """From images (n, H, W) that no edit was fitted on: two halves, the second for what is usual."""
+    """From images (n, H, W) that no edit was fitted on: two halves,
+    the second for what is usual.
+    """
     flat = images.reshape(len(images), -1).astype(float)
     half, held = flat[::2], images[1::2]
     mean = half.mean(0)
@@ -62,14 +69,16 @@ def outside_body(image: np.ndarray) -> np.ndarray:
 
 
 def locality(images: np.ndarray, stored: np.ndarray) -> tuple[str, ...]:
-    """Medians over images (n, H, W): share of the pixels changed, share of the squared change outside the body (mean), and what is kept of the fine structure."""
+    """Medians over images (n, H, W): share of the pixels changed,
+    share of the squared change outside the body (mean), and what is kept of the fine structure.
+    """
     change = stored.astype(float) - images
     squares = change**2
     outside = [
         part[outside_body(image)].sum() / max(part.sum(), 1e-9)
-        for part, image in zip(squares, images)
+        for part, image in zip(squares, images, strict=True)
     ]
-    kept = [cosine(_fine(a), _fine(b)) for a, b in zip(images, stored)]
+    kept = [cosine(_fine(a), _fine(b)) for a, b in zip(images, stored, strict=True)]
     return (
         f"{np.median((np.abs(change) > CHANGED).mean((1, 2))):.1%}",
         f"{np.mean(outside):.1%}",
@@ -94,12 +103,19 @@ def moved_changes(images: np.ndarray, stored: np.ndarray) -> np.ndarray:
 def opacity_left(
     shown: np.ndarray, clear: np.ndarray, masks: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For images (n, H, W) of bodies whose `clear` pictures are known, the mean rise inside the mask; the standard deviation of the clear body there; and that
-    of its texture there, what is left of it after a Gaussian of TEXTURE pixels is taken off."""
-    rise = np.array([(a.astype(float) - b)[m].mean() for a, b, m in zip(shown, clear, masks)])
-    spread = np.array([b[m].astype(float).std() for b, m in zip(clear, masks)])
+    """For images (n, H, W) of bodies whose `clear` pictures are known, the mean rise inside the
+    mask; the standard deviation of the clear body there; and that of its texture there, what is
+    left of it after a Gaussian of TEXTURE pixels is taken off.
+    """
+    rise = np.array(
+        [(a.astype(float) - b)[m].mean() for a, b, m in zip(shown, clear, masks, strict=True)]
+    )
+    spread = np.array([b[m].astype(float).std() for b, m in zip(clear, masks, strict=True)])
     texture = np.array(
-        [(b - gaussian_filter(b.astype(float), TEXTURE))[m].std() for b, m in zip(clear, masks)]
+        [
+            (b - gaussian_filter(b.astype(float), TEXTURE))[m].std()
+            for b, m in zip(clear, masks, strict=True)
+        ]
     )
     return rise, spread, texture
 
@@ -107,7 +123,9 @@ def opacity_left(
 def removal(
     images: np.ndarray, stored: np.ndarray, clear: np.ndarray, masks: np.ndarray
 ) -> tuple[str, ...]:
-    """Before and after: share of the opacities within one standard deviation of the healthy body, within one of its texture alone, and the mean rise."""
+    """Before and after: share of the opacities within one standard deviation of the healthy body,
+    within one of its texture alone, and the mean rise.
+    """
     (before, spread, texture), (after, _, _) = (
         opacity_left(images, clear, masks),
         opacity_left(stored, clear, masks),

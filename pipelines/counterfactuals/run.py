@@ -1,13 +1,19 @@
-"""What a model's counterfactuals are worth: python -m pipelines.counterfactuals.run --judge FOLDER [FOLDER ...] [--ascent] [--witness FOLDER] [--part validation]
+"""What a model's counterfactuals are worth:
+python -m pipelines.counterfactuals.run --judge FOLDER [FOLDER ...]
+    [--ascent] [--witness FOLDER] [--part validation]
 
-For correctly classified images of each class, by design (along the class direction; with --ascent sought in the features; the same with a witness, an ordinary
-network made by `medinv train configs/chest-xray-twin.yaml --set seed=1`; by the transport between the classes, and that transport without the model; the part
-that speaks filled in; the faintest brightening that suffices): how many edits flip the stored image's answer, stay in scope by likelihood, and convince each
-judge, other ordinary networks that no design has seen (for phantoms those of configs/phantom-opacity-twin.yaml); how large they are; how alike (mean cosine
-between the edits of different images: 1 is a template); how much of the image changes, how much of the change lies outside the body, what of the fine structure
-stays, how likely the edited image is under a density of its own, whether it decodes exactly, and whether the same change flips the answer half an image away.
-On phantoms also whether the planted opacity is gone. Beside them the controls of the same size as the last design's edits: the fixed class-mean difference,
-noise and blur. Writes a results page a model.
+For correctly classified images of each class, by design (along the class direction; with --ascent
+sought in the features; the same with a witness, an ordinary network made by `medinv train
+configs/chest-xray-twin.yaml --set seed=1`; by the transport between the classes, and that transport
+without the model; the part that speaks filled in; the faintest brightening that suffices): how many
+edits flip the stored image's answer, stay in scope by likelihood, and convince each judge, other
+ordinary networks that no design has seen (for phantoms those of configs/phantom-opacity-twin.yaml);
+how large they are; how alike (mean cosine between the edits of different images: 1 is a template);
+how much of the image changes, how much of the change lies outside the body, what of the fine
+structure stays, how likely the edited image is under a density of its own, whether it decodes
+exactly, and whether the same change flips the answer half an image away. On phantoms also whether
+the planted opacity is gone. Beside them the controls of the same size as the last design's edits:
+the fixed class-mean difference, noise and blur. Writes a results page a model.
 """
 
 import argparse
@@ -31,10 +37,28 @@ from pipelines.record import Table, record
 BATCH = 10
 VISIBLE = 8  # grey levels
 HEADINGS = (
-    "design", "to", "images", "flipped", "in scope", "judges agree", "median RMS, grey levels", "pixels out of range", "mean cosine of edits", "pixels changed",
-    "change outside the body", "fine structure kept", "true images less likely", "decoded exactly", "half an image away, flips", "opacity within the body's SD",
-    "within its texture's", "its rise, grey levels", "within the body's SD, visible", "within its texture's, visible", "its rise, visible",
-)  # fmt: skip
+    "design",
+    "to",
+    "images",
+    "flipped",
+    "in scope",
+    "judges agree",
+    "median RMS, grey levels",
+    "pixels out of range",
+    "mean cosine of edits",
+    "pixels changed",
+    "change outside the body",
+    "fine structure kept",
+    "true images less likely",
+    "decoded exactly",
+    "half an image away, flips",
+    "opacity within the body's SD",
+    "within its texture's",
+    "its rise, grey levels",
+    "within the body's SD, visible",
+    "within its texture's, visible",
+    "its rise, visible",
+)
 
 
 def called(model: Calibrated, images: np.ndarray) -> np.ndarray:
@@ -62,10 +86,17 @@ def row(
     edits = stored.astype(float) - images
     away = np.mean([called(model, moved) == target for moved in moved_changes(images, stored)])
     found = [
-        f"{(called(model, stored) == target).mean():.2f}", f"{scope.double().mean().item():.2f}", agrees, f"{np.median(np.sqrt(np.square(edits).mean((1, 2)))):.1f}",
-        f"{((decoded < -0.5) | (decoded > 255.5)).mean():.2%}", f"{mean_cosine(edits):.2f}", *locality(images, stored),
-        f"{np.median(given.density.percentiles(stored)):.2f}", f"{(np.rint(again) == stored).all((1, 2)).mean():.2f}", f"{away:.2f}",
-    ]  # fmt: skip
+        f"{(called(model, stored) == target).mean():.2f}",
+        f"{scope.double().mean().item():.2f}",
+        agrees,
+        f"{np.median(np.sqrt(np.square(edits).mean((1, 2)))):.1f}",
+        f"{((decoded < -0.5) | (decoded > 255.5)).mean():.2%}",
+        f"{mean_cosine(edits):.2f}",
+        *locality(images, stored),
+        f"{np.median(given.density.percentiles(stored)):.2f}",
+        f"{(np.rint(again) == stored).all((1, 2)).mean():.2f}",
+        f"{away:.2f}",
+    ]
     if given.masks is not None:
         seen = given.contrasts >= VISIBLE
         found += removal(images, stored, given.clear, given.masks) + removal(
@@ -99,11 +130,11 @@ def controls(images: np.ndarray, edited: np.ndarray, step: np.ndarray) -> dict[s
     stored = np.clip(np.rint(edited), 0, 255).astype(np.uint8)
     found = [
         equal_changes(x, y, lambda image: 0.0, lambda logit: False, class_step=step)
-        for x, y in zip(images, stored)
+        for x, y in zip(images, stored, strict=True)
     ]
     return {
         f"control: {each[0].name}": np.stack([c.image for c in each]).astype(float)
-        for each in zip(*found)
+        for each in zip(*found, strict=True)
     }
 
 
@@ -149,7 +180,8 @@ def main() -> None:
     page = record(
         f"counterfactuals-{options.model}",
         title=f"Counterfactuals of {options.model} and their controls",
-        claim="What each design's edits flip, convince and cost, beside changes of the same size that mean nothing.",
+        claim="What each design's edits flip, convince and cost, "
+        "beside changes of the same size that mean nothing.",
         tables=[Table(f"Designs, {options.part} images", HEADINGS, rows)],
         made={"command": "python -m pipelines.counterfactuals.run " + " ".join(sys.argv[1:])},
     )

@@ -1,4 +1,6 @@
-"""Images that counterfactuals.py edits, with what is known of them: correctly called films, and phantoms beside the same bodies without their opacities."""
+"""Images that counterfactuals.py edits, with what is known of them: correctly called films,
+and phantoms beside the same bodies without their opacities.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +20,9 @@ SPARE = 2.2  # bodies drawn for one that is called: half of the opacities are su
 
 @dataclass(frozen=True)
 class Edited:
-    """images (n, H, W) uint8 that are rightly not called `target`; a density of images of that class. Of phantoms with opacities also what is planted."""
+    """images (n, H, W) uint8 that are rightly not called `target`; a density of images of that
+    class. Of phantoms with opacities also what is planted.
+    """
 
     images: np.ndarray
     target: int
@@ -35,7 +39,9 @@ def films(
     part: str,
     count: int,
 ) -> Edited:
-    """The density is that of validation images for test images, and of training images, on which edits were fitted, for validation images."""
+    """The density is that of validation images for test images, and of training images,
+    on which edits were fitted, for validation images.
+    """
     data = load_images(model.card.config.data)
     chosen, other = (
         (data.test, data.validation) if part == "test" else (data.validation, data.train)
@@ -54,7 +60,9 @@ def phantoms(
     part: str,
     count: int,
 ) -> Edited:
-    """To the clear class from bodies with opacities that are called, half of them drawn subtle; from the others' clear pictures to the other."""
+    """To the clear class from bodies with opacities that are called, half of them drawn subtle;
+    from the others' clear pictures to the other.
+    """
     drawn = lesions(int(SPARE * count), TEST_SEED if part == "test" else VALIDATION_SEED)
     density = fit_density(
         radiographs(

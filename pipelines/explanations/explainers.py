@@ -1,4 +1,6 @@
-"""The methods that faithfulness.py compares: each from images (N, 1, H, W) to maps (N, H, W) and the residual (N,) of the sum it promises (nan if none)."""
+"""The methods that faithfulness.py compares: each from images (N, 1, H, W) to maps (N, H, W)
+and the residual (N,) of the sum it promises (nan if none).
+"""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -9,7 +11,7 @@ from monai.visualize import GradCAM, OcclusionSensitivity
 from torch import Tensor, nn
 
 from medinv.explanation.evidence import layer_terms
-from medinv.explanation.local import local_terms, cycle_spun_terms
+from medinv.explanation.local import cycle_spun_terms, local_terms
 from medinv.models.density import Classifier
 
 Method = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -17,8 +19,8 @@ OURS = "local evidence (ours)"
 ALONE = "local evidence, no copies (ours)"
 FIXED = "the same map for every image (control)"
 SLOW = ("occlusion",)
-# The first of each is taken: of GradCAM and SmoothGrad the best by pixel AUROC on 22 validation phantoms (`python -m pipelines.explanations.run --settings`), of occlusion
-# MONAI's defaults.
+# The first of each is taken: of GradCAM and SmoothGrad the best by pixel AUROC on 22 validation
+# phantoms (`python -m pipelines.explanations.run --settings`), of occlusion MONAI's defaults.
 SETTINGS = {
     "GradCAM": {"level": (2, 1, 3)},  # of 0 to 3, finest first
     "SmoothGrad": {"noise": (8.0, 4.0, 16.0)},  # grey levels
@@ -42,7 +44,9 @@ class LogOdds(nn.Module):
 def methods(
     model: Classifier, usual: Mapping[str, Tensor], ground: Tensor, fixed: Tensor | None = None
 ) -> dict[str, Method]:
-    """By name, ours first. usual: mean state by depth; ground (1, 1, H, W): the mean image of the negative class; fixed (H, W): a map that looks at no image."""
+    """By name, ours first. usual: mean state by depth; ground (1, 1, H, W): the mean image of the
+    negative class; fixed (H, W): a map that looks at no image.
+    """
     net = LogOdds(model).eval()
     gradients, deep = IntegratedGradients(net), DeepLift(net)
 
@@ -102,7 +106,9 @@ def grad_cam(net: LogOdds, level: int) -> Method:
 
 
 def occlusion(net: LogOdds, mode: str, size: int) -> Method:
-    """MONAI's map is what the network answers while a place is occluded, so that low is important: the fall of the log-odds is the answer as it is less that."""
+    """MONAI's map is what the network answers while a place is occluded, so that low is important:
+    the fall of the log-odds is the answer as it is less that.
+    """
     run = OcclusionSensitivity(
         nn_module=net,
         mask_size=size,

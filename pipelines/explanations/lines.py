@@ -1,4 +1,7 @@
-"""What faithfulness.py measures of some images of a part, one line a method and image. Every function takes a subject, a part and rows of the part."""
+"""What faithfulness.py measures of some images of a part, one line a method and image.
+
+Every function takes a subject, a part and rows of the part.
+"""
 
 import time
 from collections.abc import Iterator
@@ -48,7 +51,9 @@ def explained(
 
 
 def main_lines(subject: Subject, part: Images, rows: list[int]) -> Iterator[dict]:
-    """Localisation where there are masks, deletion and insertion, residual and time, of the images `rows`."""
+    """Localisation where there are masks, deletion and insertion, residual and time,
+    of the images `rows`.
+    """
     x, right = part.tensor(rows), subject.called(part.tensor(rows))
     for name, maps, residuals, seconds in explained(subject, x, part.elsewhere):
         falls = curves(subject.model, x, maps, part.empty(rows))
@@ -157,12 +162,14 @@ def exact_lines(subject: Subject, part: Images, rows: list[int]) -> Iterator[dic
     _, residuals = explainers.methods(wide.model, wide.usual, wide.ground)[explainers.OURS](
         part.tensor(rows).double()
     )
-    for row, residual in zip(rows, residuals.tolist()):
+    for row, residual in zip(rows, residuals.tolist(), strict=True):
         yield {"method": explainers.OURS, "image": int(row), "residual": residual}
 
 
 def claim_lines(subject: Subject, part: Images, rows: list[int]) -> Iterator[dict]:
-    """Whether a place is claimed, as reports do; with masks, whether it lies on the opacity, and the same of the body without it."""
+    """Whether a place is claimed, as reports do; with masks, whether it lies on the opacity,
+    and the same of the body without it.
+    """
     for row in rows:
         given = {True: part.tensor([row])} | (
             {False: part.empty([row])} if part.masks is not None else {}

@@ -24,8 +24,10 @@ def localisation(
 ) -> dict[str, float]:
     """Pixel AUROC, pointing game and IoU at the mask's own area of one image.
 
-    elsewhere: how often a pixel lies on the mask of other images. A map that knows only where masks lie in general has a high AUROC; with every pixel off the mask
-    weighted by `elsewhere` ("placed") it has 0.5, as in the shuffled AUC of eye tracking (Tatler et al. 2005; Zhang et al. 2008).
+    elsewhere: how often a pixel lies on the mask of other images. A map that knows only where masks
+    lie in general has a high AUROC; with every pixel off the mask weighted by `elsewhere`
+    ("placed") it has 0.5, as in the shuffled AUC of eye tracking
+    (Tatler et al. 2005; Zhang et al. 2008).
     """
     values, truth = map_.ravel(), mask.ravel()
     hits = truth[np.argsort(-values, kind="stable")[: truth.sum()]].sum()
@@ -51,8 +53,11 @@ def share_on(map_: np.ndarray, mask: np.ndarray) -> float:
 
 @torch.no_grad()
 def curves(model: Classifier, x: Tensor, maps: np.ndarray, empty: Tensor) -> list[dict[str, float]]:
-    """By image: the whole change of the log-odds from x to `empty`, and the mean over FRACTIONS of how much of it goes when the pixels ranked highest are
-    replaced by those of `empty` (deletion) and of how much is back when they alone are x's (insertion); the same for regions, ranked by their sums."""
+    """By image: the whole change of the log-odds from x to `empty`, and the mean over FRACTIONS
+    of how much of it goes when the pixels ranked highest are replaced by those of `empty`
+    (deletion) and of how much is back when they alone are x's (insertion); the same for
+    regions, ranked by their sums.
+    """
     pixels = torch.from_numpy(maps.copy()).to(x)[:, None]
     full, none = (model.log_odds(model.logits(images)) for images in (x, empty))
     found = {"whole": full - none}
@@ -72,7 +77,9 @@ def curves(model: Classifier, x: Tensor, maps: np.ndarray, empty: Tensor) -> lis
 
 
 def _highest(maps: Tensor, share: float) -> Tensor:
-    """1 at the `share` of the places of maps (N, 1, H, W) that are highest, of each at least one; 0 elsewhere."""
+    """1 at the `share` of the places of maps (N, 1, H, W) that are highest,
+    of each at least one; 0 elsewhere.
+    """
     flat = maps.flatten(1)
     return (
         torch.zeros_like(flat)
@@ -88,8 +95,10 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 @torch.no_grad()
 def cascade(model: Classifier, images: Tensor) -> Iterator[tuple[str, Classifier]]:
-    """Copies with more and more random weights, from the head down (Adebayo et al. 2018, 1810.03292). Norms take their statistics from `images`, as training
-    does; what begins as the identity in training does so here."""
+    """Copies with more and more random weights, from the head down
+    (Adebayo et al. 2018, 1810.03292). Norms take their statistics from `images`, as training does;
+    what begins as the identity in training does so here.
+    """
     torch.manual_seed(1)
     fresh, changed = build(model.card.config).to(images.dtype), sham_head(model, seed=1)
     yield "head", changed
@@ -99,7 +108,9 @@ def cascade(model: Classifier, images: Tensor) -> Iterator[tuple[str, Classifier
         levels = changed.levels
         levels.levels[number] = deepcopy(fresh.levels.levels[number])
         state = changed.trunk.layers[0](images)
-        for index, (level, kept) in enumerate(zip(levels.levels, (*levels.keep, None))):
+        for index, (level, kept) in enumerate(
+            zip(levels.levels, (*levels.keep, None), strict=True)
+        ):
             out = level.initialise(state) if index == number else level(state)
             state = out if kept is None else out[:, :kept]
         yield (
@@ -111,7 +122,9 @@ def cascade(model: Classifier, images: Tensor) -> Iterator[tuple[str, Classifier
 def interval(
     values: np.ndarray, weights: np.ndarray | None = None, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Mean with its 95 % interval over resampled images; with `weights` (N,) the ratio of sums sum(values) / sum(weights)."""
+    """Mean with its 95 % interval over resampled images; with `weights` (N,)
+    the ratio of sums sum(values) / sum(weights).
+    """
     values = np.asarray(values, float)
     if not len(values):
         return (np.nan,) * 3

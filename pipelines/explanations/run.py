@@ -1,11 +1,18 @@
-"""Do explanations point at what is there? python -m pipelines.explanations.run [--out DIR] [--count 300] [--quick] [--marker DIR] [--sham DIR] [--settings]
+"""Do explanations point at what is there?
+python -m pipelines.explanations.run [--out DIR] [--count 300] [--quick]
+    [--marker DIR] [--sham DIR] [--settings]
 
-lesions: radiographs of a simulated thorax with planted opacities of known mask, plain to invisible, of a seed that no training used: pixel AUROC, pointing
-game, IoU at the opacity's own area; deletion and insertion against the same body without it. wide: localisation alone on many more bodies, without occlusion. repeat: the map of the image with noise of one grey level, and moved
-by 2 pixels. weights: rank correlation with maps of networks whose weights are random from the head down (must break). marker, sham: the models of configs/phantom-marker.yaml and configs/phantom-sham.yaml;
-the first must be seen to look at its marker, the second must not localise. claims: where the check of reports lets a place be claimed. chest: films without masks, against normal films. seeds: two trainings of one recipe (--second beside --marker).
-Lines go to measured.jsonl as they are made: run again, it goes on, and repeats nothing that stands there for the same weights. Needs the extra `study` (captum),
-the references of the models and, for chest, MEDINV_DATA.
+lesions: radiographs of a simulated thorax with planted opacities of known mask, plain to invisible,
+of a seed that no training used: pixel AUROC, pointing game, IoU at the opacity's own area; deletion
+and insertion against the same body without it. wide: localisation alone on many more bodies,
+without occlusion. repeat: the map of the image with noise of one grey level, and moved by 2 pixels.
+weights: rank correlation with maps of networks whose weights are random from the head down
+(must break). marker, sham: the models of configs/phantom-marker.yaml and configs/phantom-sham.yaml;
+the first must be seen to look at its marker, the second must not localise. claims: where the check
+of reports lets a place be claimed. chest: films without masks, against normal films. seeds: two
+trainings of one recipe (--second beside --marker). Lines go to measured.jsonl as they are made: run
+again, it goes on, and repeats nothing that stands there for the same weights. Needs the extra
+`study` (captum), the references of the models and, for chest, MEDINV_DATA.
 """
 
 import argparse
@@ -59,9 +66,8 @@ def settings() -> None:  # of the other methods, on validation phantoms
     }
     for name, choices in explainers.SETTINGS.items():
         for values in product(*choices.values()):
-            explain = makers[name](
-                explainers.LogOdds(subject.model).eval(), **dict(zip(choices, values))
-            )
+            settings = dict(zip(choices, values, strict=True))
+            explain = makers[name](explainers.LogOdds(subject.model).eval(), **settings)
             found = [
                 localisation(explain(part.tensor([row]))[0][0].numpy(), part.masks[row])
                 for row in rows
@@ -69,7 +75,7 @@ def settings() -> None:  # of the other methods, on validation phantoms
             means = (
                 f"{key} {np.mean([one[key] for one in found]):.3f}" for key in ("auroc", "pointing")
             )
-            print(name, dict(zip(choices, values)), *means, f"n {len(found)}", flush=True)
+            print(name, settings, *means, f"n {len(found)}", flush=True)
 
 
 def main() -> None:
@@ -82,13 +88,12 @@ def main() -> None:
         "--wide",
         type=int,
         default=0,
-        help="planted opacities beyond those of --count, for localisation alone and all methods but occlusion",
+        help="planted opacities beyond those of --count, for localisation alone "
+        "and all methods but occlusion",
     )
     parser.add_argument("--quick", action="store_true", help="16 opacities: to see that all works")
     for name in ("marker", "second", "sham"):
-        parser.add_argument(
-            f"--{name}", type=Path, help="model folder, as `medinv train` makes it"
-        )
+        parser.add_argument(f"--{name}", type=Path, help="model folder, as `medinv train` makes it")
     parser.add_argument("--only", nargs="*", default=(), help="names of parts; all without it")
     parser.add_argument(
         "--settings",

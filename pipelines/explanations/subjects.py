@@ -20,25 +20,24 @@ from medinv.models.density import Classifier
 from medinv.models.depths import mean_states
 from medinv.models.store import load
 
-OTHERS, BLUR = (
-    200,
-    2.0,
-)  # bodies of the training seed that say where opacities lie in general, and pixels by which that is smeared
-START = (
-    20_000  # of the bodies measured here: none was looked at when depths and settings were chosen
-)
+# Bodies of the training seed that say where opacities lie in general,
+# and pixels by which that is smeared.
+OTHERS, BLUR = 200, 2.0
+# Of the bodies measured here: none was looked at when depths and settings were chosen.
+START = 20_000
 PLANTED = Recipe(opacity_share=1.0, subtle_share=0.5)
 SMALLEST = 4  # pixels of a mask
 GROUPS = ("marker alone", "opacity alone", "both")
-LIT, AROUND = (
-    20,
-    2,
-)  # grey levels by which a pixel of the marker is brighter; pixels around that count as on it: no method sees finer than a few
+# Grey levels by which a pixel of the marker is brighter; pixels around that count as on it:
+# no method sees finer than a few.
+LIT, AROUND = 20, 2
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model with the mean state of negative images by depth, their mean image (1, 1, H, W), and some of them (n, 1, H, W)."""
+    """A model with the mean state of negative images by depth, their mean image (1, 1, H, W),
+    and some of them (n, 1, H, W).
+    """
 
     model: Classifier
     usual: dict[str, Tensor]
@@ -52,7 +51,9 @@ class Subject:
 
     def with_model(self, model: Classifier) -> "Subject":
         return replace(
-            self, model=model, usual=mean_states(model.trunk, self.clear.split(16), tuple(self.usual))
+            self,
+            model=model,
+            usual=mean_states(model.trunk, self.clear.split(16), tuple(self.usual)),
         )
 
     def double(self) -> "Subject":
@@ -72,7 +73,9 @@ class Subjects(tuple):
 
 @dataclass(frozen=True)
 class Images:
-    """images (n, H, W) uint8, and where they are known the same without what is to be found (`empties`), masks, contrasts and groups."""
+    """images (n, H, W) uint8, and where they are known the same without what is to be found
+    (`empties`), masks, contrasts and groups.
+    """
 
     images: np.ndarray
     empties: np.ndarray | None
@@ -129,8 +132,13 @@ def shipped_subject(name: str) -> Subject:
 
 
 def control_subject(folder: Path, kind: str) -> Subject:
-    """Of a control model: what is usual comes from the first of its own training images (of the sham one all, as no label means anything)."""
-    model, names = load(folder, dtype=torch.float32), tuple(load("phantom-opacity").reference.states)
+    """Of a control model: what is usual comes from the first of its own training images (of the
+    sham one all, as no label means anything).
+    """
+    model, names = (
+        load(folder, dtype=torch.float32),
+        tuple(load("phantom-opacity").reference.states),
+    )
     made = radiographs(200, 64, SEEDS[0], recipe=MARKED if kind == "marker" else Recipe())
     clear = torch.from_numpy(
         (made.images[made.labels == 0] if kind == "marker" else made.images)[:, None]
@@ -151,7 +159,9 @@ def chest_subject() -> Subject | None:
 def lesions(
     count: int, seed: int = TEST_SEED, *, start: int = START, beside: bool = True
 ) -> Images:
-    """Bodies with opacities, half of them subtle, each beside itself without unless `beside` is false."""
+    """Bodies with opacities, half of them subtle, each beside itself without
+    unless `beside` is false.
+    """
     made = radiographs(count, 64, seed, start=start, recipe=PLANTED)
     empties = (
         np.stack([thumbnails(phantom, 64)[0] for phantom in made.phantoms]) if beside else None
@@ -186,7 +196,9 @@ def marked(bodies: int) -> Images:
 
 
 def films(subject: Subject, count: int) -> Images:
-    """Test films with pneumonia called rightly; `empties`: of the training films called normal the one most like each. The mean film is hazy and called sick."""
+    """Test films with pneumonia called rightly; `empties`: of the training films called normal the
+    one most like each. The mean film is hazy and called sick.
+    """
     data = load_images(subject.model.card.config.data)
     sick = [
         row

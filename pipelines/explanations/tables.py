@@ -1,4 +1,6 @@
-"""The tables of the study of evidence, from its lines: python -m pipelines.explanations.tables runs/faithfulness/measured.jsonl"""
+"""The tables of the study of evidence, from its lines:
+python -m pipelines.explanations.tables runs/faithfulness/measured.jsonl
+"""
 
 import json
 import sys
@@ -33,7 +35,8 @@ def write_page(log: Path, command: str) -> str:
     page = record(
         "explanations",
         title="Does the evidence point at what is there?",
-        claim="Methods side by side on planted findings of known mask, and on what an explanation must not do.",
+        claim="Methods side by side on planted findings of known mask, "
+        "and on what an explanation must not do.",
         tables=made,
         made={"command": command},
     )
@@ -41,7 +44,8 @@ def write_page(log: Path, command: str) -> str:
 
 
 def table(title: str, rows: Rows, columns: dict[str, tuple[str, str | None]]) -> Table:
-    """One line a method: mean [95 % interval]; below, ours less the best other method, paired by image.
+    """One line a method: mean [95 % interval]; below,
+    ours less the best other method, paired by image.
 
     columns: heading to value and, of a ratio, weight.
     """
@@ -216,7 +220,8 @@ def _seeds(name: str, rows: Rows) -> list[Table]:
 def _chest(name: str, rows: Rows) -> list[Table]:
     return [
         table(
-            "Test films with pneumonia, called rightly; empty: the training film called normal that is most like each",
+            "Test films with pneumonia, called rightly; "
+            "empty: the training film called normal that is most like each",
             rows,
             CURVES | COSTS,
         )
@@ -230,7 +235,8 @@ def _claims(name: str, rows: Rows) -> list[Table]:
         mine = [row for row in rows if (row["sick"], row["called"]) == (sick, called)]
         if mine:
             hits = [row["pointing"] for row in mine if row["claimed"] and "pointing" in row]
-            words = f"{'with' if sick else 'without'} the finding, {'called' if called else 'not called'}"
+            answer = "called" if called else "not called"
+            words = f"{'with' if sick else 'without'} the finding, {answer}"
             claimed = cell(*interval(np.array([row["claimed"] for row in mine])))
             lines.append([words, str(len(mine)), claimed, cell(*interval(np.array(hits)))])
     columns = ("images", "n", "a place is claimed", "claimed places on the opacity")
@@ -243,9 +249,20 @@ def _float64(name: str, rows: Rows) -> list[Table]:
 
 
 TABLES = {
-    "lesions": _lesions, "wide": _wide, "float64": _float64, "repeat": _repeat, "weights": _weights, "marker": _marker, "seeds": _seeds, "sham": _sham, "chest": _chest, "claims": _claims, "chest claims": _claims,
-    "chest repeat": _repeat, "chest weights": _weights,
-}  # fmt: skip
+    "lesions": _lesions,
+    "wide": _wide,
+    "float64": _float64,
+    "repeat": _repeat,
+    "weights": _weights,
+    "marker": _marker,
+    "seeds": _seeds,
+    "sham": _sham,
+    "chest": _chest,
+    "claims": _claims,
+    "chest claims": _claims,
+    "chest repeat": _repeat,
+    "chest weights": _weights,
+}
 
 if __name__ == "__main__":
     print(write_page(Path(sys.argv[1]), "python -m pipelines.explanations.run"))

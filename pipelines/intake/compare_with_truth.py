@@ -1,4 +1,6 @@
-"""The sample studies' labels against their known truth: python -m pipelines.intake.compare_with_truth RESULTS_DIR TRUTH.json"""
+"""The sample studies' labels against their known truth:
+python -m pipelines.intake.compare_with_truth RESULTS_DIR TRUTH.json
+"""
 
 import json
 import sys
@@ -24,9 +26,8 @@ def main(results: Path, truth: Path) -> None:
             else "-"
         )
         agree += row["label"] == known["label"]
-        print(
-            f"{known['study']:10} {known['label']:9} {planted:30} {row['label'] or row['status']:14} {probability}"
-        )
+        fate = row["label"] or row["status"]
+        print(f"{known['study']:10} {known['label']:9} {planted:30} {fate:14} {probability}")
     print(f"{agree} of {len(rows)} as planted")
 
 

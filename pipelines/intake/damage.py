@@ -2,8 +2,9 @@
 
     python -m pipelines.intake.damage [--files 10000] [--seed 0] [--model DIR]
 
-Takes the small files that pydicom ships, each under UIDs of its own, damages every copy in one to three ways (cut off, bits flipped, lengths and
-sizes replaced, pieces left out, doubled or zeroed), classifies the folder with the small model and checks that every file has one fate. Prints what
+Takes the small files that pydicom ships, each under UIDs of its own, damages every copy in one to
+three ways (cut off, bits flipped, lengths and sizes replaced, pieces left out, doubled or zeroed),
+classifies the folder with the small model and checks that every file has one fate. Prints what
 became of them. The same seed damages the same way.
 """
 

@@ -1,9 +1,12 @@
-"""What an index of many headers costs: time against reading the same headers and nothing else, and memory an image.
+"""What an index of many headers costs: time against reading the same headers and nothing else,
+and memory an image.
 
     python -m pipelines.intake.index [--files 10000] [--repeats 2]
 
-Writes that many CT slices (the header of a real one that pydicom ships, series of 200) to a temporary folder, reads them once so that the disk's
-cache is warm, and prints a table. Each figure comes from a process of its own; times are processor seconds, user and system, the least of the repeats.
+Writes that many CT slices (the header of a real one that pydicom ships, series of 200) to
+a temporary folder, reads them once so that the disk's cache is warm, and prints a table.
+Each figure comes from a process of its own; times are processor seconds, user and system,
+the least of the repeats.
 """
 
 import argparse
@@ -24,9 +27,14 @@ from pipelines.record import Table, record
 
 SERIES = 200
 COLUMNS = (
-    "files", "what", "seconds", "files a second", "times pydicom's headers", "peak memory grows by, MB",
+    "files",
+    "what",
+    "seconds",
+    "files a second",
+    "times pydicom's headers",
+    "peak memory grows by, MB",
     "bytes an image",
-)  # fmt: skip
+)
 
 
 def write(folder: Path, count: int) -> None:

@@ -1,10 +1,13 @@
-"""The lossless intake against the lossy one: do labels change, does every byte come back, and why it is made as it is.
+"""The lossless intake against the lossy one: do labels change, does every byte come back,
+and why it is made as it is.
 
     python -m pipelines.intake.lossless [FILES...]
 
-Writes a page of two tables. The first, for each shipped model on the radiographs of sample_data/studies, and for chest-xray on 100 validation images of its data set
-(112 x 112, where MEDINV_DATA is set): how far the log-odds move when the lossless intake replaces the resize, as it is and with each of its
-parts replaced. The second: frames of FILES (default: what pydicom ships) and of synthetic images whose features decode to every byte.
+Writes a page of two tables. The first, for each shipped model on the radiographs of
+sample_data/studies, and for chest-xray on 100 validation images of its data set
+(112 x 112, where MEDINV_DATA is set): how far the log-odds move when the lossless intake replaces
+the resize, as it is and with each of its parts replaced. The second: frames of FILES
+(default: what pydicom ships) and of synthetic images whose features decode to every byte.
 """
 
 import os
@@ -31,12 +34,18 @@ from pipelines.record import Table, record
 
 SIZE = 64
 MOVES = (
-    "model, images, lossless intake", "labels changed", "median, largest change of log-odds",
-    "RMS of input, grey levels", "in scope (lossy)",
-)  # fmt: skip
+    "model, images, lossless intake",
+    "labels changed",
+    "median, largest change of log-odds",
+    "RMS of input, grey levels",
+    "in scope (lossy)",
+)
 BACK = (
-    "frames", "every byte back", "largest distance of an average from its integer", "seconds a frame"
-)  # fmt: skip
+    "frames",
+    "every byte back",
+    "largest distance of an average from its integer",
+    "seconds a frame",
+)
 
 
 def pixels_of(paths: list[Path]) -> list[Pixels]:
@@ -82,7 +91,9 @@ def averages(
     split: bool = True,
     finest: int = 8,
 ) -> torch.Tensor:
-    """The network's input if the intake were made otherwise: LeGall 5/3, the image in a corner of the square, the window left open, the square as small as can be."""
+    """The network's input if the intake were made otherwise: LeGall 5/3,
+    the image in a corner of the square, the window left open, the square as small as can be.
+    """
     stored, side = pixels.stored.astype(np.int64), SIZE if padded else SIZE * finest
     while side < max(stored.shape):
         side *= 2
@@ -182,9 +193,10 @@ def main() -> None:
         for shape, kind, bits in kinds:
             low = -(1 << bits - 1) if kind == "i2" else 0
             noise = rng.integers(low, low + (1 << bits), shape).astype(kind)
-            made[
-                f"noise {shape[0]} x {shape[1]}, {bits} bits {'signed' if kind == 'i2' else 'unsigned'}"
-            ] = [saved(folder, f"{kind}{bits}{shape}", noise, bits, (1000, 4000))]
+            sign = "signed" if kind == "i2" else "unsigned"
+            made[f"noise {shape[0]} x {shape[1]}, {bits} bits {sign}"] = [
+                saved(folder, f"{kind}{bits}{shape}", noise, bits, (1000, 4000))
+            ]
         given = [Path(argument) for argument in sys.argv[1:]] or [
             Path(pydicom.__file__).parent / "data" / "test_files"
         ]

@@ -1,6 +1,8 @@
-"""Seconds and bytes of one study's report, step by step: python -m pipelines.intake.report_cost [FILE] [--model phantom-opacity]
+"""Seconds and bytes of one study's report, step by step:
+python -m pipelines.intake.report_cost [FILE] [--model phantom-opacity]
 
-FILE: a DICOM image; without it a sample study. Medians of three runs; seconds are those of the processor on one thread, so that other work on the machine does not count.
+FILE: a DICOM image; without it a sample study. Medians of three runs; seconds are those of the
+processor on one thread, so that other work on the machine does not count.
 """
 
 import argparse
@@ -46,8 +48,10 @@ def main(source: Path, name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         seconds, written = timed(lambda: reports(result, model.card, Path(folder)))
         files = sorted((Path(folder) / written["report"]).parent.iterdir())
-        print(f"| {', '.join(path.name for path in files)} | {seconds:.2f} | "
-              f"{', '.join(f'{path.stat().st_size / 1000:.0f}' for path in files)} |")  # fmt: skip
+        print(
+            f"| {', '.join(path.name for path in files)} | {seconds:.2f} | "
+            f"{', '.join(f'{path.stat().st_size / 1000:.0f}' for path in files)} |"
+        )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,18 @@
-"""Throughput and memory of `medinv classify` against decoding alone and against a MONAI pipeline on the same files.
+"""Throughput and memory of `medinv classify` beside decoding alone and beside a MONAI pipeline.
 
     MEDINV_DATA=... python -m pipelines.intake.run [--studies 200] [--repeats 3] [--model DIR]
 
-The CT slices of MEDINV_DATA (else one that pydicom ships) become studies of four under new UIDs, uncompressed (four times as many, as they are soon read) and
-as JPEG 2000 (lossless). Every measurement is a process of its own, timed without the start of Python; those of a repeat run in turn, and shares are taken
-within a repeat, so that a busy machine is unkind to all alike; printed are medians. In one process: `decode`, pydicom's dcmread and decoder to stored integers;
-`stored`, the same integers our way; `read`, ours to display grey levels. `classify`: index and run, start of the reader and tables included, with the small
-model of small_model.py, one reading process beside the network, so that it may use two cores where `decode` uses one. `on all cores`: decoding in as many
-processes as there are cores, classify with as many readers. `monai` (in the first repeat alone): LoadImage with PydicomReader, DataLoader with one worker,
-DenseNet121 on 64 x 64. CPU seconds are of all processes.
+The CT slices of MEDINV_DATA (else one that pydicom ships) become studies of four under new UIDs,
+uncompressed (four times as many, as they are soon read) and as JPEG 2000 (lossless). Every
+measurement is a process of its own, timed without the start of Python; those of a repeat run in
+turn, and shares are taken within a repeat, so that a busy machine is unkind to all alike; printed
+are medians. In one process: `decode`, pydicom's dcmread and decoder to stored integers; `stored`,
+the same integers our way; `read`, ours to display grey levels. `classify`: index and run, start of
+the reader and tables included, with the small model of small_model.py, one reading process beside
+the network, so that it may use two cores where `decode` uses one. `on all cores`: decoding in as
+many processes as there are cores, classify with as many readers. `monai`
+(in the first repeat alone): LoadImage with PydicomReader, DataLoader with one worker, DenseNet121
+on 64 x 64. CPU seconds are of all processes.
 """
 
 import argparse

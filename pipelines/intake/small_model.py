@@ -1,4 +1,5 @@
-"""A 16 x 16 invertible classifier, trained in seconds, whose card lets images of every modality and body part through: for measurements of the batch, not of answers.
+"""A 16 x 16 invertible classifier, trained in seconds, whose card lets images of every modality and
+body part through: for measurements of the batch, not of answers.
 
 python -m pipelines.intake.small_model DIR
 """

@@ -1,4 +1,6 @@
-"""The ways of the intake benchmark: each makes ready what is not to be timed, and returns what is, which returns the number of images."""
+"""The ways of the intake benchmark: each makes ready what is not to be timed, and returns what is,
+which returns the number of images.
+"""
 
 import multiprocessing
 import os

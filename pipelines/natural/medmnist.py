@@ -1,9 +1,13 @@
-"""BreastMNIST, PneumoniaMNIST and AdrenalMNIST3D under the official protocol: the epoch of best validation AUC, test AUC and accuracy, mean of three seeds.
+"""BreastMNIST, PneumoniaMNIST and AdrenalMNIST3D under the official protocol:
+the epoch of best validation AUC, test AUC and accuracy, mean of three seeds.
 
-    MEDINV_DATA=... python -m pipelines.natural.medmnist [SET ...] --out runs/medmnist [--seeds 3] [--quick]
+    MEDINV_DATA=... python -m pipelines.natural.medmnist [SET ...] --out runs/medmnist
+        [--seeds 3] [--quick]
 
-Writes a results page beside the published ResNet-18 at 28 pixels (Yang et al. 2023, table 3; AdrenalMNIST3D: 3D convolutions) and medmnist.json with all
-figures. The test set is read once a seed, after its last epoch. An interrupted run goes on from the checkpoints in --out. `--quick`: one seed, two epochs.
+Writes a results page beside the published ResNet-18 at 28 pixels (Yang et al. 2023, table 3;
+AdrenalMNIST3D: 3D convolutions) and medmnist.json with all figures. The test set is read once
+a seed, after its last epoch. An interrupted run goes on from the checkpoints in --out.
+`--quick`: one seed, two epochs.
 """
 
 import argparse
@@ -29,10 +33,20 @@ PUBLISHED = {
     "adrenalmnist3d": (0.827, 0.721),
 }  # ResNet-18, 28: AUC, accuracy
 COLUMNS = (
-    "set", "seeds", "AUC", "ResNet-18, AUC", "accuracy", "ResNet-18, accuracy",
-    "exact, float64 / float32", "largest condition number", "s a seed",
-)  # fmt: skip
-NOTE = "Mean over seeds and standard deviation; the epoch of best validation AUC; test images read once a seed."
+    "set",
+    "seeds",
+    "AUC",
+    "ResNet-18, AUC",
+    "accuracy",
+    "ResNet-18, accuracy",
+    "exact, float64 / float32",
+    "largest condition number",
+    "s a seed",
+)
+NOTE = (
+    "Mean over seeds and standard deviation; the epoch of best validation AUC; "
+    "test images read once a seed."
+)
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
@@ -85,7 +99,8 @@ def main() -> None:
     page = record(
         "natural-medmnist",
         title="MedMNIST under the official protocol",
-        claim="Inverted 3x3 convolutions against the published ResNet-18 at 28 pixels (Yang et al. 2023).",
+        claim="Inverted 3x3 convolutions against the published ResNet-18 at 28 pixels "
+        "(Yang et al. 2023).",
         tables=[Table("Test sets", COLUMNS, [line(name, rows) for name in given.sets], NOTE)],
         made={
             "command": "python -m pipelines.natural.medmnist " + " ".join(sys.argv[1:]),

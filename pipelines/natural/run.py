@@ -1,11 +1,16 @@
-"""CIFAR-10: inverted convolutions against their ordinary twins, at depths from 4 to 100, and with each design choice undone.
+"""CIFAR-10: inverted convolutions against their ordinary twins, at depths from 4 to 100,
+and with each design choice undone.
 
-    MEDINV_DATA=... python -m pipelines.natural.run --out runs/cifar10 [--seeds 3] [--epochs 15] [--device cuda] [--only depth|choices|baselines]
-    MEDINV_DATA=... python -m pipelines.natural.run --out runs/cifar10-quick --quick      (thin, 4,000 images, 2 epochs, one seed)
+    MEDINV_DATA=... python -m pipelines.natural.run --out runs/cifar10
+        [--seeds 3] [--epochs 15] [--device cuda] [--only depth|choices|baselines]
+    MEDINV_DATA=... python -m pipelines.natural.run --out runs/cifar10-quick --quick
+        (thin, 4,000 images, 2 epochs, one seed)
 
-Every network is trained from configs/cifar10.yaml or configs/cifar10-twin.yaml with the overrides that stand in its row; each row is written to
-results.jsonl as soon as it is there, and rows that are there are not made again, so that an interrupted run goes on. The results page and `depth.png`
-come from that file alone. The test images are looked at once a row; nothing is chosen by them. Networks that fail to train or to come back keep their row.
+Every network is trained from configs/cifar10.yaml or configs/cifar10-twin.yaml with the overrides
+that stand in its row; each row is written to results.jsonl as soon as it is there, and rows that
+are there are not made again, so that an interrupted run goes on. The results page and `depth.png`
+come from that file alone. The test images are looked at once a row; nothing is chosen by them.
+Networks that fail to train or to come back keep their row.
 """
 
 import argparse
@@ -37,8 +42,8 @@ DEPTHS = {
     50: "[16,18,16]",
     100: "[33,34,33]",
 }  # convolutions a level
-# Slope, bound and its rate. An error grows by about sqrt((1 + slope^-2) / 2) an activation, and by up to its condition number a convolution; all layers together
-# must stay below what float64 holds.
+# Slope, bound and its rate. An error grows by about sqrt((1 + slope^-2) / 2) an activation, and by
+# up to its condition number a convolution; all layers together must stay below what float64 holds.
 HOLD = {
     4: (0.1, 0.4, 0.1),
     9: (0.1, 0.4, 0.1),
@@ -73,7 +78,10 @@ def jobs(only: str | None, quick: bool) -> list[tuple[str, str, str, tuple[str, 
     """(table, row, configuration, overrides) of every network."""
     keys = ("model.slope", "train.accretive", "train.orthogonality")
     inverted = {
-        d: (f"model.depths={o}", *(f"{key}={value}" for key, value in zip(keys, HOLD[d])))
+        d: (
+            f"model.depths={o}",
+            *(f"{key}={value}" for key, value in zip(keys, HOLD[d], strict=True)),
+        )
         for d, o in DEPTHS.items()
     }
     made = [("depth", f"{d} inverted", "cifar10", o) for d, o in inverted.items()]
@@ -93,7 +101,10 @@ def jobs(only: str | None, quick: bool) -> list[tuple[str, str, str, tuple[str, 
 
 def fewer(data: LabelledImages, train_images: int, test_images: int) -> LabelledImages:
     """The first images of each part."""
-    first = lambda part, n: Part(part.images[:n], part.labels[:n], part.patients[:n])  # noqa: E731
+
+    def first(part: Part, n: int) -> Part:
+        return Part(part.images[:n], part.labels[:n], part.patients[:n])
+
     return replace(
         data,
         train=first(data.train, train_images),
@@ -211,7 +222,8 @@ def main() -> None:
     page = record(
         "natural-quick" if given.quick else "natural",
         title="CIFAR-10: inverted convolutions and their ordinary twins",
-        claim="How deep inverted convolutions go, what each design choice is for, and what it costs against an ordinary twin.",
+        claim="How deep inverted convolutions go, what each design choice is for, "
+        "and what it costs against an ordinary twin.",
         tables=tables(rows),
         made={
             "command": "python -m pipelines.natural.run " + " ".join(sys.argv[1:]),

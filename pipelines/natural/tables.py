@@ -9,12 +9,20 @@ import numpy as np
 from pipelines.record import Table
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 COLUMNS = (
-    "network", "seeds", "accuracy", "difference", "exact f64 / f32", "largest error f64 / f32",
-    "condition", "back/forth", "s", "MB",
-)  # fmt: skip
+    "network",
+    "seeds",
+    "accuracy",
+    "difference",
+    "exact f64 / f32",
+    "largest error f64 / f32",
+    "condition",
+    "back/forth",
+    "s",
+    "MB",
+)
 NOTE = (
     "Test accuracy in percent, mean over seeds with the 95 % interval of the images; difference: "
     "invertible less twin, paired by image and seed."
@@ -72,7 +80,9 @@ def _line(name: str, runs: list[dict], lines: dict) -> list[str]:
 
 
 def _difference(runs: list[dict], twins: list[dict]) -> str:
-    """Mean and 95 % interval of the paired difference, over images, of the means over shared seeds."""
+    """Mean and 95 % interval of the paired difference, over images,
+    of the means over shared seeds.
+    """
     by_seed = {run["seed"]: run for run in twins if "failed" not in run}
     pairs = [(run, by_seed[run["seed"]]) for run in runs if run["seed"] in by_seed]
     if not pairs:

@@ -1,4 +1,6 @@
-"""Decoders that crash or hang, files that vanish, full disks, too little memory: one file or study is lost, never the batch."""
+"""Decoders that crash or hang, files that vanish, full disks, too little memory:
+one file or study is lost, never the batch.
+"""
 
 import errno
 import os

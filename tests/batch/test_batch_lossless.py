@@ -1,4 +1,6 @@
-"""`--intake lossless`: the row certifies every stored byte, and says that the resizing intake loses some."""
+"""`--intake lossless`: the row certifies every stored byte,
+and says that the resizing intake loses some.
+"""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""What reading an image is said to need, by its header, is what it takes: never less, and not many times more."""
+"""What reading an image is said to need, by its header, is what it takes: never less,
+and not many times more.
+"""
 
 import json
 import subprocess

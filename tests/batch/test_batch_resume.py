@@ -1,4 +1,6 @@
-"""Runs that are killed, continued, divided and repeated come to the rows of one run from end to end."""
+"""Runs that are killed, continued, divided and repeated come to the rows of
+one run from end to end.
+"""
 
 import json
 import random
@@ -28,7 +30,9 @@ RUN = [
 
 
 def _rows(folder: Path) -> list[dict]:
-    """Rows without what depends on the hour: seconds, and the last bits of the round trip's error."""
+    """Rows without what depends on the hour: seconds,
+    and the last bits of the round trip's error.
+    """
     rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
     for row in rows:
         row["seconds"] = None

@@ -1,4 +1,6 @@
-"""Studies through the shipped models: every file accounted for, nothing said that was not measured."""
+"""Studies through the shipped models: every file accounted for,
+nothing said that was not measured.
+"""
 
 import csv
 import json
@@ -141,7 +143,9 @@ def test_identifiers_are_pseudonyms_unless_asked_for(chest, samples, tmp_path) -
 
 @pytest.fixture
 def damaged(samples, tmp_path) -> Path:
-    """A folder with a whole study, one cut in its pixels, one with text instead of DICOM, and a study of two whose second film is cut."""
+    """A folder with a whole study, one cut in its pixels, one with text instead of DICOM,
+    and a study of two whose second film is cut.
+    """
     folder = tmp_path / "in"
     files = {
         name: next((samples / "studies" / name).glob("radiograph*.dcm")).read_bytes()

@@ -1,4 +1,6 @@
-"""A natural-image model from the command line: trained, measured anew, certified on its own test images, and kept from DICOM studies."""
+"""A natural-image model from the command line: trained, measured anew,
+certified on its own test images, and kept from DICOM studies.
+"""
 
 import numpy as np
 import pytest
@@ -21,7 +23,9 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def folder(configs, tmp_path_factory):
-    """A model trained on ten kinds of flat colours in the shape of CIFAR-10; MEDINV_DATA holds for the whole module."""
+    """A model trained on ten kinds of flat colours in the shape of CIFAR-10;
+    MEDINV_DATA holds for the whole module.
+    """
     place, generator = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
     colours = generator.integers(20, 236, (10, 1, 1, 3))
     arrays = {}

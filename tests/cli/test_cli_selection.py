@@ -1,4 +1,6 @@
-"""`--dry-run` and `--explain-selection`: what would be classified and why not the rest, nothing written, nobody named."""
+"""`--dry-run` and `--explain-selection`: what would be classified and why not the rest,
+nothing written, nobody named.
+"""
 
 import subprocess
 import sys

@@ -1,4 +1,6 @@
-"""Phantom studies as a user meets them: DICOM read by pydicom and by the project's own front, masks, CT, and the committed samples."""
+"""Phantom studies as a user meets them: DICOM read by pydicom and by the project's own front,
+masks, CT, and the committed samples.
+"""
 
 import json
 import shutil
@@ -75,7 +77,9 @@ def test_the_samples_are_small_varied_and_described() -> None:
 
 @pytest.mark.parametrize("number", [0, 3, 5])
 def test_a_dicom_radiograph_becomes_the_training_image(number: int) -> None:
-    """Digital, MONOCHROME1 and computed radiograph: pydicom, window, area average; and the project's own front."""
+    """Digital, MONOCHROME1 and computed radiograph: pydicom, window, area average;
+    and the project's own front.
+    """
     name = f"study-{number + 1:02d}"
     path = SAMPLES / "studies" / name / "radiograph.dcm"
     ds = pydicom.dcmread(path)
@@ -130,7 +134,9 @@ def test_the_validator_finds_no_error_in_any_sample() -> None:
 
 
 def test_ct_and_radiograph_are_of_one_body() -> None:
-    """The CT's attenuation summed from front to back is the radiograph's -log(I / I0) in the same place."""
+    """The CT's attenuation summed from front to back is the radiograph's
+    -log(I / I0) in the same place.
+    """
     phantom = Phantom(6, 2, Anatomy(arms_up=True), Exposure(scatter=0.0, photons=1e12, blur=0.0))
     scan, size = volume(phantom, 8, 128), 512
     shot = radiograph(phantom, size)

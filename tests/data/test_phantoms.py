@@ -47,7 +47,9 @@ def test_masks_and_contrasts_are_there_exactly_where_the_label_is_one(
 
 
 def test_a_radiograph_looks_like_one(training: phantoms.Radiographs) -> None:
-    """Lungs darker than the mediastinum, the abdomen bright, air black, hardly a pixel saturated."""
+    """Lungs darker than the mediastinum, the abdomen bright, air black,
+    hardly a pixel saturated.
+    """
     mean = training.images.mean(0)
     lungs, middle = np.concatenate([mean[24:36, 14:24], mean[24:36, 42:50]], 1), mean[24:36, 30:34]
     assert lungs.mean() + 80 < middle.mean()
@@ -67,7 +69,9 @@ def test_the_clear_twin_differs_by_the_opacity_alone() -> None:
 
 
 def test_the_nodule_adds_its_attenuation_times_its_diameter() -> None:
-    """Beer-Lambert by hand: without scatter the log signal rises by contrast x 2 radius in the middle."""
+    """Beer-Lambert by hand: without scatter the log signal rises by
+    contrast x 2 radius in the middle.
+    """
     bare = Exposure(scatter=0.0, photons=1e9, blur=0.0)
     shot = radiograph(Phantom(5, 1, Anatomy(), bare, (NODULE,)), 256)
     rise = (shot.stored.astype(float) - shot.clear) / STORED_PER_LOG
@@ -176,7 +180,9 @@ def test_a_column_is_as_deep_as_its_half_axis_says() -> None:
 
 
 def test_the_shadow_of_a_straight_tube_is_its_chord() -> None:
-    """A wire across the image, upright and foreshortened: thickness on its axis is mu 2 r, divided by the cosine of its tilt."""
+    """A wire across the image, upright and foreshortened: thickness on its axis is mu 2 r,
+    divided by the cosine of its tilt.
+    """
     size, pixel, radius = 200, 0.05, 0.8
     for tilt in (0.0, np.pi / 3):
         t = np.linspace(-20, 20, 4000)

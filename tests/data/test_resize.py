@@ -1,4 +1,6 @@
-"""The light intake gives the very values of the MONAI intake that the models were trained behind."""
+"""The light intake gives the very values of the MONAI intake that the
+models were trained behind.
+"""
 
 import numpy as np
 import pytest

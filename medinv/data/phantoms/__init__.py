@@ -1,6 +1,8 @@
-"""A thorax phantom: chest radiographs and CT of invented bodies, with planted opacities whose truth is known.
+"""A thorax phantom: chest radiographs and CT of invented bodies,
+with planted opacities whose truth is known.
 
-`radiographs(n, size, seed)` makes training sets; `draw`, `radiograph` and `Phantom.clear` make single pictures and their true counterfactuals.
+`radiographs(n, size, seed)` makes training sets; `draw`,
+`radiograph` and `Phantom.clear` make single pictures and their true counterfactuals.
 """
 
 from medinv.data.phantoms.draw import Recipe, draw, place
@@ -16,6 +18,19 @@ from medinv.data.phantoms.sets import (
 )
 
 __all__ = [
-    "SAMPLE_SEED", "TEST_SEED", "TRAIN_SEED", "VALIDATION_SEED", "Anatomy", "Exposure", "Opacity", "Phantom", "Radiograph", "Radiographs", "Recipe",
-    "draw", "place", "radiograph", "radiographs",
-]  # fmt: skip
+    "SAMPLE_SEED",
+    "TEST_SEED",
+    "TRAIN_SEED",
+    "VALIDATION_SEED",
+    "Anatomy",
+    "Exposure",
+    "Opacity",
+    "Phantom",
+    "Radiograph",
+    "Radiographs",
+    "Recipe",
+    "draw",
+    "place",
+    "radiograph",
+    "radiographs",
+]

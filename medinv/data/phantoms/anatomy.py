@@ -1,4 +1,6 @@
-"""The organs of the phantom as spans, in the frame of a medium adult (cm); `Anatomy` stretches that frame into the patient's."""
+"""The organs of the phantom as spans, in the frame of a medium adult (cm);
+`Anatomy` stretches that frame into the patient's.
+"""
 
 from dataclasses import dataclass
 
@@ -54,7 +56,9 @@ class Chest:
         )
 
     def lung_length(self) -> np.ndarray:
-        """Length of aerated lung on each beam: what the lungs and the airless solids cover, less what the airless cover."""
+        """Length of aerated lung on each beam: what the lungs and the airless solids cover,
+        less what the airless cover.
+        """
         total = self.lungs[0].length + self.lungs[1].length
         hit = total > 0
         part = self.at(hit)
@@ -91,7 +95,9 @@ def wall(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def lung(x: np.ndarray, z: np.ndarray, side: int, skew: float) -> Span:
-    """One lung with the heart, mediastinum and diaphragm still in it; side -1 is the patient's right."""
+    """One lung with the heart, mediastinum and diaphragm still in it;
+    side -1 is the patient's right.
+    """
     outer, deep = wall(z)
     rise = np.clip((z - WIDEST) / (APEX - WIDEST), 0, 1)
     inner = 4.6 - 4.4 * (outer - 4.6) / (CHEST - 4.6)
@@ -153,7 +159,9 @@ def _great_vessels(x: np.ndarray, z: np.ndarray, a: Anatomy, skew: float) -> lis
 
 
 def vertebrae(z: np.ndarray) -> np.ndarray:
-    """Attenuation added to soft tissue inside the spine at height z, 1/cm: spongy bodies, denser end plates, discs without bone."""
+    """Attenuation added to soft tissue inside the spine at height z, 1/cm: spongy bodies,
+    denser end plates, discs without bone.
+    """
     phase = np.abs((z / DISC) % 1 - 0.5)
     body = 1 / (1 + np.exp((phase - 0.39) / 0.015))
     plate = np.exp(-(((phase - 0.37) / 0.03) ** 2))
@@ -181,13 +189,20 @@ def _blades(x: np.ndarray, z: np.ndarray, lift: float) -> list[Span]:
 
 
 def chest(x: np.ndarray, z: np.ndarray, a: Anatomy) -> Chest:
-    """Lungs, heart, great vessels, diaphragm and spine along the beams at (x, z), any shape, medium adult's frame."""
+    """Lungs, heart, great vessels, diaphragm and spine along the beams at (x, z), any shape,
+    medium adult's frame.
+    """
     skew = lean(a)
     return Chest(
-        lungs=[lung(x, z, side, skew) for side in (-1, 1)], heart=_heart(x, z, a, skew), vessels=_great_vessels(x, z, a, skew),
-        domes=[_dome(x, z, -1, RIGHT_DOME - a.inspiration), _dome(x, z, 1, LEFT_DOME - a.inspiration)],
+        lungs=[lung(x, z, side, skew) for side in (-1, 1)],
+        heart=_heart(x, z, a, skew),
+        vessels=_great_vessels(x, z, a, skew),
+        domes=[
+            _dome(x, z, -1, RIGHT_DOME - a.inspiration),
+            _dome(x, z, 1, LEFT_DOME - a.inspiration),
+        ],
         spine=column(x, (skew * 6.0, 6.0), (2.2, 3.2)),
-    )  # fmt: skip
+    )
 
 
 def organs(x: np.ndarray, z: np.ndarray, a: Anatomy) -> Organs:
@@ -197,8 +212,13 @@ def organs(x: np.ndarray, z: np.ndarray, a: Anatomy) -> Organs:
         x, z, (6.0, -1.5, LEFT_DOME - a.inspiration - 2.6), (2.7 * bubble, 3.0, 1.5 * bubble)
     )
     return Organs(
-        skin=_skin(x, z, a, 0.0), flesh=_skin(x, z, a, a.fat)[0], chest=chest(x, z, a),
+        skin=_skin(x, z, a, 0.0),
+        flesh=_skin(x, z, a, a.fat)[0],
+        chest=chest(x, z, a),
         bodies=column(x, (skew * 5.4, 5.4), (1.55 + 1.1 * ((z / DISC) % 1 - 0.5) ** 2, 1.7), 2.4),
-        heads=[ellipsoid(x, z, (side * 17.6, 1.2, 10.3 + lift), (2.3, 2.3, 2.3)) for side in (-1, 1)],
-        blades=_blades(x, z, lift), gas=keep(gas, np.full(np.shape(x), a.stomach_gas > 0)),
-    )  # fmt: skip
+        heads=[
+            ellipsoid(x, z, (side * 17.6, 1.2, 10.3 + lift), (2.3, 2.3, 2.3)) for side in (-1, 1)
+        ],
+        blades=_blades(x, z, lift),
+        gas=keep(gas, np.full(np.shape(x), a.stomach_gas > 0)),
+    )

@@ -1,8 +1,9 @@
 """The same phantom as a short axial CT series, in Hounsfield units, with the truth in its frame.
 
-Solids and opacities are sampled inside each voxel and averaged; tubes are spread as points of mass by the ball kernel of `tubes`, so that a vessel
-thinner than a voxel keeps its attenuation. The patient lies straight: roll and centring error belong to the radiograph. Noise is a smoothed Gaussian
-field; there is no beam hardening and no reconstruction from projections.
+Solids and opacities are sampled inside each voxel and averaged; tubes are spread as points of mass
+by the ball kernel of `tubes`, so that a vessel thinner than a voxel keeps its attenuation. The
+patient lies straight: roll and centring error belong to the radiograph. Noise is a smoothed
+Gaussian field; there is no beam hardening and no reconstruction from projections.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from medinv.data.phantoms.solids import holds_any
 from medinv.data.phantoms.tubes import Tube, airways, lung_vessels, skeleton, stretch
 
 _FIELD, _LENGTH = 42.0, 23.0
-"""Side of the reconstructed square and length scanned below the lungs' apex, cm in the medium adult's frame."""
+"""Side of the reconstructed square and length scanned below the lungs' apex,
+cm in the medium adult's frame.
+"""
 _FINE, _LEVELS = 2, 3
 """Samples of the solids along each side of a voxel and across a slice."""
 _SPRINKLE = 160
@@ -28,8 +31,10 @@ _NOISE_HU = 14.0
 
 @dataclass(frozen=True)
 class Volume:
-    """CT slices from feet to head: hu (S, n, n) int16, mask (S, n, n) bool, heights `positions` (S,) of the slices, x = y = `start` of the first
-    pixel's centre, `pixel` and `thickness`: all in mm, DICOM patient coordinates."""
+    """CT slices from feet to head: hu (S, n, n) int16, mask (S, n, n) bool, heights `positions`
+    (S,) of the slices, x = y = `start` of the first pixel's centre, `pixel` and `thickness`: all in
+    mm, DICOM patient coordinates.
+    """
 
     hu: np.ndarray
     mask: np.ndarray
@@ -40,7 +45,9 @@ class Volume:
 
 
 def volume(phantom: Phantom, slices: int = 14, size: int = 128) -> Volume:
-    """Scans a phantom: `slices` slices spaced evenly over the lungs, each a third as thick as their spacing."""
+    """Scans a phantom: `slices` slices spaced evenly over the lungs,
+    each a third as thick as their spacing.
+    """
     sx, _, sz = stretch(phantom.anatomy)
     pixel, spacing = _FIELD * sx / size, _LENGTH * sz / slices
     thickness = spacing / 3
@@ -65,8 +72,9 @@ def volume(phantom: Phantom, slices: int = 14, size: int = 128) -> Volume:
 
 
 def _solids(phantom: Phantom, line: np.ndarray, height: float) -> np.ndarray:
-    """Attenuation without tubes, and the opacities' mask, on a plane: (2, n, n), rows front to back, columns right to left. Painted in the order of
-    the radiograph's sum."""
+    """Attenuation without tubes, and the opacities' mask, on a plane: (2, n, n), rows front to
+    back, columns right to left. Painted in the order of the radiograph's sum.
+    """
     sx, sy, sz = stretch(phantom.anatomy)
     y = line[:, None] / sy
     flat = np.full_like(line, height / sz)
@@ -101,7 +109,9 @@ def _sprinkle(phantom: Phantom) -> np.ndarray:
 
 
 def _points(tube: Tube, rng: np.random.Generator) -> np.ndarray:
-    """Points drawn from the ball kernel around a tube's centre line: radius r sin(t) with density sin(t)^2 of t, any direction."""
+    """Points drawn from the ball kernel around a tube's centre line: radius r sin(t)
+    with density sin(t)^2 of t, any direction.
+    """
     angle = np.linspace(0, np.pi / 2, 512)
     share = (angle - np.sin(2 * angle) / 2) / (np.pi / 2)
     few = max(8, round(_SPRINKLE * min(1.0, tube.radii[0] / 0.3)))

@@ -1,7 +1,8 @@
-"""Phantoms as DICOM: a radiograph (Digital X-Ray or Computed Radiography, for presentation) and an axial CT series.
+"""Phantoms as DICOM: a radiograph (Digital X-Ray or Computed Radiography, for presentation)
+and an axial CT series.
 
-Patients are invented (PHANTOM^nnn), dates fixed, UIDs derived from the phantom, so that the same phantom gives the same pixels
-and identifiers anywhere.
+Patients are invented (PHANTOM^nnn), dates fixed, UIDs derived from the phantom,
+so that the same phantom gives the same pixels and identifiers anywhere.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
+    UID,
     ComputedRadiographyImageStorage,
     CTImageStorage,
     DigitalXRayImageStorageForPresentation,
@@ -18,7 +20,6 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGLSLossless,
     RLELossless,
-    UID,
     generate_uid,
 )
 
@@ -106,7 +107,7 @@ def _object(phantom: Phantom, storage: UID, what: tuple[str, int]) -> FileDatase
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = storage, uid(phantom, *what)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     ds.SOPClassUID, ds.SOPInstanceUID = storage, meta.MediaStorageSOPInstanceUID
     number = f"{phantom.seed}-{phantom.index:03d}"
     ds.PatientName, ds.PatientID = f"PHANTOM^{phantom.index:03d}", f"PHANTOM-{number}"

@@ -40,7 +40,9 @@ class Recipe:
 
 
 def draw(seed: int, index: int, recipe: Recipe = Recipe()) -> Phantom:
-    """Phantom number `index` of a seed: the same for the same (seed, index, recipe), whatever else is drawn."""
+    """Phantom number `index` of a seed: the same for the same (seed, index, recipe),
+    whatever else is drawn.
+    """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, 0)))
     anatomy, exposure = draw_anatomy(rng), draw_exposure(rng)
     sick = rng.random() < recipe.opacity_share
@@ -62,24 +64,39 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
     child = rng.random() < 0.45
     scale = rng.uniform(0.5, 0.8) if child else rng.uniform(0.86, 1.06)
     return Anatomy(
-        scale=float(scale), width=_near(rng, 1.02 if child else 1.0, 0.03), height=_near(rng, 0.95 if child else 1.0, 0.035),
-        depth=_near(rng, 1.05 if child else 1.0, 0.05), fat=float(rng.uniform(0.4, 1.2) if child else rng.uniform(0.6, 2.8)),
-        inspiration=_near(rng, 0.0, 0.8), heart=_near(rng, 1.08 if child else 1.0, 0.06), heart_tilt=_near(rng, 38, 5),
-        aorta=_near(rng, 0.7 if child else 1.0, 0.1), rotation=_near(rng, 0, 2.5), roll=_near(rng, 0, 1.6),
-        shift_x=_near(rng, 0, 0.6) * float(scale), shift_z=_near(rng, 0, 0.6) * float(scale), field=float(rng.uniform(33.5, 37.5)),
-        rib_slope=_near(rng, 0.9 if child else 1.0, 0.1), clavicle_lift=_near(rng, 0, 0.5), lung_density=_near(rng, 1.0, 0.12),
-        vessels=_near(rng, 1.0, 0.1), arms_up=bool(rng.random() < (0.6 if child else 0.15)),
+        scale=float(scale),
+        width=_near(rng, 1.02 if child else 1.0, 0.03),
+        height=_near(rng, 0.95 if child else 1.0, 0.035),
+        depth=_near(rng, 1.05 if child else 1.0, 0.05),
+        fat=float(rng.uniform(0.4, 1.2) if child else rng.uniform(0.6, 2.8)),
+        inspiration=_near(rng, 0.0, 0.8),
+        heart=_near(rng, 1.08 if child else 1.0, 0.06),
+        heart_tilt=_near(rng, 38, 5),
+        aorta=_near(rng, 0.7 if child else 1.0, 0.1),
+        rotation=_near(rng, 0, 2.5),
+        roll=_near(rng, 0, 1.6),
+        shift_x=_near(rng, 0, 0.6) * float(scale),
+        shift_z=_near(rng, 0, 0.6) * float(scale),
+        field=float(rng.uniform(33.5, 37.5)),
+        rib_slope=_near(rng, 0.9 if child else 1.0, 0.1),
+        clavicle_lift=_near(rng, 0, 0.5),
+        lung_density=_near(rng, 1.0, 0.12),
+        vessels=_near(rng, 1.0, 0.1),
+        arms_up=bool(rng.random() < (0.6 if child else 0.15)),
         stomach_gas=float(rng.uniform(0.6, 1.3)) if rng.random() < 0.75 else 0.0,
-    )  # fmt: skip
+    )
 
 
 def draw_exposure(rng: np.random.Generator) -> Exposure:
     """Dose, scatter, blur, brightness and collimation as they vary between examinations."""
     return Exposure(
-        photons=float(np.exp(rng.uniform(np.log(8e3), np.log(6e4)))), scatter=float(rng.uniform(0.2, 0.5)), blur=float(rng.uniform(0.15, 0.4)),
-        low_grey=float(rng.uniform(20, 45)), high_grey=float(rng.uniform(205, 235)),
+        photons=float(np.exp(rng.uniform(np.log(8e3), np.log(6e4)))),
+        scatter=float(rng.uniform(0.2, 0.5)),
+        blur=float(rng.uniform(0.15, 0.4)),
+        low_grey=float(rng.uniform(20, 45)),
+        high_grey=float(rng.uniform(205, 235)),
         border=float(rng.uniform(0.3, 0.9)) if rng.random() < 0.15 else 0.0,
-    )  # fmt: skip
+    )
 
 
 def draw_opacity(rng: np.random.Generator, anatomy: Anatomy, recipe: Recipe = Recipe()) -> Opacity:
@@ -110,13 +127,16 @@ def draw_opacity(rng: np.random.Generator, anatomy: Anatomy, recipe: Recipe = Re
 def place(
     rng: np.random.Generator, anatomy: Anatomy, radius: float, side: str = "any", zone: str = "any"
 ) -> Point:
-    """A point in aerated lung, patient cm, with lung around it within half of `radius` (cm) where such a point exists.
+    """A point in aerated lung, patient cm, with lung around it within half of `radius` (cm)
+    where such a point exists.
 
-    side: left, right or any; zone: upper, middle, lower or any. Raises ConfigError for another word.
+    side: left, right or any; zone: upper, middle, lower or any.
+    Raises ConfigError for another word.
     """
     if side not in ("left", "right", "any") or zone not in (*ZONES, "any"):
         raise ConfigError(
-            f"place: expected side left, right or any and zone {', '.join(ZONES)} or any; got {side!r}, {zone!r}"
+            f"place: expected side left, right or any and zone {', '.join(ZONES)} or any; "
+            f"got {side!r}, {zone!r}"
         )
     low, high = ZONES.get(zone, (ZONES["lower"][0], ZONES["upper"][1]))
     sign = {"left": 1.0, "right": -1.0}.get(side, 0.0) or rng.choice([-1.0, 1.0])

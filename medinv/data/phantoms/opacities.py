@@ -1,6 +1,7 @@
 """Planted opacities: their attenuation in space, on which both the radiograph and the CT draw.
 
-An opacity adds to whatever fills the aerated lung, its vessels included: a vessel inside a consolidation comes out denser than blood.
+An opacity adds to whatever fills the aerated lung, its vessels included:
+a vessel inside a consolidation comes out denser than blood.
 """
 
 import numpy as np
@@ -12,15 +13,19 @@ from medinv.data.phantoms.record import Opacity
 REACH = 1.6
 """An opacity ends at this multiple of its radii."""
 EDGE = 0.3
-"""The 2-D mask is where an opacity's line integral exceeds this share of its largest; the 3-D mask, where its density does."""
+"""The 2-D mask is where an opacity's line integral exceeds this share of its largest; the 3-D mask,
+where its density does.
+"""
 _DEPTHS = 24
 
 
 def density(opacity: Opacity, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Added attenuation, 1/cm, at patient coordinates in cm (arrays of one shape), as if all of it were lung.
+    """Added attenuation, 1/cm, at patient coordinates in cm (arrays of one shape),
+    as if all of it were lung.
 
-    With q the distance from the centre in units of the radii: a nodule is a logistic edge at q = 1, lobulated by its roughness; a consolidation has a
-    broad ragged edge, patches, and air-filled channels (the zero lines of a random field); ground-glass falls as a Gaussian.
+    With q the distance from the centre in units of the radii: a nodule is a logistic edge at q = 1,
+    lobulated by its roughness; a consolidation has a broad ragged edge, patches, and air-filled
+    channels (the zero lines of a random field); ground-glass falls as a Gaussian.
     """
     u, v, w = (
         (p - c) / r for p, c, r in zip((x, y, z), opacity.centre, opacity.radii, strict=True)
@@ -55,9 +60,11 @@ def _field(
 def line_integral(
     opacity: Opacity, x: np.ndarray, z: np.ndarray, lung: Chest, depth: float
 ) -> np.ndarray:
-    """Optical thickness that an opacity adds to each beam: its density integrated over the aerated lung on the beam (midpoint rule).
+    """Optical thickness that an opacity adds to each beam:
+    its density integrated over the aerated lung on the beam (midpoint rule).
 
-    x, z: patient coordinates of the beams, cm, (H, W); `lung`: the chest along the same beams; `depth`: cm a unit of depth in `lung`.
+    x, z: patient coordinates of the beams, cm, (H, W); `lung`: the chest along the same beams;
+    `depth`: cm a unit of depth in `lung`.
     """
     total = np.zeros(x.shape)
     near = (

@@ -1,11 +1,14 @@
 """From a phantom to a chest radiograph as stored and as displayed.
 
-Primary beam: I = I0 exp(-integral of mu along a parallel beam) (Beer-Lambert). Scatter: a smooth veil that makes up a given share of the detected
-signal. Noise: normal approximation of Poisson counting, hundreds of photons a pixel and more. Detector: 12 bits linear in -log(I / I0), as a digital
-radiograph "for presentation" stores it. Display: DICOM's linear window (PS3.3 C.11.2.1.2.1), set from the same body without opacities, so that a
-phantom and its clear twin differ by the opacity alone.
+Primary beam: I = I0 exp(-integral of mu along a parallel beam) (Beer-Lambert). Scatter: a smooth
+veil that makes up a given share of the detected signal. Noise: normal approximation of Poisson
+counting, hundreds of photons a pixel and more. Detector: 12 bits linear in -log(I / I0), as a
+digital radiograph "for presentation" stores it. Display: DICOM's linear window
+(PS3.3 C.11.2.1.2.1), set from the same body without opacities, so that a phantom and its clear twin
+differ by the opacity alone.
 
-Left out: divergence of the beam, beam hardening, detector glare, anti-scatter grid lines, vendor edge enhancement.
+Left out: divergence of the beam, beam hardening, detector glare, anti-scatter grid lines,
+vendor edge enhancement.
 """
 
 from collections.abc import Callable
@@ -38,8 +41,10 @@ _MODES = 96
 
 @dataclass(frozen=True)
 class Radiograph:
-    """One exposure: stored (n, n) uint16 of 12 bits, window (centre, width), pixel spacing in mm, mask (n, n) bool, `opacity`: the optical thickness
-    that the opacities add, (n, n), and `clear`: the stored image of the clear twin (same body, same noise)."""
+    """One exposure: stored (n, n) uint16 of 12 bits, window (centre, width), pixel spacing in mm,
+    mask (n, n) bool, `opacity`: the optical thickness that the opacities add, (n, n), and `clear`:
+    the stored image of the clear twin (same body, same noise).
+    """
 
     stored: np.ndarray
     clear: np.ndarray
@@ -66,7 +71,9 @@ class _View:
         return self.anatomy.field * self.anatomy.scale / self.size
 
     def beams(self) -> tuple[np.ndarray, np.ndarray]:
-        """Patient x and z of every pixel's centre, cm, (size, size); row 0 is the head, column 0 the patient's right."""
+        """Patient x and z of every pixel's centre, cm, (size, size); row 0 is the head,
+        column 0 the patient's right.
+        """
         line = (np.arange(self.size) + 0.5 - self.size / 2) * self.pixel
         u, w = line[None, :] - self.anatomy.shift_x, -line[:, None] - self.anatomy.shift_z
         cos, sin = self._turn()
@@ -148,14 +155,18 @@ def _marker(view: _View, phantom: Phantom) -> tuple[Tube, tuple[np.ndarray, np.n
 
 
 def _texture(view: _View, lung: np.ndarray, flesh: np.ndarray, phantom: Phantom) -> np.ndarray:
-    """Interstitial texture of the lungs and unevenness of the soft tissue: random fields of power-law spectrum times the lengths crossed."""
+    """Interstitial texture of the lungs and unevenness of the soft tissue:
+    random fields of power-law spectrum times the lengths crossed.
+    """
     rng = stream(phantom, 2)
     fine, broad = _random_field(rng, view.size, 1.25), _random_field(rng, view.size, 2.0)
     return tissue.LUNG * 0.10 * lung * fine + tissue.SOFT * 0.008 * flesh * broad
 
 
 def _random_field(rng: np.random.Generator, size: int, slope: float) -> np.ndarray:
-    """Unit random field (size, size) with amplitude f^-slope up to 48 cycles an image: the same field at every size."""
+    """Unit random field (size, size) with amplitude f^-slope up to 48 cycles an image:
+    the same field at every size.
+    """
     k = np.arange(-_MODES // 2, _MODES // 2)
     f = np.hypot(k[:, None], k[None])
     amplitude = np.where(f > 0, np.maximum(f, 1) ** -slope, 0)
@@ -168,9 +179,11 @@ def _random_field(rng: np.random.Generator, size: int, slope: float) -> np.ndarr
 def _detector(
     base: np.ndarray, view: _View, aerated: np.ndarray, phantom: Phantom
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """The exposure set for a clear body: a function from optical thickness to -log(I / I0), noise included, black outside the collimated field.
+    """The exposure set for a clear body: a function from optical thickness to -log(I / I0),
+    noise included, black outside the collimated field.
 
-    Scatter, dose and noise are those of the clear body, so that an opacity changes its own beams and no other.
+    Scatter, dose and noise are those of the clear body,
+    so that an opacity changes its own beams and no other.
     """
     e = phantom.exposure
     primary = np.exp(-np.maximum(base, 0))
@@ -224,7 +237,9 @@ def _window(
 
 
 def display(stored: np.ndarray, window: tuple[int, int]) -> np.ndarray:
-    """Grey levels 0..255 of stored values through DICOM's linear window: 255 ((v - (c - 0.5)) / (w - 1) + 0.5), rounded and clipped."""
+    """Grey levels 0..255 of stored values through DICOM's linear window:
+    255 ((v - (c - 0.5)) / (w - 1) + 0.5), rounded and clipped.
+    """
     centre, width = window
     grey = ((stored.astype(float) - (centre - 0.5)) / (width - 1) + 0.5) * 255
     return np.clip(np.round(grey), 0, 255).astype(np.uint8)

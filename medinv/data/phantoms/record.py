@@ -1,7 +1,8 @@
-"""The parameters of a phantom: plain frozen records, enough to make every pixel again, written to and read from JSON.
+"""The parameters of a phantom: plain frozen records, enough to make every pixel again,
+written to and read from JSON.
 
-Patient coordinates are centimetres in DICOM's directions: x to the patient's left, y to the back, z to the head; the origin lies in the
-middle of the chest.
+Patient coordinates are centimetres in DICOM's directions: x to the patient's left, y to the back,
+z to the head; the origin lies in the middle of the chest.
 """
 
 import json
@@ -94,13 +95,14 @@ class Opacity:
             )
         if min(self.radii) <= 0 or self.contrast < 0 or not 0 <= self.roughness <= 1:
             raise ConfigError(
-                f"opacity: radii should be positive, contrast not negative, roughness in 0..1; got {self}"
+                "opacity: radii should be positive, contrast not negative, roughness in 0..1; "
+                f"got {self}"
             )
 
 
 @dataclass(frozen=True)
 class Phantom:
-    """One body, its exposure and its opacities; `seed` and `index` fix vessels, textures and noise."""
+    """One body, its exposure, its opacities; `seed` and `index` fix vessels, textures and noise."""
 
     seed: int
     index: int
@@ -114,10 +116,11 @@ class Phantom:
         return int(bool(self.opacities))
 
     def clear(self) -> "Phantom":
-        """The same body, exposure, window and noise without its opacities: the true counterfactual."""
+        """The same body, exposure and noise without its opacities: the true counterfactual."""
         return replace(self, opacities=())
 
     def to_json(self) -> str:
+        """Every parameter as JSON, numbers in full, for `from_json`."""
         return json.dumps(asdict(self), indent=1)
 
     @classmethod

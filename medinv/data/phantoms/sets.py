@@ -11,13 +11,17 @@ from medinv.data.phantoms.record import Phantom
 from medinv.errors import ConfigError
 
 TRAIN_SEED, VALIDATION_SEED, TEST_SEED, SAMPLE_SEED = 1001, 1002, 1003, 1004
-"""Seeds of the sets: for training, for validation, for testing, and of the studies in sample_data/. No phantom of one is in another."""
+"""Seeds of the sets for training, validation and testing, and of the studies in sample_data/;
+no phantom of one is in another.
+"""
 _BEAMS = 128
 
 
 class Radiographs(NamedTuple):
-    """A labelled set: images (n, size, size) uint8; labels (n,) int64, 1 with an opacity; masks (n, size, size) bool; contrasts (n,) float64, the
-    mean rise in grey levels inside the mask against the clear twin (0 without an opacity); and the phantoms themselves."""
+    """A labelled set: images (n, size, size) uint8; labels (n,) int64, 1 with an opacity; masks
+    (n, size, size) bool; contrasts (n,) float64, the mean rise in grey levels inside the mask
+    against the clear twin (0 without an opacity); and the phantoms themselves.
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -35,13 +39,15 @@ def radiographs(
     recipe: Recipe = Recipe(),
     progress: Callable[[int], None] | None = None,
 ) -> Radiographs:
-    """Radiographs start .. start + n - 1 of a seed, as displayed. Image i depends on (seed, i, recipe, size) alone.
+    """Radiographs start .. start + n - 1 of a seed, as displayed.
 
-    `progress` is called with the number of images done. Raises ConfigError if n or size < 1 or start < 0.
+    Image i depends on (seed, i, recipe, size) alone. `progress` is called with the number of images
+    done. Raises ConfigError if n or size < 1 or start < 0.
     """
     if n < 1 or size < 1 or start < 0:
         raise ConfigError(
-            f"radiographs: n and size should be at least 1 and start at least 0; got n={n}, size={size}, start={start}"
+            "radiographs: n and size should be at least 1 and start at least 0; "
+            f"got n={n}, size={size}, start={start}"
         )
     phantoms = tuple(draw(seed, i, recipe) for i in range(start, start + n))
     images, masks = np.empty((n, size, size), np.uint8), np.empty((n, size, size), bool)
@@ -54,19 +60,24 @@ def radiographs(
 
 
 def thumbnails(phantom: Phantom, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """One exposure displayed without and with the phantom's opacities, each (size, size) uint8: same body, noise, scatter and window."""
+    """One exposure displayed without and with the phantom's opacities, each (size, size) uint8:
+    same body, noise, scatter and window.
+    """
     shot = radiograph(phantom, size * -(-_BEAMS // size))
-    both = (display(shot.clear, shot.window), shot.display())
-    return tuple(
-        np.round(area_resize(shown.astype(float), size)).astype(np.uint8) for shown in both
+    clear, shown = (
+        np.round(area_resize(image.astype(float), size)).astype(np.uint8)
+        for image in (display(shot.clear, shot.window), shot.display())
     )
+    return clear, shown
 
 
 def thumbnail(phantom: Phantom, size: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Displayed image (size, size) uint8, mask (size, size) bool and contrast in grey levels of one phantom.
+    """One phantom's displayed image (size, size) uint8, mask (size, size) bool
+    and contrast in grey levels.
 
-    Exposed on a grid a whole number of times finer (at least 128 beams a side), displayed, then averaged over areas: what becomes of a DICOM
-    radiograph of the same phantom when it is windowed and resized.
+    Exposed on a grid a whole number of times finer (at least 128 beams a side), displayed,
+    then averaged over areas: what becomes of a DICOM radiograph of the same phantom when it
+    is windowed and resized.
     """
     shot = radiograph(phantom, size * -(-_BEAMS // size))
     shown = area_resize(shot.display().astype(float), size)

@@ -1,7 +1,8 @@
 """Solids that every beam enters once and leaves once.
 
-The beam runs along y (front to back). A solid is a `Span`: for each beam the depth at which it enters and leaves, equal where it misses. Line
-integrals, overlaps and voxels all follow from spans, exactly and at any resolution.
+The beam runs along y (front to back). A solid is a `Span`: for each beam the depth at which it
+enters and leaves, equal where it misses. Line integrals, overlaps and voxels all follow from spans,
+exactly and at any resolution.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ class Span(NamedTuple):
 
     @property
     def length(self) -> np.ndarray:
+        """Length of each beam inside, in the unit of the depths."""
         return self.far - self.near
 
     def holds(self, y: np.ndarray) -> np.ndarray:
@@ -28,7 +30,9 @@ class Span(NamedTuple):
 def ellipsoid(
     x: np.ndarray, z: np.ndarray, centre: Sequence[float], radii: Sequence[float], tilt: float = 0.0
 ) -> Span:
-    """Ellipsoid with half axes `radii` (x, y, z), turned by `tilt` radians in the x-z plane (positive: its left end goes down)."""
+    """Ellipsoid with half axes `radii` (x, y, z), turned by `tilt` radians in the x-z plane
+    (positive: its left end goes down).
+    """
     cos, sin = np.cos(tilt), np.sin(tilt)
     dx, dz = x - centre[0], z - centre[2]
     inside = 1 - ((cos * dx - sin * dz) / radii[0]) ** 2 - ((sin * dx + cos * dz) / radii[2]) ** 2
@@ -42,7 +46,9 @@ def column(
     half: Sequence[np.ndarray | float],
     power: float = 2.0,
 ) -> Span:
-    """Upright column whose sections are superellipses |u|^p + |v|^p <= 1; `middle` and `half` are (x, y) and may change with height."""
+    """Upright column whose sections are superellipses |u|^p + |v|^p <= 1;
+    `middle` and `half` are (x, y) and may change with height.
+    """
     across = np.maximum(half[0], 1e-9)
     offset = np.minimum(np.abs(x - middle[0]) / across, 1.0)
     rest = 1 - offset**power
@@ -56,7 +62,7 @@ def keep(span: Span, where: np.ndarray) -> Span:
 
 
 def union_length(spans: Sequence[Span]) -> np.ndarray:
-    """Length of each beam inside at least one of the solids (sweep over spans in order of entry)."""
+    """Length of each beam inside at least one of the solids, by a sweep in order of entry."""
     near, far = np.stack([s.near for s in spans]), np.stack([s.far for s in spans])
     for last in range(len(spans) - 1, 0, -1):
         for k in range(last):

@@ -55,10 +55,12 @@ def write_studies(
     ct: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> list[dict]:
-    """Writes n studies and their truth under `out`; returns what `truth/truth.json` holds, one entry a study.
+    """Writes n studies and their truth under `out`;
+    returns what `truth/truth.json` holds, one entry a study.
 
-    `studies/NAME/` holds DICOM alone: `radiograph.dcm` (512 x 512) and, where the plan asks for it and `ct` is true, `ct/*.dcm`, feet to head.
-    `truth/` holds `NAME-mask.png` (white: opacity, in the radiograph's frame) and `NAME-ct-mask.png` (the slices' masks, first slice on top).
+    `studies/NAME/` holds DICOM alone: `radiograph.dcm` (512 x 512) and, where the plan asks for it
+    and `ct` is true, `ct/*.dcm`, feet to head. `truth/` holds `NAME-mask.png` (white: opacity, in
+    the radiograph's frame) and `NAME-ct-mask.png` (the slices' masks, first slice on top).
     Raises ConfigError if n < 1, OutputError where `out` cannot be written.
     """
     if n < 1:
@@ -96,10 +98,16 @@ def write_study(
         shot.mask
     ]
     return {
-        "study": name, "study_uid": str(uid(phantom, "study")), "label": ["clear", "opacity"][phantom.label],
-        "kinds": sorted({o.kind for o in phantom.opacities}), "contrast_grey_levels": round(float(rise.mean()), 1) if rise.size else 0.0,
-        "mask_pixels": int(shot.mask.sum()), "radiograph": asdict(form), "ct": ct, "phantom": asdict(phantom),
-    }  # fmt: skip
+        "study": name,
+        "study_uid": str(uid(phantom, "study")),
+        "label": ["clear", "opacity"][phantom.label],
+        "kinds": sorted({o.kind for o in phantom.opacities}),
+        "contrast_grey_levels": round(float(rise.mean()), 1) if rise.size else 0.0,
+        "mask_pixels": int(shot.mask.sum()),
+        "radiograph": asdict(form),
+        "ct": ct,
+        "phantom": asdict(phantom),
+    }
 
 
 def _save_dicom(path: Path, ds: FileDataset) -> None:
@@ -118,7 +126,9 @@ def _save_mask(path: Path, mask: np.ndarray) -> None:
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes to a name beside the target, then renames, so that no half file is ever seen under the target's name."""
+    """Writes to a name beside the target, then renames,
+    so that no half file is ever seen under the target's name.
+    """
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

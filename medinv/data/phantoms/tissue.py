@@ -1,8 +1,11 @@
-"""Linear attenuation coefficients of the phantom's tissues, in 1/cm, at 60 keV (about the mean energy behind a 110 kVp chest spectrum).
+"""Linear attenuation coefficients of the phantom's tissues, in 1/cm,
+at 60 keV (about the mean energy behind a 110 kVp chest spectrum).
 
-Each is (mass attenuation coefficient) x (density). Coefficients: J. H. Hubbell and S. M. Seltzer, NIST Standard Reference Database 126,
-"Tables of X-Ray Mass Attenuation Coefficients" (compounds of table 4, compositions of ICRU Report 44), the database that NIST XCOM extends
-to any mixture. Densities: ICRU Report 44; inflated lung 0.26 g/cm3; spongy bone as ICRP Publication 110 has it, 1.18 g/cm3.
+Each is (mass attenuation coefficient) x (density). Coefficients: J. H. Hubbell and S. M.
+Seltzer, NIST Standard Reference Database 126, "Tables of X-Ray Mass Attenuation Coefficients"
+(compounds of table 4, compositions of ICRU Report 44), the database that NIST XCOM extends to
+any mixture. Densities: ICRU Report 44; inflated lung 0.26 g/cm3; spongy bone as ICRP
+Publication 110 has it, 1.18 g/cm3.
 """
 
 import numpy as np

@@ -1,8 +1,11 @@
-"""Thin curved structures (ribs, clavicles, vessels, airways, a lead letter) as tubes around sampled centre lines.
+"""Thin curved structures (ribs, clavicles, vessels, airways, a lead letter)
+as tubes around sampled centre lines.
 
-A tube of radius r around a curve is the curve convolved with the ball kernel 1 / (pi sqrt(r^2 - q^2)), q < r: the kernel's integral along any line
-at distance d is 1 for d < r and 0 beyond. Integrated along the beam the kernel becomes a flat disc of height 1 (the same Abel pair), so the X-ray
-shadow of a tube in any direction, foreshortening included, is its projected centre line, weighted by arc length, convolved with a disc.
+A tube of radius r around a curve is the curve convolved with the ball kernel 1 / (pi
+sqrt(r^2 - q^2)), q < r: the kernel's integral along any line at distance d is 1 for d < r and 0
+beyond. Integrated along the beam the kernel becomes a flat disc of height 1 (the same Abel pair),
+so the X-ray shadow of a tube in any direction, foreshortening included, is its projected centre
+line, weighted by arc length, convolved with a disc.
 """
 
 from collections.abc import Sequence
@@ -20,8 +23,9 @@ _GENERATIONS = 6
 
 
 class Tube(NamedTuple):
-    """Centre-line samples (P, 3) in patient cm, their arc lengths (P,) in units of the radius, half axes of the section (x and y, z) in cm, and
-    mu in 1/cm."""
+    """Centre-line samples (P, 3) in patient cm, their arc lengths (P,) in units of the radius,
+    half axes of the section (x and y, z) in cm, and mu in 1/cm.
+    """
 
     points: np.ndarray
     arcs: np.ndarray
@@ -57,7 +61,7 @@ def _bone(
 
 
 def _ribs(anatomy: Anatomy) -> np.ndarray:
-    """Centre lines of the ribs (22, 360, 3), each from the spine round the flank to its front end."""
+    """Centre lines of the ribs (22, 360, 3), each from the spine round the flank to the front."""
     number, side = (np.repeat(np.arange(11), 2)[:, None], np.tile([-1, 1], 11)[:, None])
     last = np.where(number < 7, -60.0, -60.0 + 26.0 * (number - 6))
     turn = 81.0 + (last - 81.0) * np.linspace(0, 1, 360)
@@ -107,9 +111,11 @@ def skeleton(anatomy: Anatomy) -> list[Tube]:
         for t in _bone(_ribs(anatomy), (0.38, 0.64), 0.14, anatomy)
     ]
     return [
-        *ribs, *_bone(_clavicles(anatomy), (0.55, 0.55), 0.14, anatomy),
-        *_bone(pedicles, (0.34, 0.46), 0.055, anatomy), *_bone(spines, (0.22, 0.3), 0.08, anatomy),
-    ]  # fmt: skip
+        *ribs,
+        *_bone(_clavicles(anatomy), (0.55, 0.55), 0.14, anatomy),
+        *_bone(pedicles, (0.34, 0.46), 0.055, anatomy),
+        *_bone(spines, (0.22, 0.3), 0.08, anatomy),
+    ]
 
 
 def airways(anatomy: Anatomy) -> list[Tube]:
@@ -144,7 +150,7 @@ def _branch(
 
 def _fork(ways: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Two daughter directions of every branch, in a random plane, (2B, 3)."""
-    planes = np.cross(ways, rng.normal(size=ways.shape) + (0, 1.5, 0))
+    planes = np.cross(ways, rng.normal(size=ways.shape) + np.array([0, 1.5, 0]))
     planes /= np.linalg.norm(planes, axis=1, keepdims=True) + 1e-9
     angles = np.radians(rng.uniform(18, 48, (2, len(ways), 1)))
     return np.concatenate(
@@ -156,7 +162,9 @@ def _fork(ways: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def lung_vessels(anatomy: Anatomy, rng: np.random.Generator) -> list[Tube]:
-    """Branching vessels from both hila, kept where they run in aerated lung; calibre falls by about 2^(-1/3) a fork (Murray's law)."""
+    """Branching vessels from both hila, kept where they run in aerated lung;
+    calibre falls by about 2^(-1/3) a fork (Murray's law).
+    """
     fan = np.radians(
         np.concatenate([np.linspace(-84, 72, 9), np.linspace(-78, 60, 8)]) + rng.normal(0, 6, 17)
     )
@@ -180,7 +188,9 @@ def lung_vessels(anatomy: Anatomy, rng: np.random.Generator) -> list[Tube]:
 
 
 def _in_lung(curves: np.ndarray, radius: float, anatomy: Anatomy) -> Tube:
-    """A tube of the parts of the curves (B, 24, 3) that lie in aerated lung, judged every eighth sample."""
+    """A tube of the parts of the curves (B, 24, 3) that lie in aerated lung,
+    judged every eighth sample.
+    """
     middles = curves[:, 4::8]
     inside = chest(middles[..., 0], middles[..., 2], anatomy).in_lung(middles[..., 1])
     tube = _tube(
@@ -190,9 +200,16 @@ def _in_lung(curves: np.ndarray, radius: float, anatomy: Anatomy) -> Tube:
     return tube._replace(points=tube.points[kept], arcs=tube.arcs[kept])
 
 
-_LETTERS = {"L": [((-0.5, 1.0), (-0.5, -1.0)), ((-0.5, -1.0), (0.6, -1.0))],
-            "R": [((-0.5, -1.0), (-0.5, 1.0)), ((-0.5, 1.0), (0.45, 0.9)), ((0.45, 0.9), (0.45, 0.1)), ((0.45, 0.1), (-0.5, 0.0)),
-                  ((-0.1, 0.0), (0.6, -1.0))]}  # fmt: skip
+_LETTERS = {
+    "L": [((-0.5, 1.0), (-0.5, -1.0)), ((-0.5, -1.0), (0.6, -1.0))],
+    "R": [
+        ((-0.5, -1.0), (-0.5, 1.0)),
+        ((-0.5, 1.0), (0.45, 0.9)),
+        ((0.45, 0.9), (0.45, 0.1)),
+        ((0.45, 0.1), (-0.5, 0.0)),
+        ((-0.1, 0.0), (0.6, -1.0)),
+    ],
+}
 
 
 def letter(name: str, centre: tuple[float, float], height: float) -> Tube:
@@ -213,9 +230,11 @@ def shadow(
     size: int,
     pixel: float,
 ) -> np.ndarray:
-    """Optical thickness of tubes, (size, size), from the pixel coordinates of their samples: sum over tubes of mu times chord length.
+    """Optical thickness of tubes, (size, size), from the pixel coordinates of their samples:
+    sum over tubes of mu times chord length.
 
-    Each centre line is spread on the grid and convolved with its disc in Fourier space, 2 J1(q) / q with q = (kx rx, kz rz).
+    Each centre line is spread on the grid and convolved with its disc in Fourier space,
+    2 J1(q) / q with q = (kx rx, kz rz).
     """
     padded = fft.next_fast_len(size + size // 8, real=True)
     kz = 2 * np.pi * fft.fftfreq(padded, pixel)[:, None]
@@ -232,7 +251,9 @@ def shadow(
 def spread(
     column: np.ndarray, row: np.ndarray, weight: np.ndarray, size: int, padded: int
 ) -> np.ndarray:
-    """Point weights shared bilinearly among the four nearest pixels of a (padded, padded) grid; what falls outside the first `size` is dropped."""
+    """Point weights shared bilinearly among the four nearest pixels of a (padded, padded) grid;
+    what falls outside the first `size` is dropped.
+    """
     left, top = np.floor(column).astype(int), np.floor(row).astype(int)
     inside = (left >= -1) & (left < size) & (top >= -1) & (top < size)
     left, top, weight = left[inside], top[inside], weight[inside]

@@ -37,7 +37,7 @@ def _pairs(count: int, size: int) -> Part:
     )
 
 
-def bodies(count: int, size: int, seed: int, recipe: Recipe = Recipe()) -> Part:  # noqa: B008
+def bodies(count: int, size: int, seed: int, recipe: Recipe = Recipe()) -> Part:
     """Every body of a seed once, about half with opacities."""
     made = radiographs(count, size, seed, recipe=recipe)
     labels, patients = made.labels.astype(np.int64), seed * 1_000_000 + np.arange(count)
