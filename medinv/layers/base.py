@@ -39,23 +39,30 @@ class Invertible(nn.Module, ABC):
 
     isometric = False  # every Jacobian keeps lengths
     bit_exact = False  # integers go and return without any rounding
+    conditional = False  # every method takes a condition as its second argument
 
     @abstractmethod
-    def forward(self, x: Tensor) -> Tensor: ...
+    def forward(self, x: Tensor) -> Tensor:
+        """f(x)."""
 
     @abstractmethod
-    def inverse(self, y: Tensor) -> Tensor: ...
+    def inverse(self, y: Tensor) -> Tensor:
+        """The x of which `y` is the image."""
 
     @abstractmethod
-    def log_det(self, x: Tensor) -> Tensor: ...
+    def log_det(self, x: Tensor) -> Tensor:
+        """log |det df/dx| of each image, (N,)."""
 
-    def call_and_log_det(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def call_and_log_det(self, x: Tensor, *condition: Tensor) -> tuple[Tensor, Tensor]:
         """`(f(x), log_det(x))`; layers whose two results share work override it."""
-        return self(x), self.log_det(x)
+        return self(x, *condition), self.log_det(x, *condition)
 
-    def initialise(self, x: Tensor) -> Tensor:
-        """Set weights that depend on data from a first batch (Kingma and Dhariwal 2018, ActNorm); returns `f(x)`."""
-        return self(x)
+    def initialise(self, x: Tensor, *condition: Tensor) -> Tensor:
+        """Set weights that depend on data from a first batch (ActNorm); returns `f(x)`.
+
+        Source: Kingma and Dhariwal 2018, 1807.03039.
+        """
+        return self(x, *condition)
 
     def forget(self) -> None:
         """Free what `inverse` keeps to be quick the next time; it is made anew when needed."""
@@ -99,7 +106,15 @@ class LeftInvertible(Invertible):
 class Chain(Invertible):
     """Layers one after another: `f = f_n o ... o f_1`, `log_det = sum of log_det`.
 
-    After a layer that is only left-invertible that sum holds for isometries alone, so that `log_det` refuses any other layer there.
+    After a layer that is only left-invertible that sum holds for isometries alone, so that `log_det`
+    refuses any other layer there (ConfigError). A `condition`, the second argument of every method,
+    goes to the layers that take one.
+
+    >>> from medinv.layers import Haar, InvertibleConv2d
+    >>> chain = Chain(Haar(), InvertibleConv2d(4))
+    >>> x = torch.randn(2, 1, 8, 8)
+    >>> chain(x).shape, chain.log_det(x).shape
+    (torch.Size([2, 4, 4, 4]), torch.Size([2]))
     """
 
     def __init__(self, *layers: Invertible):
@@ -107,49 +122,59 @@ class Chain(Invertible):
         self.layers = nn.ModuleList(layers)
         self.isometric = all(layer.isometric for layer in layers)
         self.bit_exact = all(layer.bit_exact for layer in layers)
+        self.conditional = any(layer.conditional for layer in layers)
 
     def __iter__(self) -> Iterator[Invertible]:
-        return iter(self.layers)
+        return iter(self.layers)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return len(self.layers)
 
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers:
-            x = layer(x)
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """y."""
+        for layer in self:
+            x = layer(x, *given(layer, condition))
         return x
 
-    def inverse(self, y: Tensor) -> Tensor:
-        for layer in reversed(self.layers):
-            y = layer.inverse(y)
+    def inverse(self, y: Tensor, condition: Tensor | None = None) -> Tensor:
+        """x."""
+        for layer in reversed(list(self)):
+            y = layer.inverse(y, *given(layer, condition))
         return y
 
-    def log_det(self, x: Tensor) -> Tensor:
-        return self.call_and_log_det(x)[1]
+    def log_det(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """(N,)."""
+        return self.call_and_log_det(x, condition)[1]
 
-    def call_and_log_det(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def call_and_log_det(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Both."""
         self._check_volume()
         total = x.new_zeros(x.shape[0])
-        for layer in self.layers:
-            x, log_det = layer.call_and_log_det(x)
+        for layer in self:
+            x, log_det = layer.call_and_log_det(x, *given(layer, condition))
             total = total + log_det
         return x, total
 
     def _check_volume(self) -> None:
         widened = None
-        for layer in self.layers:
+        for layer in self:
             if widened and not layer.isometric:
                 got = f"got {type(layer).__name__}; put it before"
-                raise ConfigError(
-                    f"the log-determinant of a chain expects isometries alone after {widened}, which widens; {got}"
-                )
+                wanted = f"isometries alone after {widened}, which widens"
+                raise ConfigError(f"the log-determinant of a chain expects {wanted}; {got}")
             if isinstance(layer, LeftInvertible):
                 widened = type(layer).__name__
 
-    def initialise(self, x: Tensor) -> Tensor:
-        for layer in self.layers:
-            x = layer.initialise(x)
+    def initialise(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Layer after layer, each from what the one before makes."""
+        for layer in self:
+            x = layer.initialise(x, *given(layer, condition))
         return x
+
+
+def given(layer: Invertible, condition: Tensor | None) -> tuple[Tensor, ...]:
+    """What to call a layer with beside its images."""
+    return (condition,) if layer.conditional and condition is not None else ()
 
 
 class Inverse(Invertible):

@@ -50,23 +50,24 @@ def from_conv(
 
 def _check(conv: nn.Conv2d | nn.Conv3d) -> None:
     same = tuple(side // 2 for side in conv.kernel_size)
-    padding = (
-        same
-        if conv.padding == "same"
-        else (0,) * len(same)
-        if conv.padding == "valid"
-        else tuple(conv.padding)
-    )
-    wanted = {
+    named = {"same": same, "valid": (0,) * len(same)}
+    padding = named[conv.padding] if isinstance(conv.padding, str) else tuple(conv.padding)
+    reach = tuple(d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True))
+    kept = conv.padding == "same" or tuple(2 * p for p in padding) == reach
+    bijective = {
         "in_channels equal to out_channels": conv.in_channels == conv.out_channels,
         "stride 1": set(conv.stride) == {1},
-        "dilation 1": set(conv.dilation) == {1},
-        "equal sides of 1, 3 or 5": len(set(conv.kernel_size)) == 1
-        and conv.kernel_size[0] in (1, 3, 5),
-        f"padding {same}": padding == same,
+        f"padding {tuple(r // 2 for r in reach)}": kept,
     }
+    _refuse(conv, bijective, "it does not map images one to one")
+    supported = {
+        "dilation 1": set(conv.dilation) == {1},
+        "equal sides of 1, 3 or 5": set(conv.kernel_size) <= {conv.kernel_size[0]} & {1, 3, 5},
+    }
+    _refuse(conv, supported, "it may map images one to one, but its inverse is not supported")
+
+
+def _refuse(conv: nn.Module, wanted: dict[str, bool], why: str) -> None:
     missing = [name for name, holds in wanted.items() if not holds]
     if missing:
-        raise ConfigError(
-            f"from_conv expects {' and '.join(missing)}; got {conv}: it does not map images one to one"
-        )
+        raise ConfigError(f"from_conv expects {' and '.join(missing)}; got {conv}: {why}")

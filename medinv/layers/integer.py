@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from medinv.errors import ConfigError, ShapeError
 from medinv.layers.base import Invertible
-from medinv.layers.coupling import check_channels, conv_net
+from medinv.layers.coupling import check_channels
+from medinv.layers.subnets import conv_net
 
 ACTIVATION_BITS, WEIGHT_BITS = 16, 12  # fractional bits of the fixed-point network
 ACTIVATION_LIMIT, WEIGHT_LIMIT = 64.0, 8.0

@@ -28,6 +28,8 @@ class Reversible(Invertible):
             )
         self.layers = nn.ModuleList(layers)
         self.anchor_every = anchor_every
+        if any(layer.conditional for layer in layers):
+            raise ConfigError("Reversible expects layers without a condition; put them in a Chain")
         if any(isinstance(layer, LeftInvertible) for layer in layers):
             raise ConfigError(
                 "Reversible expects bijections; got a layer that widens; put it in a Chain around Reversible"
@@ -39,7 +41,9 @@ class Reversible(Invertible):
         return self._run(x, False)[0]
 
     def inverse(self, y: Tensor) -> Tensor:
-        return Chain.inverse(self, y)
+        for layer in reversed(self._layers()):
+            y = layer.inverse(y)
+        return y
 
     def log_det(self, x: Tensor) -> Tensor:
         return self.call_and_log_det(x)[1]
@@ -48,13 +52,18 @@ class Reversible(Invertible):
         return self._run(x, True)
 
     def initialise(self, x: Tensor) -> Tensor:
-        return Chain.initialise(self, x)
+        for layer in self._layers():
+            x = layer.initialise(x)
+        return x
+
+    def _layers(self) -> list[Invertible]:
+        return list(self.layers)  # type: ignore[arg-type]
 
     def inverse_norm(self, x: Tensor, iterations: int = 30) -> Tensor:
-        return Chain(*self.layers).inverse_norm(x, iterations)
+        return Chain(*self._layers()).inverse_norm(x, iterations)
 
     def condition_number(self, x: Tensor, iterations: int = 30) -> Tensor:
-        return Chain(*self.layers).condition_number(x, iterations)
+        return Chain(*self._layers()).condition_number(x, iterations)
 
     def _run(self, x: Tensor, with_log_det: bool) -> tuple[Tensor, Tensor]:
         return _Recomputed.apply(self, with_log_det, x, *self.parameters())

@@ -119,7 +119,8 @@ def test_a_crossing_cut_short_is_made_up_for(padding, monkeypatch) -> None:
     layer = _layer(3, (20, 18), padding, 1)
     monkeypatch.setattr(solve, "CROSSING", 30)
     x = torch.randint(0, 256, (3, 4, 20, 18)).double()
-    assert (layer.inverse(layer(x)) - x).abs().max() < 1e-11
+    condition = layer.condition_number(x)[0].item()
+    assert (layer.inverse(layer(x)) - x).abs().max() < 256 * 1e-14 * condition
     single = layer.float()
     assert (single.inverse(single(x.float())) - x).abs().max() < 1e-2
     solver = _solver(single, (20, 18))
