@@ -53,7 +53,7 @@ class Factors:
         )
         along = torch.einsum("tuf,fn...->ntu...", self._cast(pairs), self.inverse)
         mirror = (-torch.arange(columns.period, device=along.device)) % columns.period
-        along = (along + along[mirror].conj())[: half(columns.period)] / 2
+        along = (along + along[mirror].conj_physical())[: half(columns.period)] / 2
         read, placed = (
             columns.reader(columns.pattern(True), True),
             columns.placed(columns.pattern(False), True),
@@ -161,7 +161,7 @@ def _blocks(entries: Tensor) -> Tensor:
 def _completed(first: Tensor, period: int) -> Tensor:
     """All frequencies of a real symbol from the first half."""
     rest = torch.arange(half(period), period, device=first.device)
-    return torch.cat([first, first[period - rest].conj()])
+    return torch.cat([first, first[period - rest].conj_physical()])
 
 
 def _middle(b: Tensor, c: Tensor, e: Tensor, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:

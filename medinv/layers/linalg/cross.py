@@ -56,12 +56,12 @@ class Line:
 
     def reader(self, lines: Tensor, whole: bool) -> Tensor:
         """The coefficients (e, F) that read lines from a spectrum; of a half one the real part."""
-        read = self.placed(lines, whole).mH / self.period
+        read = self.placed(lines, whole).mT.conj_physical() / self.period
         return read if whole else read * multiplicities(self.period)
 
     def reads(self, positions: Tensor, whole: bool) -> Tensor:
         """The coefficients (P, F) that read the lines at `positions` from a spectrum, as `reader`."""
-        read = self.places(positions, whole).mH / self.period
+        read = self.places(positions, whole).mT.conj_physical() / self.period
         return read if whole else read * multiplicities(self.period)
 
     def places(self, positions: Tensor, whole: bool) -> Tensor:

@@ -3,7 +3,8 @@
 A spectrum here is (F, groups, N, c): frequencies first, so that one matrix a frequency and group is
 one batched product, and an image (one of N) never meets another. Small tori are transformed by
 products with the Fourier matrix, which leave that order behind them; large ones, and volumes, by
-FFT and a transposition. Images are real: the first axis carries half of its frequencies.
+FFT and a transposition. Images are real: the first axis carries half of its frequencies. Complex
+conjugates are taken at once (`conj_physical`): compiled programs lose sight of lazy ones.
 """
 
 import math
