@@ -1,4 +1,6 @@
-"""Every invertible layer, as the laws in `test_laws.py` try it: one line a layer, one function that finds what has none."""
+"""Every invertible layer, as the laws in `test_laws.py` try it: one line a layer, one function that
+finds what has none.
+"""
 
 import importlib
 import inspect
@@ -59,7 +61,9 @@ def every_layer() -> set[type[Invertible]]:
 
 
 def perturbed(layer: Invertible) -> Invertible:
-    """A layer as after training: no parameter at its starting value, kernels still well conditioned."""
+    """A layer as after training: no parameter at its starting value, kernels still well
+    conditioned.
+    """
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))

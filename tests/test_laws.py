@@ -106,7 +106,7 @@ def test_any_size_batch_and_precision_comes_back(name, batch, channels, size, wi
 
 
 def test_log_det_is_that_of_the_jacobian(layer, x) -> None:
-    for one, log_det in zip(x, layer.log_det(x)):
+    for one, log_det in zip(x, layer.log_det(x), strict=True):
         jacobian = torch.autograd.functional.jacobian(
             lambda v: layer(v[None]).flatten(), one
         ).reshape(one.numel(), one.numel())
@@ -148,7 +148,7 @@ def test_gradients_pass_straight_through_roundings(name, monkeypatch) -> None:
     smooth = torch.autograd.grad((layer(x) * weights).sum(), (x, *layer.parameters()))
     assert all(
         torch.allclose(a, b, rtol=1e-2, atol=1e-2 * b.abs().max().item())
-        for a, b in zip(rounded, smooth)
+        for a, b in zip(rounded, smooth, strict=True)
     )
 
 
@@ -214,11 +214,9 @@ def test_moves_to_a_device_and_back(layer, x) -> None:
 def test_wrong_shapes_say_what_was_expected_and_what_came(layer, shape, request) -> None:
     sides = len(SHAPES.get(_name(request), SHAPE)) - 2
     if (
-        isinstance(layer, ChannelFlip)
-        and len(shape) == 4
+        (isinstance(layer, ChannelFlip) and len(shape) == 4)
         or isinstance(layer, ACTIVATIONS)
-        or len(shape) == 2 + sides
-        and shape[1] == 2
+        or (len(shape) == 2 + sides and shape[1] == 2)
     ):
         pytest.skip("acts on such shapes too")
     with pytest.raises(MedinvError, match="expects") as caught:

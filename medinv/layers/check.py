@@ -1,10 +1,12 @@
 """Does a layer give its input back, and should it?
 
-The prediction is first-order error analysis (Higham 2002, Accuracy and Stability of Numerical Algorithms, chapters 2 and 3). Layer i rounds its
-output y_i on the way out and its input x_i on the way back. With J the Jacobian of the inverse of the first i layers at y_i, an error d
-there reaches the image as J d. For roundings that are independent and as large as the unit roundoff u allows, the expected square of what arrives is
-`u^2 sum_i E |J diag(y_i)|_F^2`, and one random vector, taken through the transposed Jacobians from the first layer to the last, estimates
-every term. The bound is the worst case in place of the expected one: norms multiply, errors add.
+The prediction is first-order error analysis (Higham 2002, Accuracy and Stability of Numerical
+Algorithms, chapters 2 and 3). Layer i rounds its output y_i on the way out and its input x_i on the
+way back. With J the Jacobian of the inverse of the first i layers at y_i, an error d there reaches
+the image as J d. For roundings that are independent and as large as the unit roundoff u allows, the
+expected square of what arrives is `u^2 sum_i E |J diag(y_i)|_F^2`, and one random vector, taken
+through the transposed Jacobians from the first layer to the last, estimates every term. The bound
+is the worst case in place of the expected one: norms multiply, errors add.
 """
 
 import math
@@ -17,8 +19,11 @@ from torch import Tensor
 from medinv.errors import ShapeError
 from medinv.layers.base import Chain, Invertible
 
-MARGIN = 10.0  # predictions were within a factor of six of what was measured, from 15 to 300 layers and 1e-11 to 1 grey level
-ROUNDINGS = 2.0  # unit roundoffs that a layer's rounding counts in the prediction; the bound takes twice as many
+# predictions were within a factor of six of what was measured, from 15 to 300 layers and 1e-11 to 1
+# grey level
+MARGIN = 10.0
+# unit roundoffs that a layer's rounding counts in the prediction; the bound takes twice as many
+ROUNDINGS = 2.0
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,14 @@ class RoundTrip:
 
     @property
     def all_exact(self) -> bool:
+        """Whether every image came back."""
         return bool(self.exact.all())
 
 
 @torch.no_grad()
 def round_trip(layer: Invertible, x: Tensor, *, bits: int = 8) -> RoundTrip:
-    """Run `x` (N, ...), integers from 0 to 2^bits - 1 held as floats, forwards and back, and compare.
+    """Run `x` (N, ...), integers from 0 to 2^bits - 1 held as floats, forwards and back, and
+    compare.
 
     An image is exact if rounding restores every value, that is if no error reaches one half.
     """
@@ -172,7 +179,9 @@ def certify(layer: Invertible, x: Tensor, bits: int = 8, *, iterations: int = 10
 def _sweep(
     layer: Invertible, x: Tensor, iterations: int
 ) -> Iterator[tuple[LayerFigure, Tensor, Tensor]]:
-    """For each layer its figure, the expected square error (N,) that its roundings cause, and their worst case (N,)."""
+    """For each layer its figure, the expected square error (N,) that its roundings cause, and their
+    worst case (N,).
+    """
     unit = ROUNDINGS * torch.finfo(x.dtype).eps / 2
     probe = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype).to(
         x.device

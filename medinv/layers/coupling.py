@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medinv.errors import ConfigError, ShapeError
-from medinv.layers.base import Invertible, check_images, total
+from medinv.layers.base import Invertible, check_images, given, total
 from medinv.layers.subnets import Subnet, conv_net
 
 
@@ -49,6 +49,10 @@ class _Coupling(Invertible):
         if condition is None:
             raise ShapeError(f"{name} expects a condition of {self.condition} channels; got none")
         return self.net(torch.cat([a, at_size(condition, a, self.condition, name)], 1))
+
+    def initialise(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Nothing depends on data; returns y."""
+        return self(x, *given(self, condition))
 
     def halves(self, x: Tensor, method: str) -> tuple[Tensor, Tensor]:
         """The half that stays and the half that moves."""
@@ -163,7 +167,9 @@ class AffineCoupling(_Coupling):
 
 
 def at_size(condition: Tensor, like: Tensor, channels: int, layer: str) -> Tensor:
-    """A condition (N, K) or (N, K, H', W') at the size of images (N, C, H, W): nearest, or averaged."""
+    """A condition (N, K) or (N, K, H', W') at the size of images (N, C, H, W): nearest, or
+    averaged.
+    """
     if condition.ndim not in (2, 4) or condition.shape[:2] != (like.shape[0], channels):
         wanted = f"a condition (N, {channels}) or (N, {channels}, H, W) for {like.shape[0]} images"
         raise ShapeError(f"{layer} expects {wanted}; got {tuple(condition.shape)}")
@@ -174,7 +180,7 @@ def at_size(condition: Tensor, like: Tensor, channels: int, layer: str) -> Tenso
         if condition.shape[2] < size[0]:
             condition = F.interpolate(condition, size=size, mode="nearest")
         else:
-            condition = F.adaptive_avg_pool2d(condition, size)
+            condition = F.adaptive_avg_pool2d(condition, (size[0], size[1]))
     return condition.to(like.dtype)
 
 

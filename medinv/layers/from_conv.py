@@ -14,13 +14,16 @@ from medinv.layers.linalg.padding import check_size
 def from_conv(
     conv: nn.Conv2d | nn.Conv3d, size: Sequence[int] | None = None, *, share: bool = False
 ) -> InvertibleConv2d | InvertibleConv3d:
-    """The invertible layer that computes what `conv` computes, with its weights copied, or shared so that training either trains both.
+    """The invertible layer that computes what `conv` computes, with its weights copied, or shared
+    so that training either trains both.
 
-    `size` is the image size on which the inverse is proven to exist before the layer is returned; without it the first `inverse` is the proof.
-    A convolution can be invertible on one size and singular on another.
+    `size` is the image size on which the inverse is proven to exist before the layer is returned;
+    without it the first `inverse` is the proof. A convolution can be invertible on one size and
+    singular on another.
 
-    Raises ConfigError, naming the property, for a convolution that cannot be a bijection of images (stride, dilation, a change of channels or size)
-    or a kernel other than 1, 3 or 5; SingularError, naming the lost waves or images, if it is singular on `size`.
+    Raises ConfigError, naming the property, for a convolution that cannot be a bijection of images
+    (stride, dilation, a change of channels or size) or a kernel other than 1, 3 or 5;
+    SingularError, naming the lost waves or images, if it is singular on `size`.
     """
     if not isinstance(conv, nn.Conv2d | nn.Conv3d):
         raise ConfigError(
@@ -37,10 +40,11 @@ def from_conv(
     )
     layer.to(conv.weight.device, conv.weight.dtype)
     if share:
-        layer.weight, layer.bias = conv.weight, conv.bias
+        layer.weight = conv.weight  # type: ignore[assignment]
+        layer.bias = conv.bias  # type: ignore[assignment]
     else:
         with torch.no_grad():
-            for mine, theirs in zip(layer.parameters(), conv.parameters()):
+            for mine, theirs in zip(layer.parameters(), conv.parameters(), strict=True):
                 mine.copy_(theirs)
     if size is not None:
         check_size(size, conv.kernel_size, conv.padding_mode, "from_conv")

@@ -1,4 +1,6 @@
-"""Levels of falling resolution, with half of the channels leaving after each (Dinh et al. 2016, 1605.08803)."""
+"""Levels of falling resolution, with half of the channels leaving after each (Dinh et al. 2016,
+1605.08803).
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -14,8 +16,8 @@ class Multiscale(Invertible):
     """`levels` in turn; after each but the last only the first `keep[i]` channels go on.
 
     Each level halves the resolution. The output holds every value as one tensor at the last
-    resolution: first the channels of the last level, then what left the level before it (space moved
-    into channels), and so on to the first. `split` names the parts. As exact as its levels. A
+    resolution: first the channels of the last level, then what left the level before it (space
+    moved into channels), and so on to the first. `split` names the parts. As exact as its levels. A
     `condition`, the second argument of every method, goes to the layers that take one.
 
     Shapes: (N, C, H, W) -> (N, C 4^L, H / 2^L, W / 2^L). Raises ConfigError unless `keep` has one
@@ -88,7 +90,7 @@ class Multiscale(Invertible):
         return x
 
     def split(self, y: Tensor) -> list[Tensor]:
-        """The parts of an output, last level first, each (N, C_i, H_i, W_i) at its own resolution."""
+        """The parts of an output, last level first, each at its own resolution."""
         depth = len(self.levels)
         if y.ndim != 4 or y.shape[1] % 4**depth:
             wanted = f"(N, C, H, W) with C divisible by {4**depth}"

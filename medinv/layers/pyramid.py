@@ -1,4 +1,6 @@
-"""A density a scale: each detail band given the coarser image (Wavelet Flow, Yu et al. 2020, 2010.13821)."""
+"""A density a scale: each detail band given the coarser image (Wavelet Flow, Yu et al. 2020,
+2010.13821).
+"""
 
 from collections.abc import Sequence
 
@@ -16,8 +18,8 @@ class ConditionalMultiscale(Invertible):
     averages a_i, and `z = coarsest(a_L)` for the averages that are left.
 
     Each level can be trained by itself on its own resolution, which is what makes 128 to 256 pixels
-    affordable: `level(i, x)` is that part of `call_and_log_det`. The coarse latent can be edited and
-    the details kept. As exact as its chains.
+    affordable: `level(i, x)` is that part of `call_and_log_det`. The coarse latent can be edited
+    and the details kept. As exact as its chains.
 
     Arguments:
         channels: C of the images.
@@ -50,7 +52,8 @@ class ConditionalMultiscale(Invertible):
     def call_and_log_det(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Both."""
         check_images(x, self.channels, type(self).__name__, multiple_of=2 ** len(self.details))
-        parts, log_dets = [], []
+        parts: list[Tensor] = []
+        log_dets: list[Tensor] = []
         for index in range(len(self.details)):
             z, log_det, x = self._level(index, x)
             parts.insert(0, z)
@@ -70,8 +73,11 @@ class ConditionalMultiscale(Invertible):
     def _level(self, index: int, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         bands = self.haar(x)
         averages, details = bands[:, : self.channels], bands[:, self.channels :]
-        z, log_det = self.details[index].call_and_log_det(details, averages)
+        z, log_det = self._levels()[index].call_and_log_det(details, averages)
         return z, log_det, averages
+
+    def _levels(self) -> list[Chain]:
+        return list(self.details)  # type: ignore[arg-type]
 
     def inverse(self, y: Tensor) -> Tensor:
         """x."""
@@ -80,7 +86,7 @@ class ConditionalMultiscale(Invertible):
         parts = split(y, widths, type(self).__name__)
         x = self.coarsest.inverse(parts[0][:, : self.channels])
         parts[0] = parts[0][:, self.channels :]
-        for level, z in zip(reversed(self.details), parts, strict=True):
+        for level, z in zip(reversed(self._levels()), parts, strict=True):
             x = self.haar.inverse(torch.cat([x, level.inverse(z, x)], 1))
         return x
 
@@ -91,7 +97,7 @@ class ConditionalMultiscale(Invertible):
     def initialise(self, x: Tensor) -> Tensor:
         """Level by level."""
         start = x
-        for level in self.details:
+        for level in self._levels():
             bands = self.haar(x)
             x = bands[:, : self.channels]
             level.initialise(bands[:, self.channels :], x)

@@ -1,4 +1,4 @@
-"""Networks that may do the moving in a coupling: any size in, the same size out, zero at the start."""
+"""Networks that may do the moving in a coupling: any size in, the same out, zero at first."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,7 +13,8 @@ Subnet = Callable[[int, int], nn.Module]  # (channels in, channels out) -> netwo
 
 
 def conv_net(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """conv3 - ReLU - conv1 - ReLU - conv3 with zero padding, (N, inputs, H, W) to (N, outputs, H, W).
+    """conv3 - ReLU - conv1 - ReLU - conv3 with zero padding, (N, inputs, H, W) to (N, outputs, H,
+    W).
 
     The last convolution starts at zero, so that a coupling starts as the identity.
 
@@ -34,8 +35,9 @@ def conv_net(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 def attention(width: int = 64, heads: int = 4, depth: int = 2, patch: int = 1) -> Subnet:
     """A `subnet` of transformer blocks on patches, as in Jet (Kolesnikov et al. 2024, 2412.15129).
 
-    Every place sees every other; a depthwise convolution tells where a patch lies, so that any image
-    size will do whose sides `patch` divides. Memory grows with the square of the number of patches.
+    Every place sees every other; a depthwise convolution tells where a patch lies, so that any
+    image size will do whose sides `patch` divides. Memory grows with the square of the number of
+    patches.
 
     Raises ConfigError unless `heads` divides `width`.
 
@@ -60,6 +62,7 @@ class _Transformer(nn.Module):
         _silent(self, self.last)
 
     def forward(self, x: Tensor) -> Tensor:
+        """y."""
         n, c, h, w = x.shape
         p = self.patch
         if h % p or w % p:
@@ -86,6 +89,7 @@ class _Block(nn.Module):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """y."""
         q, k, v = self.mix(self.norms[0](tokens)).unflatten(2, (3, self.heads, -1)).unbind(2)
         # Written out, since the fused kernels have no second derivatives.
         scores = torch.einsum("nqhd,nkhd->nhqk", q, k) / q.shape[-1] ** 0.5

@@ -26,7 +26,8 @@ class _Direction:
 class Bordered:
     """Solves `A x = y` and `A^T x = y` on images (N, C, H, W), in the real type `dtype`.
 
-    The factors are made in float64 by `border`, `crossing` is T for a window of `reach`. An image never meets another.
+    The factors are made in float64 by `border`, `crossing` is T for a window of `reach`. An image
+    never meets another.
     """
 
     def __init__(self, factors: Factors, crossing: Tensor, reach: int, dtype: torch.dtype):
@@ -120,7 +121,10 @@ class Bordered:
             along = [m.mT.conj_physical().contiguous() if transposed else m for m in self._made[:2]]
             turned = self._made[2].mT.contiguous() if transposed else self._made[2]
             like = self._fixed["cross"]
-            self._directions[transposed] = _Direction(*(m.to(like) for m in made), *along, turned)
+            read_rows, read_columns, place_rows, place_columns = (m.to(like) for m in made)
+            self._directions[transposed] = _Direction(
+                read_rows, read_columns, place_rows, place_columns, along[0], along[1], turned
+            )
         return self._directions[transposed]
 
 

@@ -29,7 +29,7 @@ def waves(frequencies: Tensor, positions: Tensor, period: int, sign: int) -> Ten
 
 
 def multiplicities(period: int) -> Tensor:
-    """How often each half frequency stands in the full spectrum: once where it is its own mirror."""
+    """How often each half frequency stands in the spectrum: once where it is its own mirror."""
     counts = torch.full((half(period),), 2.0, dtype=torch.float64)
     counts[0] = 1
     if period % 2 == 0:
