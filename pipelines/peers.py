@@ -21,7 +21,7 @@ from medinv.layers import (
     Reversible,
     SmoothLeakyReLU,
 )
-from medinv.layers.coupling import conv_net
+from medinv.layers.subnets import conv_net
 from medinv.layers.linalg.symbol import orthogonality_penalty
 
 

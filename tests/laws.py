@@ -1,4 +1,6 @@
-"""Every invertible layer, as the laws in `test_laws.py` try it: one line a layer, one function that finds what has none."""
+"""Every invertible layer, as the laws in `test_laws.py` try it: one line a layer, one function that
+finds what has none.
+"""
 
 import importlib
 import inspect
@@ -14,9 +16,11 @@ from medinv.layers import (
     AffineCoupling,
     AsinhActivation,
     Bypass,
+    C4Conv2d,
     Chain,
     ChannelFlip,
     ChannelPadding,
+    ConditionalMultiscale,
     FrozenNorm,
     Haar,
     Haar3d,
@@ -36,6 +40,7 @@ from medinv.layers import (
     SmoothLeakyReLU,
     SoftLeakyReLU,
     Squeeze,
+    attention,
 )
 from medinv.layers.base import check_images
 
@@ -56,7 +61,9 @@ def every_layer() -> set[type[Invertible]]:
 
 
 def perturbed(layer: Invertible) -> Invertible:
-    """A layer as after training: no parameter at its starting value, kernels still well conditioned."""
+    """A layer as after training: no parameter at its starting value, kernels still well
+    conditioned.
+    """
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -100,6 +107,7 @@ MAKERS = {
         c, kernel_size=5, padding="zeros", groups=c
     ),
     "conv3d": lambda c: InvertibleConv3d(c, bias=True, groups=c // 2 if c % 2 == 0 else 1),
+    "c4-conv": lambda c: Chain(Squeeze(), C4Conv2d(c, bias=True), Inverse(Squeeze())),
     "actnorm": lambda c: ActNorm(c),
     "frozen-norm": lambda c: FrozenNorm([0.5, -1.0, 0.0, 2.0][:c], [2.0, 0.25, 1.0, 0.5][:c]),
     "leaky": lambda c: LeakyReLU(0.6),
@@ -121,10 +129,16 @@ MAKERS = {
         ActNorm(c), InvertibleConv2d(c), LeakyReLU(0.8), AffineCoupling(c, 4)
     ),
     "multiscale": _multiscale,
+    "additive-attention": lambda c: AdditiveCoupling(c, subnet=attention(8, 2, 1)),
+    "pyramid": lambda c: ConditionalMultiscale(
+        c, [Chain(AffineCoupling(3 * c, 4, condition=c))], Chain(ActNorm(c))
+    ),
     "bypass": lambda c: Bypass(c, 1, Chain(Haar(), ActNorm(4)), 1),
     "haar3d": lambda c: Haar3d(),
     "on-volumes": lambda c: OnVolumes(ActNorm(c)),
 }
+# Layers that need other numbers of channels stand between isometries.
+THROUGH = {"c4-conv": C4Conv2d}
 # Left-invertible layers obey the laws below that need no preimage of every output.
 WIDENING = {
     "padding": lambda c: ChannelPadding(c, 3),

@@ -6,7 +6,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laws import ACTIVATIONS, MAKERS, ROUNDING, SHAPE, SHAPES, WIDENING, every_layer, perturbed
+from laws import (
+    ACTIVATIONS,
+    MAKERS,
+    ROUNDING,
+    SHAPE,
+    SHAPES,
+    THROUGH,
+    WIDENING,
+    every_layer,
+    perturbed,
+)
 
 from medinv.errors import MedinvError
 from medinv.layers import (
@@ -53,7 +63,7 @@ def x(request) -> torch.Tensor:
 def test_no_layer_escapes_the_laws() -> None:
     proven = {type(make(2)) for name, make in (MAKERS | WIDENING).items() if name != "template"}
     concrete = every_layer()
-    assert concrete == proven
+    assert concrete == proven | set(THROUGH.values())
     assert {type(make(2)) for make in WIDENING.values()} == {
         c for c in concrete if issubclass(c, LeftInvertible)
     }
@@ -96,7 +106,7 @@ def test_any_size_batch_and_precision_comes_back(name, batch, channels, size, wi
 
 
 def test_log_det_is_that_of_the_jacobian(layer, x) -> None:
-    for one, log_det in zip(x, layer.log_det(x)):
+    for one, log_det in zip(x, layer.log_det(x), strict=True):
         jacobian = torch.autograd.functional.jacobian(
             lambda v: layer(v[None]).flatten(), one
         ).reshape(one.numel(), one.numel())
@@ -138,7 +148,7 @@ def test_gradients_pass_straight_through_roundings(name, monkeypatch) -> None:
     smooth = torch.autograd.grad((layer(x) * weights).sum(), (x, *layer.parameters()))
     assert all(
         torch.allclose(a, b, rtol=1e-2, atol=1e-2 * b.abs().max().item())
-        for a, b in zip(rounded, smooth)
+        for a, b in zip(rounded, smooth, strict=True)
     )
 
 
@@ -204,11 +214,9 @@ def test_moves_to_a_device_and_back(layer, x) -> None:
 def test_wrong_shapes_say_what_was_expected_and_what_came(layer, shape, request) -> None:
     sides = len(SHAPES.get(_name(request), SHAPE)) - 2
     if (
-        isinstance(layer, ChannelFlip)
-        and len(shape) == 4
+        (isinstance(layer, ChannelFlip) and len(shape) == 4)
         or isinstance(layer, ACTIVATIONS)
-        or len(shape) == 2 + sides
-        and shape[1] == 2
+        or (len(shape) == 2 + sides and shape[1] == 2)
     ):
         pytest.skip("acts on such shapes too")
     with pytest.raises(MedinvError, match="expects") as caught:

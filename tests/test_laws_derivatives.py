@@ -1,4 +1,4 @@
-"""Derivatives of every layer: first and second order of forward, inverse and log_det, or an error."""
+"""Derivatives of every layer: both orders of forward, inverse and log_det, or an error."""
 
 import pytest
 import torch
@@ -42,6 +42,7 @@ class _Bound(torch.nn.Module):
         self.layer, self.function = layer, function
 
     def forward(self, v: torch.Tensor) -> torch.Tensor:
+        """y."""
         return getattr(self.layer, self.function)(v)
 
 

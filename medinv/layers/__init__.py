@@ -2,9 +2,11 @@
 
 from medinv.layers.base import Chain, Inverse, Invertible, LeftInvertible
 from medinv.layers.bypass import Bypass
-from medinv.layers.check import Certificate, RoundTrip, certify, round_trip
+from medinv.layers.check import Certificate, Prediction, RoundTrip, certify, predict, round_trip
 from medinv.layers.conv import InvertibleConv2d, InvertibleConv3d
 from medinv.layers.coupling import AdditiveCoupling, AffineCoupling
+from medinv.layers.equivariant import C4Conv2d
+from medinv.layers.flow import Flow, StandardNormal
 from medinv.layers.from_conv import from_conv
 from medinv.layers.haar import Haar, Haar3d
 from medinv.layers.injective import InjectiveConv2d
@@ -15,8 +17,10 @@ from medinv.layers.multiscale import Multiscale
 from medinv.layers.normalisation import ActNorm, FrozenNorm, InvertibleBatchNorm
 from medinv.layers.parametrize import bound_condition
 from medinv.layers.pointwise import AsinhActivation, LeakyReLU, SmoothLeakyReLU, SoftLeakyReLU
+from medinv.layers.pyramid import ConditionalMultiscale
 from medinv.layers.reshape import ChannelFlip, ChannelPadding, Squeeze
 from medinv.layers.reversible import Reversible
+from medinv.layers.subnets import attention
 from medinv.layers.volumes import OnVolumes
 
 __all__ = [
@@ -25,10 +29,13 @@ __all__ = [
     "AffineCoupling",
     "AsinhActivation",
     "Bypass",
+    "C4Conv2d",
     "Certificate",
     "Chain",
     "ChannelFlip",
     "ChannelPadding",
+    "ConditionalMultiscale",
+    "Flow",
     "FrozenNorm",
     "Haar",
     "Haar3d",
@@ -45,15 +52,19 @@ __all__ = [
     "LeftInvertible",
     "Multiscale",
     "OnVolumes",
+    "Prediction",
     "Reversible",
     "RoundTrip",
     "SmoothLeakyReLU",
     "SoftLeakyReLU",
     "SpectrumBounds",
     "Squeeze",
+    "StandardNormal",
+    "attention",
     "bound_condition",
     "certify",
     "from_conv",
+    "predict",
     "round_trip",
     "spectrum_bounds",
 ]

@@ -9,7 +9,8 @@ from medinv.layers.reshape import to_channels, to_space
 
 
 class Bypass(Invertible):
-    """The first `kept` channels of an image go through `inner`, the others around it: `y = (inner(x[:kept]), squeeze(x[kept:]))`.
+    """The first `kept` channels of an image go through `inner`, the others around it: `y =
+    (inner(x[:kept]), squeeze(x[kept:]))`.
 
     `inner` lowers the resolution by 2^halvings; what goes around is moved from space into channels
     likewise. As exact as `inner`.
@@ -27,27 +28,33 @@ class Bypass(Invertible):
         self.channels, self.kept, self.inner, self.halvings = channels, kept, inner, halvings
 
     def extra_repr(self) -> str:
+        """What `repr` shows."""
         return f"{self.channels}, kept={self.kept}, halvings={self.halvings}"
 
     def forward(self, x: Tensor) -> Tensor:
+        """y."""
         check_images(x, self.channels, "Bypass", multiple_of=2**self.halvings)
         return self._join(self.inner(x[:, : self.kept]), x)
 
     def inverse(self, y: Tensor) -> Tensor:
+        """x."""
         check_images(y, None, "Bypass.inverse")
         around = (self.channels - self.kept) * 4**self.halvings
         inside, rest = y.split([y.shape[1] - around, around], 1)
         return torch.cat([self.inner.inverse(inside), to_space(rest, 2**self.halvings)], 1)
 
     def log_det(self, x: Tensor) -> Tensor:
+        """(N,)."""
         return self.call_and_log_det(x)[1]
 
     def call_and_log_det(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Both."""
         check_images(x, self.channels, "Bypass", multiple_of=2**self.halvings)
         y, log_det = self.inner.call_and_log_det(x[:, : self.kept])
         return self._join(y, x), log_det
 
     def initialise(self, x: Tensor) -> Tensor:
+        """From a first batch."""
         return self._join(self.inner.initialise(x[:, : self.kept]), x)
 
     def _join(self, y: Tensor, x: Tensor) -> Tensor:

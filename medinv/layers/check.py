@@ -1,10 +1,12 @@
 """Does a layer give its input back, and should it?
 
-The prediction is first-order error analysis (Higham 2002, Accuracy and Stability of Numerical Algorithms, chapters 2 and 3). Layer i rounds its
-output y_i on the way out and its input x_i on the way back. With J the Jacobian of the inverse of the first i layers at y_i, an error d
-there reaches the image as J d. For roundings that are independent and as large as the unit roundoff u allows, the expected square of what arrives is
-`u^2 sum_i E |J diag(y_i)|_F^2`, and one random vector, taken through the transposed Jacobians from the first layer to the last, estimates
-every term. The bound is the worst case in place of the expected one: norms multiply, errors add.
+The prediction is first-order error analysis (Higham 2002, Accuracy and Stability of Numerical
+Algorithms, chapters 2 and 3). Layer i rounds its output y_i on the way out and its input x_i on the
+way back. With J the Jacobian of the inverse of the first i layers at y_i, an error d there reaches
+the image as J d. For roundings that are independent and as large as the unit roundoff u allows, the
+expected square of what arrives is `u^2 sum_i E |J diag(y_i)|_F^2`, and one random vector, taken
+through the transposed Jacobians from the first layer to the last, estimates every term. The bound
+is the worst case in place of the expected one: norms multiply, errors add.
 """
 
 import math
@@ -17,8 +19,11 @@ from torch import Tensor
 from medinv.errors import ShapeError
 from medinv.layers.base import Chain, Invertible
 
-MARGIN = 10.0  # predictions were within a factor of six of what was measured, from 15 to 300 layers and 1e-11 to 1 grey level
-ROUNDINGS = 2.0  # unit roundoffs that a layer's rounding counts in the prediction; the bound takes twice as many
+# predictions were within a factor of six of what was measured, from 15 to 300 layers and 1e-11 to 1
+# grey level
+MARGIN = 10.0
+# unit roundoffs that a layer's rounding counts in the prediction; the bound takes twice as many
+ROUNDINGS = 2.0
 
 
 @dataclass(frozen=True)
@@ -36,15 +41,19 @@ class RoundTrip:
 
     @property
     def all_exact(self) -> bool:
+        """Whether every image came back."""
         return bool(self.exact.all())
 
 
 @torch.no_grad()
 def round_trip(layer: Invertible, x: Tensor, *, bits: int = 8) -> RoundTrip:
-    """Run `x` (N, ...), integers from 0 to 2^bits - 1 held as floats, forwards and back, and compare.
+    """Run `x` (N, ...), integers from 0 to 2^bits - 1 held as floats, forwards and back, and
+    compare.
 
     An image is exact if rounding restores every value, that is if no error reaches one half.
     """
+    if not x.shape[0]:
+        raise ShapeError(f"round_trip expects at least one image; got {tuple(x.shape)}")
     restored = layer.inverse(layer(x))
     error = (restored - x).abs().flatten(1)
     exact = (restored.round() == x).flatten(1).all(1)
@@ -77,8 +86,8 @@ class LayerFigure:
 
 
 @dataclass(frozen=True)
-class Certificate:
-    """What `certify` predicted and what it then measured. Errors are in units of the stored values; an image is exact below one half."""
+class Prediction:
+    """What the layers' spectra say of a round trip. Errors are in units of the stored values."""
 
     bits: int
     dtype: str
@@ -87,8 +96,6 @@ class Certificate:
     amplification_bound: float  # product of the inverse norms
     predicted_error: Tensor  # (N,) largest expected error of an image
     error_bound: Tensor  # (N,) first-order worst case
-    measured_error: Tensor  # (N,)
-    exact: Tensor  # (N,) bool: measured, every value of the image came back
     worst_layer: str  # that whose rounding costs the image most
 
     @property
@@ -101,53 +108,80 @@ class Certificate:
         """(N,) bool: even the worst case stays below one half."""
         return self.error_bound < 0.5
 
+
+@dataclass(frozen=True)
+class Certificate(Prediction):
+    """What `certify` predicted and what it then measured; an image is exact below one half."""
+
+    measured_error: Tensor  # (N,)
+    exact: Tensor  # (N,) bool: measured, every value of the image came back
+
     @property
     def all_exact(self) -> bool:
+        """Whether every image came back."""
         return bool(self.exact.all())
 
 
-def certify(layer: Invertible, x: Tensor, bits: int = 8, *, iterations: int = 10) -> Certificate:
-    """Predict from the layers' spectra whether `x` (N, ...), integers from 0 to 2^bits - 1 held as floats, comes back exactly; then measure it.
+def predict(layer: Invertible, x: Tensor, bits: int = 8, *, iterations: int = 10) -> Prediction:
+    """Say from the layers' spectra whether `x` will come back exactly, before its inverse is run.
 
-    Give layers with statistics in evaluation mode. `iterations` of power iteration are spent on a layer that does not know its inverse norm.
-    Raises ShapeError if `x` is not such integers.
+    Arguments:
+        layer: with statistics in evaluation mode.
+        x: (N, ...), integers from 0 to 2^bits - 1 held as floats.
+        bits: of the stored values.
+        iterations: of power iteration, spent on a layer that does not know its inverse norm.
+
+    Raises ShapeError if `x` is not such integers, or holds no image.
+
+    >>> from medinv.layers import Chain, InvertibleConv2d, LeakyReLU
+    >>> stack = Chain(*[InvertibleConv2d(3), LeakyReLU(0.5)] * 8)
+    >>> x = torch.randint(0, 256, (2, 3, 8, 8)).float()
+    >>> predict(stack, x).amplification_bound > 2**8
+    True
     """
-    if (
-        not x.is_floating_point()
-        or x.numel() == 0
-        or not torch.equal(x, x.round())
-        or x.min() < 0
-        or x.max() >= 2**bits
-    ):
+    whole = x.is_floating_point() and x.numel() > 0 and torch.equal(x, x.round())
+    if not whole or x.min() < 0 or x.max() >= 2**bits:
         wanted = f"integers from 0 to {2**bits - 1} held as floats"
-        raise ShapeError(
-            f"certify expects {wanted}; got {x.dtype} of shape {tuple(x.shape)}; round the image or give its number of bits"
-        )
+        advice = "round the image or give its number of bits"
+        got = f"{x.dtype} of shape {tuple(x.shape)}"
+        raise ShapeError(f"certify expects {wanted}; got {got}; {advice}")
     figures, square, bound = [], x.new_zeros(x.shape[0]), x.new_zeros(x.shape[0])
     for figure, term, worst in _sweep(layer, x, iterations):
         figures.append(figure)
         square, bound = square + term, bound + worst
     values = x[0].numel()
-    measured = round_trip(layer, x, bits=bits)
-    return Certificate(
+    deviations = math.sqrt(2 * math.log(max(values, 2)))  # the largest of so many normal deviates
+    return Prediction(
         bits,
-        measured.dtype,
+        str(x.dtype).removeprefix("torch."),
         tuple(figures),
         figures[-1].amplification,
         math.prod(figure.inverse_norm for figure in figures),
-        (square / values).sqrt()
-        * math.sqrt(2 * math.log(max(values, 2))),  # the largest of so many normal deviates
+        (square / values).sqrt() * deviations,
         bound,
-        (measured.restored - x).abs().flatten(1).amax(1),
-        measured.exact,
         max(figures, key=lambda figure: figure.error).name,
     )
+
+
+def certify(layer: Invertible, x: Tensor, bits: int = 8, *, iterations: int = 10) -> Certificate:
+    """`predict`, with the same arguments; then measure it.
+
+    >>> from medinv.layers import InvertibleConv2d
+    >>> certify(InvertibleConv2d(3), torch.randint(0, 256, (2, 3, 8, 8)).float()).all_exact
+    True
+    """
+    told = predict(layer, x, bits, iterations=iterations)
+    measured = round_trip(layer, x, bits=bits)
+    error = (measured.restored - x).abs().flatten(1).amax(1)
+    return Certificate(**vars(told), measured_error=error, exact=measured.exact)
 
 
 def _sweep(
     layer: Invertible, x: Tensor, iterations: int
 ) -> Iterator[tuple[LayerFigure, Tensor, Tensor]]:
-    """For each layer its figure, the expected square error (N,) that its roundings cause, and their worst case (N,)."""
+    """For each layer its figure, the expected square error (N,) that its roundings cause, and their
+    worst case (N,).
+    """
     unit = ROUNDINGS * torch.finfo(x.dtype).eps / 2
     probe = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype).to(
         x.device

@@ -14,7 +14,7 @@ from medinv.layers.linalg.implicit import FactorCache, solution
 from medinv.layers.linalg.padding import Padding
 
 
-class _InvertibleConv(Invertible):
+class InvertibleConv(Invertible):
     """What the convolutions share."""
 
     weight: nn.Parameter
@@ -55,10 +55,18 @@ class _InvertibleConv(Invertible):
         rest = f"padding={self.padding!r}, groups={self.groups}"
         return f"{self.channels}, kernel_size={self.kernel_size}, {has_bias}, {rest}"
 
+    def kernel(self) -> Tensor:
+        """w, (channels, channels / groups, *k)."""
+        return self.weight
+
+    def offset(self) -> Tensor | None:
+        """b, (channels,), if there is one."""
+        return self.bias
+
     def forward(self, x: Tensor) -> Tensor:
         """`w * x + b`, (N, channels, *size)."""
         self._check(x, "")
-        return pads.linear(x, self.weight, self.padding, self.groups, self.bias)
+        return pads.linear(x, self.kernel(), self.padding, self.groups, self.offset())
 
     def inverse(self, y: Tensor) -> Tensor:
         """The x of which `y` (N, channels, *size) is the image.
@@ -67,9 +75,10 @@ class _InvertibleConv(Invertible):
         iterated does not reach a backward error of 1e-14.
         """
         self._check(y, ".inverse")
-        if self.bias is not None:
-            y = y - self.bias.reshape(-1, *[1] * self._sides)
-        return solution(y, self.weight, self.padding, self.groups, self._factors)
+        offset = self.offset()
+        if offset is not None:
+            y = y - offset.reshape(-1, *[1] * self._sides)
+        return solution(y, self.kernel(), self.padding, self.groups, self._factors)
 
     def forget(self) -> None:
         """Free the factors."""
@@ -78,7 +87,7 @@ class _InvertibleConv(Invertible):
     def log_det(self, x: Tensor) -> Tensor:
         """log |det A| (N,), the same for every image of one size."""
         self._check(x, ".log_det")
-        value = spectrum.log_abs_det(self.weight, x.shape[2:], self.padding, self.groups)
+        value = spectrum.log_abs_det(self.kernel(), x.shape[2:], self.padding, self.groups)
         return value.expand(x.shape[0])
 
     def condition_number(self, x: Tensor, iterations: int = 0) -> Tensor:
@@ -97,13 +106,13 @@ class _InvertibleConv(Invertible):
 
     def _extremes(self, x: Tensor) -> tuple[float, float]:
         size = x.shape[2:]
-        return spectrum.extreme_singular_values(self.weight, size, self.padding, self.groups)
+        return spectrum.extreme_singular_values(self.kernel(), size, self.padding, self.groups)
 
     def _check(self, x: Tensor, method: str) -> None:
         name = type(self).__name__ + method
         check_shape(x, self.channels, self._sides, name)
         check_floating(x, name)
-        pads.check_size(x.shape[2:], self.weight.shape[2:], self.padding, name)
+        pads.check_size(x.shape[2:], [self.kernel_size] * self._sides, self.padding, name)
 
 
 def _near_orthogonal(channels: int, kernel_size: int, sides: int, groups: int) -> Tensor:
@@ -117,7 +126,7 @@ def _near_orthogonal(channels: int, kernel_size: int, sides: int, groups: int) -
     return weight
 
 
-class InvertibleConv2d(_InvertibleConv):
+class InvertibleConv2d(InvertibleConv):
     """A C -> C convolution of images, `y = w * x + b`; the forward pass is the framework's own.
 
     With circular padding the inverse solves `S(f) X(f) = Y(f) - B(f)` frequency by frequency
@@ -157,7 +166,7 @@ class InvertibleConv2d(_InvertibleConv):
     _sides: int = 2
 
 
-class InvertibleConv3d(_InvertibleConv):
+class InvertibleConv3d(InvertibleConv):
     """`InvertibleConv2d` for volumes (N, channels, D, H, W).
 
     Other than circular padding factorises the border densely up to 8,192 unknowns a group and

@@ -16,18 +16,22 @@ class Haar(Orthonormal):
     The C averages come first, then the details. Exact in algebra.
     """
 
-    def __init__(self):
+    basis: Tensor
+
+    def __init__(self) -> None:
         super().__init__()
         rows = [[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]
         self.register_buffer("basis", torch.tensor(rows, dtype=torch.float32) / 2, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """y."""
         check_images(x, None, "Haar", multiple_of=2)
         n, c, h, w = x.shape
         blocks = to_channels(x, 2).view(n, c, 4, h // 2, w // 2)
         return torch.einsum("jk,nckhw->njchw", self.basis, blocks).reshape(n, 4 * c, h // 2, w // 2)
 
     def inverse(self, y: Tensor) -> Tensor:
+        """x."""
         check_images(y, None, "Haar.inverse")
         n, c, h, w = y.shape
         blocks = torch.einsum("jk,njchw->nckhw", self.basis, y.view(n, 4, c // 4, h, w))
@@ -35,9 +39,13 @@ class Haar(Orthonormal):
 
 
 class Haar3d(Orthonormal):
-    """One level of the orthonormal Haar transform of volumes, (N, C, D, H, W) -> (N, 8C, D/2, H/2, W/2); the C averages come first. Exact in algebra."""
+    """One level of the orthonormal Haar transform of volumes, (N, C, D, H, W) -> (N, 8C, D/2, H/2,
+    W/2); the C averages come first. Exact in algebra.
+    """
 
-    def __init__(self):
+    signs: Tensor
+
+    def __init__(self) -> None:
         super().__init__()
         line = torch.tensor([[1.0, 1.0], [1.0, -1.0]])
         rows = [
@@ -54,6 +62,7 @@ class Haar3d(Orthonormal):
         return self.signs * 8**-0.5
 
     def forward(self, x: Tensor) -> Tensor:
+        """y."""
         _check_volumes(x, "Haar3d", channels=1, sides=2)
         n, c, d, h, w = x.shape
         blocks = (
@@ -66,6 +75,7 @@ class Haar3d(Orthonormal):
         )
 
     def inverse(self, y: Tensor) -> Tensor:
+        """x."""
         _check_volumes(y, "Haar3d.inverse", channels=8, sides=1)
         n, c, d, h, w = y.shape
         blocks = torch.einsum(

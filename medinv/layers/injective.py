@@ -14,13 +14,17 @@ from medinv.layers.linalg.implicit import FactorCache
 
 
 class InjectiveConv2d(LeftInvertible):
-    """A convolution from C to `multiple` C channels with circular padding, `y = w * x + b`, and its least-squares inverse.
+    """A convolution from C to `multiple` C channels with circular padding, `y = w * x + b`, and its
+    least-squares inverse.
 
-    Frequency by frequency `inverse` is the pseudo-inverse of the tall symbol, X = (S^H S)^-1 S^H (Y - B): it gives x back from f(x), and from any
-    other y the x whose f(x) is nearest. `log_det` is 1/2 log det J^T J. Exact in algebra. The kernel starts with orthonormal columns at its centre,
-    plus a little. With 2 or more times the channels a random symbol is almost never singular, so that training is safer than for a square kernel.
+    Frequency by frequency `inverse` is the pseudo-inverse of the tall symbol, X = (S^H S)^-1 S^H (Y
+    - B): it gives x back from f(x), and from any other y the x whose f(x) is nearest. `log_det` is
+    1/2 log det J^T J. Exact in algebra. The kernel starts with orthonormal columns at its centre,
+    plus a little. With 2 or more times the channels a random symbol is almost never singular, so
+    that training is safer than for a square kernel.
 
-    Shapes: (N, C, H, W) to (N, multiple C, H, W). Raises SingularError if a frequency is lost. `Inverse(InjectiveConv2d(...))` narrows.
+    Shapes: (N, C, H, W) to (N, multiple C, H, W). Raises SingularError if a frequency is lost.
+    `Inverse(InjectiveConv2d(...))` narrows.
     """
 
     def __init__(
@@ -30,7 +34,8 @@ class InjectiveConv2d(LeftInvertible):
         if channels < 1 or multiple < 2 or kernel_size not in (1, 3, 5):
             got = f"{channels}, {multiple} and {kernel_size}"
             raise ConfigError(
-                f"InjectiveConv2d expects channels >= 1, multiple >= 2 and kernel_size 1, 3 or 5; got {got}"
+                "InjectiveConv2d expects channels >= 1, multiple >= 2 and kernel_size 1, 3 or 5;"
+                f" got {got}"
             )
         self.channels, self.multiple, self.kernel_size = channels, multiple, kernel_size
         wide = channels * multiple
@@ -45,14 +50,18 @@ class InjectiveConv2d(LeftInvertible):
         self._factors = FactorCache()
 
     def extra_repr(self) -> str:
-        return f"{self.channels}, multiple={self.multiple}, kernel_size={self.kernel_size}, bias={self.bias is not None}"
+        """What `repr` shows."""
+        rest = f"kernel_size={self.kernel_size}, bias={self.bias is not None}"
+        return f"{self.channels}, multiple={self.multiple}, {rest}"
 
     def forward(self, x: Tensor) -> Tensor:
+        """y."""
         check_images(x, self.channels, "InjectiveConv2d")
         pads.check_size(x.shape[2:], self.weight.shape[2:], "circular", "InjectiveConv2d")
         return pads.linear(x, self.weight, "circular", bias=self.bias)
 
     def inverse(self, y: Tensor) -> Tensor:
+        """x."""
         check_images(y, self.channels * self.multiple, "InjectiveConv2d.inverse")
         pads.check_size(y.shape[2:], self.weight.shape[2:], "circular", "InjectiveConv2d.inverse")
         y = y if self.bias is None else y - self.bias[:, None, None]
@@ -85,6 +94,7 @@ class InjectiveConv2d(LeftInvertible):
         return torch.from_numpy(inverse).to(weight.device)
 
     def log_det(self, x: Tensor) -> Tensor:
+        """(N,)."""
         check_images(x, self.channels, "InjectiveConv2d.log_det")
         return symbols.log_volume(
             symbols.at_least_single(self.weight), (x.shape[2], x.shape[3])

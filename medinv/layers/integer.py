@@ -1,4 +1,6 @@
-"""A coupling that moves integers by integers, so that it is bit-exact at any depth (Hoogeboom et al. 2019, Integer Discrete Flows, 1905.07376)."""
+"""A coupling that moves integers by integers, so that it is bit-exact at any depth (Hoogeboom et
+al. 2019, Integer Discrete Flows, 1905.07376).
+"""
 
 import math
 from collections.abc import Callable
@@ -10,7 +12,8 @@ from torch.nn import functional as F
 
 from medinv.errors import ConfigError, ShapeError
 from medinv.layers.base import Invertible
-from medinv.layers.coupling import check_channels, conv_net
+from medinv.layers.coupling import check_channels
+from medinv.layers.subnets import conv_net
 
 ACTIVATION_BITS, WEIGHT_BITS = 16, 12  # fractional bits of the fixed-point network
 ACTIVATION_LIMIT, WEIGHT_LIMIT = 64.0, 8.0
@@ -26,36 +29,44 @@ class _AsIdentity(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """y."""
         return function(x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep what the derivatives need."""
         pass
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """The adjoint."""
         return gradient, None
 
     @staticmethod
     def jvp(ctx: Any, change: Tensor, _: None) -> Tensor:
+        """The differential."""
         return change.clone()
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int, None], x: Tensor, function: Any) -> tuple[Tensor, int]:
+        """Over a batch of batches."""
         return _AsIdentity.apply(x, function), in_dims[0]
 
 
 class IntegerCoupling(Invertible):
     """`y_a = x_a`, `y_b = x_b + round(2^bits t(x_a / 2^bits))`: integers to integers.
 
-    Bit-exact at any depth, batch size, memory layout and number of threads.
-    What must not differ between the two directions is t, to the last bit. It is a conv3 - ReLU - conv1 - ReLU - conv3 network in fixed point:
-    weights are multiples of 2^-12 within +-8, activations multiples of 2^-16 within +-64, both clamped there. In float64 each of its sums is
-    then exact in whatever order it is taken (16 + 6 + 12 + 3 bits and those of the fan-in stay below 53), and a last rounding to that grid takes
-    away what an algorithm with other intermediate numbers (Winograd, FFT) may leave. Weights may be held in float32 or float64.
+    Bit-exact at any depth, batch size, memory layout and number of threads. What must not differ
+    between the two directions is t, to the last bit. It is a conv3 - ReLU - conv1 - ReLU - conv3
+    network in fixed point: weights are multiples of 2^-12 within +-8, activations multiples of
+    2^-16 within +-64, both clamped there. In float64 each of its sums is then exact in whatever
+    order it is taken (16 + 6 + 12 + 3 bits and those of the fan-in stay below 53), and a last
+    rounding to that grid takes away what an algorithm with other intermediate numbers (Winograd,
+    FFT) may leave. Weights may be held in float32 or float64.
 
-    Shapes: (N, channels, H, W) both ways; float32 (integers up to 2^24), float64 (up to 2^53) or an integer type. Other values return to rounding.
-    `log_det` is 0. Gradients are those of t without its roundings (straight-through). Raises ShapeError where a sum leaves the exact integers.
+    Shapes: (N, channels, H, W) both ways; float32 (integers up to 2^24), float64 (up to 2^53) or an
+    integer type. Other values return to rounding. `log_det` is 0. Gradients are those of t without
+    its roundings (straight-through). Raises ShapeError where a sum leaves the exact integers.
     """
 
     bit_exact = True
@@ -69,7 +80,8 @@ class IntegerCoupling(Invertible):
             )
         if 9 * max(hidden, channels // 2) > 2**15:
             raise ConfigError(
-                f"IntegerCoupling expects at most {2**15 // 9} channels and hidden channels, or its sums would round; got {hidden}"
+                f"IntegerCoupling expects at most {2**15 // 9} channels and hidden channels, or its"
+                f" sums would round; got {hidden}"
             )
         self.channels = channels
         self.kept = channels // 2
@@ -77,14 +89,17 @@ class IntegerCoupling(Invertible):
         self.net = conv_net(self.kept, hidden, channels - self.kept)
 
     def extra_repr(self) -> str:
+        """What `repr` shows."""
         return f"{self.channels}, bits={self.bits}"
 
     def forward(self, x: Tensor) -> Tensor:
+        """y."""
         self._check(x, "IntegerCoupling")
         a, b = x[:, : self.kept], x[:, self.kept :]
         return torch.cat([a, _within(b + self.shift(a))], 1)
 
     def inverse(self, y: Tensor) -> Tensor:
+        """x."""
         self._check(y, "IntegerCoupling.inverse")
         a, b = y[:, : self.kept], y[:, self.kept :]
         return torch.cat([a, _within(b - self.shift(a))], 1)
@@ -103,6 +118,7 @@ class IntegerCoupling(Invertible):
         )  # long first: narrow integers wrap, both ways alike
 
     def log_det(self, x: Tensor) -> Tensor:
+        """(N,)."""
         return x.new_zeros(
             x.shape[0], dtype=x.dtype if x.is_floating_point() else torch.get_default_dtype()
         )
@@ -122,13 +138,19 @@ class IntegerCoupling(Invertible):
 
 
 def _convolve(x: Tensor, module: nn.Conv2d) -> Tensor:
-    """The convolution in fixed point: every product and partial sum is a float64 without rounding, and so is the result on its grid."""
+    """The convolution in fixed point: every product and partial sum is a float64 without rounding,
+    and so is the result on its grid.
+    """
     x = _to_grid(x.clamp(-ACTIVATION_LIMIT, ACTIVATION_LIMIT), ACTIVATION_BITS)
     weight = _to_grid(module.weight.double().clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT), WEIGHT_BITS)
-    bias = _to_grid(module.bias.double().clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT), WEIGHT_BITS)
+    bias = _to_grid(_bias(module).clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT), WEIGHT_BITS)
     return _to_grid(
         F.conv2d(x, weight, bias, padding=module.padding), ACTIVATION_BITS + WEIGHT_BITS
     )
+
+
+def _bias(module: nn.Conv2d) -> Tensor:
+    return module.weight.new_zeros(1).double() if module.bias is None else module.bias.double()
 
 
 def _to_grid(x: Tensor, bits: int) -> Tensor:

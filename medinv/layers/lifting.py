@@ -1,4 +1,6 @@
-"""Integer wavelets by lifting: each step adds to one half a rounded function of the other, and the inverse subtracts the same number."""
+"""Integer wavelets by lifting: each step adds to one half a rounded function of the other, and the
+inverse subtracts the same number.
+"""
 
 import torch
 from torch import Tensor
@@ -9,27 +11,33 @@ from medinv.layers.integer import straight_through
 
 
 class LeGall53(Invertible):
-    """One level of the reversible LeGall 5/3 wavelet of JPEG 2000 part 1, (N, C, H, W) -> (N, 4C, H/2, W/2). Bit-exact on integers.
+    """One level of the reversible LeGall 5/3 wavelet of JPEG 2000 part 1, (N, C, H, W) -> (N, 4C,
+    H/2, W/2). Bit-exact on integers.
 
-    Along columns, then along rows, with n = 0 ... half the length - 1 and symmetric extension at both ends:
+    Along columns, then along rows, with n = 0 ... half the length - 1 and symmetric extension at
+    both ends:
 
         d[n] = x[2n + 1] - floor((x[2n] + x[2n + 2]) / 2)
         s[n] = x[2n] + floor((d[n - 1] + d[n] + 2) / 4)
 
-    The C averages come first, then the details along W, along H and along both. Takes integer tensors (int16 or wider, with two bits to spare)
-    and floating ones; there integers return bit for bit up to 2^22 in size in float32 and 2^51 in float64, and other values to rounding.
-    `log_det` is 0: each step is a shear. Gradients are those of the same wavelet without its floors (straight-through).
-    Source: Le Gall and Tabatabai 1988; Calderbank et al. 1998; ITU-T T.800 annex F. Raises ShapeError on other shapes or on odd sizes.
+    The C averages come first, then the details along W, along H and along both. Takes integer
+    tensors (int16 or wider, with two bits to spare) and floating ones; there integers return bit
+    for bit up to 2^22 in size in float32 and 2^51 in float64, and other values to rounding.
+    `log_det` is 0: each step is a shear. Gradients are those of the same wavelet without its floors
+    (straight-through). Source: Le Gall and Tabatabai 1988; Calderbank et al. 1998; ITU-T T.800
+    annex F. Raises ShapeError on other shapes or on odd sizes.
     """
 
     bit_exact = True
 
     def forward(self, x: Tensor) -> Tensor:
+        """y."""
         _check(x, "LeGall53", 2, 1)
         low, high = _analyse(x, 2)
         return torch.cat([*_analyse(low, 3), *_analyse(high, 3)], 1)
 
     def inverse(self, y: Tensor) -> Tensor:
+        """x."""
         _check(y, "LeGall53.inverse", 1, 4)
         low_low, low_high, high_low, high_high = y.chunk(4, 1)
         return _synthesise(
@@ -37,31 +45,39 @@ class LeGall53(Invertible):
         )
 
     def log_det(self, x: Tensor) -> Tensor:
+        """(N,)."""
         return x.new_zeros(
             x.shape[0], dtype=x.dtype if x.is_floating_point() else torch.get_default_dtype()
         )
 
 
 class IntegerHaar(Invertible):
-    """One level of the S-transform, the Haar wavelet on integers, (N, C, H, W) -> (N, 4C, H/2, W/2). Bit-exact on integers.
+    """One level of the S-transform, the Haar wavelet on integers, (N, C, H, W) -> (N, 4C, H/2,
+    W/2). Bit-exact on integers.
 
     Along columns, then along rows, of each pair a, b:
 
-        d = a - b        s = floor((a + b) / 2) along columns, floor((a + b + 1) / 2) along rows, so that roundings do not add up
+        d = a - b
+        s = floor((a + b) / 2) along columns, floor((a + b + 1) / 2) along rows
 
-    After k levels the averages are those of blocks of 2^k x 2^k, each to within rounding, where LeGall53's are centred on the block's first pixel.
-    Order of channels, types, `log_det`, gradients and errors are as in LeGall53.
-    Source: Heer and Reinfelder 1990; Said and Pearlman 1996; Calderbank et al. 1998.
+    so that roundings do not add up.
+
+    After k levels the averages are those of blocks of 2^k x 2^k, each to within rounding, where
+    LeGall53's are centred on the block's first pixel. Order of channels, types, `log_det`,
+    gradients and errors are as in LeGall53. Source: Heer and Reinfelder 1990; Said and Pearlman
+    1996; Calderbank et al. 1998.
     """
 
     bit_exact = True
 
     def forward(self, x: Tensor) -> Tensor:
+        """y."""
         _check(x, "IntegerHaar", 2, 1)
         low, high = _pairs(x, 2, 0)
         return torch.cat([*_pairs(low, 3, 1), *_pairs(high, 3, 1)], 1)
 
     def inverse(self, y: Tensor) -> Tensor:
+        """x."""
         _check(y, "IntegerHaar.inverse", 1, 4)
         low_low, low_high, high_low, high_high = y.chunk(4, 1)
         return _unpaired(
@@ -69,6 +85,7 @@ class IntegerHaar(Invertible):
         )
 
     def log_det(self, x: Tensor) -> Tensor:
+        """(N,)."""
         return x.new_zeros(
             x.shape[0], dtype=x.dtype if x.is_floating_point() else torch.get_default_dtype()
         )
@@ -137,5 +154,6 @@ def _check(x: Tensor, layer: str, multiple_of: int, channels_multiple_of: int) -
         torch.bfloat16,
     ):
         raise ShapeError(
-            f"{layer} expects float32, float64 or integers of 16 bits and more, since details are signed and wider; got {x.dtype}"
+            f"{layer} expects float32, float64 or integers of 16 bits and more, since details are"
+            f" signed and wider; got {x.dtype}"
         )

@@ -12,7 +12,9 @@ from medinv.layers.base import Invertible, check_images
 
 
 class ActNorm(Invertible):
-    """`y = (x + bias) exp(log_scale)` a channel; `initialise` gives its first batch zero mean and unit variance (1807.03039). Exact in algebra."""
+    """`y = (x + bias) exp(log_scale)` a channel; `initialise` gives its first batch zero mean and
+    unit variance (1807.03039). Exact in algebra.
+    """
 
     def __init__(self, channels: int):
         super().__init__()
@@ -21,9 +23,11 @@ class ActNorm(Invertible):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def extra_repr(self) -> str:
+        """What `repr` shows."""
         return str(self.channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """y."""
         check_images(x, self.channels, "ActNorm")
         scale = self.log_scale.exp()
         return F.batch_norm(
@@ -31,14 +35,17 @@ class ActNorm(Invertible):
         )  # one kernel for what would be two
 
     def inverse(self, y: Tensor) -> Tensor:
+        """x."""
         check_images(y, self.channels, "ActNorm.inverse")
         return y * (-self.log_scale).exp()[:, None, None] - self.bias[:, None, None]
 
     def log_det(self, x: Tensor) -> Tensor:
+        """(N,)."""
         return log_det_of_scales(self.log_scale, x)
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> Tensor:
+        """From a first batch."""
         check_images(x, self.channels, "ActNorm.initialise")
         if x.numel() < 2 * self.channels:
             got = f"{tuple(x.shape)}: one value has no spread; give more images"
@@ -62,29 +69,39 @@ class ActNorm(Invertible):
 
 
 class FrozenNorm(Invertible):
-    """`y = (x - mean) / std` a channel with fixed numbers that no training changes. Exact in algebra."""
+    """`y = (x - mean) / std` a channel with fixed numbers that no training changes. Exact in
+    algebra.
+    """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
         if len(mean) != len(std) or not all(value > 0 for value in std):
             raise ConfigError(
-                f"FrozenNorm expects as many means as positive standard deviations; got {list(mean)} and {list(std)}"
+                "FrozenNorm expects as many means as positive standard deviations;"
+                f" got {list(mean)} and {list(std)}"
             )
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float64).float())
         self.register_buffer("std", torch.tensor(std, dtype=torch.float64).float())
 
     def extra_repr(self) -> str:
+        """What `repr` shows."""
         return f"mean={self.mean.tolist()}, std={self.std.tolist()}"
 
     def forward(self, x: Tensor) -> Tensor:
+        """y."""
         check_images(x, len(self.mean), "FrozenNorm")
         return (x - self.mean[:, None, None]) / self.std[:, None, None]
 
     def inverse(self, y: Tensor) -> Tensor:
+        """x."""
         check_images(y, len(self.mean), "FrozenNorm.inverse")
         return y * self.std[:, None, None] + self.mean[:, None, None]
 
     def log_det(self, x: Tensor) -> Tensor:
+        """(N,)."""
         return log_det_of_scales(-self.std.log(), x)
 
     def inverse_norm(self, x: Tensor, iterations: int = 0) -> Tensor:
@@ -97,22 +114,33 @@ class FrozenNorm(Invertible):
 
 
 class InvertibleBatchNorm(Invertible):
-    """`y = (x - mean) / sqrt(var + eps) * weight + bias` a channel: `torch.nn.BatchNorm2d`, with its state_dict keys, run backwards.
+    """`y = (x - mean) / sqrt(var + eps) * weight + bias` a channel: `torch.nn.BatchNorm2d`, with
+    its state_dict keys, run backwards.
 
-    In training mean and var are the batch's own (the gradient goes through them, as usual) and the running ones move towards them; in evaluation
-    they are the running ones. `inverse` uses what the last `forward` in the same mode used, so that in training it undoes that very
-    call. `log_det` is `H W sum(log |weight| - log(var + eps) / 2)`: in training the volume change of each image with the statistics of
-    its batch given (1605.08803, appendix E). As a map of whole batches batch normalisation has no determinant, since every batch comes out with
-    the same mean and variance. Exact in algebra.
+    In training mean and var are the batch's own (the gradient goes through them, as usual) and the
+    running ones move towards them; in evaluation they are the running ones. `inverse` uses what the
+    last `forward` in the same mode used, so that in training it undoes that very call. `log_det` is
+    `H W sum(log |weight| - log(var + eps) / 2)`: in training the volume change of each image with
+    the statistics of its batch given (1605.08803, appendix E). As a map of whole batches batch
+    normalisation has no determinant, since every batch comes out with the same mean and variance.
+    Exact in algebra.
 
-    Raises ShapeError in training on fewer than two values a channel, and from `inverse` before any forward; SingularError if a weight is 0.
+    Raises ShapeError in training on fewer than two values a channel, and from `inverse` before any
+    forward; SingularError if a weight is 0.
     """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    batch_mean: Tensor
+    batch_var: Tensor
 
     def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1):
         super().__init__()
         if channels < 1 or not eps > 0 or not 0 < momentum <= 1:
             raise ConfigError(
-                f"InvertibleBatchNorm expects channels >= 1, eps > 0 and momentum in (0, 1]; got {channels}, {eps} and {momentum}"
+                "InvertibleBatchNorm expects channels >= 1, eps > 0 and momentum in (0, 1];"
+                f" got {channels}, {eps} and {momentum}"
             )
         self.channels, self.eps, self.momentum = channels, eps, momentum
         self.weight = nn.Parameter(torch.ones(channels))
@@ -124,16 +152,19 @@ class InvertibleBatchNorm(Invertible):
         self.register_buffer("batch_var", None, persistent=False)
 
     def extra_repr(self) -> str:
+        """What `repr` shows."""
         return f"{self.channels}, eps={self.eps}, momentum={self.momentum}"
 
     def forward(self, x: Tensor) -> Tensor:
+        """y."""
         check_images(x, self.channels, "InvertibleBatchNorm")
         if not self.training:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
             )
         self._check_count(x)
-        # The framework's own kernel: several times faster, and it keeps the statistics of 16-bit activations in 32 bits.
+        # The framework's own kernel: several times faster, and it keeps the statistics of 16-bit
+        # activations in 32 bits.
         y, mean, inverse_std = torch.native_batch_norm(
             x,
             self.weight,
@@ -149,10 +180,12 @@ class InvertibleBatchNorm(Invertible):
         return y
 
     def inverse(self, y: Tensor) -> Tensor:
+        """x."""
         check_images(y, self.channels, "InvertibleBatchNorm.inverse")
         if self.training and self.batch_mean is None:
             raise ShapeError(
-                "InvertibleBatchNorm.inverse expects a forward before it in training, whose statistics it undoes; got none"
+                "InvertibleBatchNorm.inverse expects a forward before it in training, whose"
+                " statistics it undoes; got none"
             )
         if (self.weight == 0).any():
             raise SingularError(
@@ -167,10 +200,12 @@ class InvertibleBatchNorm(Invertible):
         return (y - self.bias[:, None, None]) * gain[:, None, None] + mean[:, None, None]
 
     def log_det(self, x: Tensor) -> Tensor:
+        """(N,)."""
         check_images(x, self.channels, "InvertibleBatchNorm")
         return self._log_det(x, self._statistics(x)[1])
 
     def call_and_log_det(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Both."""
         mean, var = self._observe(x)
         return self._normalise(x, mean, var), self._log_det(x, var)
 
@@ -197,11 +232,14 @@ class InvertibleBatchNorm(Invertible):
     def _check_count(self, x: Tensor) -> None:
         if x.numel() < 2 * self.channels:
             raise ShapeError(
-                f"InvertibleBatchNorm expects at least two values a channel in training; got {tuple(x.shape)}"
+                "InvertibleBatchNorm expects at least two values a channel in training;"
+                f" got {tuple(x.shape)}"
             )
 
     def _observe(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The statistics in force; in training they are kept for `inverse`, and the running ones move (the variance unbiased, as in torch)."""
+        """The statistics in force; in training they are kept for `inverse`, and the running ones
+        move (the variance unbiased, as in torch).
+        """
         check_images(x, self.channels, "InvertibleBatchNorm")
         mean, var = self._statistics(x)
         if self.training:
@@ -224,6 +262,8 @@ class InvertibleBatchNorm(Invertible):
 
 
 def log_det_of_scales(logs: Tensor, x: Tensor) -> Tensor:
-    """log |det| (N,) of scaling each channel of `x` (N, C, *size) by its exp(log), float32 at least."""
+    """log |det| (N,) of scaling each channel of `x` (N, C, *size) by its exp(log), float32 at
+    least.
+    """
     exact = torch.promote_types(torch.promote_types(logs.dtype, x.dtype), torch.float32)
     return (logs.to(exact).sum() * math.prod(x.shape[2:])).expand(x.shape[0])

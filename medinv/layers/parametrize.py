@@ -1,12 +1,17 @@
 """A condition number that no training can exceed, whatever the image size.
 
-    w = s Q (delta + E),    Q orthogonal across channels,    |E| <= r = (limit - 1) / (limit + 1)  as an operator
+    w = s Q (delta + E),    Q orthogonal across channels,
 
-has every singular value in s [1 - r, 1 + r], hence a condition number of at most `limit`. E is a free kernel divided by a bound of its norm where
-that exceeds r. The bound is Delattre et al.'s Gram iteration (ICML 2023, 2305.16173) on a grid of frequencies, times the factor of `bounds`, so that
-it holds for every size. With zero padding I + E becomes a diagonal block of itself and the same interval holds; for reflect and replicate r is
-divided by the norm of the padding. Layers 1-Lipschitz by rescaling (AOL, Prach and Lampert, ECCV 2022, 2208.03160) and i-ResNets (Behrmann et al., ICML 2019,
-1811.00995) are made in the same spirit. A kernel far from a rotation of channels, such as a shift, is out of reach: that is the price.
+with |E| <= r = (limit - 1) / (limit + 1) as an operator,
+
+has every singular value in s [1 - r, 1 + r], hence a condition number of at most `limit`. E is a
+free kernel divided by a bound of its norm where that exceeds r. The bound is Delattre et al.'s Gram
+iteration (ICML 2023, 2305.16173) on a grid of frequencies, times the factor of `bounds`, so that it
+holds for every size. With zero padding I + E becomes a diagonal block of itself and the same
+interval holds; for reflect and replicate r is divided by the norm of the padding. Layers
+1-Lipschitz by rescaling (AOL, Prach and Lampert, ECCV 2022, 2208.03160) and i-ResNets (Behrmann et
+al., ICML 2019, 1811.00995) are made in the same spirit. A kernel far from a rotation of channels,
+such as a shift, is out of reach: that is the price.
 """
 
 import math
@@ -17,6 +22,7 @@ from torch.nn.utils import parametrize
 
 from medinv.errors import ConfigError
 from medinv.layers.conv import InvertibleConv2d, InvertibleConv3d
+from medinv.layers.linalg import padding as pads
 from medinv.layers.linalg import symbol as symbols
 
 GRAM_STEPS = 3  # leave the bound at most C^(1/16) too large, 1.3 for 64 channels
@@ -26,12 +32,15 @@ GRID = 12  # samples a side and tap: 1.07 too large in two dimensions
 def bound_condition(
     layer: InvertibleConv2d | InvertibleConv3d, limit: float
 ) -> InvertibleConv2d | InvertibleConv3d:
-    """Reparametrise `layer.weight` in place so that its condition number stays at most `limit` through any training; returns the layer.
+    """Reparametrise `layer.weight` in place so that its condition number stays at most `limit`
+    through any training; returns the layer.
 
-    The bound holds for every image size with circular and zero padding, and with reflect and replicate for images larger than the kernel; to the
-    rounding of the weights' type. Weights within reach stay as they are, others are drawn in. Each use of `layer.weight` computes the map anew: use
-    `torch.nn.utils.parametrize.cached()` around a step, and `remove_parametrizations(layer, "weight")` after training, which leaves a plain weight.
-    Raises ConfigError unless `limit` > 1.
+    The bound holds for every image size with circular and zero padding, and with reflect and
+    replicate for images larger than the kernel; to the rounding of the weights' type. Weights
+    within reach stay as they are, others are drawn in. Each use of `layer.weight` computes the map
+    anew: use `torch.nn.utils.parametrize.cached()` around a step, and
+    `remove_parametrizations(layer, "weight")` after training, which leaves a plain weight. Raises
+    ConfigError unless `limit` > 1.
     """
     if not limit > 1:
         raise ConfigError(f"bound_condition expects a limit over 1; got {limit}")
@@ -42,7 +51,11 @@ def bound_condition(
 
 
 class NearIsometry(nn.Module):
-    """(E before its rescaling, skew-symmetric part of the rotation, log s) -> weight (C, C / groups, *k), as above. Differentiable."""
+    """(E before its rescaling, skew-symmetric part of the rotation, log s) -> weight (C, C /
+    groups, *k), as above. Differentiable.
+    """
+
+    rotation: Tensor
 
     def __init__(self, weight: Tensor, limit: float, padding: str, groups: int):
         super().__init__()
@@ -60,9 +73,11 @@ class NearIsometry(nn.Module):
         )
 
     def extra_repr(self) -> str:
+        """What `repr` shows."""
         return f"limit={self.limit}"
 
     def forward(self, free: Tensor, skew: Tensor, log_scale: Tensor) -> Tensor:
+        """y."""
         departure = free * (self.radius / norm_bound(free, self.groups).clamp_min(self.radius))
         rotation = self.rotation @ torch.matrix_exp(skew - skew.mT)
         return log_scale.exp() * self._rotated(rotation, departure + self._delta(free))
@@ -71,7 +86,7 @@ class NearIsometry(nn.Module):
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The parameters of a weight; exact if it is within reach."""
         centre = symbols.by_groups(weight, self.groups)[
-            (..., *[side // 2 for side in weight.shape[2:]])
+            pads.at([side // 2 for side in weight.shape[2:]])
         ]
         u, values, v = torch.linalg.svd(centre)
         self.rotation.copy_(u @ v)
@@ -86,7 +101,7 @@ class NearIsometry(nn.Module):
 
     def _delta(self, like: Tensor) -> Tensor:
         delta = torch.zeros_like(like)
-        delta[(..., *[side // 2 for side in like.shape[2:]])] = torch.eye(
+        delta[pads.at([side // 2 for side in like.shape[2:]])] = torch.eye(
             like.shape[1], dtype=like.dtype, device=like.device
         ).repeat(self.groups, 1)
         return delta
@@ -95,11 +110,12 @@ class NearIsometry(nn.Module):
 def norm_bound(weight: Tensor, groups: int = 1) -> Tensor:
     """A differentiable upper bound of the norm of the convolution on images of any size, a scalar.
 
-    With G_0 = S^H S and G_(i+1) = G_i^H G_i, |S| <= |G_p|_F^(1 / 2^(p + 1)) at each frequency, each G scaled to unit norm to stay in range.
+    With G_0 = S^H S and G_(i+1) = G_i^H G_i, |S| <= |G_p|_F^(1 / 2^(p + 1)) at each frequency, each
+    G scaled to unit norm to stay in range.
     """
     sides = [max(1, GRID * (side // 2)) for side in weight.shape[2:]]
     matrices = symbols.symbol(weight, sides, groups)
-    log_bound, share = 0.0, 1.0
+    log_bound, share = weight.new_zeros(()), 1.0
     for _ in range(GRAM_STEPS + 1):
         matrices = matrices.mH @ matrices
         share /= 2
@@ -109,6 +125,6 @@ def norm_bound(weight: Tensor, groups: int = 1) -> Tensor:
         log_bound = log_bound + share * size.log()
         matrices = matrices / size[..., None, None]
     shrink = math.prod(
-        math.cos(side // 2 * math.pi / n) for side, n in zip(weight.shape[2:], sides)
+        math.cos(side // 2 * math.pi / n) for side, n in zip(weight.shape[2:], sides, strict=True)
     )
     return log_bound.exp().max() / shrink

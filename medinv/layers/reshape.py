@@ -13,6 +13,7 @@ class Orthonormal(Invertible):
     isometric = True
 
     def log_det(self, x: Tensor) -> Tensor:
+        """(N,)."""
         return x.new_zeros(x.shape[0])
 
     def inverse_norm(self, x: Tensor, iterations: int = 0) -> Tensor:
@@ -34,36 +35,45 @@ class Squeeze(Orthonormal):
         self.factor = factor
 
     def extra_repr(self) -> str:
+        """What `repr` shows."""
         return f"factor={self.factor}"
 
     def forward(self, x: Tensor) -> Tensor:
+        """y."""
         check_images(x, None, "Squeeze", multiple_of=self.factor)
         return to_channels(x, self.factor)
 
     def inverse(self, y: Tensor) -> Tensor:
+        """x."""
         check_images(y, None, "Squeeze.inverse")
         return to_space(y, self.factor)
 
 
 class ChannelFlip(Orthonormal):
-    """(N, C, H, W) -> the same with its channels in reverse order, so that the next coupling moves the other half. Bit-exact."""
+    """(N, C, H, W) -> the same with its channels in reverse order, so that the next coupling moves
+    the other half. Bit-exact.
+    """
 
     bit_exact = True
 
     def forward(self, x: Tensor) -> Tensor:
+        """y."""
         _check_rank(x, "ChannelFlip")
         return x.flip(1)
 
     def inverse(self, y: Tensor) -> Tensor:
+        """x."""
         _check_rank(y, "ChannelFlip.inverse")
         return y.flip(1)
 
 
 class ChannelPadding(Orthonormal, LeftInvertible):
-    """(N, channels, H, W) -> (N, channels + extra, H, W): channels of zeros are put last (i-RevNet's injective padding, 1802.07088). Bit-exact.
+    """(N, channels, H, W) -> (N, channels + extra, H, W): channels of zeros are put last
+    (i-RevNet's injective padding, 1802.07088). Bit-exact.
 
-    Left-invertible: `inverse` drops the last channels whatever they hold, which projects; `residual` tells what was lost.
-    `Inverse(ChannelPadding(c, k))` narrows: it gives back only what it was given if the channels that it drops are zero.
+    Left-invertible: `inverse` drops the last channels whatever they hold, which projects;
+    `residual` tells what was lost. `Inverse(ChannelPadding(c, k))` narrows: it gives back only what
+    it was given if the channels that it drops are zero.
     """
 
     bit_exact = True
@@ -78,19 +88,22 @@ class ChannelPadding(Orthonormal, LeftInvertible):
         self.extra = extra
 
     def extra_repr(self) -> str:
+        """What `repr` shows."""
         return f"{self.channels}, {self.extra}"
 
     def forward(self, x: Tensor) -> Tensor:
+        """y."""
         check_images(x, self.channels, "ChannelPadding")
         return F.pad(x, (0, 0, 0, 0, 0, self.extra))
 
     def inverse(self, y: Tensor) -> Tensor:
+        """x."""
         check_images(y, self.channels + self.extra, "ChannelPadding.inverse")
         return y[:, : self.channels]
 
 
 def to_channels(x: Tensor, factor: int) -> Tensor:
-    """(N, C, H, W) -> (N, C f^2, H/f, W/f), for an empty batch too, which torch's own gets wrong."""
+    """(N, C, H, W) -> (N, C f^2, H/f, W/f), for an empty batch too, unlike torch's own."""
     if x.shape[0]:
         return F.pixel_unshuffle(x, factor)
     return x.reshape(0, x.shape[1] * factor**2, x.shape[2] // factor, x.shape[3] // factor)

@@ -1,4 +1,8 @@
-"""Training without stored activations: the backward pass recomputes them through the inverse (Gomez et al. 2017, RevNet, 1707.04585)."""
+"""Training without stored activations: the backward pass recomputes them through the inverse (Gomez
+et al. 2017, RevNet, 1707.04585).
+"""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,16 +12,21 @@ from medinv.layers.base import Chain, Invertible, LeftInvertible
 
 
 class Reversible(Invertible):
-    """A Chain (same values, same state_dict keys) that keeps its output alone and recomputes each layer's input while it goes back.
+    """A Chain (same values, same state_dict keys) that keeps its output alone and recomputes each
+    layer's input while it goes back.
 
-    Memory in training does not grow with depth, but for the gradients of the weights; each step pays one inverse and one more forward a layer.
-    The recomputed activations carry the rounding of the inverse, so gradients differ from autograd's by about what a round trip of the deepest
-    layers differs from its input: relative to the largest gradient of each tensor, below 1e-12 in float64 and 1e-3 in float32 through 100
-    couplings or well conditioned convolutions (`pipelines/reversible_memory.py`; in float32 a value that crosses the kink of a ReLU counts in
-    full, smooth activations stay near 1e-5). Where that is too much, `anchor_every=k` stores every k-th activation and starts afresh from it.
-    Exact in algebra. First derivatives only; layers that draw random numbers give wrong gradients.
+    Memory in training does not grow with depth, but for the gradients of the weights; each step
+    pays one inverse and one more forward a layer. The recomputed activations carry the rounding of
+    the inverse, so gradients differ from autograd's by about what a round trip of the deepest
+    layers differs from its input: relative to the largest gradient of each tensor, below 1e-12 in
+    float64 and 1e-3 in float32 through 100 couplings or well conditioned convolutions
+    (`pipelines/reversible_memory.py`; in float32 a value that crosses the kink of a ReLU counts in
+    full, smooth activations stay near 1e-5). Where that is too much, `anchor_every=k` stores every
+    k-th activation and starts afresh from it. Exact in algebra. First derivatives only; layers that
+    draw random numbers give wrong gradients.
 
-    Raises ConfigError for layers that are only left-invertible, whose image the inverse cannot leave, and for `anchor_every` below 1.
+    Raises ConfigError for layers that are only left-invertible, whose image the inverse cannot
+    leave, and for `anchor_every` below 1.
     """
 
     def __init__(self, *layers: Invertible, anchor_every: int | None = None):
@@ -28,33 +37,50 @@ class Reversible(Invertible):
             )
         self.layers = nn.ModuleList(layers)
         self.anchor_every = anchor_every
+        if any(layer.conditional for layer in layers):
+            raise ConfigError("Reversible expects layers without a condition; put them in a Chain")
         if any(isinstance(layer, LeftInvertible) for layer in layers):
             raise ConfigError(
-                "Reversible expects bijections; got a layer that widens; put it in a Chain around Reversible"
+                "Reversible expects bijections; got a layer that widens;"
+                " put it in a Chain around Reversible"
             )
         chain = Chain(*layers)
         self.isometric, self.bit_exact = chain.isometric, chain.bit_exact
 
     def forward(self, x: Tensor) -> Tensor:
+        """y."""
         return self._run(x, False)[0]
 
     def inverse(self, y: Tensor) -> Tensor:
-        return Chain.inverse(self, y)
+        """x."""
+        for layer in reversed(self._layers()):
+            y = layer.inverse(y)
+        return y
 
     def log_det(self, x: Tensor) -> Tensor:
+        """(N,)."""
         return self.call_and_log_det(x)[1]
 
     def call_and_log_det(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Both."""
         return self._run(x, True)
 
     def initialise(self, x: Tensor) -> Tensor:
-        return Chain.initialise(self, x)
+        """From a first batch."""
+        for layer in self._layers():
+            x = layer.initialise(x)
+        return x
+
+    def _layers(self) -> list[Invertible]:
+        return list(self.layers)  # type: ignore[arg-type]
 
     def inverse_norm(self, x: Tensor, iterations: int = 30) -> Tensor:
-        return Chain(*self.layers).inverse_norm(x, iterations)
+        """(N,)."""
+        return Chain(*self._layers()).inverse_norm(x, iterations)
 
     def condition_number(self, x: Tensor, iterations: int = 30) -> Tensor:
-        return Chain(*self.layers).condition_number(x, iterations)
+        """(N,)."""
+        return Chain(*self._layers()).condition_number(x, iterations)
 
     def _run(self, x: Tensor, with_log_det: bool) -> tuple[Tensor, Tensor]:
         return _Recomputed.apply(self, with_log_det, x, *self.parameters())
@@ -63,10 +89,11 @@ class Reversible(Invertible):
 class _Recomputed(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx, chain: Reversible, with_log_det: bool, x: Tensor, *_: Tensor
+        ctx: Any, chain: Reversible, with_log_det: bool, x: Tensor, *_: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """y."""
         anchors, states, total = [], [], x.new_zeros(x.shape[0])
-        for index, layer in enumerate(chain.layers):
+        for index, layer in enumerate(chain._layers()):
             if chain.anchor_every and index % chain.anchor_every == 0:
                 anchors.append(x)
             x, log_det = layer.call_and_log_det(x) if with_log_det else (layer(x), 0)
@@ -78,10 +105,11 @@ class _Recomputed(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad_y: Tensor, grad_log_det: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_y: Tensor, grad_log_det: Tensor) -> tuple[Tensor | None, ...]:
+        """The adjoint."""
         chain, (y, *anchors) = ctx.chain, ctx.saved_tensors
         gradients: dict[Tensor, Tensor] = {}
-        for index, layer in reversed(list(enumerate(chain.layers))):
+        for index, layer in reversed(list(enumerate(chain._layers()))):
             now = _state(layer)
             _restore(layer, ctx.states[index])
             anchored = chain.anchor_every and index % chain.anchor_every == 0
@@ -94,7 +122,9 @@ class _Recomputed(torch.autograd.Function):
                 layer, x, (grad_y, grad_log_det if ctx.with_log_det else None), gradients
             )
             _restore(layer, now)
-            layer.forget()  # factors of a solve, which the coming step makes stale, would grow with depth as activations do
+            # factors of a solve, which the coming step makes stale, would grow with depth as
+            # activations do
+            layer.forget()
             y = x.detach()
         return None, None, grad_y, *(gradients.get(parameter) for parameter in chain.parameters())
 
@@ -109,18 +139,22 @@ def _step_back(
     parameters = [parameter for parameter in layer.parameters() if parameter.requires_grad]
     with torch.enable_grad():
         outputs = layer.call_and_log_det(x) if grads[1] is not None else (layer(x),)
-    wanted = [(output, grad) for output, grad in zip(outputs, grads) if output.requires_grad]
+    wanted = [
+        (output, grad) for output, grad in zip(outputs, grads, strict=True) if output.requires_grad
+    ]
     grad_x, *rest = torch.autograd.grad(
         [o for o, _ in wanted], (x, *parameters), [g for _, g in wanted], allow_unused=True
     )
-    for parameter, grad in zip(parameters, rest):
+    for parameter, grad in zip(parameters, rest, strict=True):
         if grad is not None:
             gradients[parameter] = gradients[parameter] + grad if parameter in gradients else grad
     return grad_x
 
 
 def _state(layer: Invertible) -> dict[str, Tensor]:
-    """Copies of the buffers of a layer in training: running statistics, which recomputing must neither use too new nor move again."""
+    """Copies of the buffers of a layer in training: running statistics, which recomputing must
+    neither use too new nor move again.
+    """
     return (
         {name: buffer.clone() for name, buffer in layer.named_buffers()} if layer.training else {}
     )

@@ -45,10 +45,14 @@ def towards_isometry(model: nn.Module, rate: float) -> None:
     convolution of the kernel with itself, which here would cost as much as the images. The gradient
     is 4 Re(S (S^H S - I) exp(-i f.k)).
     """
+    alike: dict[torch.Size, list[Tensor]] = {}
     for module in model.modules():
         if isinstance(module, InvertibleConv2d | InvertibleConv3d):
-            share = 9 / module.weight[0, 0].numel()  # at one frequency all taps pull together
-            module.weight.sub_(_gradient(module.weight), alpha=rate * share)
+            alike.setdefault(module.weight.shape, []).append(module.weight)
+    for shape, kernels in alike.items():  # together, since each by itself is too small to be quick
+        share = 9 / shape[2:].numel()  # at one frequency all taps pull together
+        slopes = _gradient(torch.stack(kernels), len(shape) - 2).unbind(0)
+        torch._foreach_sub_(kernels, slopes, alpha=rate * share)
 
 
 class Accretive:
@@ -127,19 +131,25 @@ def _to_taps(real: Tensor, imaginary: Tensor, angles: Tensor, weight: Tensor) ->
     return gradient.unflatten(1, weight.shape[:2]).permute(1, 2, 0).reshape(weight.shape)
 
 
-def _gradient(weight: Tensor) -> Tensor:
-    """The gradient of the estimate of |S^H S - I|_F^2, shaped as the kernel (C_out, C_in, *k)."""
-    angles = _angles(weight, FREQUENCIES)
-    real, imaginary = _symbols(weight, angles)
-    # products of real matrices: the framework's complex ones are several times slower
-    gram_real = (
-        real.mT @ real
-        + imaginary.mT @ imaginary
-        - torch.eye(weight.shape[1], dtype=weight.dtype, device=weight.device)
-    )
-    gram_imaginary = real.mT @ imaginary - imaginary.mT @ real
-    slope_real, slope_imaginary = (
-        real @ gram_real - imaginary @ gram_imaginary,
-        real @ gram_imaginary + imaginary @ gram_real,
-    )
-    return (4 / FREQUENCIES) * _to_taps(slope_real, slope_imaginary, angles, weight)
+def _gradient(weight: Tensor, sides: int | None = None) -> Tensor:
+    """The gradient of the estimate of |S^H S - I|_F^2, shaped as the kernels.
+
+    `weight` is one kernel (C, C, *k), or several in front of one another where `sides` tells the
+    number of image axes; they are looked at in the same frequencies. Products of real matrices,
+    since the framework's complex ones are several times slower, and as few as will do: with the
+    parts of S below one another, [R; I], the real part of S^H S is one product, the imaginary one
+    R^T I less its transpose, and each of them times [R; I] one more.
+    """
+    sides = weight.ndim - 2 if sides is None else sides
+    rows = weight.flatten(0, weight.ndim - sides - 2)  # (kernels C, C, *k)
+    angles = _angles(rows, FREQUENCIES)
+    parts = [part.unflatten(1, (-1, weight.shape[-sides - 2])) for part in _symbols(rows, angles)]
+    real, imaginary = parts
+    both = torch.cat(parts, -2)
+    crossed = real.mT @ imaginary
+    gram = both.mT @ both
+    gram.diagonal(dim1=-2, dim2=-1).sub_(1)
+    upper, lower = (both @ gram).chunk(2, -2)
+    left, right = (both @ (crossed - crossed.mT)).chunk(2, -2)
+    slopes = [part.flatten(1, 2) for part in (upper - right, lower + left)]
+    return (4 / FREQUENCIES) * _to_taps(slopes[0], slopes[1], angles, rows).view_as(weight)

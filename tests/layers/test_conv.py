@@ -13,7 +13,9 @@ SIZES = [(8, 8), (6, 10), (4, 2), (7, 5)]
 
 
 def _trained(channels: int, kernel_size: int) -> InvertibleConv2d:
-    """A convolution after a short training, so that its kernel is no longer the one it started with."""
+    """A convolution after a short training, so that its kernel is no longer the one it started
+    with.
+    """
     torch.manual_seed(0)
     layer = InvertibleConv2d(channels, kernel_size, bias=True).double()
     x, target = torch.randn(2, 8, channels, 8, 8, dtype=torch.float64)
@@ -26,7 +28,9 @@ def _trained(channels: int, kernel_size: int) -> InvertibleConv2d:
 
 
 def _dense(layer: InvertibleConv2d, size: tuple[int, int]) -> torch.Tensor:
-    """The matrix of the convolution without bias, built by placing each tap: no Fourier transform and no call of the layer."""
+    """The matrix of the convolution without bias, built by placing each tap: no Fourier transform
+    and no call of the layer.
+    """
     height, width = size
     c, k = layer.channels, layer.kernel_size
     matrix = torch.zeros(c, height, width, c, height, width, dtype=torch.float64)

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from medinv.errors import ConfigError, SingularError
-from medinv.layers import InvertibleConv2d, InvertibleConv3d, from_conv
+from medinv.layers import Chain, InvertibleConv2d, InvertibleConv3d, from_conv, predict
 
 
 def _trained(conv: nn.Conv2d) -> nn.Conv2d:
@@ -85,12 +85,39 @@ def test_an_edge_filter_with_zero_padding_names_the_lost_image() -> None:
     [
         (nn.Conv2d(3, 6, 3, padding=1), "in_channels equal to out_channels"),
         (nn.Conv2d(3, 3, 3, padding=1, stride=2), "stride 1"),
-        (nn.Conv2d(3, 3, 3, padding=2, dilation=2), "dilation 1"),
         (nn.Conv2d(3, 3, 3), "padding"),
-        (nn.Conv2d(3, 3, (3, 1), padding="same"), "equal sides"),
+        (nn.Conv2d(3, 3, 2), "one to one"),
         (nn.Linear(3, 3), "Conv2d"),
     ],
 )
 def test_what_is_no_bijection_of_images_is_refused_by_name(conv, reason) -> None:
-    with pytest.raises(ConfigError, match=reason):
+    with pytest.raises(ConfigError, match=reason) as caught:
         from_conv(conv)
+    assert "not supported" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "conv, reason",
+    [
+        (nn.Conv2d(3, 3, 3, padding=2, dilation=2), "dilation 1"),
+        (nn.Conv2d(3, 3, (3, 1), padding="same"), "equal sides"),
+        (nn.Conv2d(3, 3, 7, padding=3), "equal sides"),
+    ],
+)
+def test_what_is_not_supported_is_not_called_impossible(conv, reason) -> None:
+    with pytest.raises(ConfigError, match=f"{reason}.*not supported"):
+        from_conv(conv)
+
+
+def test_what_eight_ordinary_layers_amplify_is_told_before_anything_is_inverted() -> None:
+    torch.manual_seed(0)
+    layers = [from_conv(_trained(nn.Conv2d(4, 4, 3, padding=1))) for _ in range(8)]
+    x = torch.randint(0, 256, (2, 4, 12, 12)).float()
+    told = predict(Chain(*layers), x)
+    chain = Chain(*layers)
+    y = chain(x).detach()
+    error = 1e-3 * torch.randn(y.shape, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        measured = (chain.inverse(y + error) - chain.inverse(y)).norm() / error.norm()
+    assert told.amplification == pytest.approx(measured.item(), rel=0.5)
+    assert told.amplification <= told.amplification_bound and len(told.layers) == 8

@@ -1,4 +1,6 @@
-"""Convolutions as ordinary networks have them: other paddings, groups, larger kernels and volumes, against the dense matrix of the same operator."""
+"""Convolutions as ordinary networks have them: other paddings, groups, larger kernels and volumes,
+against the dense matrix of the same operator.
+"""
 
 import math
 from itertools import product
@@ -28,14 +30,17 @@ def _read(i: int, n: int, padding: str) -> int | None:
 
 
 def _dense(layer, size) -> torch.Tensor:
-    """The matrix built tap by tap: no Fourier transform, no padding by torch and no call of the layer."""
+    """The matrix built tap by tap: no Fourier transform, no padding by torch and no call of the
+    layer.
+    """
     c, k, width = layer.channels, layer.kernel_size, layer.channels // layer.groups
     matrix = torch.zeros(c, *size, c, *size, dtype=torch.float64)
     weight = layer.weight.detach()
     for place in product(*map(range, size)):
         for tap in product(range(k), repeat=len(size)):
             read = tuple(
-                _read(p + t - k // 2, n, layer.padding) for p, t, n in zip(place, tap, size)
+                _read(p + t - k // 2, n, layer.padding)
+                for p, t, n in zip(place, tap, size, strict=True)
             )
             if None in read:
                 continue
@@ -119,7 +124,8 @@ def test_a_crossing_cut_short_is_made_up_for(padding, monkeypatch) -> None:
     layer = _layer(3, (20, 18), padding, 1)
     monkeypatch.setattr(solve, "CROSSING", 30)
     x = torch.randint(0, 256, (3, 4, 20, 18)).double()
-    assert (layer.inverse(layer(x)) - x).abs().max() < 1e-11
+    condition = layer.condition_number(x)[0].item()
+    assert (layer.inverse(layer(x)) - x).abs().max() < 256 * 1e-14 * condition
     single = layer.float()
     assert (single.inverse(single(x.float())) - x).abs().max() < 1e-2
     solver = _solver(single, (20, 18))
@@ -232,7 +238,9 @@ def test_single_precision_comes_back_to_its_own_rounding_in_any_memory_order(
 
 def test_an_ill_conditioned_border_is_solved_in_double_precision_for_single_input() -> None:
     layer = InvertibleConv2d(1, padding="zeros")
-    with torch.no_grad():  # a triangular operator whose circular counterpart is nearly lost: the correction cancels what the circular solve amplifies
+    # a triangular operator whose circular counterpart is nearly lost: the correction cancels what
+    # the circular solve amplifies
+    with torch.no_grad():
         layer.weight.copy_(torch.tensor([[0, 0, 0], [-1, 1.0 + 1e-5, 0], [0, 0, 0]]))
         x = torch.randint(0, 256, (2, 1, 8, 8)).float()
         assert torch.equal(layer.inverse(layer(x)).round(), x)

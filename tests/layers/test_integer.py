@@ -1,4 +1,6 @@
-"""Integers out are the integers in, to the bit, at any depth and however the images are batched, laid out or typed."""
+"""Integers out are the integers in, to the bit, at any depth and however the images are batched,
+laid out or typed.
+"""
 
 import pytest
 import torch
@@ -41,7 +43,7 @@ def test_forwards_in_a_batch_and_backwards_one_by_one_in_another_layout_and_prec
     with torch.no_grad():
         y = chain(x)
         chain.double()
-        for one, back in zip(x, y.double()):
+        for one, back in zip(x, y.double(), strict=True):
             assert torch.equal(
                 chain.inverse(back[None].contiguous(memory_format=torch.channels_last))[0].float(),
                 one,

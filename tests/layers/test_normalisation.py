@@ -31,11 +31,11 @@ def test_outputs_gradients_and_running_statistics_are_those_of_torch() -> None:
         x, weights = _batch(seed).requires_grad_(), _batch(9)
         mine = torch.autograd.grad((ours(x) * weights).sum(), (x, *ours.parameters()))
         other = torch.autograd.grad((theirs(x) * weights).sum(), (x, *theirs.parameters()))
-        assert all(torch.allclose(a, b, atol=1e-10) for a, b in zip(mine, other))
+        assert all(torch.allclose(a, b, atol=1e-10) for a, b in zip(mine, other, strict=True))
     assert ours.state_dict().keys() == theirs.state_dict().keys()
     assert all(
         torch.allclose(a, b)
-        for a, b in zip(ours.state_dict().values(), theirs.state_dict().values())
+        for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True)
     )
     assert torch.allclose(ours.eval()(_batch(4)), theirs.eval()(_batch(4)), atol=1e-12)
 

@@ -1,4 +1,4 @@
-"""Activations and their inverses far from zero and at its doorstep, and the bounds on their slopes."""
+"""Activations and their inverses far from zero and near it, and the bounds on their slopes."""
 
 import pytest
 import torch

@@ -50,7 +50,8 @@ def _gradients(layer, x: torch.Tensor) -> list[torch.Tensor]:
 def _relative(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> float:
     """Largest difference over all gradients, over the largest gradient of the same tensor."""
     return max(
-        ((a - b).abs().max() / b.abs().max().clamp_min(1e-12)).item() for a, b in zip(ours, theirs)
+        ((a - b).abs().max() / b.abs().max().clamp_min(1e-12)).item()
+        for a, b in zip(ours, theirs, strict=True)
     )
 
 
@@ -130,7 +131,9 @@ def test_statistics_move_once_a_step_and_backward_uses_those_of_its_own_batch() 
     ours_grads = torch.autograd.grad(
         sum(_total(reversible, batch) for batch in x), list(reversible.parameters())
     )
-    assert all(torch.allclose(a, b, atol=1e-10) for a, b in zip(ours_grads, theirs_grads))
+    assert all(
+        torch.allclose(a, b, atol=1e-10) for a, b in zip(ours_grads, theirs_grads, strict=True)
+    )
     assert all(
         torch.equal(value, chain.state_dict()[name])
         for name, value in reversible.state_dict().items()

@@ -2,12 +2,16 @@
 
 | file | what it knows |
 |---|---|
-| `padding` | what a convolution sees beyond the edge; the convolution as a matrix |
-| `symbol` | one small matrix a frequency: inverse, determinant, singular values under circular padding |
+| `padding`, `wrap` | what a convolution sees beyond the edge; the convolution as a matrix |
+| `symbol` | circular padding: one small matrix a frequency, and all that follows from it |
+| `fourier` | images to frequencies and back |
 | `circulant` | the inverse under circular padding, kept ready |
-| `border` | what other paddings add to it |
-| `krylov` | BiCGStab, where a border is too large to factorise |
-| `solve` | which of these serves a layer, and the derivatives of a solution |
+| `cross`, `border` | an image in a larger torus; what other paddings add, and its factors |
+| `bordered` | the inverse under other paddings, kept ready |
+| `dense_border` | the same for volumes, by dense factors |
+| `krylov` | BiCGStab, where nothing direct will do |
+| `solve` | which of these serves a layer |
+| `implicit` | the solution's derivatives, and the factors that a layer keeps |
 | `spectrum` | extreme singular values, lost directions and determinant under any padding |
 | `bounds` | singular values that hold for every image size |
 """

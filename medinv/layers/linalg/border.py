@@ -11,10 +11,12 @@ things: along the added rows, and along the added columns, it is a block-circula
 matrix a frequency. What is left, N = K - D, couples rows and columns and lives where they cross, as
 far as the impulse response of C^-1 reaches; with J reading that window,
 
-    K^-1 = D^-1 - D^-1 J^T T J D^-1,    T = (I + N J D^-1 J^T)^-1 N,    det K = det D det(I + N D^-1).
+    K^-1 = D^-1 - D^-1 J^T T J D^-1,    T = (I + N J D^-1 J^T)^-1 N,
+    det K = det D det(I + N D^-1).
 
-So the whole inverse is two transforms, two products with small matrices a frequency, and one product
-with T. Rows and columns both hold the pixels where they cross; the columns' copy is set to 0 there.
+So the whole inverse is two transforms, two products with small matrices a frequency, and one
+product with T. Rows and columns both hold the pixels where they cross; the columns' copy is set to
+0 there.
 """
 
 import numpy as np
@@ -53,7 +55,7 @@ class Factors:
         )
         along = torch.einsum("tuf,fn...->ntu...", self._cast(pairs), self.inverse)
         mirror = (-torch.arange(columns.period, device=along.device)) % columns.period
-        along = (along + along[mirror].conj())[: half(columns.period)] / 2
+        along = (along + along[mirror].conj_physical())[: half(columns.period)] / 2
         read, placed = (
             columns.reader(columns.pattern(True), True),
             columns.placed(columns.pattern(False), True),
@@ -128,7 +130,9 @@ class Factors:
         )
 
     def _coupling(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Values of C^-1 read and placed by coefficients (A, B, F) of rows and (A', B', F) of columns."""
+        """Values of C^-1 read and placed by coefficients (A, B, F) of rows and (A', B', F) of
+        columns.
+        """
         seen = torch.einsum("abn,fn...->fab...", self._cast(columns), self.inverse)
         seen = torch.tensordot(self._cast(rows), seen, dims=([2], [0]))
         return seen.real
@@ -161,7 +165,7 @@ def _blocks(entries: Tensor) -> Tensor:
 def _completed(first: Tensor, period: int) -> Tensor:
     """All frequencies of a real symbol from the first half."""
     rest = torch.arange(half(period), period, device=first.device)
-    return torch.cat([first, first[period - rest].conj()])
+    return torch.cat([first, first[period - rest].conj_physical()])
 
 
 def _middle(b: Tensor, c: Tensor, e: Tensor, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -26,7 +26,8 @@ class _Direction:
 class Bordered:
     """Solves `A x = y` and `A^T x = y` on images (N, C, H, W), in the real type `dtype`.
 
-    The factors are made in float64 by `border`, `crossing` is T for a window of `reach`. An image never meets another.
+    The factors are made in float64 by `border`, `crossing` is T for a window of `reach`. An image
+    never meets another.
     """
 
     def __init__(self, factors: Factors, crossing: Tensor, reach: int, dtype: torch.dtype):
@@ -70,7 +71,7 @@ class Bordered:
         images = z.shape[1:]
         e = at.read_rows.shape[0]
         rows = torch.mm(at.read_rows, z.view(f1, -1)).view(e, f2, -1)
-        rows = rows + rows.flip(1).roll(1, 1).conj()
+        rows = rows + rows.flip(1).roll(1, 1).conj_physical()
         columns = torch.matmul(at.read_columns, z.view(f1, f2, -1))  # (F1, e, g N c)
         columns = self._outside_the_crossing(columns)
         solved = self._solved(_to_rows(rows.transpose(0, 1), images), _to_rows(columns, images), at)
@@ -117,10 +118,13 @@ class Bordered:
                 rows.placed(rows.pattern(place), False),
                 columns.placed(columns.pattern(place), True),
             )
-            along = [m.mH.contiguous() if transposed else m for m in self._made[:2]]
+            along = [m.mT.conj_physical().contiguous() if transposed else m for m in self._made[:2]]
             turned = self._made[2].mT.contiguous() if transposed else self._made[2]
             like = self._fixed["cross"]
-            self._directions[transposed] = _Direction(*(m.to(like) for m in made), *along, turned)
+            read_rows, read_columns, place_rows, place_columns = (m.to(like) for m in made)
+            self._directions[transposed] = _Direction(
+                read_rows, read_columns, place_rows, place_columns, along[0], along[1], turned
+            )
         return self._directions[transposed]
 
 

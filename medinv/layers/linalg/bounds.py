@@ -1,15 +1,21 @@
 """Singular values that hold for every image size.
 
-The symbol of a kernel with m_j taps on either side is a trigonometric polynomial in theta_j = 2 pi f_j / n_j of degree m_j, whatever the image
-size n: each size samples the same polynomial. For unit vectors u, v let p = Re u^H S v or p = |S v|^2; the inequality of Bernstein and Szego,
-p'^2 + n^2 p^2 <= n^2 max|p|^2 for degree n, says that the angle arccos(p / max|p|) changes by at most n a radian. Hence, around a sample theta_0,
+The symbol of a kernel with m_j taps on either side is a trigonometric polynomial in theta_j = 2 pi
+f_j / n_j of degree m_j, whatever the image size n: each size samples the same polynomial. For unit
+vectors u, v let p = Re u^H S v or p = |S v|^2; the inequality of Bernstein and Szego, p'^2 + n^2
+p^2 <= n^2 max|p|^2 for degree n, says that the angle arccos(p / max|p|) changes by at most n a
+radian. Hence, around a sample theta_0,
 
     sup sigma_max <= max over a grid of N_j points a side / prod_j cos(m_j pi / N_j),
-    sigma_min(theta) >= M sin(arcsin(sigma_min(theta_0) / M) - sum_j m_j |theta_j - theta_0j|),    M any bound of sigma_max.
+    sigma_min(theta) >= M sin(arcsin(sigma_min(theta_0) / M) - sum_j m_j |theta_j - theta_0j|)
 
-The first is that of Pfister and Bresler (IEEE Trans. Signal Processing 2019, 1802.09575) for polynomials; Araujo et al. (AAAI 2021, 2006.08391)
-bound convolutions by the same polynomial. Where the kernel is small off its centre a second bound is better, sigma_min(theta_0) - sum_j L_j
-|theta_j - theta_0j|, L_j the first bound of the kernel i k_j w[k] of the derivative. Cells of the grid that could hold the minimum are halved.
+with M any bound of sigma_max.
+
+The first is that of Pfister and Bresler (IEEE Trans. Signal Processing 2019, 1802.09575) for
+polynomials; Araujo et al. (AAAI 2021, 2006.08391) bound convolutions by the same polynomial. Where
+the kernel is small off its centre a second bound is better, sigma_min(theta_0) - sum_j L_j
+|theta_j - theta_0j|, L_j the first bound of the kernel i k_j w[k] of the derivative. Cells of the
+grid that could hold the minimum are halved.
 """
 
 import math
@@ -25,10 +31,12 @@ from medinv.layers.linalg import symbol as symbols
 
 @dataclass(frozen=True)
 class SpectrumBounds:
-    """`largest` is at least, `smallest` at most, every singular value of the circular convolution on images of any size.
+    """`largest` is at least, `smallest` at most, every singular value of the circular convolution
+    on images of any size.
 
-    `largest` holds for zero padding too, whose matrix is a part of that of the plane; `smallest` does not (a shift loses the edge).
-    `sampled` are the extreme values met: the truth lies between them and the bounds.
+    `largest` holds for zero padding too, whose matrix is a part of that of the plane; `smallest`
+    does not (a shift loses the edge). `sampled` are the extreme values met: the truth lies between
+    them and the bounds.
     """
 
     largest: float
@@ -44,10 +52,12 @@ class SpectrumBounds:
 def spectrum_bounds(
     weight: Tensor, groups: int = 1, *, tolerance: float = 0.05, budget: int | None = None
 ) -> SpectrumBounds:
-    """SpectrumBounds of all singular values of a kernel (C, C / groups, *k), for every image size at once.
+    """SpectrumBounds of all singular values of a kernel (C, C / groups, *k), for every image size
+    at once.
 
-    `smallest` comes within `tolerance` (relative) of the true minimum, unless `budget` singular value decompositions are spent before (by default
-    4,096 for 32 channels a group or more, up to 65,536 for fewer: seconds).
+    `smallest` comes within `tolerance` (relative) of the true minimum, unless `budget` singular
+    value decompositions are spent before (by default 4,096 for 32 channels a group or more, up to
+    65,536 for fewer: seconds).
     """
     weight = weight.detach().double().cpu()
     margins = [side // 2 for side in weight.shape[2:]]
@@ -73,13 +83,15 @@ def spectrum_bounds(
 
 def _upper(weight: Tensor, sides: Sequence[int], groups: int) -> float:
     shrink = math.prod(
-        math.cos(side // 2 * math.pi / n) for side, n in zip(weight.shape[2:], sides)
+        math.cos(side // 2 * math.pi / n) for side, n in zip(weight.shape[2:], sides, strict=True)
     )
     return symbols.singular_values(weight, sides, groups).max().item() / shrink
 
 
 def _derivative(weight: Tensor, axis: int) -> Tensor:
-    """The kernel whose symbol is dS / d theta_axis, but for a factor i that changes no singular value."""
+    """The kernel whose symbol is dS / d theta_axis, but for a factor i that changes no singular
+    value.
+    """
     side = weight.shape[2 + axis]
     return weight * (torch.arange(side).to(weight) - side // 2).reshape(
         -1, *[1] * (weight.ndim - 3 - axis)
@@ -88,7 +100,9 @@ def _derivative(weight: Tensor, axis: int) -> Tensor:
 
 @dataclass(frozen=True)
 class _Cells:
-    """Boxes of angles: centres (B, d), the smallest singular value (B,) at each, and half their sides."""
+    """Boxes of angles: centres (B, d), the smallest singular value (B,) at each, and half their
+    sides.
+    """
 
     centres: Tensor
     values: Tensor
@@ -113,8 +127,8 @@ class _Floor:
     tolerance: float
 
     def __call__(self, cells: _Cells) -> Tensor:
-        turn = sum(m * r for m, r in zip(self.degrees, cells.radii))
-        fall = sum(slope * r for slope, r in zip(self.slopes, cells.radii))
+        turn = sum(m * r for m, r in zip(self.degrees, cells.radii, strict=True))
+        fall = sum(slope * r for slope, r in zip(self.slopes, cells.radii, strict=True))
         by_angle = self.largest * torch.sin(
             (torch.arcsin((cells.values / self.largest).clamp(0, 1)) - turn).clamp_min(0)
         )
@@ -124,7 +138,9 @@ class _Floor:
 def _lower(
     weight: Tensor, groups: int, cells: _Cells, floor: _Floor, budget: int
 ) -> tuple[float, float]:
-    """The smallest value met and the bound, by halving cells whose floor is too far below the smallest value met."""
+    """The smallest value met and the bound, by halving cells whose floor is too far below the
+    smallest value met.
+    """
     best, certified = cells.values.min().item(), floor.largest
     while True:
         floors = floor(cells)

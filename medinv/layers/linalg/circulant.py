@@ -47,7 +47,7 @@ class Circulant:
     def matrices(self, transposed: bool) -> Tensor:
         """The inverse symbol, or that of the transpose, (F, groups, c, c), for rows on its left."""
         if transposed not in self._rows:
-            self._rows[transposed] = self._rows[False].mH.contiguous()
+            self._rows[transposed] = self._rows[False].mT.conj_physical().contiguous()
         return self._rows[transposed]
 
     def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where an image lies in a larger torus, and what its padding wants of the lines that were added."""
+"""Where an image lies in a larger torus, and what its padding wants of the added lines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Line:
 
     @classmethod
     def of(cls, size: int, margin: int, padding: str, spare: int) -> "Line":
-        """The axis of a convolution that reads `margin` beyond the edge, with `spare` more lines."""
+        """An axis of a convolution that reads `margin` beyond the edge, and `spare` more lines."""
         if padding == "zeros":
             return cls(size, size + margin + spare, (None,) * (margin + spare))
         right = {"reflect": [size - 2 - t for t in range(margin)]}.get(padding, [size - 1] * margin)
@@ -56,12 +56,12 @@ class Line:
 
     def reader(self, lines: Tensor, whole: bool) -> Tensor:
         """The coefficients (e, F) that read lines from a spectrum; of a half one the real part."""
-        read = self.placed(lines, whole).mH / self.period
+        read = self.placed(lines, whole).mT.conj_physical() / self.period
         return read if whole else read * multiplicities(self.period)
 
     def reads(self, positions: Tensor, whole: bool) -> Tensor:
-        """The coefficients (P, F) that read the lines at `positions` from a spectrum, as `reader`."""
-        read = self.places(positions, whole).mH / self.period
+        """The coefficients (P, F) that read lines at `positions` from a spectrum, as `reader`."""
+        read = self.places(positions, whole).mT.conj_physical() / self.period
         return read if whole else read * multiplicities(self.period)
 
     def places(self, positions: Tensor, whole: bool) -> Tensor:

@@ -34,8 +34,10 @@ from medinv.layers.linalg.fourier import multiplicities
 def border_unknowns(channels: int, size: Sequence[int], kernel: Sequence[int], padding: str) -> int:
     """Order of K for one group of `channels`."""
     margins = [side // 2 for side in kernel]
-    inner = [n if padding == "zeros" else max(n - 2 * m, 0) for n, m in zip(size, margins)]
-    outer = [n + m if padding == "zeros" else n for n, m in zip(size, margins)]
+    inner = [
+        n if padding == "zeros" else max(n - 2 * m, 0) for n, m in zip(size, margins, strict=True)
+    ]
+    outer = [n + m if padding == "zeros" else n for n, m in zip(size, margins, strict=True)]
     return channels * (_volume(outer) - _volume(inner))
 
 
@@ -44,13 +46,17 @@ def _volume(sides: Sequence[int]) -> int:
 
 
 class Border:
-    """The geometry of a border: the torus, the border pixels (B, d), and per kernel tap the border outputs that read beyond the image."""
+    """The geometry of a border: the torus, the border pixels (B, d), and per kernel tap the border
+    outputs that read beyond the image.
+    """
 
     def __init__(self, size: Sequence[int], kernel: Sequence[int], padding: str, spare: int = 0):
         self.size, self.padding = tuple(size), padding
         margins = [side // 2 for side in kernel]
         self.torus = (
-            tuple(n + m + spare for n, m in zip(size, margins)) if padding == "zeros" else self.size
+            tuple(n + m + spare for n, m in zip(size, margins, strict=True))
+            if padding == "zeros"
+            else self.size
         )
         grid = torch.cartesian_prod(*[torch.arange(n) for n in self.torus]).reshape(
             -1, len(self.torus)
@@ -58,7 +64,7 @@ class Border:
         low, high = (
             (0, self.size)
             if padding == "zeros"
-            else (torch.tensor(margins), [n - m for n, m in zip(size, margins)])
+            else (torch.tensor(margins), [n - m for n, m in zip(size, margins, strict=True)])
         )
         inside = ((grid >= low) & (grid < torch.tensor(high))).all(1)
         self.pixels = grid[~inside]
@@ -67,16 +73,20 @@ class Border:
     def _reads(
         self, kernel: Sequence[int]
     ) -> Iterator[tuple[tuple[int, ...], Tensor, Tensor, Tensor]]:
-        """(tap, which border outputs read outside with it, where the padding takes the value from, where the torus does)."""
+        """(tap, which border outputs read outside with it, where the padding takes the value from,
+        where the torus does).
+        """
         sizes = torch.tensor(self.size)
         for tap in product(*[range(side) for side in kernel]):
-            read = self.pixels + torch.tensor([t - side // 2 for t, side in zip(tap, kernel)])
+            read = self.pixels + torch.tensor(
+                [t - side // 2 for t, side in zip(tap, kernel, strict=True)]
+            )
             rows = ((read < 0) | (read >= sizes)).any(1).nonzero().flatten()
             if len(rows):
                 padded = torch.stack(
                     [
                         pads.source(column, n, self.padding)
-                        for column, n in zip(read[rows].T, self.size)
+                        for column, n in zip(read[rows].T, self.size, strict=True)
                     ],
                     1,
                 )
@@ -95,7 +105,8 @@ def _regular(
 ) -> tuple[Border, Tensor, Tensor]:
     """A border, the symbol of C^-1 and log |det C| on its torus; differentiable.
 
-    For zeros a torus that loses a wave can be a little larger. Raises SingularError if none will do.
+    For zeros a torus that loses a wave can be a little larger. Raises SingularError if none will
+    do.
     """
     lost = SingularError("no torus was tried")
     for spare in (0, 1, 2) if padding == "zeros" else (0,):
@@ -113,7 +124,9 @@ def _regular(
 
 
 def capacitance(weight: Tensor, inverse: Tensor, border: Border, groups: int) -> Tensor:
-    """K = E M C^-1 E^T as (groups, B c, B c), c channels a group, from the kernel and the inverse symbol on the torus. Differentiable."""
+    """K = E M C^-1 E^T as (groups, B c, B c), c channels a group, from the kernel and the inverse
+    symbol on the torus. Differentiable.
+    """
     d = len(border.torus)
     axes = (*range(4, 3 + d), 3)
     impulse = torch.fft.irfftn(
@@ -138,13 +151,15 @@ def capacitance(weight: Tensor, inverse: Tensor, border: Border, groups: int) ->
     )
     for tap, rows, padded, wrapped in border.taps:
         change = response(padded) - response(wrapped)
-        term = torch.matmul(kernels[(..., *tap)], change.flatten(2)).unflatten(2, change.shape[2:])
+        term = torch.matmul(kernels[pads.at(tap)], change.flatten(2)).unflatten(2, change.shape[2:])
         k = k.index_add(1, rows.to(k.device), term.permute(0, 3, 1, 4, 2).flatten(3, 4))
     return k.flatten(1, 2)
 
 
 class DenseBorder:
-    """`A x = y` and `A^T x = y` by the formula above, with C^-1 in the Fourier basis and K in LU factors, both made in float64."""
+    """`A x = y` and `A^T x = y` by the formula above, with C^-1 in the Fourier basis and K in LU
+    factors, both made in float64.
+    """
 
     def __init__(self, weight: Tensor, size: Sequence[int], padding: str, groups: int = 1):
         self.weight, self.size, self.groups = weight.detach().double(), tuple(size), groups
@@ -164,7 +179,7 @@ class DenseBorder:
             y,
             [
                 s
-                for n, t in zip(reversed(self.size), reversed(self.border.torus))
+                for n, t in zip(reversed(self.size), reversed(self.border.torus), strict=True)
                 for s in (0, t - n)
             ],
         )
@@ -174,7 +189,7 @@ class DenseBorder:
         else:
             correction = self._place(self._border_solve(self._departure(z), False), z)
         x = z - self.circulant.solve(correction, transposed=transposed)
-        return x[(..., *[slice(n) for n in self.size])]
+        return x[pads.at([slice(n) for n in self.size])]
 
     def _border_solve(self, values: Tensor, transposed: bool) -> Tensor:
         """K^-1 or K^-T on border values (N, C, B)."""
@@ -204,7 +219,9 @@ class DenseBorder:
         return result
 
     def _spread(self, values: Tensor) -> Tensor:
-        """(M - C)^T E^T of border values, as an image on the torus; for zeros E^T, which differs from it only outside the image."""
+        """(M - C)^T E^T of border values, as an image on the torus; for zeros E^T, which differs
+        from it only outside the image.
+        """
         like = values.new_zeros(*values.shape[:2], *self.border.torus)
         if self.border.padding == "zeros":
             return self._place(values, like)
@@ -221,7 +238,7 @@ class DenseBorder:
         for tap, rows, padded, wrapped in self.border.taps:
             device = kernels.device
             yield (
-                kernels[(..., *tap)],
+                kernels[pads.at(tap)],
                 rows.to(device),
                 self.border.flat(padded).to(device),
                 self.border.flat(wrapped).to(device),

@@ -3,7 +3,8 @@
 A spectrum here is (F, groups, N, c): frequencies first, so that one matrix a frequency and group is
 one batched product, and an image (one of N) never meets another. Small tori are transformed by
 products with the Fourier matrix, which leave that order behind them; large ones, and volumes, by
-FFT and a transposition. Images are real: the first axis carries half of its frequencies.
+FFT and a transposition. Images are real: the first axis carries half of its frequencies. Complex
+conjugates are taken at once (`conj_physical`): compiled programs lose sight of lazy ones.
 """
 
 import math
@@ -28,7 +29,7 @@ def waves(frequencies: Tensor, positions: Tensor, period: int, sign: int) -> Ten
 
 
 def multiplicities(period: int) -> Tensor:
-    """How often each half frequency stands in the full spectrum: once where it is its own mirror."""
+    """How often each half frequency stands in the spectrum: once where it is its own mirror."""
     counts = torch.full((half(period),), 2.0, dtype=torch.float64)
     counts[0] = 1
     if period % 2 == 0:

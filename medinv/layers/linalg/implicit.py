@@ -1,8 +1,8 @@
 """The solution of a convolution's equation as a function with derivatives, and what it keeps.
 
 `x = A(w)^-1 y` obeys `dx = A^-1 (dy - dA x)`, so that every derivative is another solution with the
-same factors: `dL/dy = A^-T g`, `dL/dw = -d<A^-T g, A(w) x>/dw`. Written in differentiable operations
-this holds to every order, forwards (jvp), backwards and over batches (vmap).
+same factors: `dL/dy = A^-T g`, `dL/dw = -d<A^-T g, A(w) x>/dw`. Written in differentiable
+operations this holds to every order, forwards (jvp), backwards and over batches (vmap).
 """
 
 import itertools

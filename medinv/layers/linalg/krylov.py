@@ -1,4 +1,6 @@
-"""BiCGStab (van der Vorst 1992, doi 10.1137/0913035) for a batch of images at once, each with scalars of its own."""
+"""BiCGStab (van der Vorst 1992, doi 10.1137/0913035) for a batch of images at once, each with
+scalars of its own.
+"""
 
 from collections.abc import Callable
 
@@ -9,10 +11,11 @@ Map = Callable[[Tensor], Tensor]
 
 
 def bicgstab(apply: Map, y: Tensor, tolerance: float, iterations: int) -> Tensor:
-    """Approximate solution u of `apply(u) = y`, y (N, ...), after at most `2 * iterations` products, starting from 0.
+    """Approximate solution u of `apply(u) = y`, y (N, ...), after at most `2 * iterations`
+    products, starting from 0.
 
-    An image stands still once |y - apply(u)| <= tolerance |y| by the recurrence, or where the method breaks down; the caller judges by the true
-    residual and calls again with it.
+    An image stands still once |y - apply(u)| <= tolerance |y| by the recurrence, or where the
+    method breaks down; the caller judges by the true residual and calls again with it.
     """
     u, p, v = torch.zeros_like(y), torch.zeros_like(y), torch.zeros_like(y)
     r, shadow = y.clone(), y

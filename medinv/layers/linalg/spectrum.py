@@ -23,8 +23,8 @@ def log_abs_det(weight: Tensor, size: Sequence[int], padding: str, groups: int =
     """log |det| of the convolution on images of `size`, a scalar, differentiable to every order.
 
     In float64 but for circular padding, where it is in the weights' type. Raises ConfigError for
-    padded volumes whose border has more than 8,192 unknowns a group, since it is factorised densely,
-    and SingularError where the operator, or every torus around it, is singular.
+    padded volumes whose border has more than 8,192 unknowns a group, since it is factorised
+    densely, and SingularError where the operator, or every torus around it, is singular.
     """
     padding = pads.effective(weight.shape[2:], padding)
     with torch.autocast(weight.device.type, enabled=False):
@@ -52,7 +52,7 @@ def _bordered(weight: Tensor, size: Sequence[int], padding: str, groups: int) ->
         raise ConfigError(
             f"log_det with {padding} padding expects a border of at most {DIRECT} unknowns a group,"
             f" since it factorises a dense matrix of that order; {weight.shape[1]} channels on"
-            f" {tuple(size)} volumes have {unknowns}: use circular padding, groups or smaller volumes"
+            f" {tuple(size)} volumes have {unknowns}: use circular padding or more groups"
         )
     return dense_border.log_abs_det(weight, size, padding, groups)
 
@@ -60,7 +60,8 @@ def _bordered(weight: Tensor, size: Sequence[int], padding: str, groups: int) ->
 def extreme_singular_values(
     weight: Tensor, size: Sequence[int], padding: str, groups: int = 1
 ) -> tuple[float, float]:
-    """Largest and smallest singular value on images of `size`: exact for circular padding or up to 1,024 unknowns, by Lanczos to about 1e-5 beyond.
+    """Largest and smallest singular value on images of `size`: exact for circular padding or up to
+    1,024 unknowns, by Lanczos to about 1e-5 beyond.
 
     The smallest is 0 where the operator is singular to rounding.
     """
@@ -90,7 +91,9 @@ def extreme_singular_values(
 def _norm(
     weight: Tensor, size: Sequence[int], gram: Callable[[Tensor], Tensor], steps: int = 200
 ) -> float:
-    """Square root of the largest eigenvalue of a positive map of images, by Lanczos with full reorthogonalisation."""
+    """Square root of the largest eigenvalue of a positive map of images, by Lanczos with full
+    reorthogonalisation.
+    """
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(1, weight.shape[0], *size, dtype=weight.dtype, generator=generator).to(
         weight.device
@@ -116,7 +119,9 @@ def _norm(
 
 @dataclass(frozen=True)
 class NullDirection:
-    """Something that the convolution removes. For circular padding a wave: `frequency` in cycles a pixel and its complex channel `vector` (C,)."""
+    """Something that the convolution removes. For circular padding a wave: `frequency` in cycles a
+    pixel and its complex channel `vector` (C,).
+    """
 
     ratio: float  # singular value over the largest
     vector: Tensor  # (C,) complex at `frequency`, or the image (C, *size) itself
@@ -127,22 +132,25 @@ class NullDirection:
             energy = self.vector.square().sum(0)
             peak = tuple(int(i) for i in np.unravel_index(int(energy.argmax()), energy.shape))
             channel = int(self.vector.square().flatten(1).sum(1).argmax())
-            return f"an image strongest at pixel {peak} and in channel {channel} (singular value {self.ratio:.1e} of the largest)"
+            where = f"at pixel {peak} and in channel {channel}"
+            return f"an image strongest {where} (singular value {self.ratio:.1e} of the largest)"
         wave = ", ".join(f"{f:+.3g}" for f in self.frequency)
         channels = ", ".join(
             f"{i}: {self.vector[i].abs():.2f}"
             for i in self.vector.abs().argsort(descending=True)[:4].tolist()
         )
-        return f"the wave of ({wave}) cycles a pixel in channels {{{channels}}} (singular value {self.ratio:.1e} of the largest)"
+        what = f"the wave of ({wave}) cycles a pixel in channels {{{channels}}}"
+        return f"{what} (singular value {self.ratio:.1e} of the largest)"
 
 
 def null_directions(
     weight: Tensor, size: Sequence[int], padding: str = "circular", groups: int = 1
 ) -> list[NullDirection]:
-    """What the convolution loses to float64 on images of `size`: singular values below 1e-12 of the largest. Empty if it is invertible.
+    """What the convolution loses to float64 on images of `size`: singular values below 1e-12 of the
+    largest. Empty if it is invertible.
 
-    Circular padding: one for each frequency of the half spectrum and vector. Other paddings: from the dense matrix; raises ConfigError over 8,192
-    unknowns.
+    Circular padding: one for each frequency of the half spectrum and vector. Other paddings: from
+    the dense matrix; raises ConfigError over 8,192 unknowns.
     """
     weight = weight.detach().double().cpu()
     if pads.effective(weight.shape[2:], padding) == "circular":
@@ -150,13 +158,14 @@ def null_directions(
     if weight.shape[0] * math.prod(size) > DIRECT:
         got = f"{weight.shape[0]} channels of {tuple(size)}"
         raise ConfigError(
-            f"null_directions with {padding} padding expects at most {DIRECT} values an image; got {got}"
+            f"null_directions with {padding} padding expects at most {DIRECT} values an image;"
+            f" got {got}"
         )
     _, values, vectors = torch.linalg.svd(pads.matrix(weight, size, padding, groups))
     ratios = values / values[0].clamp_min(torch.finfo(values.dtype).tiny)
     return [
         NullDirection(r.item(), v.reshape(-1, *size), None)
-        for r, v in zip(ratios, vectors)
+        for r, v in zip(ratios, vectors, strict=True)
         if r * symbols.LOST < 1
     ]
 
@@ -166,7 +175,9 @@ def _lost_waves(weight: Tensor, size: Sequence[int], groups: int) -> list[NullDi
     ratios = values / max(values.max(), np.finfo(float).tiny)
     found = []
     for place in np.argwhere(ratios * symbols.LOST < 1):
-        frequency = tuple(((int(f) + n // 2) % n - n // 2) / n for f, n in zip(place, size))
+        frequency = tuple(
+            ((int(f) + n // 2) % n - n // 2) / n for f, n in zip(place, size, strict=True)
+        )
         group = int(place[len(size)]) if groups > 1 else 0
         vector = torch.zeros(weight.shape[0], dtype=torch.complex128)
         width = weight.shape[1]
@@ -176,7 +187,9 @@ def _lost_waves(weight: Tensor, size: Sequence[int], groups: int) -> list[NullDi
 
 
 def check_invertible(weight: Tensor, size: Sequence[int], padding: str, groups: int = 1) -> None:
-    """Raise SingularError, naming what is lost, unless the convolution can be inverted on images of `size`."""
+    """Raise SingularError, naming what is lost, unless the convolution can be inverted on images of
+    `size`.
+    """
     try:
         Solver(weight, size, padding, groups)
     except (SingularError, ConvergenceError) as error:

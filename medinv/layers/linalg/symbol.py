@@ -1,12 +1,17 @@
-"""The symbol of a circular convolution: everything about the operator from small matrices, one a frequency.
+"""The symbol of a circular convolution: everything about the operator from small matrices, one a
+frequency.
 
-With circular padding a convolution is block-diagonal in the Fourier basis. For a kernel `w` (C_out, C_in, k_1, ..., k_d) on images n_1 x ... x n_d,
+With circular padding a convolution is block-diagonal in the Fourier basis. For a kernel `w` (C_out,
+C_in, k_1, ..., k_d) on images n_1 x ... x n_d,
 
-    Y(f) = S(f) X(f),    S(f) = sum_k w[k] exp(2 pi i sum_j f_j (k_j - c_j) / n_j),    c = kernel centre,
+    Y(f) = S(f) X(f),    S(f) = sum_k w[k] exp(2 pi i sum_j f_j (k_j - c_j) / n_j),
 
-so that singular values, determinant and inverse follow frequency by frequency (Sedghi, Gupta and Long, ICLR 2019, 1805.10408). Kernels are
-real, hence S(-f) = conj(S(f)) and half of the frequencies (those of `rfftn`) carry all. With `groups` > 1 each S(f) is block-diagonal and only its
-blocks are kept: one more axis, before the matrix axes.
+c the kernel's centre,
+
+so that singular values, determinant and inverse follow frequency by frequency (Sedghi, Gupta and
+Long, ICLR 2019, 1805.10408). Kernels are real, hence S(-f) = conj(S(f)) and half of the frequencies
+(those of `rfftn`) carry all. With `groups` > 1 each S(f) is block-diagonal and only its blocks are
+kept: one more axis, before the matrix axes.
 """
 
 import math
@@ -20,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medinv.errors import SingularError
+from medinv.layers.linalg import padding as pads
 
 LOST = 1e12  # condition number beyond which float64 has nothing left to solve with
 
@@ -35,7 +41,9 @@ def by_groups(weight: Tensor, groups: int) -> Tensor:
 
 
 def symbol(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tensor:
-    """Symbol (n_1, ..., n_d // 2 + 1, [groups,] C_out / groups, C_in / groups), complex, of a kernel with odd sides on images of `size`."""
+    """Symbol (n_1, ..., n_d // 2 + 1, [groups,] C_out / groups, C_in / groups), complex, of a
+    kernel with odd sides on images of `size`.
+    """
     last = len(size) - 1
     result = by_groups(weight, groups).to(weight.dtype.to_complex())
     for axis, period in enumerate(
@@ -61,7 +69,9 @@ def _phases(period: int, count: int, taps: int, like: Tensor) -> Tensor:
 
 
 def multiplicities(width: int, like: Tensor) -> Tensor:
-    """How often each `rfft` column stands in the full spectrum, (width // 2 + 1,): 1 for column 0 and, if width is even, the last; 2 otherwise."""
+    """How often each `rfft` column stands in the full spectrum, (width // 2 + 1,): 1 for column 0
+    and, if width is even, the last; 2 otherwise.
+    """
     counts = torch.full((width // 2 + 1,), 2, dtype=like.real.dtype, device=like.device)
     counts[0] = 1
     if width % 2 == 0:
@@ -70,7 +80,9 @@ def multiplicities(width: int, like: Tensor) -> Tensor:
 
 
 def singular_values(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tensor:
-    """Singular values (n_1, ..., n_d // 2 + 1, [groups,] C / groups) of the circular convolution, float64, descending in the last axis."""
+    """Singular values (n_1, ..., n_d // 2 + 1, [groups,] C / groups) of the circular convolution,
+    float64, descending in the last axis.
+    """
     return torch.from_numpy(
         np.linalg.svd(
             symbol(weight.detach().double().cpu(), size, groups).numpy(), compute_uv=False
@@ -79,7 +91,9 @@ def singular_values(weight: Tensor, size: Sequence[int], groups: int = 1) -> Ten
 
 
 def condition_number(weight: Tensor, size: Sequence[int], groups: int = 1) -> float:
-    """Largest over smallest singular value of the circular convolution on images of `size`; infinite if it is singular."""
+    """Largest over smallest singular value of the circular convolution on images of `size`;
+    infinite if it is singular.
+    """
     values = singular_values(weight, size, groups)
     smallest = values.min().item()
     return values.max().item() / smallest if smallest > 0 else math.inf
@@ -144,7 +158,8 @@ def log_abs_dets(matrices: Tensor) -> Tensor:
 
 
 def log_abs_det(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tensor:
-    """log |det| of the circular convolution on images of `size`, a scalar: the sum of log |det S(f)|.
+    """log |det| of the circular convolution on images of `size`, a scalar: the sum of log |det
+    S(f)|.
 
     Differentiable to every order. Raises SingularError where a frequency is lost.
     """
@@ -166,7 +181,9 @@ def _total_log_det(matrices: Tensor, weight: Tensor, size: Sequence[int]) -> Ten
 
 
 def half_first(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tensor:
-    """The symbol as (n_1 // 2 + 1, n_2, ..., groups, c, c): half of the first axis, and groups always."""
+    """The symbol as (n_1 // 2 + 1, n_2, ..., groups, c, c): half of the first axis, and groups
+    always.
+    """
     d = len(size)
     turned = weight.movedim(2, -1)  # the first image axis last
     matrices = symbol(turned, (*size[1:], size[0]), groups)
@@ -218,11 +235,14 @@ def singular_means_lost(weight: Tensor, size: Sequence[int]) -> Iterator[None]:
 
 def _lost(weight: Tensor, size: Sequence[int]) -> str:
     sides = "x".join(map(str, size))
-    return f"a convolution of {weight.shape[0]} channels is singular to rounding on {sides} images; `null_directions` names what is lost"
+    what = f"a convolution of {weight.shape[0]} channels is singular to rounding on {sides} images"
+    return f"{what}; `null_directions` names what is lost"
 
 
 def apply_symbol(matrices: Tensor, x: Tensor, groups: int = 1) -> Tensor:
-    """The operator with symbol `matrices` on images (N, C_in, *size): FFT, one product a frequency, inverse FFT."""
+    """The operator with symbol `matrices` on images (N, C_in, *size): FFT, one product a frequency,
+    inverse FFT.
+    """
     if not x.shape[0]:
         return x.new_zeros(0, groups * matrices.shape[-2], *x.shape[2:])
     axes = tuple(range(2, x.ndim))
@@ -232,11 +252,16 @@ def apply_symbol(matrices: Tensor, x: Tensor, groups: int = 1) -> Tensor:
 
 
 def product_by_frequency(matrices: Tensor, spectrum: Tensor, groups: int = 1) -> Tensor:
-    """`matrices` (*frequencies, [groups,] C_out, C_in) times `spectrum` (N, C_in, *frequencies), shaped (N, C_out, *frequencies)."""
+    """`matrices` (*frequencies, [groups,] C_out, C_in) times `spectrum` (N, C_in, *frequencies),
+    shaped (N, C_out, *frequencies).
+    """
     d, n = spectrum.ndim - 2, spectrum.shape[0]
     if (
         groups == 1
-    ):  # plain transposes of two axes are what the framework moves fastest; products of other layouts would go one by one
+        # plain transposes of two axes are what the framework moves fastest; products of other
+        # layouts
+        # would go one by one
+    ):
         rows = spectrum.flatten(2).flatten(0, 1).t().contiguous().unflatten(1, (n, -1))
         product = torch.bmm(rows, matrices.flatten(0, d - 1).mT)
         return product.flatten(1).t().contiguous().reshape(n, -1, *spectrum.shape[2:])
@@ -249,9 +274,11 @@ def product_by_frequency(matrices: Tensor, spectrum: Tensor, groups: int = 1) ->
 
 
 def orthogonality_penalty(weight: Tensor, groups: int = 1) -> Tensor:
-    """Mean over all frequencies of |S^H S - I|_F^2, a scalar, exact for every image size that holds the kernel's self-correlation.
+    """Mean over all frequencies of |S^H S - I|_F^2, a scalar, exact for every image size that holds
+    the kernel's self-correlation.
 
-    By Parseval it is the squared norm of the kernel correlated with itself minus a delta at the centre (Wang et al., CVPR 2020, 1911.12207).
+    By Parseval it is the squared norm of the kernel correlated with itself minus a delta at the
+    centre (Wang et al., CVPR 2020, 1911.12207).
     """
     centre = [side - 1 for side in weight.shape[2:]]
     conv = (F.conv1d, F.conv2d, F.conv3d)[len(centre) - 1]
@@ -260,7 +287,7 @@ def orthogonality_penalty(weight: Tensor, groups: int = 1) -> Tensor:
         kernel.transpose(0, 1).flatten(1, 2), kernel.flatten(0, 1), padding=centre, groups=groups
     )
     delta = torch.zeros_like(correlation)
-    delta[(..., *centre)] = torch.eye(
+    delta[pads.at(centre)] = torch.eye(
         weight.shape[1], dtype=weight.dtype, device=weight.device
     ).repeat(1, groups)
     return (correlation - delta).square().sum()
