@@ -12,7 +12,7 @@ from medinv.models.card import Card
 from medinv.models.folder import WEIGHTS, read_file
 from medinv.models.store import read_card, save
 
-MODALITIES = "CR CT DX IO MG MR NM OP OT PT PX RF RG RTDOSE SC US XA XC".split()
+MODALITIES = "CR,CT,DX,IO,MG,MR,NM,OP,OT,PT,PX,RF,RG,RTDOSE,SC,US,XA,XC"
 SETTINGS = (
     "name=small",
     "data.size=16",
@@ -21,7 +21,7 @@ SETTINGS = (
     "model.hidden=[4,4]",
     "train.epochs=1",
     "train.batch=8",
-    f"card.modalities=[{','.join(MODALITIES)}]",
+    f"card.modalities=[{MODALITIES}]",
     'card.body_parts=[""]',
     "card.selection={not_image_type: []}",
 )
