@@ -19,6 +19,7 @@ from pipelines.intake.harm import Counts, damaged, seeds
 
 PHASES = ("indexing", "reading", "writing")
 STUDIES = 40  # of which every fourth is damaged
+WITHIN = 0.7  # share of a phase in which kills fall: it may be quicker than in the first run
 _SAYS = {"reading": " began: ", "writing": " ended: "}  # the log, when the phase begins
 Fates = Counter[tuple[str, str]]
 
@@ -37,7 +38,9 @@ def killed_classify(kills: int, seed: int, model: Path) -> tuple[Counts, Counter
             out = Path(temporary) / f"out-{start}"
             resumed = (*words, "--out", out, "--resume")
             for phase in PHASES[: kills - start]:
-                hits.update(_killed(resumed, out, phase, chance.uniform(0.0, seconds[phase])))
+                hits.update(
+                    _killed(resumed, out, phase, chance.uniform(0.0, WITHIN * seconds[phase]))
+                )
             _finished(resumed, out)
             _judge(fates(out), fates(whole), counts)
     counts.tried = hits.total()

@@ -23,7 +23,7 @@ SETTINGS = (
     "train.batch=8",
     f"card.modalities=[{MODALITIES}]",
     'card.body_parts=[""]',
-    "card.selection={not_image_type: []}",
+    "card.selection={not_image_type: [], colour: true}",
 )
 RECIPE = Path(__file__).parents[2] / "configs" / "phantom-opacity.yaml"
 NEVER = 1e300  # a likelihood score that no image reaches
