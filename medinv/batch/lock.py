@@ -1,7 +1,9 @@
-"""One run at a time in a results folder: a lock that names who holds it."""
+"""One process at a time in a folder of results or of received images: a lock that names its
+holder."""
 
 import fcntl
 import json
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from typing import IO
 
 from medinv.errors import ConfigError, OutputError
 
+LOG = logging.getLogger("medinv.lock")
 FILE = "run.lock"
 
 
@@ -19,10 +22,10 @@ FILE = "run.lock"
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder while the block runs; makes the folder.
 
-    The kernel ends the lock with the process that holds it, so that of a run that was killed on
-    this machine only the file is left, and is taken over. Raises ConfigError while another run is
-    alive here, or where one of another machine has left its lock, which nobody here can judge;
-    OutputError where nothing can be written.
+    The kernel ends the lock with the process that holds it, so that of one that was killed on this
+    machine only the file is left: it is taken over, and a warning names it. Raises ConfigError
+    while another process is alive here, or where one of another machine has left its lock, which
+    nobody here can judge; OutputError where nothing can be written.
     """
     path = folder / FILE
     try:
@@ -30,7 +33,8 @@ def locked(folder: Path) -> Iterator[None]:
         stream = _taken(path)
     except BlockingIOError as error:
         raise ConfigError(
-            f"another run is writing here ({_holder(path)}): wait for it or name another folder",
+            f"another run or service works in this folder ({_holder(path)}): wait for its end or "
+            "name another folder",
             path=folder,
         ) from error
     except OSError as error:
@@ -49,7 +53,7 @@ def locked(folder: Path) -> Iterator[None]:
 def _taken(path: Path) -> IO[str]:
     """The file, locked, and still the one of that name: who held it removes it at the end."""
     while True:
-        stream = path.open("a+", encoding="utf-8")
+        stream = path.open("a+", encoding="utf-8", errors="replace")
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(stream.fileno()).st_ino == path.stat().st_ino:
@@ -65,13 +69,16 @@ def _taken(path: Path) -> IO[str]:
 def _check_left_behind(path: Path, stream: IO[str]) -> None:
     """A lock of this machine whose process is gone is stale; of another machine nobody knows."""
     stream.seek(0)
-    left = _parsed(stream.read())
-    if left and left.get("host") != socket.gethostname():
+    left = _parsed(stream.read(1000))
+    if not left:
+        return
+    if left["host"] != socket.gethostname():
         raise ConfigError(
-            f"a run on another machine is writing here or was killed ({_named(left)}): if it is "
-            f"over, remove {path.name} and run again",
-            path=path,
+            f"{_named(left)} works in this folder or was killed, and cannot be seen from here: if "
+            f"it has ended, delete {path.name} there",
+            path=path.parent,
         )
+    LOG.warning("took over the folder from %s, which ended without giving it back", _named(left))
 
 
 def _sign(stream: IO[str]) -> None:
@@ -83,19 +90,21 @@ def _sign(stream: IO[str]) -> None:
 
 def _holder(path: Path) -> str:
     try:
-        return _named(_parsed(path.read_text("utf-8")))
+        return _named(_parsed(path.read_text("utf-8", errors="replace")))
     except OSError:
         return _named({})
 
 
-def _parsed(text: str) -> dict[str, object]:
+def _parsed(text: str) -> dict[str, str]:
+    """What a lock says; nothing where it is cut or no lock of ours."""
     try:
         found = json.loads(text)
-    except ValueError:
+        return {key: str(found[key]) for key in ("pid", "host", "began")}
+    except (ValueError, KeyError, TypeError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
-def _named(left: dict[str, object]) -> str:
-    known = {key: left.get(key, "unknown") for key in ("pid", "host", "began")}
-    return "process {pid} on {host}, since {began}".format(**known)
+def _named(left: dict[str, str]) -> str:
+    if not left:
+        return "a process that is not named"
+    return "process {pid} on {host} since {began}".format(**left)

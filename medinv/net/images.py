@@ -15,9 +15,10 @@ from pathlib import Path
 import pydicom
 from pydicom import Dataset
 
+from medinv.data.dicom.fields import Fields
+from medinv.data.dicom.patient import Patient, judge, read_patient
 from medinv.errors import HeaderError, OutputError, RepeatedUidError, TwoPatientsError
 from medinv.files import pseudonym, write_whole
-from medinv.net.patient import Patient, conflict, patient_of
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")  # leading zeros break the rule and still name one thing
 _LONGEST_UID = 64
@@ -44,8 +45,8 @@ class Images:
         path = folder / f"{pseudonym(image, 'image')}.dcm"
         with self._lock:
             patients = self._patients_of(folder)
-            patient = patient_of(header)
-            if why := conflict((*patients, patient)):
+            patient = read_patient(Fields(header))
+            if why := judge((*patients, patient)).conflict:
                 raise TwoPatientsError(
                     f"expected one patient in a study; its images say {why}: correct the headers at"
                     " the source, or give each patient a study of their own"
@@ -102,7 +103,7 @@ def _uid(header: Dataset, keyword: str) -> str:
 
 def _read(path: Path) -> list[Patient]:
     try:
-        return [patient_of(pydicom.dcmread(path, stop_before_pixels=True))]
+        return [read_patient(Fields(pydicom.dcmread(path, stop_before_pixels=True)))]
     except Exception:  # damaged since: nothing can be made of it, and reading it fails the study
         return []
 

@@ -3,7 +3,7 @@
     FOLDER/studies/STUDY/images/IMAGE.dcm   as received
     FOLDER/studies/STUDY/state.json         which of them were classified and answered
     FOLDER/results/STUDY/                   what medinv classify writes
-    FOLDER/lock                             which service works here
+    FOLDER/run.lock                         which service works here
 
 All state is here, so that a service that was killed goes on where it stood.
 """
@@ -20,10 +20,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 from pydicom import Dataset
 
+from medinv.batch.lock import locked
 from medinv.errors import OutputError
 from medinv.files import write_whole
 from medinv.net.images import Images
-from medinv.net.lock import FolderLock
 
 LOG = logging.getLogger("medinv.net")
 Stage = Literal["received", "classified", "answered", "failed"]
@@ -60,18 +60,19 @@ class Inbox:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._lock = FolderLock(folder)
+        self._held = contextlib.ExitStack()
+        self._held.enter_context(locked(folder))
         self._studies = folder / "studies"
         try:
             self._studies.mkdir(exist_ok=True)
         except OSError as error:
-            self._lock.close()
+            self._held.close()
             raise OutputError(f"cannot write here: {error.strerror}", path=folder) from error
         self._images = Images(self._studies, Path(IMAGES))
 
     def close(self) -> None:
         """Let another service have the folder."""
-        self._lock.close()
+        self._held.close()
 
     def results(self, name: str) -> Path:
         """Where the results of a study lie."""

@@ -1,30 +1,24 @@
 """Malformed requests to the listener, and receive and send killed at random moments.
 
-    python -m pipelines.intake.network_damage [--requests 500] [--kills 20] [--seed 0]
-
 Everything runs on this machine's loopback. Requests: an association request, a C-STORE and a
-release, damaged in one to three ways as damage.py damages files, each with an image of its own.
+release, damaged in one to three ways as harm.py damages files, each with an image of its own.
 Kills: SIGKILL while images come in, are classified and answered, and while files are sent; the
-command is started again each time, and once more at the end without a kill. Prints, for each, what
-was tried, refused, read, lost (a success was said and the image is not there, or a file never
+command is started again each time, and once more at the end without a kill. Counted for each:
+what was tried, refused, read, lost (a success was said and the image is not there, or a file never
 arrived) and doubled (one UID on two files or contents, or two results of one image).
 """
 
-import argparse
 import io
 import random
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import pydicom
@@ -41,31 +35,19 @@ from pynetdicom.pdu import A_RELEASE_RQ, P_DATA_TF
 from medinv.net.inbox import Inbox
 from medinv.net.listener import listening
 from medinv.net.settings import Caller, DicomPeer, Network
-from pipelines.intake.damage import DAMAGE
-from pipelines.record import ROOT, Table, record
+from pipelines.intake.commands import PATIENCE, command, wait
+from pipelines.intake.harm import DAMAGE, Counts
 
 HERE, SENDER, OURS = "127.0.0.1", "SCANNER", "MEDINV"
-COLUMNS = ("what", "tried", "refused", "read", "lost", "doubled")
 SMALL = Path(str(get_testdata_file("CT_small.dcm", download=False)))
-RADIOGRAPH = ROOT / "sample_data" / "studies" / "study-08"  # of an opacity, uncompressed
+FILES, SLOW = 40, 0.05  # of send, and the seconds that the archive takes over each
+LONGEST_LIFE = 6.0  # s that receive lives after it listens: an image is answered in a few
 _SUCCESS = bytes.fromhex("00000009 02000000 0000")  # the element Status of a command set
-_PATIENCE = 1800.0  # s for a command to start or to finish
 
 
-@dataclass
-class Counts:
-    """What became of so many tries."""
-
-    tried: int = 0
-    refused: int = 0
-    read: int = 0
-    lost: int = 0
-    doubled: int = 0
-
-
-def image(number: int, source: Path = SMALL) -> Dataset:
-    """A small CT image, or that of a file, in a study of its own."""
-    made = pydicom.dcmread(source)
+def image(number: int) -> Dataset:
+    """A small CT image in a study of its own."""
+    made = pydicom.dcmread(SMALL)
     made.StudyInstanceUID, made.SeriesInstanceUID = f"1.2.3.{number}", f"1.2.3.{number}.1"
     made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}.1.1"
     return made
@@ -170,13 +152,12 @@ def _uids(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def killed_receive(kills: int, seed: int, model: str) -> Counts:
+def killed_receive(kills: int, seed: int, model: Path) -> Counts:
     """Images keep coming while the service is killed and started again.
 
-    Each is to be answered once.
+    Each is to be answered once. Raises TimeoutError where they are not all settled in time.
     """
-    chance, (source,) = random.Random(seed), RADIOGRAPH.glob("*.dcm")
-    images = [image(number, source) for number in range(kills)]
+    chance, images = random.Random(seed), [image(number) for number in range(kills)]
     counts, said, done = Counts(tried=kills), set[str](), threading.Event()
     with tempfile.TemporaryDirectory() as temporary, _archive() as (archive, objects):
         settings = archive.model_copy(
@@ -195,35 +176,37 @@ def killed_receive(kills: int, seed: int, model: str) -> Counts:
 
         def send_all() -> None:
             for sent in images:
-                while not _stored(settings.port, sent) and not done.wait(0.05):
-                    pass
+                while not _stored(settings.port, sent):
+                    if done.wait(0.05):
+                        return
                 said.add(sent.SOPInstanceUID)
-                if done.wait(chance.uniform(0.0, 10.0)):
+                if done.wait(chance.uniform(0.0, 1.0)):
                     return
 
         sender = threading.Thread(target=send_all)
         sender.start()
         try:
             for _ in range(kills):
-                with _command(*words, until="listens") as process:
-                    time.sleep(chance.uniform(0.0, 3.0))
+                with command(*words, until="listens") as process:
+                    time.sleep(chance.uniform(0.0, LONGEST_LIFE))
                     process.send_signal(signal.SIGKILL)
-            with _command(*words, until="listens"):
-                _wait(lambda: len(said) == len(images) and _answered(folder, len(images)))
+            with command(*words, until="listens"):
+                wait(lambda: _settled(folder) == len(images), "all images to be answered")
         finally:
             done.set()
             sender.join()
-        there, results = _uids(folder), [uids for uids in _results(objects).values()]
-    counts.read = len(said)
+        there, results = _uids(folder), list(_results(objects).values())
+    counts.read = len(results)
     counts.lost = len(said - set(there)) + len(images) - len(results)
     counts.doubled = sum(len(paths) > 1 for paths in there.values())
     counts.doubled += sum(len(uids) > 1 for uids in results)
     return counts
 
 
-def _answered(folder: Path, count: int) -> bool:
-    states = list(folder.glob("studies/*/state.json"))
-    return len(states) == count and all('"answered"' in path.read_text() for path in states)
+def _settled(folder: Path) -> int:
+    """Studies that were answered, or failed."""
+    states = [path.read_text() for path in folder.glob("studies/*/state.json")]
+    return sum('"answered"' in state or '"failed"' in state for state in states)
 
 
 def _results(objects: dict[str, list[Dataset]]) -> dict[str, set[str]]:
@@ -239,20 +222,20 @@ def _results(objects: dict[str, list[Dataset]]) -> dict[str, set[str]]:
 def killed_send(kills: int, seed: int) -> Counts:
     """Files are sent while the command is killed; then all of them once more."""
     chance, counts = random.Random(seed), Counts(tried=kills)
-    with tempfile.TemporaryDirectory() as temporary, _archive(0.02) as (archive, objects):
+    with tempfile.TemporaryDirectory() as temporary, _archive(SLOW) as (archive, objects):
         folder, uids = Path(temporary), set[str]()
-        for number in range(100):
+        for number in range(FILES):
             image(number).save_as(folder / f"{number:03d}.dcm")
             uids.add(image(number).SOPInstanceUID)
         words = ("send", folder, "--to", f"PACS@{HERE}:{archive.port}")
         for _ in range(kills):
             before = sum(map(len, objects.values()))
-            with _command(*words) as process:
-                _wait(lambda before=before: sum(map(len, objects.values())) > before)
-                time.sleep(chance.uniform(0.0, 2.0))
+            with command(*words) as process:
+                wait(lambda before=before: sum(map(len, objects.values())) > before, "a file")
+                time.sleep(chance.uniform(0.0, FILES * SLOW))
                 process.send_signal(signal.SIGKILL)
-        with _command(*words) as process:
-            if process.wait(_PATIENCE) != 0:
+        with command(*words) as process:
+            if process.wait(PATIENCE) != 0:
                 raise RuntimeError("send failed without being killed")
         counts.read = len(objects)
         counts.lost = len(uids - set(objects))
@@ -273,78 +256,8 @@ def _archive(seconds: float = 0.0) -> Iterator[tuple[Network, dict[str, list[Dat
         yield network, objects
 
 
-@contextmanager
-def _command(*words: object, until: str = "") -> Iterator[subprocess.Popen]:
-    """`medinv ...` as a process, when it has said so much; killed at the end."""
-    command = [sys.executable, "-u", "-m", "medinv", *map(str, words)]
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
-
-        def begun() -> bool:
-            said.seek(0)
-            text = said.read()
-            if process.poll() is not None and until:
-                raise RuntimeError(f"{words[0]} ended by itself:\n{text}")
-            return until in text
-
-        try:
-            _wait(begun)
-            yield process
-        finally:
-            process.kill()
-            process.wait(_PATIENCE)
-
-
-def _wait(true: object) -> None:
-    end = time.monotonic() + _PATIENCE
-    while not true():
-        if time.monotonic() > end:
-            raise TimeoutError("waited in vain")
-        time.sleep(0.05)
-
-
 def free_port() -> int:
     """A port of this machine that nobody holds."""
     with socket.socket() as probe:
         probe.bind((HERE, 0))
         return probe.getsockname()[1]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--requests", type=int, default=500)
-    parser.add_argument("--kills", type=int, default=20, help="of receive, and as many of send")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model", default="phantom-opacity")
-    arguments = parser.parse_args()
-    began = time.monotonic()
-    rows = {"malformed requests": malformed(arguments.requests, arguments.seed)}
-    print(rows, flush=True)
-    rows["send killed"] = killed_send(arguments.kills, arguments.seed)
-    print(rows, flush=True)
-    rows["receive killed"] = killed_receive(arguments.kills, arguments.seed, arguments.model)
-    bad = sum(counts.lost + counts.doubled for counts in rows.values())
-    page = record(
-        "intake-network-damage",
-        title="Malformed requests, and receive and send killed",
-        claim=f"Images lost or doubled: {bad}.",
-        tables=[
-            Table(
-                "What became of them",
-                COLUMNS,
-                [[what, *map(str, astuple(counts))] for what, counts in rows.items()],
-                "Of kills: `tried` counts kills, `read` the images that arrived.",
-            )
-        ],
-        made={
-            "command": "python -m pipelines.intake.network_damage " + " ".join(sys.argv[1:]),
-            "seed": arguments.seed,
-            "seconds": round(time.monotonic() - began),
-        },
-    )
-    print(page.read_text())
-    sys.exit(1 if bad else 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,7 +6,7 @@
 from medinv.batch.options import Options
 from medinv.batch.run import run
 from medinv.data.dicom.index import index
-from pipelines.intake.damage import damaged
+from pipelines.intake.harm import damaged
 
 
 def test_every_damaged_file_has_one_fate(phantom, tmp_path) -> None:

@@ -49,20 +49,21 @@ def test_a_live_run_is_named_and_loses_nothing(held, option) -> None:
     assert (folder / "results.jsonl").exists()
 
 
-def test_the_lock_of_a_killed_run_is_taken_over(held) -> None:
+def test_the_lock_of_a_killed_run_is_taken_over_and_named(held, caplog) -> None:
     folder, process = held
     process.kill()
     process.wait()
     assert json.loads((folder / FILE).read_text())["pid"] == process.pid
     with locked(folder):
         assert json.loads((folder / FILE).read_text())["pid"] == os.getpid()
+    assert f"took over the folder from process {process.pid} on" in caplog.text
     assert not (folder / FILE).exists()
 
 
 def test_the_lock_of_another_machine_is_named_and_left(tmp_path) -> None:
     left = json.dumps({"pid": 1, "host": f"not-{socket.gethostname()}", "began": "today"})
     (tmp_path / FILE).write_text(left)
-    with pytest.raises(ConfigError, match=r"process 1 on not-.*remove run.lock"), locked(tmp_path):
+    with pytest.raises(ConfigError, match=r"process 1 on not-.*delete run.lock"), locked(tmp_path):
         pass
     assert (tmp_path / FILE).read_text() == left
     (tmp_path / FILE).write_text("rubbish")

@@ -12,6 +12,7 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
+from medinv.batch.lock import FILE
 from medinv.errors import ConfigError
 from medinv.files import pseudonym
 from medinv.net.inbox import Inbox
@@ -66,7 +67,7 @@ def test_another_process_sees_where_the_first_stood(tmp_path: Path) -> None:
     first = Inbox(tmp_path)
     first.keep(image(1), b"one")
     first.note(first.due(0)[0], "classified")
-    with pytest.raises(ConfigError, match="another medinv receive"):
+    with pytest.raises(ConfigError, match="another run or service"):
         Inbox(tmp_path)
     first.close()
     assert [one.stage for one in Inbox(tmp_path).due(0)] == ["classified"]
@@ -161,7 +162,8 @@ def test_the_holder_of_a_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"process {os.getpid()} on {socket.gethostname()} since"):
         Inbox(tmp_path)
     first.close()
-    assert (tmp_path / "lock").read_text() == ""
+    assert not (tmp_path / FILE).exists()
+    Inbox(tmp_path).close()
 
 
 def test_the_lock_of_a_killed_service_is_taken_over_and_named(
@@ -178,15 +180,15 @@ def test_the_lock_of_a_killed_service_is_taken_over_and_named(
 
 
 def test_the_lock_of_another_host_is_not_taken_over(tmp_path: Path) -> None:
-    held = {"pid": 77, "host": "elsewhere", "at": "2020-01-01 00:00:00"}
-    (tmp_path / "lock").write_text(json.dumps(held))
-    with pytest.raises(ConfigError, match=r"process 77 on elsewhere since 2020.*delete lock"):
+    held = {"pid": 77, "host": "elsewhere", "began": "2020-01-01 00:00:00"}
+    (tmp_path / FILE).write_text(json.dumps(held))
+    with pytest.raises(ConfigError, match=r"process 77 on elsewhere since 2020.*delete run.lock"):
         Inbox(tmp_path)
-    (tmp_path / "lock").unlink()
+    (tmp_path / FILE).unlink()
     Inbox(tmp_path)
 
 
 def test_a_lock_file_that_says_nothing_keeps_nobody_out(tmp_path: Path) -> None:
     for content in ("", "{", "[]", '{"host": "x"}'):
-        (tmp_path / "lock").write_text(content)
+        (tmp_path / FILE).write_text(content)
         Inbox(tmp_path).close()

@@ -230,6 +230,20 @@ def test_a_caller_that_breaks_off_ends_its_own_association_alone(
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("accepted", [False, True])
+def test_of_an_announced_pdu_of_4_gb_nothing_is_taken(accepted: bool) -> None:
+    with heard(HERE) as (port, _), connected(port) as (connection,):
+        if accepted:
+            connection.sendall(request())
+            assert connection.recv(1) == b"\x02"
+        connection.sendall(struct.pack(">BBI", 4 if accepted else 1, 0, 0xFFFFFFFF))
+        sent, most = 0, 64 << 20  # many times what the buffers of the two sockets hold
+        with contextlib.suppress(ConnectionError):
+            while sent < most:
+                sent += connection.send(bytes(1 << 16))
+        assert sent < most
+
+
 def test_nothing_is_taken_after_the_end(image: Dataset) -> None:
     with heard(HERE) as (port, kept):
         stack = ExitStack()
