@@ -30,8 +30,8 @@ def write_whole(path: Path, data: bytes) -> Path:
 def whole(path: Path) -> Iterator[IO[bytes]]:
     """A stream to `path` that becomes the file when the block ends without an error.
 
-    Written under a temporary name beside it, brought to the disk, then renamed; makes the folder. Raises OutputError, and what the block
-    raises.
+    Written under a temporary name beside it, brought to the disk, then renamed; makes the folder.
+    Raises OutputError, and what the block raises.
     """
     beside = ""
     try:

@@ -56,7 +56,9 @@ def main() -> None:
 
 
 def _keep_decoders_quiet() -> None:
-    """pydicom's warnings and log lines quote header values, which may name a patient; what matters of them stands in the results as typed errors."""
+    """pydicom's warnings and log lines quote header values, which may name a patient;
+    what matters of them stands in the results as typed errors.
+    """
     logging.captureWarnings(True)
     for name in ("pydicom", "pynetdicom", "py.warnings"):
         logging.getLogger(name).addHandler(logging.NullHandler())

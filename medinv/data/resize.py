@@ -6,10 +6,12 @@ from medinv.errors import ShapeError
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """Grey levels (H, W) uint8 to (size, size) uint8: the values of `transforms.network_intake`, in a fraction of its time.
+    """Grey levels (H, W) uint8 to (size, size) uint8: the values of `transforms.network_intake`,
+    in a fraction of its time.
 
-    Output row i averages input rows floor(i H / size) to ceil((i + 1) H / size). Sums of integers are exact, their quotients are rounded to
-    float32 and then half to even, as there. Raises ShapeError for another shape or type.
+    Output row i averages input rows floor(i H / size) to ceil((i + 1) H / size). Sums of integers
+    are exact, their quotients are rounded to float32 and then half to even, as there. Raises
+    ShapeError for another shape or type.
     """
     if image.ndim != 2 or image.dtype != np.uint8 or 0 in image.shape:
         raise ShapeError(f"expected grey levels (H, W) uint8, got {image.dtype} {image.shape}")
@@ -25,7 +27,9 @@ def _bounds(extent: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _window_sums(image: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Sums over rows low..high of each window, exact for images of up to 2^24 pixels a window of rows and columns."""
+    """Sums over rows low..high of each window, exact for images of up to 2^24 pixels a
+    window of rows and columns.
+    """
     longest = int((high - low).max())
     kind = (
         np.uint16 if image.dtype == np.uint8 and longest < 256 else np.uint32

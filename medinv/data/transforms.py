@@ -13,7 +13,8 @@ from medinv.errors import ShapeError
 
 
 def as_metatensor(pixels: Pixels, instance: Instance) -> MetaTensor:
-    """Display grey levels as a MetaTensor (1, H, W) uint8 with an affine (4, 4) from (row, column, slice) to mm, axes R A S.
+    """Display grey levels as a MetaTensor (1, H, W) uint8 with an affine (4, 4)
+    from (row, column, slice) to mm, axes R A S.
 
     `meta` records how the grey levels came about; it names no patient.
     """
@@ -38,11 +39,13 @@ def as_metatensor(pixels: Pixels, instance: Instance) -> MetaTensor:
 
 
 def network_intake(size: int) -> Compose:
-    """Grey levels (1, H, W) in 0..255 to integer grey levels (1, size, size), float32, squashed to the square: a lossy intake.
+    """Grey levels (1, H, W) in 0..255 to integer grey levels (1, size, size), float32,
+    squashed to the square: a lossy intake.
 
-    Area averages are computed in float64, handed over by MONAI as float32 and rounded half to even: averages of integers lie on a tie
-    exactly or far from it at that precision, so that every machine rounds alike. Takes a MetaTensor, tensor or array; a MetaTensor
-    keeps its meta, its affine follows the new size. Raises ShapeError for another shape or range.
+    Area averages are computed in float64, handed over by MONAI as float32 and rounded half to even:
+    averages of integers lie on a tie exactly or far from it at that precision, so that every
+    machine rounds alike. Takes a MetaTensor, tensor or array; a MetaTensor keeps its meta, its
+    affine follows the new size. Raises ShapeError for another shape or range.
     """
     return _GreyCompose(
         [Resize((size, size), mode="area", dtype=torch.float64), Lambda(_to_grey_levels)]
@@ -50,7 +53,9 @@ def network_intake(size: int) -> Compose:
 
 
 class _GreyCompose(Compose):
-    """Looks at its input before MONAI does, which would turn a ShapeError within a transform into a RuntimeError."""
+    """Looks at its input before MONAI does, which would turn a ShapeError within a
+    transform into a RuntimeError.
+    """
 
     def __call__(
         self, input_: torch.Tensor | np.ndarray, *args: object, **kwargs: object

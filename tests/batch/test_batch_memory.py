@@ -25,7 +25,8 @@ from medinv.data.intake import ReadRequest
 from medinv.data.dicom.index import index
 
 def most():
-    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 class Sink:
     def send(self, film): pass
