@@ -17,7 +17,7 @@ class Invertible(nn.Module, ABC):
     Concrete layers are final: they are not subclassed.
 
     A new layer needs these three methods, a docstring with its formula that says whether it is
-    bit-exact or exact in algebra, and a line in `tests/test_laws.py`, which proves the rest. The
+    bit-exact or exact in algebra, and a line in `tests/laws.py`, which proves the rest. The
     smallest that obeys every law:
 
         class Shift(Invertible):

@@ -20,7 +20,7 @@ class Reversible(Invertible):
     the inverse, so gradients differ from autograd's by about what a round trip of the deepest
     layers differs from its input: relative to the largest gradient of each tensor, below 1e-12 in
     float64 and 1e-3 in float32 through 100 couplings or well conditioned convolutions
-    (`pipelines/reversible_memory.py`; in float32 a value that crosses the kink of a ReLU counts in
+    (`pipelines/layers/memory.py`; in float32 a value that crosses the kink of a ReLU counts in
     full, smooth activations stay near 1e-5). Where that is too much, `anchor_every=k` stores every
     k-th activation and starts afresh from it. Exact in algebra. First derivatives only; layers that
     draw random numbers give wrong gradients.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-SCRIPT = Path(__file__).parents[2] / "pipelines" / "conditioning.py"
+SCRIPT = Path(__file__).parents[2] / "pipelines" / "layers" / "conditioning.py"
 
 
 def test_the_table_has_every_method_and_the_limit_holds(tmp_path, monkeypatch, capsys) -> None:

@@ -1,4 +1,6 @@
-"""Two invertible blocks written from their papers, for the comparison in `layer_benchmark.py`."""
+"""Two invertible blocks written from their papers, for the comparison in `stacks`."""
+
+import itertools
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +10,9 @@ HIDDEN = 32  # channels inside a block
 
 
 class IRevNetBlock(nn.Module):
-    """`(x1, x2) -> (x2, x1 + F(x2))`, F a bottleneck with batch normalisation (Jacobsen et al. 2018, 1802.07088)."""
+    """`(x1, x2) -> (x2, x1 + F(x2))`, F a bottleneck with batch normalisation
+    (Jacobsen et al. 2018, 1802.07088).
+    """
 
     def __init__(self, channels: int):
         super().__init__()
@@ -16,7 +20,7 @@ class IRevNetBlock(nn.Module):
         widths = [half, HIDDEN, HIDDEN, half]
         steps = [
             (nn.BatchNorm2d(i), nn.ReLU(), nn.Conv2d(i, o, 3, padding=1, bias=False))
-            for i, o in zip(widths, widths[1:])
+            for i, o in itertools.pairwise(widths)
         ]
         self.residual = nn.Sequential(*[layer for step in steps for layer in step])
 
@@ -33,7 +37,9 @@ class IRevNetBlock(nn.Module):
 
 
 class IResNetBlock(nn.Module):
-    """`y = x + g(x)`, each convolution of g below norm 0.9 by power iteration, inverse by fixed point (Behrmann et al. 2019, 1811.00995)."""
+    """`y = x + g(x)`, each convolution of g below norm 0.9 by power iteration,
+    inverse by fixed point (Behrmann et al. 2019, 1811.00995).
+    """
 
     def __init__(self, channels: int):
         super().__init__()

@@ -1,4 +1,7 @@
-"""What `layer_benchmark.py` measures of one stack. Errors in grey levels, times in milliseconds, memory in MB."""
+"""What `stacks` measures of one stack.
+
+Errors in grey levels, times in milliseconds, memory in MB.
+"""
 
 import ctypes
 import statistics
@@ -10,14 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import peers
 from medinv.layers import Chain, FrozenNorm, IntegerCoupling, Reversible, Squeeze, certify
+from pipelines.layers import peers
 
 BATCH, CHANNELS = 16, 12
 
 
 def unit(stack: nn.Module, x: Tensor, bits: int) -> Tensor:
-    """Grey levels as the stack takes them: integers for the integer coupling, else multiples of a power of two around zero (no rounding)."""
+    """Grey levels as the stack takes them: integers for the integer coupling,
+    else multiples of a power of two around zero (no rounding).
+    """
     return Squeeze(2)(x if is_integer(stack) else (x - 2 ** (bits - 1)) / 2 ** (bits - 2))
 
 
@@ -49,7 +54,9 @@ def training_step(
 
 
 def train(stack: nn.Module, depth: int, images: Tensor, labels: Tensor, steps: int) -> dict:
-    """Trains the stack and its plain twin, step by step in turn; the ratio of their steps, and the memory that a step takes above what lay there."""
+    """Trains the stack and its plain twin, step by step in turn; the ratio of their steps,
+    and the memory that a step takes above what lay there.
+    """
     pick = torch.randint(0, len(images), (steps, BATCH), generator=torch.Generator().manual_seed(0))
     if hasattr(stack, "initialise"):
         stack.initialise(unit(stack, images[pick[0]].float(), 8))
@@ -80,7 +87,9 @@ def train(stack: nn.Module, depth: int, images: Tensor, labels: Tensor, steps: i
 
 
 def peak_memory(action: Callable[[], object]) -> float | None:
-    """Growth of the resident set while `action` runs, from the kernel's own high-water mark; None where the system keeps none (Linux does)."""
+    """Growth of the resident set while `action` runs, from the kernel's own high-water mark;
+    None where the system keeps none (Linux does).
+    """
     try:
         ctypes.CDLL(None).malloc_trim(
             0
@@ -104,9 +113,11 @@ def _status(field: str) -> int:
 
 @torch.no_grad()
 def side_by_side(stack: nn.Module, x: Tensor, repeats: int) -> dict:
-    """Forward and inverse in turn; the first inverse, which makes what later ones keep, is told apart."""
+    """Forward and inverse in turn; the first inverse,
+    which makes what later ones keep, is told apart.
+    """
     pairs = []
-    for index in range(repeats + 1):
+    for _index in range(repeats + 1):
         start = time.perf_counter()
         y = stack(x)
         middle = time.perf_counter()
@@ -138,7 +149,9 @@ def at_bits(stack: nn.Module, images: Tensor, bits: int, dtype: torch.dtype) -> 
 
 
 def predicted(stack: nn.Module, images: Tensor, bits: int, dtype: torch.dtype) -> dict:
-    """The largest error that `certify` predicts for our own stacks, on two images; nothing for the others."""
+    """The largest error that `certify` predicts for our own stacks, on two images;
+    nothing for the others.
+    """
     if not isinstance(stack, (Chain, Reversible)):
         return {f"predicted_{bits}": None}
     scale = (
@@ -157,7 +170,9 @@ def predicted(stack: nn.Module, images: Tensor, bits: int, dtype: torch.dtype) -
 
 @torch.no_grad()
 def exactness(stack: nn.Module, images: Tensor, bits: int, dtype: torch.dtype) -> dict:
-    """Largest error in grey levels and whether every value came back; 16-bit images are the 8-bit ones with a random lower byte."""
+    """Largest error in grey levels and whether every value came back;
+    16-bit images are the 8-bit ones with a random lower byte.
+    """
     x = at_bits(stack, images, bits, dtype)
     back = levels(stack, stack.inverse(stack(unit(stack, x, bits))), bits)
     return {

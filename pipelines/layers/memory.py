@@ -1,9 +1,11 @@
-"""Peak memory and time of a training step against depth: activations stored (Chain) and recomputed (Reversible), and their gradients compared.
+"""Peak memory and time of a training step against depth: activations stored (Chain)
+and recomputed (Reversible), and their gradients compared.
 
-    python pipelines/reversible_memory.py --out DIR [--quick]
+    python -m pipelines.layers.memory --out DIR [--quick]
 
-Writes reversible.md and reversible.json. Additive couplings, or 3x3 convolutions with leaky ReLU, on a batch of 16 x 12 x 32 x 32 in float32; each
-cell in a fresh process; memory is the growth of the resident set over one step, as the kernel's high-water mark tells it (Linux).
+Writes reversible.md and reversible.json. Additive couplings, or 3x3 convolutions with leaky ReLU,
+on a batch of 16 x 12 x 32 x 32 in float32; each cell in a fresh process; memory is the growth of
+the resident set over one step, as the kernel's high-water mark tells it (Linux).
 """
 
 import argparse
@@ -48,8 +50,10 @@ def gradients(network: Invertible, x: Tensor) -> list[Tensor]:
 
 
 def measure(block: str, depth: int, way: str) -> dict:
-    """Memory and time of one step the `way` "stored" or "recomputed"; the latter also tells how far its gradients are from autograd's."""
-    from layer_measures import peak_memory
+    """Memory and time of one step the `way` "stored" or "recomputed";
+    the latter also tells how far its gradients are from autograd's.
+    """
+    from pipelines.layers.measures import peak_memory
 
     chain, x = (
         build(block, depth),
@@ -72,15 +76,17 @@ def measure(block: str, depth: int, way: str) -> dict:
 
 def largest_difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
     """Over all weights, relative to the largest gradient of the same tensor."""
-    return max(((a - b).abs().max() / b.abs().max()).item() for a, b in zip(ours, theirs))
+    pairs = zip(ours, theirs, strict=True)
+    return max(((a - b).abs().max() / b.abs().max()).item() for a, b in pairs)
 
 
 def table(rows: list[dict]) -> str:
     lines = [
-        "| block | depth | stored, MB | recomputed, MB | stored, s | recomputed, s | gradients apart, float32 | float64 |"
+        "| block | depth | stored, MB | recomputed, MB | stored, s | recomputed, s |"
+        " gradients apart, float32 | float64 |"
     ]
     lines.append("|" + "---|" * 8)
-    for stored, again in zip(rows[::2], rows[1::2]):
+    for stored, again in zip(rows[::2], rows[1::2], strict=True):
         figures = [f"{row['peak_mb']:.0f}" for row in (stored, again)] + [
             f"{row['seconds']:.2f}" for row in (stored, again)
         ]
@@ -107,7 +113,8 @@ def main() -> None:
             for way in ("stored", "recomputed"):
                 command = [
                     sys.executable,
-                    __file__,
+                    "-m",
+                    "pipelines.layers.memory",
                     "--out",
                     str(arguments.out),
                     "--cell",
@@ -117,7 +124,13 @@ def main() -> None:
                 ]
                 rows.append(
                     json.loads(
-                        subprocess.run(command, capture_output=True, text=True, check=True).stdout
+                        subprocess.run(
+                            command,
+                            capture_output=True,
+                            text=True,
+                            check=True,
+                            cwd=Path(__file__).parents[2],
+                        ).stdout
                     )
                 )
     arguments.out.mkdir(parents=True, exist_ok=True)

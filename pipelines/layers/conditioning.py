@@ -1,12 +1,15 @@
 """Ways to keep a convolution well conditioned while it learns, side by side: one table in one run.
 
-    MEDINV_DATA=... python pipelines/conditioning.py --out DIR [--steps 400] [--seeds 3]
+    MEDINV_DATA=... python -m pipelines.layers.conditioning --out DIR [--steps 400] [--seeds 3]
 
-MEDINV_DATA (or --data): a folder that holds `kermany_cxr_112.npz` (`x`, `y`, `split`). A chain of 6 convolutions 3x3 (16 channels of 14x14 after a
-Squeeze of the halved image, circular padding) and leaky ReLU 0.5 learns to tell normal from pneumonia. Compared: nothing; the orthogonality penalty;
-spectral clipping after each step (Sedghi, Gupta and Long 2019, 1805.10408: singular values of the symbol clipped, the kernel cut back to 3x3);
-the convolution exponential (Hoogeboom et al. 2020, 2006.01910: not a 3x3 kernel but a series of them); `bound_condition`. The worst condition number
-is the bound for every image size, over layers, seeds and training (each 50 steps); the exponential's is that at 14x14 (its way back is left out).
+MEDINV_DATA (or --data): a folder that holds `kermany_cxr_112.npz` (`x`, `y`, `split`). A chain of 6
+convolutions 3x3 (16 channels of 14x14 after a Squeeze of the halved image, circular padding) and
+leaky ReLU 0.5 learns to tell normal from pneumonia. Compared: nothing; the orthogonality penalty;
+spectral clipping after each step (Sedghi, Gupta and Long 2019, 1805.10408: singular values of the
+symbol clipped, the kernel cut back to 3x3); the convolution exponential (Hoogeboom et al. 2020,
+2006.01910: not a 3x3 kernel but a series of them); `bound_condition`. The worst condition number is
+the bound for every image size, over layers, seeds and training (each 50 steps); the exponential's
+is that at 14x14 (its way back is left out).
 """
 
 import argparse
@@ -36,7 +39,9 @@ DEPTH, CHANNELS, SIZE, LIMIT, TERMS = 6, 16, 14, 4.0, 8
 
 
 class ConvExponential(nn.Module):
-    """`exp(w *) x` by its series; w is held to a norm of log(LIMIT) / 2 by the bound |w| <= sum of its taps' norms, hence the condition to LIMIT."""
+    """`exp(w *) x` by its series; w is held to a norm of log(LIMIT) / 2 by the bound |w| <= sum of
+    its taps' norms, hence the condition to LIMIT.
+    """
 
     def __init__(self):
         super().__init__()
@@ -60,7 +65,9 @@ class ConvExponential(nn.Module):
 
 
 def clip(layer: InvertibleConv2d) -> None:
-    """Singular values on SIZE x SIZE images into [LIMIT^-1/2, LIMIT^1/2], then only the middle 3x3 taps of the kernel are kept."""
+    """Singular values on SIZE x SIZE images into [LIMIT^-1/2, LIMIT^1/2],
+    then only the middle 3x3 taps of the kernel are kept.
+    """
     symbol = symbols.symbol(layer.weight.detach().double(), (SIZE, SIZE)).numpy()
     u, values, v = np.linalg.svd(symbol)
     clipped = torch.from_numpy((u * np.clip(values, LIMIT**-0.5, LIMIT**0.5)[..., None, :]) @ v)
@@ -161,7 +168,8 @@ def main() -> None:
     options = parser.parse_args()
     data, rows = load(Path(options.data)), {}
     print(
-        f"{'method':16} {'accuracy':>9} {'worst condition':>16} {'float32 error, grey levels':>27} {'ms a step':>10}"
+        f"{'method':16} {'accuracy':>9} {'worst condition':>16}"
+        f" {'float32 error, grey levels':>27} {'ms a step':>10}"
     )
     for method in ("nothing", "penalty", "clipping", "exponential", "bound_condition"):
         runs = [learn(method, seed, data, options.steps) for seed in range(options.seeds)]
@@ -170,7 +178,8 @@ def main() -> None:
         }
         rows[method] = row
         print(
-            f"{method:16} {row['accuracy']:9.3f} {row['condition']:16.3g} {row['error']:27.2g} {row['milliseconds']:10.1f}",
+            f"{method:16} {row['accuracy']:9.3f} {row['condition']:16.3g}"
+            f" {row['error']:27.2g} {row['milliseconds']:10.1f}",
             flush=True,
         )
     options.out.mkdir(parents=True, exist_ok=True)

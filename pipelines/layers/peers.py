@@ -1,12 +1,12 @@
-"""The stacks of `layer_benchmark.py`: ours, published packages where they are installed, two networks written from their papers.
-`STACKS[name](depth, channels)` gives a module with `forward(x)`, `inverse(y)` and `log_det(x)` for x (N, channels, H, W) of unit size; `log_det`
-raises NotImplementedError with the reason where there is none.
+"""The stacks of `stacks`: ours, published packages where they are installed, two networks written
+from their papers. `STACKS[name](depth, channels)` gives a module with `forward(x)`, `inverse(y)`
+and `log_det(x)` for x (N, channels, H, W) of unit size; `log_det` raises NotImplementedError with
+the reason where there is none.
 """
 
 import warnings
 
 import torch
-from papers import HIDDEN, IResNetBlock, IRevNetBlock
 from torch import Tensor, nn
 
 from medinv.layers import (
@@ -21,12 +21,15 @@ from medinv.layers import (
     Reversible,
     SmoothLeakyReLU,
 )
-from medinv.layers.subnets import conv_net
 from medinv.layers.linalg.symbol import orthogonality_penalty
+from medinv.layers.subnets import conv_net
+from pipelines.layers.papers import HIDDEN, IResNetBlock, IRevNetBlock
 
 
 class Block(nn.Module):
-    """One block of a package: `call(module, x)` and `undo(module, y)` return a tensor and its log-determinant."""
+    """One block of a package: `call(module, x)` and `undo(module, y)` return a tensor
+    and its log-determinant.
+    """
 
     def __init__(self, module: nn.Module, call, undo, why_no_log_det: str = ""):
         super().__init__()
@@ -196,7 +199,9 @@ STACKS = {
 
 
 def plain(depth: int, channels: int) -> nn.Sequential:
-    """The ordinary twin: as many 3x3 convolutions with zero padding, batch normalisation and leaky ReLU."""
+    """The ordinary twin: as many 3x3 convolutions with zero padding,
+    batch normalisation and leaky ReLU.
+    """
     blocks = [
         (
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),

@@ -1,10 +1,13 @@
-"""Our invertible layers beside others, after training on real images: speed, exactness, log-determinant, memory. One table in one run.
+"""Our invertible layers beside others, after training on real images: speed, exactness,
+log-determinant, memory. One table in one run.
 
-    MEDINV_DATA=... python pipelines/layer_benchmark.py --out DIR [--quick]
+    MEDINV_DATA=... python -m pipelines.layers.stacks --out DIR [--quick]
 
-MEDINV_DATA (or --data): an npz of CIFAR-10 (`x_train` NHWC uint8, `y_train`), or a folder that holds `cifar10.npz` or else `kermany_cxr_112.npz`
-(`x`, `y`). Each stack and depth runs in a process of its own and is first trained to classify, batch 16 of 3x32x32 taken to 12x16x16 by Squeeze.
-Times are medians of repeats, ratios medians of ratios measured side by side. A package that is not installed, or fails, says so in the table.
+MEDINV_DATA (or --data): an npz of CIFAR-10 (`x_train` NHWC uint8, `y_train`), or a folder that
+holds `cifar10.npz` or else `kermany_cxr_112.npz` (`x`, `y`). Each stack and depth runs in a process
+of its own and is first trained to classify, batch 16 of 3x32x32 taken to 12x16x16 by Squeeze. Times
+are medians of repeats, ratios medians of ratios measured side by side. A package that is not
+installed, or fails, says so in the table.
 """
 
 import argparse
@@ -13,12 +16,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+ROOT = Path(__file__).parents[2]
 COLUMNS = {
     "forward_ms": "forward ms",
     "inverse_ms": "inverse ms",
@@ -63,8 +68,8 @@ def load(path: Path) -> tuple[str, Tensor, Tensor]:
 
 def measure(name: str, depth: int, data: Path, steps: int, repeats: int) -> list[dict]:
     """The rows of one stack and depth: float32, then the same weights in float64."""
-    import peers
-    from layer_measures import (
+    from pipelines.layers import peers
+    from pipelines.layers.measures import (
         BATCH,
         CHANNELS,
         exactness,
@@ -100,10 +105,13 @@ def measure(name: str, depth: int, data: Path, steps: int, repeats: int) -> list
 
 
 def run_apart(name: str, depth: int, arguments: argparse.Namespace, data: Path) -> list[dict]:
-    """`measure` in a fresh process, so that memory is its own and a peer that fails or hangs costs its row alone."""
+    """`measure` in a fresh process, so that memory is its own and a peer that fails or
+    hangs costs its row alone.
+    """
     command = [
         sys.executable,
-        __file__,
+        "-m",
+        "pipelines.layers.stacks",
         "--row",
         name,
         "--depth",
@@ -115,7 +123,9 @@ def run_apart(name: str, depth: int, arguments: argparse.Namespace, data: Path) 
     ]
     command += ["--steps", str(arguments.steps), "--repeats", str(arguments.repeats)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=arguments.limit)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=arguments.limit, cwd=ROOT
+        )
     except subprocess.TimeoutExpired:
         return [{"stack": name, "layers": depth, "reason": f"not done after {arguments.limit} s"}]
     if done.returncode == 0:
@@ -137,24 +147,36 @@ def cell(value: object) -> str:
     return "-" if value is None else str(value)
 
 
+def cells(row: dict) -> list[str]:
+    """A row as it stands in a table."""
+    told = [cell(row.get(key)) for key in COLUMNS]
+    if "reason" in row:
+        told = [f"not measured: {row['reason']}", *["-"] * (len(COLUMNS) - 1)]
+    return [row["stack"], str(row["layers"]), row.get("dtype", "-"), *told]
+
+
 def table(title: str, rows: list[dict]) -> str:
     lines = [
         f"# Invertible layers compared\n\n{title}\n",
         "| stack | layers | dtype | " + " | ".join(COLUMNS.values()) + " |",
     ]
     lines.append("|" + "---|" * (3 + len(COLUMNS)))
-    for row in rows:
-        cells = (
-            [f"not measured: {row['reason']}"]
-            if "reason" in row
-            else [cell(row[key]) for key in COLUMNS]
-        )
-        lines.append(
-            "| "
-            + " | ".join([row["stack"], str(row["layers"]), row.get("dtype", "-"), *cells])
-            + " |"
-        )
+    lines += ["| " + " | ".join(cells(row)) + " |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def rows(data: Path, *, steps: int, repeats: int, depths: Sequence[int] = (20, 100)) -> list[dict]:
+    """Every stack at every depth, each in a process of its own."""
+    from pipelines.layers.peers import STACKS
+
+    _, images, labels = load(Path(data))
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder) / "images.npz"
+        np.savez(where, x=images[:2000].numpy(), y=labels[:2000].numpy())
+        how = argparse.Namespace(steps=steps, repeats=repeats, limit=600, out=Path(folder))
+        return [
+            row for depth in depths for name in STACKS for row in run_apart(name, depth, how, where)
+        ]
 
 
 def write(path: Path, text: str) -> None:
@@ -204,12 +226,13 @@ def main() -> None:
         return
     if arguments.quick:
         arguments.steps, arguments.repeats = 5, 3
-    from peers import STACKS
+    from pipelines.layers.peers import STACKS
 
     source, images, labels = load(arguments.data)
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows, names = [], [name for name in STACKS if arguments.only in name]
-    title = f"{source}, {arguments.steps} training steps, {torch.get_num_threads()} threads, torch {torch.__version__}. Errors in grey levels. "
+    title = f"{source}, {arguments.steps} training steps, {torch.get_num_threads()} threads, "
+    title += f"torch {torch.__version__}. Errors in grey levels. "
     title += "Twin: zero-padded conv3, batch norm, leaky ReLU."
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "images.npz"

@@ -1,0 +1,62 @@
+"""Invertible layers beside their peers: python -m pipelines.layers.run [--stacks]
+[--sizes 5] [--only ours]
+
+Writes pipelines/results/layers.md and .json: one layer by itself (`single`), what a training step
+costs over its plain twin (`steps`), and with --stacks whole stacks trained on images (`stacks`).
+`python -m pipelines.layers.memory` and `python -m pipelines.layers.conditioning` print tables of
+their own. Research use, not for diagnosis.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from pipelines.layers import single, stacks, steps
+from pipelines.record import Table, record
+
+CLAIM = """Does inverting a convolution cost more than running it, and what does training it cost?
+Ratios are of processor time within one process, so that they hold on a machine with other work."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", type=int, default=len(single.SIZES), help="from the smallest")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--only", default="", help="layers whose name contains this")
+    parser.add_argument("--stacks", action="store_true", help="trained stacks too: an hour")
+    parser.add_argument("--data", type=Path, default=os.environ.get("MEDINV_DATA"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    tables = [single.table(arguments.sizes, arguments.repeats, arguments.only)]
+    tables.append(steps.table(arguments.repeats))
+    if arguments.stacks:
+        tables.append(_stacks(arguments))
+    record(
+        "layers",
+        title="Invertible layers beside their peers",
+        claim=CLAIM,
+        tables=tables,
+        made={
+            "command": "python -m pipelines.layers.run " + " ".join(sys.argv[1:]),
+            "torch": torch.__version__,
+            "threads": 1,
+            "seconds": round(time.monotonic() - started),
+        },
+    )
+
+
+def _stacks(arguments: argparse.Namespace) -> Table:
+    rows = stacks.rows(arguments.data, steps=60, repeats=arguments.repeats)
+    columns = ("stack", "layers", "dtype", *stacks.COLUMNS.values())
+    return Table("Trained stacks", columns, [stacks.cells(row) for row in rows])
+
+
+if __name__ == "__main__":
+    main()
