@@ -44,6 +44,7 @@ app.add_typer(data.app, name="data")
 def main() -> None:
     """Run a command; every MedinvError becomes one line and an exit code."""
     _keep_decoders_quiet()
+    sys.unraisablehook = _interrupted_again
     try:
         app()
     except MedinvError as error:
@@ -53,6 +54,14 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed again: nothing is left to be ended
         typer.echo("medinv: interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _interrupted_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Ctrl-C that met the interpreter where nothing can be raised is raised anew, not printed."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _keep_decoders_quiet() -> None:

@@ -29,7 +29,7 @@ def folder(configs, tmp_path_factory):
     place, generator = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
     colours = generator.integers(20, 236, (10, 1, 1, 3))
     arrays = {}
-    for name, count in (("train", 80), ("test", 30)):
+    for name, count in (("train", 140), ("test", 30)):
         labels = np.arange(count) % 10
         arrays |= {
             f"x_{name}": (colours[labels] + generator.integers(-15, 16, (count, 32, 32, 3))).astype(
@@ -40,7 +40,7 @@ def folder(configs, tmp_path_factory):
     np.savez(place / natural.NPZ, **arrays)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDINV_DATA", str(place))
-        patch.setattr(natural, "VALIDATION", 20)
+        patch.setattr(natural, "VALIDATION", 60)
         given = ["train", str(configs / "cifar10.yaml"), "--out", str(place / "model")] + [
             part for one in SMALL for part in ("--set", one)
         ]

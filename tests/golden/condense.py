@@ -87,6 +87,7 @@ def page_hash(page: Path) -> str:
     text = _Text()
     text.feed(page.read_text("utf-8"))
     words = NUMBER.sub("#", " ".join(text.words))
+    words = words.replace("#.", "#")  # a full stop is part of some numbers
     return hashlib.sha256(words.encode()).hexdigest()
 
 

@@ -212,7 +212,7 @@ class DenseBorder:
         if self.border.padding == "zeros":
             return self._read(z)
         flat = z.flatten(2)
-        result = flat.new_zeros(*flat.shape[:2], len(self.index))
+        result = flat.new_zeros((*flat.shape[:2], len(self.index)))
         for kernel, rows, padded, wrapped in self._taps(z.dtype):
             change = (flat[..., padded] - flat[..., wrapped]).unflatten(1, (self.groups, -1))
             result.index_add_(2, rows, torch.einsum("goi,ngip->ngop", kernel, change).flatten(1, 2))
@@ -222,7 +222,7 @@ class DenseBorder:
         """(M - C)^T E^T of border values, as an image on the torus; for zeros E^T, which differs
         from it only outside the image.
         """
-        like = values.new_zeros(*values.shape[:2], *self.border.torus)
+        like = values.new_zeros((*values.shape[:2], *self.border.torus))
         if self.border.padding == "zeros":
             return self._place(values, like)
         flat = like.flatten(2)

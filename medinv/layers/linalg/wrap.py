@@ -46,7 +46,7 @@ class _Linear(torch.autograd.Function):
 def _wrap(x: Tensor, margins: tuple[int, ...]) -> Tensor:
     d = len(margins)
     sides = [n + 2 * m for n, m in zip(x.shape[-d:], margins, strict=True)]
-    wide = x.new_empty(*x.shape[:-d], *sides)
+    wide = x.new_empty((*x.shape[:-d], *sides))
     inner = wide
     for axis, (n, m) in enumerate(zip(x.shape[-d:], margins, strict=True), start=-d):
         inner = inner.narrow(axis, m, n)
