@@ -140,7 +140,7 @@ def _step_back(
     with torch.enable_grad():
         outputs = layer.call_and_log_det(x) if grads[1] is not None else (layer(x),)
     wanted = [
-        (output, grad) for output, grad in zip(outputs, grads, strict=True) if output.requires_grad
+        (output, grad) for output, grad in zip(outputs, grads, strict=False) if output.requires_grad
     ]
     grad_x, *rest = torch.autograd.grad(
         [o for o, _ in wanted], (x, *parameters), [g for _, g in wanted], allow_unused=True
