@@ -176,7 +176,8 @@ def _lost_waves(weight: Tensor, size: Sequence[int], groups: int) -> list[NullDi
     found = []
     for place in np.argwhere(ratios * symbols.LOST < 1):
         frequency = tuple(
-            ((int(f) + n // 2) % n - n // 2) / n for f, n in zip(place[: len(size)], size, strict=True)
+            ((int(f) + n // 2) % n - n // 2) / n
+            for f, n in zip(place[: len(size)], size, strict=True)
         )
         group = int(place[len(size)]) if groups > 1 else 0
         vector = torch.zeros(weight.shape[0], dtype=torch.complex128)
