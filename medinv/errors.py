@@ -1,32 +1,33 @@
 """Every exception that medinv raises.
 
     MedinvError
-    ├── ConfigError              a configuration file or override that cannot be used
-    ├── ShapeError               a tensor of the wrong shape, dtype or range
-    ├── NetworkError             a forward pass that failed
-    ├── SingularError            a layer that has no (stable) inverse
-    ├── ConvergenceError         an iteration that did not reach its stated residual within its stated bound
-    ├── ModelError               a model that cannot be used
-    │   ├── ModelNotFoundError       no such name or folder
-    │   └── IntegrityError           weights that do not match their card
-    ├── DataError                an input that cannot be used
-    │   ├── MissingDataError         a path or data set that is not there
-    │   ├── NotDicomError            a file that is not DICOM
-    │   ├── HeaderError              a DICOM header that cannot be trusted
-    │   ├── TwoPatientsError         images of one study whose headers are of two patients
-    │   ├── RepeatedUidError         one SOP Instance UID on images that differ
-    │   ├── PixelDataError           pixel data that are absent, truncated or cannot be decoded
-    │   ├── ArchiveError             a zip that is damaged, unsafe or too large
-    │   ├── CrashedError             a file on which the process that read it died
-    │   ├── TimedOutError            a study that was not read in the time allowed
-    │   ├── MemoryBudgetError        an image that needs more memory than allowed
-    │   └── UnaccountedError         a study whose images do not add up to its files: our fault
-    ├── PeerError                a DICOM node that could not be worked with
-    │   ├── UnreachableError         nobody answered, or the node was busy: to be tried again
-    │   └── RefusedError             the node answered and said no: trying again changes nothing
-    └── OutputError              a result that cannot be written
+    ├── ConfigError
+    ├── ShapeError
+    ├── NetworkError
+    ├── SingularError
+    ├── ConvergenceError
+    ├── ModelError
+    │   ├── ModelNotFoundError
+    │   └── IntegrityError
+    ├── DataError
+    │   ├── MissingDataError
+    │   ├── NotDicomError
+    │   ├── HeaderError
+    │   ├── TwoPatientsError
+    │   ├── RepeatedUidError
+    │   ├── PixelDataError
+    │   ├── ArchiveError
+    │   ├── CrashedError
+    │   ├── TimedOutError
+    │   ├── MemoryBudgetError
+    │   └── UnaccountedError
+    ├── PeerError
+    │   ├── UnreachableError
+    │   └── RefusedError
+    └── OutputError
 
-Each carries a `code` (stable, for machines), the `stage` at which it was met, and, where one file is to blame, its `path`.
+Each carries a `code` (stable, for machines), the `stage` at which it was met, and, where one file
+is to blame, its `path`.
 """
 
 from pathlib import Path
@@ -49,82 +50,122 @@ class MedinvError(Exception):
 
 
 class ConfigError(MedinvError):
+    """A configuration file, an override or an argument that cannot be used."""
+
     code, stage = "config", "config"
 
 
 class ShapeError(MedinvError):
+    """A tensor of the wrong shape, dtype or range."""
+
     code, stage = "shape", "network"
 
 
 class NetworkError(MedinvError):
+    """A forward pass that failed."""
+
     code, stage = "network", "network"
 
 
 class SingularError(MedinvError):
+    """A layer that has no inverse, or none that is stable."""
+
     code, stage = "singular", "network"
 
 
 class ConvergenceError(MedinvError):
+    """An iteration that did not reach its stated residual within its stated bound."""
+
     code, stage = "convergence", "network"
 
 
 class ModelError(MedinvError):
+    """A model that cannot be used: its files, its card or what it was asked for."""
+
     code, stage = "model", "model"
 
 
 class ModelNotFoundError(ModelError):
+    """No model of that name, and no such folder."""
+
     code = "model-not-found"
 
 
 class IntegrityError(ModelError):
+    """Weights that do not match their card or, of a shipped model, its pinned hashes."""
+
     code = "model-integrity"
 
 
 class DataError(MedinvError):
+    """An input that cannot be used."""
+
     code, stage = "data", "read"
 
 
 class MissingDataError(DataError):
+    """A path or a data set that is not there."""
+
     code = "missing"
 
 
 class NotDicomError(DataError):
+    """A file that is not DICOM."""
+
     code = "not-dicom"
 
 
 class HeaderError(DataError):
+    """A header that is absent, contradicts itself or cannot be trusted."""
+
     code, stage = "header", "header"
 
 
 class TwoPatientsError(DataError):
+    """Images of one study whose headers are of two patients: nothing is read of it."""
+
     code, stage = "two-patients", "patients"
 
 
 class RepeatedUidError(DataError):
+    """One SOP Instance UID on images that differ."""
+
     code, stage = "repeated-uid", "index"
 
 
 class PixelDataError(DataError):
+    """Pixel data that are absent, truncated or cannot be decoded."""
+
     code, stage = "pixel-data", "pixels"
 
 
 class ArchiveError(DataError):
+    """A zip that is damaged, unsafe or too large."""
+
     code, stage = "archive", "archive"
 
 
 class CrashedError(DataError):
+    """A file on which the process that read it died; the batch goes on without it."""
+
     code = "crashed"
 
 
 class TimedOutError(DataError):
+    """A study that was not read in the time allowed."""
+
     code = "timeout"
 
 
 class MemoryBudgetError(DataError):
+    """An image that needs more memory than allowed."""
+
     code = "memory"
 
 
 class UnaccountedError(DataError):
+    """A study whose images do not add up to its files: a fault of medinv, not of the data."""
+
     code = "unaccounted"
 
     def __init__(self, what: str):
@@ -135,16 +176,24 @@ class UnaccountedError(DataError):
 
 
 class PeerError(MedinvError):
+    """A DICOM node that could not be worked with."""
+
     code, stage = "peer", "dicom network"
 
 
 class UnreachableError(PeerError):
+    """Nobody answered, or the node was busy: to be tried again."""
+
     code = "unreachable"
 
 
 class RefusedError(PeerError):
+    """The node answered and said no: trying again changes nothing."""
+
     code = "refused"
 
 
 class OutputError(MedinvError):
+    """A result that cannot be written."""
+
     code, stage = "output", "write"

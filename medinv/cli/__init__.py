@@ -1,0 +1,1 @@
+"""The command `medinv`: one file a command, joined in `main`."""

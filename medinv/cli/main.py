@@ -24,7 +24,8 @@ EXIT_FAILED, EXIT_USAGE, EXIT_MODEL, EXIT_INTERRUPTED = 1, 2, 4, 130
 
 app = typer.Typer(
     name="medinv",
-    help="Classify medical images with networks that run backwards exactly. Research use, not for diagnosis.",
+    help="Classify medical images with networks that run backwards exactly. "
+    "Research use, not for diagnosis.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

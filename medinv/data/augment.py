@@ -19,13 +19,12 @@ from torch.nn import functional as F
 
 from medinv.config import TrainConfig
 
-
 GREY = 120.0  # what a blanked square shows: about the mean of natural images
 
 
 def augmentation(recipe: TrainConfig, size: int, seed: int) -> Callable[[np.ndarray], Tensor]:
-    """A function from stored images (N, C, size, size)
-    uint8 to augmented float32 grey levels of the same shape, kept in 0..255.
+    """A function from stored images (N, C, size, size) uint8 to augmented grey levels of that
+    shape, float32, kept in 0..255.
     """
     if recipe.flip or recipe.cutout:
         generator = torch.Generator().manual_seed(seed)
@@ -52,8 +51,9 @@ def augmentation(recipe: TrainConfig, size: int, seed: int) -> Callable[[np.ndar
 
 
 def natural(images: Tensor, recipe: TrainConfig, generator: torch.Generator) -> Tensor:
-    """Shifts with mirrored edges, flips and blanked squares of a whole batch (N, C, H, W)
-    uint8 at once, float32; a thousand times faster than one by one.
+    """Shifts with mirrored edges, flips and blanked squares of a batch (N, C, H, W) uint8, float32.
+
+    All at once: a thousand times faster than one by one.
     """
     n, _, height, width = images.shape
     padded = F.pad(images.float(), [recipe.shift] * 4, mode="reflect")
@@ -80,8 +80,8 @@ def natural(images: Tensor, recipe: TrainConfig, generator: torch.Generator) -> 
 
 
 def volumes(images: Tensor, recipe: TrainConfig, generator: torch.Generator) -> Tensor:
-    """Shifts with mirrored edges, and flips in each direction,
-    of a whole batch of volumes (N, C, D, H, W) uint8, float32.
+    """Shifts with mirrored edges, and flips in each direction, of a whole batch of volumes
+    (N, C, D, H, W) uint8, float32.
     """
     moved = images.float()
     for axis in range(2, moved.ndim):

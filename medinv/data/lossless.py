@@ -178,6 +178,11 @@ def _synthesised(low: Tensor, details: tuple[Tensor, ...]) -> Tensor:
 class Reversible(Protocol):
     """What is asked of a model: features that decode."""
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Channels and sides of an image as the model reads it; (1, n, n) here."""
+        ...
+
     def features(self, x: Tensor) -> Tensor:
         """Of network inputs (N, 1, n, n)."""
         ...
@@ -232,7 +237,7 @@ def native_pixel_data(words: np.ndarray, bits_allocated: int) -> bytes:
 
 
 def _size(model: Reversible) -> int:
-    channels, height, width = model.image_shape  # type: ignore[attr-defined]
+    channels, height, width = model.image_shape
     if channels != 1 or height != width:
         raise ShapeError(
             f"the lossless intake gives (1, n, n); this model reads {(channels, height, width)}"

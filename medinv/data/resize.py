@@ -10,8 +10,8 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     in a fraction of its time.
 
     Output row i averages input rows floor(i H / size) to ceil((i + 1) H / size). Sums of integers
-    are exact, their quotients are rounded to float32 and then half to even, as there. Raises
-    ShapeError for another shape or type.
+    are exact, their quotients are rounded to float32 and then half to even, as there.
+    Raises ShapeError for another shape or type.
     """
     if image.ndim != 2 or image.dtype != np.uint8 or 0 in image.shape:
         raise ShapeError(f"expected grey levels (H, W) uint8, got {image.dtype} {image.shape}")
@@ -27,13 +27,10 @@ def _bounds(extent: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _window_sums(image: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Sums over rows low..high of each window, exact for images of up to 2^24 pixels a
-    window of rows and columns.
-    """
+    """Sums over rows low..high of each window, exact up to 2^24 pixels a window (both axes)."""
     longest = int((high - low).max())
-    kind = (
-        np.uint16 if image.dtype == np.uint8 and longest < 256 else np.uint32
-    )  # narrow sums take a third of the time
+    # narrow sums take a third of the time
+    kind = np.uint16 if image.dtype == np.uint8 and longest < 256 else np.uint32
     if longest * len(low) == len(image):  # windows that do not share rows
         return np.add.reduce(image.reshape(len(low), longest, -1), axis=1, dtype=kind)
     return np.stack(

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Compose, Lambda, Resize
+from monai.transforms import Compose, Lambda, Resize, Transform
 from monai.utils import SpaceKeys
 
 from medinv.data.dicom.geometry import affine
@@ -38,30 +38,28 @@ def as_metatensor(pixels: Pixels, instance: Instance) -> MetaTensor:
     )
 
 
-def network_intake(size: int) -> Compose:
+def network_intake(size: int) -> Transform:
     """Grey levels (1, H, W) in 0..255 to integer grey levels (1, size, size), float32,
-    squashed to the square: a lossy intake.
+    resized to the square: a lossy intake.
 
     Area averages are computed in float64, handed over by MONAI as float32 and rounded half to even:
     averages of integers lie on a tie exactly or far from it at that precision, so that every
     machine rounds alike. Takes a MetaTensor, tensor or array; a MetaTensor keeps its meta, its
     affine follows the new size. Raises ShapeError for another shape or range.
     """
-    return _GreyCompose(
-        [Resize((size, size), mode="area", dtype=torch.float64), Lambda(_to_grey_levels)]
-    )
+    return _GreyIntake(size)
 
 
-class _GreyCompose(Compose):
-    """Looks at its input before MONAI does, which would turn a ShapeError within a
-    transform into a RuntimeError.
-    """
+class _GreyIntake(Transform):
+    """Looks at its input before a Compose does, which would make a ShapeError a RuntimeError."""
 
-    def __call__(
-        self, input_: torch.Tensor | np.ndarray, *args: object, **kwargs: object
-    ) -> MetaTensor:
-        _check(input_)
-        return super().__call__(input_, *args, **kwargs)
+    def __init__(self, size: int):
+        resize = Resize((size, size), mode="area", dtype=torch.float64)
+        self.steps = Compose([resize, Lambda(_to_grey_levels)])
+
+    def __call__(self, data: torch.Tensor | np.ndarray) -> MetaTensor:
+        _check(data)
+        return self.steps(data)
 
 
 def _check(image: torch.Tensor | np.ndarray) -> None:

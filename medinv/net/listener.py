@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pydicom import Dataset
 from pydicom.uid import AllTransferSyntaxes, DeflatedExplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, evt
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made on import
 
 from medinv.errors import (
     ConfigError,

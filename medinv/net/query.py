@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when it is imported
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelMove,
 )

@@ -93,6 +93,7 @@ class _Handler(RequestHandler):
         association.dul.event_queue.get_nowait()  # of the socket that is exchanged for ours
         association.dul.socket = _AdmittedSocket(association, self.request, self._first)
         for thread in (association, association.dul):
+            # the one place where a thread of pynetdicom can be guarded is its own `run`
             thread.run = partial(_guarded, thread.run, self.request)  # type: ignore[method-assign]
         association.start()
 
