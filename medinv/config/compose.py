@@ -35,6 +35,7 @@ class ComposeConfig(Frozen):
     def _shares_add_up(self) -> Self:
         if self.inside + self.patched + self.sham > 1 or self.exchange + self.blank_surround > 1:
             raise ValueError(
-                "inside, patched and sham are shares of one whole, as are exchange and blank_surround; neither may exceed 1"
+                "inside, patched and sham are shares of one whole, as are exchange and "
+                "blank_surround; neither may exceed 1"
             )
         return self

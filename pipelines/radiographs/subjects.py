@@ -12,11 +12,12 @@ from torch import Tensor
 from medinv.config import Config, load_config
 from medinv.data.sets.labelled import LabelledImages
 from medinv.data.sets.load import load_images
-from medinv.explanation.local import spun_terms, usual_states
+from medinv.explanation.local import cycle_spun_terms
 from medinv.models.build import build
 from medinv.models.density import Classifier
-from medinv.models.reference import load_cases
-from medinv.models.store import CARD, load
+from medinv.models.depths import mean_states
+from medinv.models.folder import CARD
+from medinv.models.store import load
 from medinv.training.calibrate import calibrate, in_batches
 
 AT_ONCE = 8
@@ -24,13 +25,13 @@ AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Subject:
-    """A model with its own films, and the usual states that its local evidence is told against."""
+    """A model with its own films, and the mean states that its local evidence is told against."""
 
     name: str
     model: Classifier
     config: Config
     data: LabelledImages
-    usual: dict[str, Tensor]
+    states: dict[str, Tensor]
 
     def odds(self, images: Tensor) -> np.ndarray:
         """Calibrated log-odds of pneumonia (N,), less those from which it is called."""
@@ -46,7 +47,9 @@ class Subject:
 
     def maps(self, images: Tensor) -> np.ndarray:
         """Local evidence for pneumonia (N, h, w)."""
-        parts = [spun_terms(self.model, some, self.usual).maps for some in images.split(AT_ONCE)]
+        parts = [
+            cycle_spun_terms(self.model, some, self.states).maps for some in images.split(AT_ONCE)
+        ]
         return torch.cat(parts).numpy()
 
     def kept_in(self, folder: Path, what: str) -> Path | None:
@@ -64,16 +67,16 @@ def subject(name: str, config: str, depths: tuple[str, ...] = ()) -> Subject:
         data = load_images(settings.data)
         model = under_way(Path(name), settings, data)
     else:
-        model = load(name, dtype=torch.float32)
+        model = load(name, Classifier, dtype=torch.float32)
         settings = model.card.config
         data = load_images(settings.data)
-    usual = _usual(model, data, depths) if depths else load_cases(name).usual
-    return Subject(name, model, settings, data, usual)
+    states = _states(model, data, depths) if depths else model.reference.states
+    return Subject(name, model, settings, data, states)
 
 
-def _usual(model: Classifier, data: LabelledImages, depths: tuple[str, ...]) -> dict[str, Tensor]:
+def _states(model: Classifier, data: LabelledImages, depths: tuple[str, ...]) -> dict[str, Tensor]:
     normal = torch.from_numpy(data.train.images[data.train.labels == 0]).float()
-    return usual_states(model, normal.split(32), depths)
+    return mean_states(model.trunk, normal.split(32), depths)
 
 
 def under_way(folder: Path, config: Config, data: LabelledImages) -> Classifier:
@@ -86,5 +89,5 @@ def under_way(folder: Path, config: Config, data: LabelledImages) -> Classifier:
     }
     model.load_state_dict(averaged)
     model.float().eval()
-    calibrate(model, data)
+    calibrate(model, config.model, data)
     return model

@@ -1,4 +1,4 @@
-"""Batches of composed films. They enter the cross-entropy alone: a density would learn their seams."""
+"""Batches of composed films, for the cross-entropy alone: a density would learn their seams."""
 
 from dataclasses import dataclass
 

@@ -70,6 +70,6 @@ CHEST_XRAY = DataSet(
     ChestXrayData,
     lambda settings, progress: load_chest_xray(settings.path_variable, settings.size),
     intake=RESIZED,
-    origin={"chest-xray": f"{FILE} or {FOLDER}/, from the films of Kermany et al. 2018 (CC BY 4.0)"},
+    origin={"chest-xray": f"{FILE} or {FOLDER}/, films of Kermany et al. 2018 (CC BY 4.0)"},
     files={"chest-xray": (FILE, f"{FOLDER}/{LABELS}")},
 )
