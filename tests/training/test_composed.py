@@ -35,8 +35,7 @@ def config(configs, compose: str) -> Config:
 
 @torch.no_grad()
 def right_in_another_surround(model: Calibrated, part: Part, lungs: Tensor) -> float:
-    """Share of films called by their lungs when each has the surround of a film of the other label.
-    """
+    """Share of films called by their lungs in the surround of a film of the other label."""
     images, wide = torch.from_numpy(part.images).float(), F.max_pool2d(lungs[:, None], 5, 1, 2)
     exchanged = images * wide + images.roll(1, 0) * (1 - wide)
     called = model.calibrated(model.logits(exchanged)).argmax(1)

@@ -15,7 +15,7 @@ LUNG, WIDE = (
     0.045,
 )  # how far beyond the estimated lungs findings reach, and an exchange leaves alone
 SOFT = 0.012  # standard deviation of the masks' soft edges
-RISES = (30.0, 110.0)  # grey levels of a planted finding
+RISES = (35.0, 110.0)  # grey levels of a planted finding
 SEEN = 15.0  # mean rise from which a patch of a pneumonia film counts as a finding
 
 
