@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from medinv.config.base import Frozen
+from medinv.config.compose import ComposeConfig
 from medinv.config.data import (
     ChestXrayData,
     Cifar10Data,
@@ -54,6 +55,7 @@ __all__ = [
     "CardTexts",
     "ChestXrayData",
     "Cifar10Data",
+    "ComposeConfig",
     "Config",
     "ControlPhantomData",
     "DataConfig",

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from medinv.config.base import Frozen
+from medinv.config.compose import ComposeConfig
 
 
 class TrainConfig(Frozen):
@@ -30,6 +31,7 @@ class TrainConfig(Frozen):
     shift: int = Field(default=4, ge=0)  # augmentation: pixels
     gain: float = Field(default=0.0, ge=0)  # augmentation: relative contrast
     offset: float = Field(default=0.0, ge=0)  # augmentation: grey levels
+    compose: ComposeConfig | None = None  # films whose label follows the lungs alone
 
     @property
     def bounds_gain(self) -> bool:

@@ -22,6 +22,7 @@ from medinv.metrics import macro_auc
 from medinv.models.base import Calibrated, in_batches
 from medinv.models.build import build, kind_of
 from medinv.training import checkpoint as checkpoints
+from medinv.training.composed import composed_loss, composer_of
 from medinv.training.optimisers import Optimiser, averaged
 
 
@@ -60,7 +61,8 @@ def train(
 ) -> Trained:
     """Train the network of `config` on `data.train`; resumes from `checkpoint` if that file stands.
 
-    What is minimised is the loss of the model's kind: see `medinv.models`. Raises DataError where
+    What is minimised is the loss of the model's kind, see `medinv.models`, and with `train.compose`
+    the cross-entropy of composed films. Raises DataError where
     images or labels are not what the configuration says, ConfigError where there are fewer images
     than a batch holds, and ModelError where a loss is no longer finite.
     """
@@ -89,6 +91,7 @@ def train(
     best = network
     if recipe.keep == "best":
         best = parts["best"] = copy.deepcopy(network)
+    composer = composer_of(part, recipe)
     epochs = [Epoch(**each) for each in checkpoints.resume(checkpoint, parts, config)]
 
     for number in range(len(epochs), recipe.epochs):
@@ -96,6 +99,7 @@ def train(
         model.train()
         torch.manual_seed(config.seed * 100_000 + number)
         augment = augmentation(recipe, config.data.size, config.seed * 100_000 + number)
+        drawing = torch.Generator().manual_seed(config.seed * 100_000 + number)
         order = _order(part, np.random.default_rng((config.seed, number)), recipe.whole_patients)
         for step in range(steps):
             batch = order[step * recipe.batch : (step + 1) * recipe.batch]
@@ -108,6 +112,8 @@ def train(
             ):
                 loss = kind.loss(model, images, labels, recipe, number)
                 total = loss.total
+                if composer is not None:
+                    total = total + composed_loss(model, composer, drawing, layout)
             model.zero_grad(set_to_none=True)
             total.backward()
             norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)

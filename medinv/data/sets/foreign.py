@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medinv.data.resize import resize
 from medinv.data.sets.labelled import Part
 
 MEDNIST = "mednist_12k_64.npz"
@@ -16,7 +17,7 @@ def foreign_images(
     """Images (N, C, *size) uint8 by kind, each as many as `each`.
 
     Spoilt copies of test images, noise, and, where the folder of outside data holds it and the
-    model takes 64 x 64 pixels in grey, MedNIST.
+    model takes square images in grey, MedNIST, resized as any image that a model is given.
     """
     some = test.images[:each]
     shape = (each, *some.shape[1:])
@@ -27,8 +28,10 @@ def foreign_images(
         "inverted grey levels": 255 - some,
     }
     path = Path(os.environ.get(path_variable, "")) / MEDNIST
-    if path.is_file() and shape[1:] == (1, 64, 64):
+    if path.is_file() and shape[1:3] == (1, shape[-1]):
         with np.load(path) as archive:
             x, y, classes = archive["x"], archive["y"], archive["classes"]
-        kinds |= {f"MedNIST {name}": x[y == k][:each, None] for k, name in enumerate(classes)}
+        for k, name in enumerate(classes):
+            some = [resize(image, shape[-1]) for image in x[y == k][:each]]
+            kinds[f"MedNIST {name}"] = np.stack(some)[:, None]
     return kinds

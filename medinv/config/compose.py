@@ -1,0 +1,41 @@
+"""How films are composed in training."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from medinv.config.base import Frozen
+
+
+class ComposeConfig(Frozen):
+    """Films composed beside the real ones: see data.compose.
+
+    Shares are of the composed films unless another whole is named; lengths are shares of the side.
+    """
+
+    films: int = Field(default=20, ge=2)  # a step
+    weight: float = Field(default=0.6, gt=0)  # of their cross-entropy in the loss
+    normal: float = Field(default=0.65, ge=0, le=1)  # share drawn from normal films
+    inside: float = Field(default=0.35, ge=0, le=1)  # of normal films: a finding in the lungs
+    patched: float = Field(default=0.1, ge=0, le=1)  # of normal films: a part of ill lungs
+    sham: float = Field(default=0.1, ge=0, le=1)  # of normal films: a part of other normal lungs
+    outside: float = Field(default=0.25, ge=0, le=1)  # a finding outside the lungs
+    exchange: float = Field(default=0.6, ge=0, le=1)  # another film's surround
+    blank_surround: float = Field(default=0.15, ge=0, le=1)
+    blank_lungs: float = Field(default=0.12, ge=0, le=1)
+    gamma: float = Field(default=0.2, ge=0)  # standard deviation of its logarithm
+    blurred: float = Field(default=0.3, ge=0, le=1)
+    blur: float = Field(default=0.018, ge=0)  # greatest standard deviation
+    noise: float = Field(default=8.0, ge=0)  # greatest standard deviation, grey levels
+    turn: float = Field(default=6.0, ge=0)  # greatest, degrees
+    zoom: float = Field(default=0.05, ge=0, lt=1)
+    shift: float = Field(default=0.06, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> Self:
+        if self.inside + self.patched + self.sham > 1 or self.exchange + self.blank_surround > 1:
+            raise ValueError(
+                "inside, patched and sham are shares of one whole, as are exchange and "
+                "blank_surround; neither may exceed 1"
+            )
+        return self

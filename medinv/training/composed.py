@@ -1,0 +1,29 @@
+"""The part of the loss that composed films have."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from medinv.config import TrainConfig
+from medinv.data.compose import Composer
+from medinv.data.sets.labelled import Part
+from medinv.models.base import Calibrated
+
+
+def composer_of(part: Part, recipe: TrainConfig) -> Composer | None:
+    """What composes films of these training images, where the recipe says so."""
+    if recipe.compose is None:
+        return None
+    return Composer(torch.from_numpy(part.images), torch.from_numpy(part.labels), recipe.compose)
+
+
+def composed_loss(
+    model: Calibrated, composer: Composer, generator: torch.Generator, layout: torch.memory_format
+) -> Tensor:
+    """The weighted cross-entropy of the next composed films, dequantised as real ones are."""
+    made = composer.batch(generator)
+    device = next(model.parameters()).device
+    images = made.images + torch.rand_like(made.images) - 0.5
+    logits = model.logits(images.to(device, memory_format=layout))
+    cross_entropy = F.cross_entropy(model.calibrated(logits).float(), made.targets.to(device))
+    return composer.recipe.weight * cross_entropy

@@ -1,0 +1,142 @@
+"""Films composed in training: the lungs are found where they are, and the label follows them."""
+
+import numpy as np
+import pytest
+import torch
+from chests import SIZE, chests, ellipses
+from torch import Tensor
+
+from medinv.config import ComposeConfig
+from medinv.data.compose import Composer
+from medinv.data.compose.findings import BRIGHTEST, SHAPES, patch, rise
+from medinv.data.compose.images import blur, grow, moved
+from medinv.data.compose.lungs import at_places, fit_template, onto
+
+QUIET = {
+    "gamma": 0.0,
+    "blurred": 0.0,
+    "noise": 0.0,
+    "turn": 0.0,
+    "zoom": 0.0,
+    "shift": 0.0,
+    "outside": 0.0,
+    "blank_surround": 0.0,
+    "blank_lungs": 0.0,
+}
+
+
+def composer(**recipe: float) -> tuple[Composer, Tensor]:
+    films, labels, lungs = chests(60)
+    return Composer(films, labels, ComposeConfig(**({"films": 16} | QUIET | recipe))), lungs
+
+
+def overlap(first: Tensor, second: Tensor) -> float:
+    first, second = first > 0.5, second > 0.5
+    return (2 * (first & second).sum() / (first.sum() + second.sum())).item()
+
+
+def test_lungs_are_found_in_films_that_the_template_never_saw() -> None:
+    films, labels, _ = chests(60)
+    template = fit_template(films.float(), labels)
+    others, _, lungs = chests(20, seed=1)
+    found = at_places(template.lungs, template.place(others.float()))[:, 0]
+    scores = [overlap(*pair) for pair in zip(found, lungs, strict=True)]
+    still = [overlap(template.lungs, one) for one in lungs]
+    assert min(scores) > 0.6
+    assert np.mean(scores) > max(0.8, np.mean(still) + 0.05)
+
+
+def test_a_film_moved_onto_another_has_its_lungs_there() -> None:
+    films, labels, _ = chests(60)
+    template = fit_template(films.float(), labels)
+    places = template.place(films.float())
+    moving = onto(films[:30].float(), places[:30], places[30:])
+    again = template.place(moving)
+    before = (places[:30] - places[30:]).abs().mean()
+    assert (again - places[30:]).abs().mean() < before / 2
+
+
+def test_another_surround_changes_neither_lungs_nor_label() -> None:
+    made, _ = composer(exchange=1.0, inside=0.0, patched=0.0, sham=0.0, normal=0.5)
+    drawn = made._draw(torch.Generator().manual_seed(0))
+    batch = made.batch(torch.Generator().manual_seed(0))
+    lungs, wide = made.masks(made.places[drawn])
+    own = made.films[drawn].float()
+    change = (batch.images - own).abs()
+    assert batch.targets.tolist() == torch.eye(2)[made.labels[drawn]].tolist()
+    core = lungs * (wide > 0.999)
+    gain = 26  # of exposure: up to a tenth and ten grey levels
+    assert (change * core).max() < gain
+    assert (change * (wide < 0.01)).mean() > 3
+
+
+@pytest.mark.parametrize("kind", ["inside", "patched"])
+def test_a_finding_in_the_lungs_makes_a_normal_film_ill(kind: str) -> None:
+    shares = {"inside": 0.0, "patched": 0.0, "sham": 0.0, "exchange": 0.0} | {kind: 1.0}
+    made, _ = composer(normal=1.0, **shares)
+    batch = made.batch(torch.Generator().manual_seed(0))
+    assert batch.targets[:, 1].tolist() == [1.0] * 16
+
+
+def test_a_part_of_another_normal_film_leaves_it_normal() -> None:
+    made, _ = composer(normal=1.0, inside=0.0, patched=0.0, sham=1.0, exchange=0.0)
+    batch = made.batch(torch.Generator().manual_seed(0))
+    assert batch.targets[:, 0].tolist() == [1.0] * 16
+
+
+def test_of_a_film_without_lungs_nothing_is_known() -> None:
+    made, _ = composer(blank_lungs=1.0, exchange=0.0)
+    batch = made.batch(torch.Generator().manual_seed(0))
+    assert torch.allclose(batch.targets, torch.tensor([0.5, 0.5]).expand(16, 2))
+
+
+def test_composed_films_are_grey_levels_and_the_same_seed_makes_the_same() -> None:
+    films, labels, _ = chests(60)
+    made = Composer(films, labels, ComposeConfig(films=16))
+    first, again, other = (made.batch(torch.Generator().manual_seed(k)) for k in (1, 1, 2))
+    assert torch.equal(first.images, again.images)
+    assert not torch.equal(first.images, other.images)
+    assert first.images.shape == (16, 1, SIZE, SIZE)
+    assert first.images.min() >= 0 and first.images.max() <= 255
+
+
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_shapes_stay_in_their_region_and_are_seen(name: str) -> None:
+    region, generator = ellipses(0.0, 0.0, 1.0), torch.Generator().manual_seed(0)
+    shapes = torch.stack([SHAPES[name][1](region, generator) for _ in range(20)])
+    assert (shapes * (1 - region)).abs().max() == 0
+    assert shapes.min() >= 0 and shapes.max() <= 1
+    assert (shapes.flatten(1).max(1).values > 0.3).all()
+
+
+def test_a_finding_brightens_no_bone() -> None:
+    film = torch.full((SIZE, SIZE), 100.0)
+    film[:10] = 240.0
+    shape = torch.ones(SIZE, SIZE)
+    made = rise(film, shape, 200.0, torch.Generator().manual_seed(0))
+    assert torch.equal(made[:10], film[:10])
+    assert made[10:].max() == BRIGHTEST
+
+
+def test_a_patch_has_the_exposure_of_the_film_around_it() -> None:
+    film, shape = 20 * torch.randn(SIZE, SIZE) + 120, torch.zeros(SIZE, SIZE)
+    shape[20:40, 20:40] = 1
+    other = 1.3 * film - 40  # the same film, otherwise exposed
+    assert (patch(film, shape, other, 1 - shape) - film).abs().max() < 1.0
+
+
+def test_masks_grow_blur_and_turn_as_told() -> None:
+    mask = torch.zeros(1, 1, SIZE, SIZE)
+    mask[..., 32, 32] = 1
+    assert grow(mask, 2 / SIZE).sum() == 25
+    assert blur(mask, 2 / SIZE).sum() == pytest.approx(1, abs=1e-4)
+    image = torch.rand(1, 1, SIZE, SIZE)
+    quarter = moved(image, torch.tensor([torch.pi / 2]), torch.ones(1), torch.zeros(1, 2))
+    assert torch.allclose(quarter, image.rot90(-1, (2, 3)), atol=1e-3) or torch.allclose(
+        quarter, image.rot90(1, (2, 3)), atol=1e-3
+    )
+
+
+def test_shares_of_one_whole_may_not_exceed_it() -> None:
+    with pytest.raises(ValueError, match="neither may exceed 1"):
+        ComposeConfig(inside=0.8, sham=0.3)

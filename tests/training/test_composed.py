@@ -1,0 +1,70 @@
+"""What composed films are for: a network that learns from them answers by the lungs, not by what
+surrounds them.
+"""
+
+import numpy as np
+import pytest
+import torch
+from chests import SIZE, chests
+from torch import Tensor
+from torch.nn import functional as F
+
+from medinv.config import Config, load_config
+from medinv.data.sets.labelled import LabelledImages, Part
+from medinv.models.base import Calibrated
+from medinv.training.train import train
+
+
+@pytest.fixture(scope="module")
+def films() -> tuple[LabelledImages, Tensor]:
+    """Films, and the lungs of those for validation."""
+    made = [chests(count, seed) for seed, count in enumerate((96, 40, 8))]
+    parts = [
+        Part(images.numpy(), labels.numpy(), 1000 * seed + np.arange(len(labels)))
+        for seed, (images, labels, _) in enumerate(made)
+    ]
+    return LabelledImages(*parts), made[1][2]
+
+
+def config(configs, compose: str) -> Config:
+    settings = ("model.depths=[2,2,2,2]", "model.hidden=[8,8,16,16]", "train.epochs=8")
+    plain = ("train.average=0.9", "train.shift=0", "train.gain=0", "train.offset=0")
+    path = configs / "chest-xray.yaml"
+    return load_config(path, (f"data.size={SIZE}", *settings, *plain, f"train.compose={compose}"))
+
+
+@torch.no_grad()
+def right_in_another_surround(model: Calibrated, part: Part, lungs: Tensor) -> float:
+    """Share of films called by their lungs in the surround of a film of the other label."""
+    images, wide = torch.from_numpy(part.images).float(), F.max_pool2d(lungs[:, None], 5, 1, 2)
+    exchanged = images * wide + images.roll(1, 0) * (1 - wide)
+    called = model.calibrated(model.logits(exchanged)).argmax(1)
+    return (called == torch.from_numpy(part.labels)).float().mean().item()
+
+
+def test_composed_films_teach_a_network_to_answer_by_the_lungs(configs, films) -> None:
+    data, lungs = films
+    plain = train(config(configs, "null"), data).model
+    taught = train(config(configs, "{films: 12, weight: 1.0}"), data).model
+    before, after = (right_in_another_surround(m, data.validation, lungs) for m in (plain, taught))
+    assert before < 0.55
+    assert after > before + 0.2
+
+
+def test_composed_films_are_the_same_in_a_run_that_was_interrupted(
+    configs, films, tmp_path
+) -> None:
+    data, _ = films
+    recipe = config(configs, "{films: 4}")
+    short = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 2})})
+    whole = train(short, data)
+
+    def stop(epoch) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "checkpoint.pt"
+    with pytest.raises(KeyboardInterrupt):
+        train(short, data, checkpoint=path, report=stop)
+    resumed = train(short, data, checkpoint=path)
+    for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(a, b)
