@@ -3,6 +3,7 @@
     MedinvError
     ├── ConfigError              a configuration file or override that cannot be used
     ├── ShapeError               a tensor of the wrong shape, dtype or range
+    ├── InternalError            an error that nobody foresaw: our fault
     ├── NetworkError             a forward pass that failed
     ├── SingularError            a layer that has no (stable) inverse
     ├── ConvergenceError         an iteration that did not reach its stated residual within its stated bound
@@ -30,6 +31,7 @@ Each carries a `code` (stable, for machines), the `stage` at which it was met, a
 """
 
 from pathlib import Path
+from traceback import extract_tb
 
 
 class MedinvError(Exception):
@@ -50,6 +52,10 @@ class MedinvError(Exception):
 
 class ConfigError(MedinvError):
     code, stage = "config", "config"
+
+
+class InternalError(MedinvError):
+    code, stage = "internal", "run"
 
 
 class ShapeError(MedinvError):
@@ -148,3 +154,20 @@ class RefusedError(PeerError):
 
 class OutputError(MedinvError):
     code, stage = "output", "write"
+
+
+def typed(error: Exception) -> MedinvError:
+    """The error itself if it is one of the tree, else an InternalError that names its type and the
+    last line of medinv that it came through, but not its message, which may quote a patient."""
+    if isinstance(error, MedinvError):
+        return error
+    package = Path(__file__).parent
+    lines = [
+        f"{Path(frame.filename).relative_to(package.parent).as_posix()}:{frame.lineno}"
+        for frame in extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(package)
+    ]
+    place = f" at {lines[-1]}" if lines else ""
+    return InternalError(
+        f"{type(error).__name__}{place}: this is a fault of medinv, please report it"
+    )
