@@ -1,4 +1,4 @@
-"""What a header says reaches the row and the DICOM results: names, UIDs, how a film lies, who stands in its pixels."""
+"""What a header says reaches the row and every report: names, UIDs, how a film lies, whose it is."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""DICOM results as an archive takes them: valid, in the analysed study, the same when made again."""
+"""DICOM results as archives take them: valid, in the analysed study, the same if made again."""
 
 import io
 import shutil

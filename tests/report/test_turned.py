@@ -1,9 +1,10 @@
-"""A film stored upside down: read the right way up, and its DICOM results lie on the stored pixels."""
+"""A film stored upside down is read the right way up; its objects lie on the stored pixels."""
 
 import numpy as np
 import pydicom
 import pytest
 from dicom_headers import header
+from pydicom.uid import ExplicitVRLittleEndian
 
 import medinv
 from medinv.data.dicom.orientation import Turn
@@ -20,14 +21,16 @@ def films(samples, card_of, tmp_path_factory) -> dict:
     for letters in ("LF", "LH"):
         folder = tmp_path_factory.mktemp(letters)
         film = pydicom.dcmread(samples / "studies" / "study-03" / "radiograph.dcm")
+        pixels = film.pixel_array[:: -1 if letters == "LH" else 1]
         film.PatientOrientation = list(letters)
-        if letters == "LH":
-            film.PixelData = np.ascontiguousarray(film.pixel_array[::-1]).tobytes()
+        film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        film.PixelData = pixels.tobytes()
+        film["PixelData"].VR = "OW"
         film.save_as(folder / "film.dcm")
         (result,) = medinv.classify(folder / "film.dcm", "phantom-opacity", explain=True)
         written = write.dicom(result, card_of(result), folder)["dicom"]
         objects = {ds.Modality: ds for ds in map(pydicom.dcmread, (folder / p for p in written))}
-        found[letters] = (film.pixel_array, result, objects)
+        found[letters] = (pixels, result, objects)
     return found
 
 
