@@ -111,7 +111,7 @@ def test_a_film_stored_upside_down_gets_the_answer_of_the_film_and_its_own_certi
 def test_pixels_that_name_the_patient_are_drawn_nowhere_without_leave(
     write_film, phantom, tmp_path, stated, phi, drawn
 ) -> None:
-    """In the page, in the PDF and in the summary picture: told by a mark in a corner of the film."""
+    """In page, PDF and summary picture: told by a mark in a corner of the film."""
     path = write_film(tmp_path / "in" / "1.dcm", 1)
     film = pydicom.dcmread(path)
     side, marked = 512, np.repeat(np.repeat(film.pixel_array, 8, 0), 8, 1)
