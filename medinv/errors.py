@@ -3,6 +3,7 @@
     MedinvError
     ├── ConfigError
     ├── ShapeError
+    ├── InternalError
     ├── NetworkError
     ├── SingularError
     ├── ConvergenceError
@@ -31,6 +32,7 @@ is to blame, its `path`.
 """
 
 from pathlib import Path
+from traceback import extract_tb
 
 
 class MedinvError(Exception):
@@ -53,6 +55,10 @@ class ConfigError(MedinvError):
     """A configuration file, an override or an argument that cannot be used."""
 
     code, stage = "config", "config"
+
+
+class InternalError(MedinvError):
+    code, stage = "internal", "run"
 
 
 class ShapeError(MedinvError):
@@ -197,3 +203,20 @@ class OutputError(MedinvError):
     """A result that cannot be written."""
 
     code, stage = "output", "write"
+
+
+def typed(error: Exception) -> MedinvError:
+    """The error itself if it is one of the tree, else an InternalError that names its type and the
+    last line of medinv that it came through, but not its message, which may quote a patient."""
+    if isinstance(error, MedinvError):
+        return error
+    package = Path(__file__).parent
+    lines = [
+        f"{Path(frame.filename).relative_to(package.parent).as_posix()}:{frame.lineno}"
+        for frame in extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(package)
+    ]
+    place = f" at {lines[-1]}" if lines else ""
+    return InternalError(
+        f"{type(error).__name__}{place}: this is a fault of medinv, please report it"
+    )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from medinv.data.frame import LosslessCertificate
-from medinv.errors import MedinvError, NetworkError, ShapeError
+from medinv.errors import MedinvError, NetworkError, ShapeError, typed
 from medinv.models.density import Classifier
 
 BITS = 8
@@ -47,10 +47,11 @@ def predict_studies(
     try:
         predictions = iter(predict(model, images))
         return [[next(predictions) for _ in study] for study in studies]
-    except (MedinvError, RuntimeError, MemoryError) as error:
+    except Exception as error:
         if len(studies) > 1:
             return [one for study in studies for one in predict_studies(model, [study])]
-        return [error if isinstance(error, MedinvError) else _network_error(error)]
+        failed = isinstance(error, (RuntimeError, MemoryError))
+        return [_network_error(error) if failed else typed(error)]
 
 
 @torch.inference_mode()

@@ -5,7 +5,7 @@ the name, any other change raises its number. What is marked as not filed (pixel
 travels with the result to the renderers and is in no row.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
@@ -68,6 +68,14 @@ class ImageName(_Value):
         return self.sop_uid if self.frame is None else f"{self.sop_uid} frame {self.frame}"
 
 
+class Answer(NamedTuple):
+    """The class whose probability is told: of two the second, of more the one called."""
+
+    name: str
+    probability: float  # calibrated
+    others: tuple[tuple[str, float], ...]  # of more than two classes the others, by probability
+
+
 class _Call(_Value):
     """A label, and the calibrated probabilities behind it by class, in the model's order."""
 
@@ -75,13 +83,23 @@ class _Call(_Value):
     probabilities: dict[str, float] | None
 
     @property
-    def headline(self) -> tuple[str, float] | None:
-        """The class and probability to quote: of two the positive, else the most probable."""
-        if not self.probabilities:
+    def called(self) -> str | None:
+        """The class called; None where none is."""
+        return None if self.label == OUT_OF_SCOPE else self.label
+
+    @property
+    def answer(self) -> Answer | None:
+        """The class and probability to quote; None where nothing may be."""
+        named, label = self.probabilities, self.called
+        if not named or label is None:
             return None
-        if len(self.probabilities) == 2:
-            return tuple(self.probabilities.items())[1]
-        return max(self.probabilities.items(), key=lambda item: item[1])
+        if len(named) == 2:
+            name = list(named)[1]
+            return Answer(name, named[name], ())
+        rest = sorted(
+            (item for item in named.items() if item[0] != label), key=lambda item: -item[1]
+        )
+        return Answer(label, named[label], tuple(rest))
 
 
 class ImageResult(ImageName, _Call):

@@ -19,7 +19,7 @@ READERS = max(1, CORES // 2)  # the network has the other cores
 Renderer = Callable[["StudyResult", "Card", Path], Mapping[str, Any]]
 """Writes files of a result into the results folder; returns fields of the result to be updated.
 
-All renderers of a run are given the same object, one after the other.
+The renderers of a run are given it one after the other, each with what those before it updated.
 """
 
 

@@ -17,7 +17,7 @@ COLUMNS: dict[str, tuple[str, Callable[[StudyResult], Any]]] = {
     "model": ("string", lambda r: r.model.name),
     "status": ("string", lambda r: r.status),
     "label": ("string", lambda r: r.label),
-    "probability": ("float64", lambda r: r.headline and r.headline[1]),
+    "probability": ("float64", lambda r: r.answer and r.answer.probability),
     "rule": ("string", lambda r: r.rule),
     "images": ("int64", lambda r: len(r.instances)),
     "in_scope": ("int64", lambda r: sum(image.in_scope for image in r.instances)),

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
 
 from medinv.analysis.infer import Prediction, predict_studies
 from medinv.analysis.result import StudyResult
@@ -14,7 +13,7 @@ from medinv.batch.pool import Pool
 from medinv.batch.workers import Reader
 from medinv.data.frame import Frame
 from medinv.data.intake import FramesRead, ReadRequest
-from medinv.errors import MedinvError, OutputError
+from medinv.errors import MedinvError, OutputError, typed
 from medinv.models.density import Classifier
 
 Results = list[tuple[Job, StudyResult]]
@@ -77,8 +76,12 @@ class Work:
                 [[frame.inputs[size] for frame in frames] for _, _, _, frames in mine],
             )
             for (of_study, read, job, frames), predicted in zip(mine, predictions, strict=True):
-                certified = self._certified(frames, predicted)
-                of_study.append((job, analyst.result(job.chosen, read, certified)))
+                try:
+                    certified = self._certified(frames, predicted)
+                    result = analyst.result(job.chosen, read, certified)
+                except Exception as error:
+                    result = analyst.result(job.chosen, read, typed(error))
+                of_study.append((job, result))
         return results
 
     def _certified(
@@ -94,10 +97,7 @@ class Work:
             frame.key: prediction.decoded
             for frame, prediction in zip(frames, predictions, strict=True)
         }
-        try:
-            again = self._again(frames, ReadRequest((), (), lossless=True, decoded=decoded))
-        except MedinvError as error:
-            return error
+        again = self._again(frames, ReadRequest((), (), lossless=True, decoded=decoded))
         return [
             replace(prediction, exact=certificate.exact, certificate=certificate)
             for prediction, frame in zip(predictions, again, strict=True)
@@ -107,8 +107,8 @@ class Work:
     def _rendered(self, job: Job, result: StudyResult) -> StudyResult:
         """With pictures and explanations, and what the renderers made of them.
 
-        A report that cannot be made is a warning in the row; one that cannot be written ends the
-        run, as no other could be either.
+        A report that cannot be made is a warning in the row, an error of our own included; one
+        that cannot be written ends the run, as no other could be either.
         """
         if not self.explain:
             return result
@@ -117,18 +117,17 @@ class Work:
         analyst, card = self._analyst(job), self._analyst(job).model.card
         try:
             shown = explained(result, analyst.model, analyst.rule, self._pictures)
-        except MedinvError as error:
-            return result.warned(f"no report: {error.code}: {error.message}")
-        updates: dict[str, Any] = {}
-        warnings = []
+        except Exception as error:
+            return result.warned(_not_made("report", error))
+        missing = []
         for name, render in self.options.renderers.items():
             try:
-                updates |= render(shown, card, self.options.folder)
+                shown = shown.model_copy(update=dict(render(shown, card, self.options.folder)))
             except OutputError:
                 raise
-            except MedinvError as error:
-                warnings.append(f"no {name}: {error.code}: {error.message}")
-        return shown.model_copy(update=updates).warned(*warnings)
+            except Exception as error:
+                missing.append(_not_made(name, error))
+        return shown.warned(*missing)
 
     def _pictures(self, frames: Sequence[Frame], size: int) -> list[Frame]:
         return self._again(frames, ReadRequest((), (size,), display=True))
@@ -145,3 +144,8 @@ class Work:
             raise read.broken[0].error
         by_key = {frame.key: frame for frame in read.frames}
         return [by_key[key] for key in keys]
+
+
+def _not_made(name: str, error: Exception) -> str:
+    why = typed(error)
+    return f"no {name}: {why.code}: {why.message}"

@@ -99,7 +99,7 @@ def _table(model: str, results: Sequence[StudyResult]) -> Table:
     notes = Column("notes", no_wrap=True, overflow="ellipsis", ratio=1)
     table = Table(*narrow, notes, box=None, pad_edge=False, expand=True)
     for result in results:
-        quoted = result.headline
+        quoted = result.answer
         cells = (
             result.study_uid[:14],
             result.outcome,

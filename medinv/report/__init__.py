@@ -9,7 +9,7 @@ To add one, write that function and name it in `write.RENDERERS`, by the ending 
 
     def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
         shown = derived.presented(result)
-        label = derived.called(shown) or strings.FLAG_OUT_OF_SCOPE
+        label = shown.called or strings.FLAG_OUT_OF_SCOPE
         return f"{strings.RESEARCH_USE}. {shown.study_uid}: {label}".encode()
 
     RENDERERS = {..., "txt": render}

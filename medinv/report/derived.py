@@ -34,14 +34,6 @@ _ORIGIN = (
 )
 
 
-class Answer(NamedTuple):
-    """The class whose probability is told: of two the second, of more the one called."""
-
-    name: str
-    probability: float  # calibrated
-    others: tuple[tuple[str, float], ...]  # of more than two classes the others, by probability
-
-
 class Contrast(NamedTuple):
     """The two classes between which evidence speaks."""
 
@@ -112,23 +104,6 @@ def inside(image: ImageResult) -> bool:
     return image.scope.in_scope and image.in_scope
 
 
-def called(given: StudyResult | ImageResult | SeriesResult) -> str | None:
-    """The class called; None where none is."""
-    return None if given.label == OUT_OF_SCOPE else given.label
-
-
-def answer(given: StudyResult | ImageResult | SeriesResult) -> Answer | None:
-    """The probability that is told; None where nothing may be."""
-    named, label = given.probabilities, called(given)
-    if not named or label is None:
-        return None
-    if len(named) == 2:
-        name = list(named)[1]
-        return Answer(name, named[name], ())
-    rest = sorted((item for item in named.items() if item[0] != label), key=lambda item: -item[1])
-    return Answer(label, named[label], tuple(rest))
-
-
 def contrast(image: ImageResult, card: Card) -> Contrast:
     """Of two classes the second against the first, of more the one called against the target."""
     if len(card.classes) == 2:
@@ -148,7 +123,7 @@ def explained(image: ImageResult) -> Explanation:
 
 def ranked(result: StudyResult) -> tuple[tuple[int, ImageResult], ...]:
     """Images in scope first, then by falling probability of the study's answer, with numbers."""
-    told = answer(result)
+    told = result.answer
     numbered = enumerate(result.instances, start=1)
 
     def rank(item: tuple[int, ImageResult]) -> tuple[bool, float]:
@@ -192,7 +167,7 @@ def study_uncertainty(result: StudyResult, card: Card) -> Uncertainty | None:
 
 def image_uncertainty(image: ImageResult, card: Card) -> Uncertainty | None:
     """Of two classes; None for others, for which no calibration is measured, and out of scope."""
-    told = answer(image)
+    told = image.answer
     return uncertainty(card.calibration, told.probability) if told and not told.others else None
 
 
@@ -234,7 +209,7 @@ def balance(contributions: np.ndarray) -> Balance:
 def warnings(result: StudyResult, card: Card) -> tuple[str, ...]:
     """The result's own, and facts that do not fit each other: said, not smoothed over."""
     found = list(result.warnings)
-    point, told = card.operating_point, answer(result)
+    point, told = card.operating_point, result.answer
     if point and told and (told.probability >= point.threshold) != (result.label == told.name):
         found.append(strings.label_contradicts(result.label, told.probability, point.threshold))
     for number, image in enumerate(result.instances, start=1):

@@ -20,7 +20,6 @@ from medinv.explanation.evidence import regional
 from medinv.explanation.result import Counterfactual, Evidence, LocalEvidence
 from medinv.report.derived import (
     Balance,
-    answer,
     balance,
     edge_letters,
     explained,
@@ -121,8 +120,8 @@ class Panel:
     image: ImageResult
     frame: Frame
     given: tuple[int, int]  # (rows, columns) of the network's input
-    full_size: tuple[int, int]  # (rows, columns) of the image as stored
-    native: Picture  # as stored, or where that is withheld the network's input in its shape
+    full_size: tuple[int, int]  # (rows, columns) of the image as it is shown
+    native: Picture  # the image, or where that is withheld the network's input in its shape
     burned_in: bool | None  # by the header the pixels name the patient; None where it is silent
     withheld: bool  # and they are therefore not drawn
     bar: ScaleBar | None
@@ -176,7 +175,7 @@ def panel(number: int, image: ImageResult, *, phi: bool = False) -> Panel:
 
 
 def _explained(image: ImageResult, given: np.ndarray) -> Explained:
-    explanation, told = explained(image), answer(image)
+    explanation, told = explained(image), image.answer
     counterfactual, local = explanation.counterfactual, explanation.local_evidence
     decoded, trace = explanation.reconstruction.image, explanation.trace
     divides = not any(side % REGION for side in given.shape)

@@ -33,7 +33,7 @@ def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
         shown.study_uid,
         result=shown,
         card=card,
-        told=derived.answer(shown),
+        told=shown.answer,
         warnings=derived.warnings(shown, card),
         pictures=pictures,
         beside=("report.pdf", "report.json"),
@@ -45,15 +45,8 @@ def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
 def render_index(results: Iterable[StudyResult]) -> bytes:
     """A run's page: one line a result, with filter and sorting."""
     shown = [derived.presented(result) for result in results]
-    parts = Counter(outcome(result) for result in shown)
-    return _page("index.html", "", results=shown, parts=parts, outcome=outcome, flags=flags)
-
-
-def outcome(result: StudyResult) -> str:
-    """What became of a study: its label, out of scope, failed or skipped."""
-    if result.status != "ok":
-        return result.status
-    return derived.called(result) or strings.FLAG_OUT_OF_SCOPE
+    parts = Counter(result.outcome for result in shown)
+    return _page("index.html", "", results=shown, parts=parts, flags=flags)
 
 
 def flags(result: StudyResult) -> tuple[str, ...]:

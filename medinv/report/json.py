@@ -42,7 +42,7 @@ def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
 
 def facts(result: StudyResult, card: Card, pictures: Pictures) -> dict[str, Any]:
     """One study's facts, ready for JSON."""
-    shown, told = derived.presented(result), derived.answer(result)
+    shown, told = derived.presented(result), result.answer
     trip = shown.reconstruction
     drawn = {panel.number: panel for panel in pictures.panels}
     return {
@@ -52,7 +52,7 @@ def facts(result: StudyResult, card: Card, pictures: Pictures) -> dict[str, Any]
         "study_uid": shown.study_uid,
         "status": shown.status,
         "in_scope": shown.in_scope,
-        "label": derived.called(shown),
+        "label": shown.called,
         "probabilities": _probabilities(shown.probabilities),
         "uncertainty": _uncertainty(derived.study_uncertainty(shown, card) if told else None),
         "aggregation": shown.aggregation,
@@ -116,12 +116,12 @@ def _observed(one: ObservedShare) -> dict[str, Any]:
 
 
 def _series(result: StudyResult, one: SeriesResult) -> dict[str, Any]:
-    told = derived.answer(one)
+    told = one.answer
     return {
         "series_uid": one.series_uid,
         "images": one.images,
         "in_scope": one.in_scope,
-        "label": derived.called(one),
+        "label": one.called,
         "probability": told and _number(told.probability, SHARE),
         "deciding": list(derived.numbers(result, one)),
     }
@@ -140,7 +140,7 @@ def _image(number: int, image: ImageResult, card: Card, panel: Panel | None) -> 
         "frame": image.frame,
         "series_uid": image.series_uid,
         "stored_sha256": image.stored_sha256,
-        "label": derived.called(image),
+        "label": image.called,
         "probabilities": _probabilities(image.probabilities),
         "uncertainty": _uncertainty(derived.image_uncertainty(image, card)),
         "scope": {

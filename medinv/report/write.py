@@ -43,7 +43,7 @@ class Reports:
         return {"report": (place / "report.html").as_posix()}
 
     def dicom(self, result: StudyResult, card: Card, folder: Path) -> dict[str, Any]:
-        """Write the study's DICOM results to the same place.
+        """Write the study's DICOM results to the same place; warns of names that are not readable.
 
         Raises HeaderError, OutputError, ShapeError and what reading a header raises.
         """
@@ -52,7 +52,8 @@ class Reports:
         place, drawn = _place(result, card), self._drawn(result)
         report = self._pdf or RENDERERS["pdf"](result, card, drawn)
         written = write_dicom_results(result, card, drawn, report, folder / place)
-        return {"dicom": tuple(path.relative_to(folder).as_posix() for path in written)}
+        paths = tuple(path.relative_to(folder).as_posix() for path in written.paths)
+        return {"dicom": paths, "warnings": (*result.warnings, *written.warnings)}
 
     def _drawn(self, result: StudyResult) -> Pictures:
         """The pictures, those made last where they are of these very images."""

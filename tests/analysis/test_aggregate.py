@@ -85,7 +85,7 @@ def test_of_three_classes_the_most_probable_is_called_and_the_surest_image_decid
     images = [_of_three("a", 0.5, 0.3, 0.2), _of_three("b", 0.1, 0.2, 0.7)]
     study = rule.deciding(rule.series(images))
     assert study.label == "viral" and [image.sop_uid for image in study.deciding] == ["b"]
-    assert study.headline == ("viral", 0.7)
+    assert study.answer[:2] == ("viral", 0.7)
     assert "class that is called" in rule.sentence and "positive" not in rule.sentence
     mean = Rule("mean", THREE, 0.5)
     study = mean.deciding(mean.series(images))
@@ -97,7 +97,7 @@ def test_of_three_classes_the_most_probable_is_called_and_the_surest_image_decid
 def test_of_two_classes_the_operating_point_calls_and_the_positive_one_is_quoted() -> None:
     rule = Rule("maximum", ("no", "yes"), 0.2)
     study = rule.deciding(rule.series([_entry("a", 0.25)]))
-    assert study.label == "yes" and study.headline == ("yes", 0.25)
+    assert study.label == "yes" and study.answer[:2] == ("yes", 0.25)
 
 
 def test_a_card_can_name_every_rule() -> None:

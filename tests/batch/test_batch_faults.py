@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from medinv.analysis import explained
+from medinv.analysis.study import Analyst
 from medinv.batch.options import Options
 from medinv.batch.run import Summary, run
 from medinv.data.dicom.index import index
 from medinv.errors import OutputError
+from medinv.report import write
+from medinv.report.dicom import results
 
 # What the reading processes load when they start: files are named after what befalls them.
 FAULTY = """
@@ -163,3 +167,73 @@ def test_two_runs_do_not_write_into_one_folder(twenty, phantom, tmp_path) -> Non
     with pytest.raises(OutputError, match="--overwrite"):
         _run(twenty, phantom, tmp_path, resume=True)
     assert _run(twenty, phantom, tmp_path, overwrite=True).counts["rows"] == 20
+
+
+def _first_call_fails(work):
+    """A function whose first call meets an error that nobody foresaw, and that quotes a patient."""
+    calls = []
+
+    def planted(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyError("Doe^Jane")
+        return work(*args, **kwargs)
+
+    return planted
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "what", "place"),
+    [
+        (write.RENDERERS, "html", "report", "report/write.py"),
+        (results, "structured_report", "dicom", "report/dicom/results.py"),
+        (explained, "explain", "report", "analysis/explained.py"),
+    ],
+    ids=["page", "object", "explanation"],
+)
+def test_an_error_of_our_own_in_a_report_is_a_warning_of_its_study(
+    write_film, phantom, tmp_path, monkeypatch, owner, name, what, place
+) -> None:
+    if isinstance(owner, dict):
+        monkeypatch.setitem(owner, name, _first_call_fails(owner[name]))
+    else:
+        monkeypatch.setattr(owner, name, _first_call_fails(getattr(owner, name)))
+    for study in (1, 2):
+        write_film(tmp_path / "in" / f"{study}.dcm", study)
+    once = write.Reports()
+    renderers = {"report": once.reports, "dicom": once.dicom}
+    summary = _run(tmp_path / "in", phantom, tmp_path / "out", renderers=renderers)
+    assert summary.counts["rows"] == 2
+    first, second = summary.results
+    (warning,) = first.warnings
+    assert warning.startswith(f"no {what}: internal: KeyError at medinv/{place}:")
+    assert first.status == "ok" and not second.warnings and second.report and second.dicom
+    assert bool(first.dicom) == (what == "report" and place.startswith("report"))
+    for path in (tmp_path / "out").rglob("*"):
+        assert not path.is_file() or b"Doe^Jane" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["_image", "_round_trip"])
+def test_an_error_of_our_own_in_an_analysis_fails_its_study_alone(
+    write_film, phantom, tmp_path, monkeypatch, name
+) -> None:
+    monkeypatch.setattr(Analyst, name, _first_call_fails(getattr(Analyst, name)))
+    for study in (1, 2):
+        write_film(tmp_path / "in" / f"{study}.dcm", study)
+    first, second = _run(tmp_path / "in", phantom, tmp_path / "out").results
+    assert (first.status, first.error.code, second.status) == ("failed", "internal", "ok")
+    assert first.error.message.startswith("KeyError at medinv/analysis/study.py:")
+    assert len(first.broken) == 1 and "Doe^Jane" not in first.model_dump_json()
+
+
+def test_an_error_of_our_own_in_the_network_fails_its_study_alone(
+    write_film, phantom, tmp_path, monkeypatch
+) -> None:
+    def planted(x):
+        raise IndexError("Doe^Jane")
+
+    monkeypatch.setattr(phantom, "read", planted)
+    write_film(tmp_path / "in" / "1.dcm", 1)
+    (row,) = _run(tmp_path / "in", phantom, tmp_path / "out").results
+    assert row.status == "failed" and row.error.code == "internal"
+    assert row.error.message.startswith("IndexError at medinv/analysis/infer.py:")

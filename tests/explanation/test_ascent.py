@@ -1,5 +1,7 @@
 """A counterfactual that is sought comes nearer to the answer, and convinces its witness."""
 
+from copy import deepcopy
+
 import torch
 
 from medinv.explanation.counterfactual.ascent import Search, Witness, ascend, counterfactual
@@ -71,3 +73,17 @@ def test_a_stronger_prior_changes_less(tiny_model, tiny_images) -> None:
         for prior in (0.01, 10.0)
     ]
     assert lengths[1] < lengths[0]
+
+
+def test_what_is_asked_for_is_the_share_of_the_typical_log_odds(tiny_model, tiny_images) -> None:
+    model, x = deepcopy(tiny_model), tiny_images[:1].clamp(5, 250)
+    with torch.no_grad():
+        start = model.features(x)
+        (odds,) = model.logits_of(start).diff(dim=1).flatten().tolist()
+    target = int(odds > 0)
+    model.typical_odds[target] = 2 * odds
+    reached, asked = (
+        ascend(model, x, target, search=Search(steps=3, share=share)) for share in (0.4, 0.6)
+    )
+    assert torch.allclose(reached, start, rtol=0, atol=1e-9), "0.8 of what it has is no request"
+    assert not torch.allclose(asked, start, rtol=0, atol=1e-3), "1.2 of it is one"

@@ -21,6 +21,18 @@ def test_contributions_and_bias_add_up_to_the_logit(tiny_model, tiny_images) -> 
         assert found.contributions.sum() + found.bias == pytest.approx(logit, abs=1e-10)
 
 
+def test_the_residual_is_that_of_the_network_not_of_the_sum_with_itself(
+    tiny_model, tiny_images, monkeypatch
+) -> None:
+    honest, x = tiny_model.features, tiny_images[:1]
+    before = evidence(tiny_model, x)
+    monkeypatch.setattr(tiny_model, "features", lambda u: 1.01 * honest(u))
+    after = evidence(tiny_model, x)
+    logit = tiny_model.log_odds(tiny_model.logits(x)).item()
+    assert after.logit == logit != before.logit
+    assert after.residual == pytest.approx(abs(logit - before.logit), rel=1e-6)
+
+
 def test_the_frozen_network_is_affine_and_equals_the_network_at_its_image(
     tiny_model, tiny_images
 ) -> None:

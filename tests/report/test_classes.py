@@ -27,7 +27,7 @@ def three(opacity, card_of):
 def test_the_called_class_is_told_with_the_others(three):
     result, card = three
     others = (("benign", 0.2), ("normal", 0.1))
-    assert derived.answer(result) == ("malignant", 0.7, others)
+    assert result.answer == ("malignant", 0.7, others)
     assert derived.contrast(first(result), card) == ("malignant", "benign", False)
     assert derived.study_uncertainty(result, card) is None
 

@@ -20,7 +20,7 @@ def test_out_of_scope_nothing_is_told_and_nothing_explained(outside, clear):
     told = edited(outside, explanation=first(clear).explanation)
     told = told.model_copy(update={"probabilities": dict(image.probabilities)})
     shown = derived.presented(told)
-    assert derived.answer(shown) is None and derived.called(shown) is None
+    assert shown.answer is None and shown.called is None
     assert first(shown).probabilities == {} and first(shown).explanation is None
     assert shown.series[0].probabilities is None
     assert first(shown).scope.reasons == image.scope.reasons
@@ -36,7 +36,7 @@ def test_a_series_out_of_scope_tells_no_probability(pair):
 def test_one_image_out_of_scope_does_not_withhold_the_other(pair):
     scope = pair.instances[1].scope.model_copy(update={"in_scope": False})
     shown = derived.presented(edited(pair, 2, scope=scope))
-    assert [derived.called(image) for image in shown.instances] == ["clear", None]
+    assert [image.called for image in shown.instances] == ["clear", None]
     assert shown.instances[0].explanation is pair.instances[0].explanation
     assert [number for number, _ in derived.ranked(shown)] == [1, 2]
     assert derived.in_scope_count(shown) == 1
@@ -49,10 +49,10 @@ def test_images_stand_by_falling_probability_of_the_finding(pair):
 
 def test_of_two_classes_the_second_is_told_whatever_is_called(opacity, clear):
     for result in (opacity, clear):
-        assert derived.answer(result) == ("opacity", result.probabilities["opacity"], ())
-        assert derived.answer(first(result)) == derived.answer(result)
-        assert derived.answer(result.series[0]) == derived.answer(result)
-    assert (derived.called(opacity), derived.called(clear)) == ("opacity", "clear")
+        assert result.answer == ("opacity", result.probabilities["opacity"], ())
+        assert first(result).answer == result.answer
+        assert result.series[0].answer == result.answer
+    assert (opacity.called, clear.called) == ("opacity", "clear")
 
 
 def test_evidence_speaks_for_the_second_class_against_the_first(opacity, card_of):
@@ -204,7 +204,7 @@ def test_where_several_images_decide_there_is_no_interval(pair, opacity, clear, 
     assert not derived.several_decide(pair) and not derived.several_decide(opacity)
     assert derived.study_uncertainty(pair, card) == derived.study_uncertainty(opacity, card)
     for result in (opacity, clear):
-        told = derived.answer(result).probability
+        told = result.answer.probability
         found = derived.study_uncertainty(result, card)
         assert found == derived.uncertainty(card.calibration, told)
 

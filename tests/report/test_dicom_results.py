@@ -1,4 +1,4 @@
-"""DICOM results as an archive takes them: valid, in the analysed study, the same when made again."""
+"""DICOM results as archives take them: valid, in the analysed study, the same if made again."""
 
 import io
 import shutil
@@ -13,6 +13,8 @@ import pytest
 from conftest import edited, first, pdf_words
 from dicom_headers import SECRETS, header, items, slices
 from pydicom import Dataset
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.valuerep import PersonName
 from scipy import ndimage
 
@@ -41,7 +43,9 @@ def analyse(card_of) -> Callable[..., Analysis]:
             image.model_copy(update={"sop_uid": f"image-{n}"}) for n in range(len(heads))
         )
         shown = presented(result.model_copy(update={"instances": images}))
-        named = {one.sop_uid: quoted(head) for one, head in zip(images, heads, strict=True)}
+        named = {
+            one.sop_uid: quoted(head).elements for one, head in zip(images, heads, strict=True)
+        }
         return Analysis(shown, card_of(result), named, pictures(shown))
 
     return make
@@ -230,7 +234,7 @@ def test_each_slice_s_region_names_its_own_frame(analyse, opacity) -> None:
 def test_each_image_of_several_has_its_own_answer(pair, card_of) -> None:
     shown = presented(pair)
     heads = {
-        image.sop_uid: quoted(header(n, SeriesInstanceUID=f"1.2.1.{n}"))
+        image.sop_uid: quoted(header(n, SeriesInstanceUID=f"1.2.1.{n}")).elements
         for n, image in enumerate(shown.instances, start=1)
     }
     ds = made(Analysis(shown, card_of(pair), heads, pictures(shown)))["SR"]
@@ -330,23 +334,75 @@ def test_the_picture_shows_image_evidence_and_counterfactual(analyse, opacity, n
 @pytest.mark.parametrize(
     ("terms", "stored", "name"),
     [
+        ("ISO_IR 100", "Äneas^Rüdiger".encode("latin-1"), "Äneas^Rüdiger"),
+        ("ISO_IR 144", "Люкceмбypг".encode("iso8859-5"), "Люкceмбypг"),
+        ("GB18030", "王^小东".encode("gb18030"), "王^小东"),
+        (
+            ["", "ISO 2022 IR 87"],
+            b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B",
+            "Yamada^Tarou=山田^太郎",
+        ),
         (
             ["", "ISO 2022 IR 149"],
             b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7",
             "Hong^Gildong=洪^吉洞",
         ),
-        ("ISO_IR 144", "Люкceмбypг".encode("iso8859-5"), "Люкceмбypг"),
-        ("GB18030", "王^小东".encode("gb18030"), "王^小东"),
-        (None, "Äneas^Rüdiger".encode(), "Äneas^Rüdiger"),
+        (
+            ["", "ISO 2022 IR 58"],
+            b"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab",
+            "Zhang^XiaoDong=张^小东",
+        ),
     ],
-    ids=["korean", "cyrillic", "chinese", "undeclared"],
+    ids=["latin", "cyrillic", "chinese", "japanese", "korean", "chinese with escapes"],
 )
-def test_names_are_quoted_in_every_character_set(terms, stored, name) -> None:
-    head = header()
-    if terms:
-        head.SpecificCharacterSet = terms
+def test_names_are_written_in_every_character_set(analyse, clear, terms, stored, name) -> None:
+    head = header(SpecificCharacterSet=terms)
     head.PatientName = PersonName(stored, ["ascii"])
-    assert str(quoted(head).PatientName) == name
+    for dataset in made(analyse(clear, head)).values():
+        assert str(dataset.PatientName) == name
+    assert not quoted(head).warnings
+
+
+def test_undeclared_utf_8_is_read_and_said() -> None:
+    head = header()
+    head.PatientName = PersonName("Äneas^Rüdiger".encode(), ["ascii"])
+    found = quoted(head)
+    assert str(found.elements.PatientName) == "Äneas^Rüdiger"
+    assert found.warnings == (
+        "DICOM results: PatientName: a text is in UTF-8 though the header declares another "
+        "character set",
+    )
+
+
+@pytest.mark.parametrize("keyword", ["PatientName", "PatientID", "StudyDescription"])
+def test_bytes_that_cannot_be_read_are_written_as_they_were_and_said(
+    analyse, clear, keyword
+) -> None:
+    stored, tag = b"Kim^\xff\xfe(A)", tag_for_keyword(keyword)
+    head = header(SpecificCharacterSet="ISO 2022 IR 149")
+    raw = RawDataElement(tag, dictionary_VR(tag), len(stored), stored, 0, False, True)
+    head[tag] = raw  # as it comes from a file
+    (warning,) = quoted(head).warnings
+    assert warning.startswith(f"DICOM results: {keyword}: ") and "kept as they are" in warning
+    head[tag] = raw
+    for dataset in dicom_results(analyse(clear, head), b"%PDF"):
+        stream = io.BytesIO()
+        dataset.save_as(stream, enforce_file_format=True)
+        stream.seek(0)
+        assert pydicom.dcmread(stream).get_item(tag).value.rstrip() == stored
+
+
+@pytest.mark.parametrize(
+    "keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"]
+)
+@pytest.mark.parametrize("uid", ["1.2.840.99999.FILM-A", "1.2.03.4", "1.2." + "3" * 61])
+def test_an_image_of_no_valid_uid_gets_no_object(keyword, uid) -> None:
+    """One that names it is not valid, one that names it otherwise refers to nothing."""
+    head = header()
+    setattr(head, keyword, uid)
+    with pytest.raises(HeaderError, match=f"the header's {keyword} is none") as caught:
+        quoted(head)
+    assert uid not in str(caught.value)
 
 
 def test_a_header_without_a_series_is_refused_in_words_that_quote_no_value() -> None:
@@ -380,7 +436,7 @@ def test_a_header_that_no_object_can_quote_is_a_typed_error(analyse, opacity, el
 
 
 def test_objects_of_fixed_contents_can_be_made_of_sound_headers() -> None:
-    try_headers([quoted(head) for head in (header(), *slices())])
+    try_headers([quoted(head).elements for head in (header(), *slices())])
 
 
 @pytest.mark.parametrize("error", [ValueError, TypeError, AttributeError, KeyError, IndexError])

@@ -62,7 +62,7 @@ def test_a_renderer_is_one_function_that_is_named_in_the_table(
 
     def render(result, card, pictures) -> bytes:
         shown = derived.presented(result)
-        label = derived.called(shown) or strings.FLAG_OUT_OF_SCOPE
+        label = shown.called or strings.FLAG_OUT_OF_SCOPE
         return f"{strings.RESEARCH_USE}. {shown.study_uid}: {label}".encode()
 
     monkeypatch.setitem(write.RENDERERS, "txt", render)

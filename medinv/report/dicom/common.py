@@ -23,7 +23,7 @@ from highdicom.sr import CodedConcept
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from medinv.analysis.result import ImageResult, StudyResult
+from medinv.analysis.result import Answer, ImageResult, StudyResult
 from medinv.explanation.evidence import regional
 from medinv.models.card import Card
 from medinv.report import derived
@@ -99,9 +99,7 @@ class Analysis:
     def inside(self) -> tuple[ImageResult, ...]:
         """The images that the result rests on: those in scope, the deciding one first."""
         images = (image for _, image in derived.ranked(self.result))
-        return tuple(
-            image for image in images if derived.answer(image) and image.sop_uid in self.headers
-        )
+        return tuple(image for image in images if image.answer and image.sop_uid in self.headers)
 
     @property
     def explained(self) -> tuple[ImageResult, ...]:
@@ -164,9 +162,9 @@ class Analysis:
         return self.result.model.sha256
 
     @property
-    def answer(self) -> derived.Answer:
+    def answer(self) -> Answer:
         """The study's."""
-        told = derived.answer(self.result)
+        told = self.result.answer
         if told is None:
             raise ValueError(f"expected a study with a label, got {self.result.label}")
         return told
@@ -294,5 +292,5 @@ def _drawn(image: ImageResult) -> str | None:
 
 
 def _rounded(given: StudyResult | ImageResult) -> float | None:
-    told = derived.answer(given)
+    told = given.answer
     return None if told is None else round(told.probability, 6)

@@ -49,9 +49,7 @@ def regions(image: ImageResult, rows: int, columns: int) -> Regions | None:
     local = explained(image).local_evidence
     if local and not local.valid:
         return None
-    values = drawn_map(image)
-    if image.pixels:  # the object lies on the stored pixels
-        values = image.pixels.turn.undo(values)
+    values = _as_stored(image, drawn_map(image))
     largest = float(values.max())
     if not largest > 0:
         return None
@@ -79,6 +77,11 @@ def regions(image: ImageResult, rows: int, columns: int) -> Regions | None:
         float(values[around].sum()),
         box,
     )
+
+
+def _as_stored(image: ImageResult, values: np.ndarray) -> np.ndarray:
+    """A map (h, w) over the image as it was shown, over the stored pixels: objects lie on these."""
+    return image.pixels.turn.undo(values) if image.pixels else values
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,7 @@ def parametric_map(analysis: Analysis, stack: Sequence[ImageResult], number: int
     if not is_slice(head):
         return None
     headers = [analysis.headers[image.sop_uid] for image in stack]
-    maps = np.stack([pixel_map(image) for image in stack]).astype(np.float64)
+    maps = np.stack([_as_stored(image, pixel_map(image)) for image in stack]).astype(np.float64)
     scale = np.array([head.Rows, head.Columns]) / maps.shape[1:]
     spacing = scale * np.array(head.PixelSpacing, float)
     size = float(np.quantile(np.abs(maps), 0.99)) or 1.0

@@ -4,6 +4,8 @@ They belong into the study that was analysed, so they carry the patient's name, 
 its images do: the only output that does.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
@@ -17,16 +19,24 @@ from medinv.files import pseudonym, write_whole
 from medinv.models.card import Card
 from medinv.report.derived import inside, presented
 from medinv.report.dicom.common import Analysis
-from medinv.report.dicom.header import quoted
+from medinv.report.dicom.header import Quoted, quoted
 from medinv.report.dicom.results import dicom_results
 from medinv.report.dicom.trial import blaming_headers
 from medinv.report.figures import Pictures
 
 
+@dataclass(frozen=True)
+class Written:
+    """What was written, and what is to be said of the headers that it quotes."""
+
+    paths: tuple[Path, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 def write_dicom_results(
     result: StudyResult, card: Card, pictures: Pictures, pdf: bytes, folder: Path
-) -> list[Path]:
-    """Write the results of a study with a label as `KIND-HASH.dcm`; returns their paths.
+) -> Written:
+    """Write the results of a study with a label as `KIND-HASH.dcm`.
 
     pdf: the study's report. A result that stands here already is left as it is, so that one UID
     never has two contents. Results of an earlier run that are not made again are superseded: the
@@ -35,8 +45,10 @@ def write_dicom_results(
     """
     shown = presented(result)
     if not shown.in_scope:
-        return []
-    analysis = Analysis(shown, card, _headers(shown), pictures)
+        return Written()
+    headers = _headers(shown)
+    elements = {sop_uid: header.elements for sop_uid, header in headers.items()}
+    analysis = Analysis(shown, card, elements, pictures)
     paths = sorted(folder.glob("*.dcm"))
     before = {path: pydicom.dcmread(path, stop_before_pixels=True) for path in paths}
     report = analysis.instance_uid("sr")
@@ -54,10 +66,11 @@ def write_dicom_results(
     for path in before:
         if path.name not in files:
             path.unlink()
-    return [folder / name for name in files]
+    said = dict.fromkeys(one for header in headers.values() for one in header.warnings)
+    return Written(tuple(folder / name for name in files), tuple(said))
 
 
-def _headers(result: StudyResult) -> dict[str, Dataset]:
+def _headers(result: StudyResult) -> Mapping[str, Quoted]:
     frames = {image.sop_uid: image.pixels for image in result.instances if inside(image)}
     return {
         sop_uid: quoted(open_dataset(frame.instance)) for sop_uid, frame in frames.items() if frame

@@ -4,13 +4,18 @@ It names the patient. It goes into DICOM objects only, which are made when asked
 text, log or file name.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
+from pydicom.charset import python_encoding
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
+from pydicom.uid import UID
 from pydicom.valuerep import PersonName
 
-from medinv.data.dicom.charset import decoded
+from medinv.data.dicom.charset import Text, decoded
 from medinv.errors import HeaderError
 
 _REQUIRED = (
@@ -21,12 +26,14 @@ _REQUIRED = (
     "Rows",
     "Columns",
 )
+_UIDS = (*(name for name in _REQUIRED if name.endswith("UID")), "FrameOfReferenceUID")
 _MAY_BE_EMPTY = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
     "StudyID", "AccessionNumber", "ReferringPhysicianName",
 )  # fmt: skip
+_TEXT_IF_THERE = ("IssuerOfPatientID", "StudyDescription")
 _IF_THERE = (
-    "IssuerOfPatientID", "StudyDescription", "PatientAge", "Modality", "BodyPartExamined",
+    "PatientAge", "Modality", "BodyPartExamined",
     "Laterality", "ImageLaterality", "InstanceNumber", "ImageType", "FrameOfReferenceUID",
     "PositionReferenceIndicator", "ImagePositionPatient", "ImageOrientationPatient",
     "SliceThickness", "SpacingBetweenSlices", "PixelSpacing", "ImagerPixelSpacing",
@@ -39,10 +46,20 @@ _IF_THERE = (
 )  # fmt: skip
 
 
-def quoted(dataset: Dataset) -> Dataset:
+@dataclass(frozen=True)
+class Quoted:
+    """The elements that results quote, for data sets of ISO_IR 192 (UTF-8)."""
+
+    elements: Dataset
+    warnings: tuple[str, ...] = ()  # of texts whose character set is not the one declared
+
+
+def quoted(dataset: Dataset) -> Quoted:
     """The elements that results quote, names and texts decoded.
 
-    Raises HeaderError, which quotes no value.
+    Raises HeaderError, which quotes no value, where one that is needed is missing or damaged, and
+    for UIDs that are none: an object that names its image by such a UID is not valid, and one that
+    names it by another refers to nothing that an archive holds.
     """
     missing = [keyword for keyword in _REQUIRED if not dataset.get(keyword)]
     if missing:
@@ -51,14 +68,23 @@ def quoted(dataset: Dataset) -> Dataset:
             f"the header lacks {', '.join(missing)}",
             stage="dicom results",
         )
-    kept = Dataset()
+    odd = [keyword for keyword in _UIDS if not UID(str(dataset.get(keyword) or "1.2")).is_valid]
+    if odd:
+        raise HeaderError(
+            "DICOM results refer to what the archive holds by valid UIDs (digits and dots, at most "
+            f"64); the header's {', '.join(odd)} is none: correct it in the archive, then classify "
+            "the image that it sends",
+            stage="dicom results",
+        )
+    kept, warnings = Dataset(), []
     for keyword in _REQUIRED + _IF_THERE:
         _keep(dataset, kept, keyword)
-    for keyword in _MAY_BE_EMPTY:
-        _keep_text(dataset, kept, keyword)
+    for keyword in _MAY_BE_EMPTY + _TEXT_IF_THERE:
+        if keyword in _MAY_BE_EMPTY or keyword in dataset:
+            warnings += _keep_text(dataset, kept, keyword)
     if kept.PatientSex not in ("M", "F", "O"):
         kept.PatientSex = ""
-    return kept
+    return Quoted(kept, tuple(warnings))
 
 
 def _keep(dataset: Dataset, kept: Dataset, keyword: str) -> None:
@@ -69,16 +95,29 @@ def _keep(dataset: Dataset, kept: Dataset, keyword: str) -> None:
         raise _damaged(keyword, error) from error
 
 
-def _keep_text(dataset: Dataset, kept: Dataset, keyword: str) -> None:
-    """In every character set of the standard; what cannot be read is a replacement sign."""
+def _keep_text(dataset: Dataset, kept: Dataset, keyword: str) -> list[str]:
+    """In every character set of the standard; what cannot be read stays the bytes that it was.
+
+    Returns what is to be said of it, without the value.
+    """
     try:
         terms = tuple(
             str(term) for term in np.atleast_1d(dataset.get("SpecificCharacterSet") or "")
         )
-        value = decoded(dataset[keyword], terms).readable if dataset.get(keyword) else ""
-        setattr(kept, keyword, PersonName(value) if keyword.endswith("Name") else value)
+        # As it stands in the file: pydicom would decode it, and lose what it cannot.
+        text = decoded(dataset.get_item(keyword), terms) if keyword in dataset else Text("")
+        kept.add(_element(keyword, text))
     except Exception as error:
         raise _damaged(keyword, error) from error
+    return [f"DICOM results: {keyword}: {text.warning}"] if text.warning else []
+
+
+def _element(keyword: str, text: Text) -> DataElement:
+    tag, vr = tag_for_keyword(keyword), dictionary_VR(keyword)
+    value: str | bytes | PersonName = text.text if text.readable == text.text else text.utf8
+    if vr == "PN":
+        value = PersonName(text.utf8, [python_encoding["ISO_IR 192"]])
+    return DataElement(tag, vr, value)
 
 
 def _damaged(keyword: str, error: Exception) -> HeaderError:

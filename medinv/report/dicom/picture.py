@@ -57,9 +57,8 @@ def picture(analysis: Analysis, panel: Panel) -> Image.Image:
         raise ValueError(f"image {panel.number}: expected an explained image to draw")
     edit, two = explained(panel.image).counterfactual, contrast(panel.image, analysis.card)
     native = _native(panel)
-    stored = "What the network was given" if panel.withheld else "The image as stored"
     panels = [
-        (native, stored),
+        (native, _native_caption(panel)),
         (
             _overlaid(native, drawn.shown),
             f"Evidence for (orange) and against (blue) {two.towards}",
@@ -82,10 +81,17 @@ def picture(analysis: Analysis, panel: Panel) -> Image.Image:
     return sheet
 
 
+def _native_caption(panel: Panel) -> str:
+    if panel.withheld:
+        return "What the network was given"
+    turn = panel.frame.turn
+    return f"The image, {turn} as its header says" if turn else "The image as stored"
+
+
 def _headline(draw: ImageDraw.ImageDraw, analysis: Analysis, panel: Panel, width: int) -> None:
     draw.rectangle((0, 0, width, 40), fill=_WARNING)
     draw.text((GAP, 7), strings.RESEARCH_USE.upper(), (0, 0, 0), _font(22, bold=True))
-    card, point, told = analysis.card, analysis.card.operating_point, derived.answer(panel.image)
+    card, point, told = analysis.card, analysis.card.operating_point, panel.image.answer
     limit = (
         f", called {told.name} from {strings.percent(point.threshold)} on" if point and told else ""
     )

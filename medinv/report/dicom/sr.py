@@ -112,7 +112,7 @@ def _answer(
     given: StudyResult | ImageResult,
     tracking: tuple[str, str],
 ) -> sr.MeasurementsAndQualitativeEvaluations:
-    told, point = derived.answer(given), analysis.card.operating_point
+    told, point = given.answer, analysis.card.operating_point
     if told is None:
         raise ValueError(f"expected an image or study with a label, got {given.label}")
     measured = [_percent(codes.DCM.Probability, told.probability)]

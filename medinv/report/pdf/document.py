@@ -50,7 +50,7 @@ def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
     height = A4[1] - TOP - BOTTOM
     padding = {f"{side}Padding": 0 for side in ("left", "right", "top", "bottom")}
     frame = Frame(MARGIN, BOTTOM, WIDTH, height, **padding)
-    headline = strings.headline(shown.status, derived.called(shown))
+    headline = strings.headline(shown.status, shown.called)
     document = BaseDocTemplate(
         buffer,
         pagesize=A4,

@@ -56,7 +56,7 @@ def intake_words(panel: Panel, card: Card) -> str:
 
 def _heading(panel: Panel) -> list[Flowable]:
     image = panel.image
-    said = strings.image_heading(panel.number, derived.called(image), derived.answer(image))
+    said = strings.image_heading(panel.number, image.called, image.answer)
     return [text(said, "h2"), *scope(image)]
 
 

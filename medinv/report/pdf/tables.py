@@ -13,8 +13,8 @@ def series_table(result: StudyResult) -> list[Flowable]:
     lines = [
         (
             one.series_uid or strings.NONE,
-            derived.called(one) or strings.FLAG_OUT_OF_SCOPE,
-            strings.answer_cell(derived.answer(one)),
+            one.called or strings.FLAG_OUT_OF_SCOPE,
+            strings.answer_cell(one.answer),
             f"{one.in_scope} / {one.images}",
             ", ".join(str(number) for number in derived.numbers(result, one)),
         )
@@ -40,12 +40,12 @@ def image_table(result: StudyResult) -> list[Flowable]:
     lines = [[text(name, "h3") for name in names]]
     for number, image in enumerate(result.instances, start=1):
         reasons = f": {'; '.join(image.scope.reasons)}" if image.scope.reasons else ""
-        label = (derived.called(image) or strings.FLAG_OUT_OF_SCOPE) + reasons
+        label = (image.called or strings.FLAG_OUT_OF_SCOPE) + reasons
         lines.append(
             [
                 text(str(number), "cell"),
                 text(label, "cell"),
-                text(strings.answer_cell(derived.answer(image)), "cell"),
+                text(strings.answer_cell(image.answer), "cell"),
                 text(image.name, "mono"),
             ]
         )

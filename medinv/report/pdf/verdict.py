@@ -2,20 +2,19 @@
 
 from reportlab.platypus import Flowable, Spacer
 
-from medinv.analysis.result import ImageResult, StudyResult
+from medinv.analysis.result import Answer, ImageResult, StudyResult
 from medinv.models.card import Card
 from medinv.report import derived, strings
-from medinv.report.derived import Answer
 from medinv.report.pdf.drawings import ProbabilityBar
 from medinv.report.pdf.parts import WIDTH, bullets, columns, notice, text
 
 
 def verdict(result: StudyResult, card: Card) -> list[Flowable]:
     """The answer on the left, its probability on the right."""
-    told = derived.answer(result)
+    told = result.answer
     left = [
         text(f"{strings.STUDY} {result.study_uid or strings.NO_STUDY}", "quiet"),
-        text(strings.headline(result.status, derived.called(result)), "title"),
+        text(strings.headline(result.status, result.called), "title"),
     ]
     model = strings.model_line(card.title, card.name, card.version)
     named = text(f"{strings.MODEL}: {model}", "quiet")
@@ -34,7 +33,7 @@ def verdict(result: StudyResult, card: Card) -> list[Flowable]:
 def _sentences(result: StudyResult, told: Answer, card: Card) -> list[Flowable]:
     point, inside = card.operating_point, derived.in_scope_count(result)
     threshold, count = point.threshold if point else None, len(result.instances)
-    lead = strings.verdict(derived.called(result) or "", told, threshold, count)
+    lead = strings.verdict(result.called or "", told, threshold, count)
     if inside <= 1:
         return [text(lead, "lead")]
     sure = derived.study_uncertainty(result, card)

@@ -165,13 +165,13 @@ def evidence_alt(block: str, size: int, given: tuple[int, int], sums: Balance) -
     )
 
 
-def native_alt(
-    number_: int, shape: tuple[int, int], letters: tuple[str, str] | None, label: str | None
-) -> str:
+def native_alt(panel: Panel) -> str:
     """The image for those who do not see it."""
+    (rows, columns), letters, label = panel.full_size, panel.letters, panel.image.called
     sides = f", {letters[0]} at the left edge and {letters[1]} at the right edge" if letters else ""
     told = f"the model calls it {label}" if label else "no label given"
-    return f"Image {number_} as stored, {shape[0]} rows by {shape[1]} columns{sides}; {told}."
+    lies = f", {panel.frame.turn} by its header" if panel.frame.turn else " as stored"
+    return f"Image {panel.number}{lies}, {rows} rows by {columns} columns{sides}; {told}."
 
 
 def native_note(panel: Panel, intake: str) -> str:

@@ -16,8 +16,9 @@ from medinv.report.strings.labels import (
 from medinv.report.strings.numbers import counted, edges, estimate, number, percent, signed
 
 if TYPE_CHECKING:
+    from medinv.analysis.result import Answer
     from medinv.metrics import Estimate, ObservedShare
-    from medinv.report.derived import Answer, Uncertainty
+    from medinv.report.derived import Uncertainty
 
 UNCERTAINTY_UNKNOWN = "The model card gives no interval for this probability."
 UNCERTAINTY_SEVERAL = (
