@@ -58,6 +58,8 @@ class ConfigError(MedinvError):
 
 
 class InternalError(MedinvError):
+    """An error that nobody foresaw: our fault. It says its type and place, and quotes no value."""
+
     code, stage = "internal", "run"
 
 

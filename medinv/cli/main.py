@@ -57,7 +57,7 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
 
 
-def _interrupted_again(unraisable: sys.UnraisableHookArgs) -> None:
+def _interrupted_again(unraisable: "sys.UnraisableHookArgs") -> None:
     """Ctrl-C that met the interpreter where nothing can be raised is raised anew, not printed."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)

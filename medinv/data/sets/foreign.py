@@ -32,6 +32,6 @@ def foreign_images(
         with np.load(path) as archive:
             x, y, classes = archive["x"], archive["y"], archive["classes"]
         for k, name in enumerate(classes):
-            some = [resize(image, shape[-1]) for image in x[y == k][:each]]
-            kinds[f"MedNIST {name}"] = np.stack(some)[:, None]
+            chosen = [resize(image, shape[-1]) for image in x[y == k][:each]]
+            kinds[f"MedNIST {name}"] = np.stack(chosen)[:, None]
     return kinds

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom import DataElement, Dataset
 from pydicom.charset import python_encoding
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VR
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
+from pydicom.tag import Tag
 from pydicom.uid import UID
 from pydicom.valuerep import PersonName
 
@@ -113,7 +114,7 @@ def _keep_text(dataset: Dataset, kept: Dataset, keyword: str) -> list[str]:
 
 
 def _element(keyword: str, text: Text) -> DataElement:
-    tag, vr = tag_for_keyword(keyword), dictionary_VR(keyword)
+    tag, vr = Tag(keyword), dictionary_VR(keyword)
     value: str | bytes | PersonName = text.text if text.readable == text.text else text.utf8
     if vr == "PN":
         value = PersonName(text.utf8, [python_encoding["ISO_IR 192"]])
