@@ -1,4 +1,6 @@
-"""DICOM results as an archive takes them: valid, in the analysed study, the same when made again."""
+"""DICOM results as an archive takes them: valid, in the analysed study,
+the same when made again.
+"""
 
 import io
 import shutil
