@@ -169,7 +169,7 @@ def mean_cosine(edits: NDArray) -> float:
 def cosine(first: NDArray, second: NDArray) -> float:
     """Of the angle between two arrays of one shape; 0 where one of the two is nothing.
 
-    >>> cosine(np.array([1.0, 1.0]), np.array([-2.0, -2.0]))
+    >>> round(cosine(np.array([1.0, 1.0]), np.array([-2.0, -2.0])), 12)
     -1.0
     """
     size = np.linalg.norm(first) * np.linalg.norm(second)
