@@ -1,4 +1,7 @@
-"""A browser driven as a person would: over DevTools' pipe, with real mouse and key events. Standard library only."""
+"""A browser driven as a person would: over DevTools' pipe, with real mouse and key events.
+
+Standard library only.
+"""
 
 import base64
 import json
@@ -72,7 +75,9 @@ class Browser:
         os.close(self._write)
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:
-        """Call a method of the DevTools protocol and wait for its answer; requests seen meanwhile go to `requests`."""
+        """Call a method of the DevTools protocol and wait for its answer;
+        requests seen meanwhile go to `requests`.
+        """
         self._number += 1
         message = {"id": self._number, "method": method, "params": params} | (
             {"sessionId": self._session} if self._session else {}
@@ -129,7 +134,8 @@ class Browser:
         """Press and release the mouse at a share of an element's width."""
         self.run(f"document.querySelector('{selector}').scrollIntoView({{block: 'center'}})")
         box = self.run(
-            f"(() => {{ const b = document.querySelector('{selector}').getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; }})()"
+            f"(() => {{ const b = document.querySelector('{selector}').getBoundingClientRect(); "
+            "return [b.left, b.top, b.width, b.height]; })()"
         )
         at = {
             "x": box[0] + share * box[2],

@@ -1,4 +1,6 @@
-"""The pages in a real browser: nothing overflows from phone to wide screen, mouse and keyboard work the controls, both colour schemes are legible."""
+"""The pages in a real browser: nothing overflows from phone to wide screen,
+mouse and keyboard work the controls, both colour schemes are legible.
+"""
 
 import io
 import re
@@ -23,11 +25,17 @@ needs_chromium = pytest.mark.skipif(
     reason="no Chromium on the path: install chromium to test the pages in a browser",
 )
 WIDE = """(() => { const width = document.documentElement.clientWidth;
-  return [...document.body.querySelectorAll("*")].filter((e) => !e.closest(".unseen, thead") && e.getBoundingClientRect().right > width + 1)
+  return [...document.body.querySelectorAll("*")]
+    .filter((e) => !e.closest(".unseen, thead") && e.getBoundingClientRect().right > width + 1)
     .map((e) => e.tagName + "." + e.getAttribute("class")); })()"""
-OPACITIES = "[...document.querySelector('[data-opacity]').closest('figure').querySelectorAll('.overlay')].map((e) => e.getAttribute('opacity'))"
-FRAMES = "[...document.querySelector('[data-step]').closest('figure').querySelectorAll('.frame')].map((e) => e.getAttribute('visibility') || 'visible')"
-OUTCOMES = "[...document.querySelectorAll('tbody tr')].filter((r) => !r.hidden).map((r) => r.dataset.outcome)"
+OPACITIES = """[
+  ...document.querySelector("[data-opacity]").closest("figure").querySelectorAll(".overlay"),
+].map((e) => e.getAttribute("opacity"))"""
+FRAMES = """[
+  ...document.querySelector("[data-step]").closest("figure").querySelectorAll(".frame"),
+].map((e) => e.getAttribute("visibility") || "visible")"""
+OUTCOMES = """[...document.querySelectorAll("tbody tr")]
+  .filter((r) => !r.hidden).map((r) => r.dataset.outcome)"""
 PAPER = {"A4": (8.27, 11.69), "Letter": (8.5, 11.0)}
 
 
@@ -105,7 +113,8 @@ def test_the_index_sorts_and_filters(browser, pages):
     browser.click("th:nth-child(4) button")
     assert browser.run(OUTCOMES) == ["out of scope", "failed", "opacity", "opacity"]
     browser.run(
-        "(() => { const s = document.getElementById('outcome'); s.value = 'failed'; s.dispatchEvent(new Event('input', {bubbles: true})); })()"
+        """(() => { const s = document.getElementById("outcome"); s.value = "failed";
+        s.dispatchEvent(new Event("input", {bubbles: true})); })()"""
     )
     assert browser.run(OUTCOMES) == ["failed"]
 
@@ -121,7 +130,8 @@ def test_both_colour_schemes_draw_the_page_but_the_image_stays(browser, pages):
     light, dark = drawn
     assert np.median(light) > 200 and np.median(dark) < 60
     box = browser.run(
-        "(() => { const b = document.querySelector('.picture').getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; })()"
+        """(() => { const b = document.querySelector(".picture").getBoundingClientRect();
+        return [b.left, b.top, b.right, b.bottom]; })()"""
     )
     left, top, right, bottom = (round(value) for value in box)
     assert np.abs(light - dark)[top + 3 : bottom - 3, left + 3 : right - 3].max() < 2

@@ -1,4 +1,6 @@
-"""DICOM results on the disk: named by hashes, left alone when made again, superseded when another result comes."""
+"""DICOM results on the disk: named by hashes, left alone when made again,
+superseded when another result comes.
+"""
 
 import pydicom
 import pytest

@@ -2,6 +2,7 @@
 
 import re
 from html import unescape
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_without_local_evidence_the_regions_are_drawn(rendered, opacity):
     said = Page(seen).text
     if sums is not None:
         assert f"±{strings.number(np.abs(sums).max())} log-odds per region" in said
-        row, column = np.unravel_index(np.abs(sums).argmax(), sums.shape)
+        row, _ = np.unravel_index(np.abs(sums).argmax(), sums.shape)
         band = ("upper", "middle", "lower")[3 * row // 8 if row != 2 else 0]
         assert f"lies in the {band}" in said
     assert "no place carries it" not in said and "the constant, which no pixel carries" in said
@@ -118,7 +119,7 @@ def test_disclaimer_is_on_screen_and_in_the_margin_of_each_printed_page(page):
 def test_headings_do_not_skip_a_level(page):
     levels = [int(tag[1]) for tag, _ in Page(page).elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
 def test_a_full_page_stays_small(rendered, opacity):

@@ -1,4 +1,6 @@
-"""From DICOM to every file of a run: no name, ID, birth date or accession number, and a header's markup is nowhere code."""
+"""From DICOM to every file of a run: no name, ID, birth date or accession number,
+and a header's markup is nowhere code.
+"""
 
 import re
 import shutil
@@ -12,9 +14,13 @@ from typer.testing import CliRunner
 from medinv.cli.main import app
 
 SECRETS = {
-    "PatientName": "Doe^Jane<script>alert(1)</script>", "PatientID": "SECRET-77", "PatientBirthDate": "20200301", "AccessionNumber": "ACC-4242",
-    "ReferringPhysicianName": "Roe^Richard", "InstitutionName": "St. Nowhere",
-}  # fmt: skip
+    "PatientName": "Doe^Jane<script>alert(1)</script>",
+    "PatientID": "SECRET-77",
+    "PatientBirthDate": "20200301",
+    "AccessionNumber": "ACC-4242",
+    "ReferringPhysicianName": "Roe^Richard",
+    "InstitutionName": "St. Nowhere",
+}
 
 
 @pytest.fixture(scope="module")
