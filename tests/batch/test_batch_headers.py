@@ -1,4 +1,4 @@
-"""What a header says reaches the row and every report: names, UIDs, how a film lies, whose it is."""
+"""What a header says reaches the row and every report: names, UIDs, how a film lies, and whose."""
 
 import base64
 import hashlib
