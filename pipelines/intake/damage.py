@@ -42,8 +42,8 @@ LONG = (
     "their growth, kB a study",
 )
 LONG_NOTE = (
-    "Least squares over the run without its first fifth, in which caches fill, and without its end, at"
-    " which tables are written."
+    "Least squares over the run without its first fifth, in which caches fill, and without its end,"
+    " at which tables are written."
 )
 
 
