@@ -103,6 +103,21 @@ def test_a_name_is_compared_by_what_it_says_not_by_its_bytes(tmp_path: Path) -> 
     assert len(study.instances) == 2 and not study.warnings
 
 
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [("Müller".encode(), "UTF-8"), (b"M\xfcller^", "kept as they are")],
+    ids=["undeclared", "unreadable"],
+)
+def test_a_name_in_no_declared_character_set_is_said_once(
+    tmp_path: Path, stored: bytes, said: str
+) -> None:
+    path = write(tmp_path / "a.dcm", PatientID="1", PatientName="X" * len(stored))
+    path.write_bytes(path.read_bytes().replace(b"X" * len(stored), stored))
+    (instance,) = next(iter(index([path]).studies)).instances
+    assert [said in warning for warning in instance.warnings] == [True]
+    assert not any("ller" in warning for warning in instance.warnings)
+
+
 def test_an_object_that_is_no_image_counts_too(tmp_path: Path) -> None:
     write(tmp_path / "image.dcm", **DOE)
     report = {"PatientID": "4712", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11"}

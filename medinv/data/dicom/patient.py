@@ -48,7 +48,7 @@ class Judgement:
 
 
 def read_patient(fields: Fields) -> Patient:
-    """Of a header."""
+    """Of a header. A name or ID whose characters cannot all be read leaves a warning."""
     terms = fields.texts("SpecificCharacterSet")
     return _patient(*(_text(fields, keyword, terms) for keyword in KEYWORDS))
 
@@ -135,7 +135,12 @@ _BREAKS = dict.fromkeys(map(ord, "^=,.-'_;"), " ")
 
 def _text(fields: Fields, keyword: str, terms: tuple[str, ...]) -> str:
     element = fields.raw(keyword)
-    return "" if element is None else " ".join(decoded(element, terms).text.split())
+    if element is None:
+        return ""
+    found = decoded(element, terms)
+    if found.warning and found.warning not in fields.warnings:
+        fields.warnings.append(found.warning)
+    return " ".join(found.text.split())
 
 
 def _plain(text: str) -> str:
