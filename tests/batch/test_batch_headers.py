@@ -63,8 +63,8 @@ def test_names_are_written_and_what_cannot_be_read_stands_in_the_row(
     (warning,) = kept.warnings
     assert warning.startswith("DICOM results: PatientName: ") and "kept" in warning
     for path in kept.dicom:
-        name = pydicom.dcmread(tmp_path / "out" / path).PatientName
-        assert name.original_string.rstrip() == names[2]
+        element = pydicom.dcmread(tmp_path / "out" / path).get_item("PatientName")
+        assert element.value.rstrip() == names[2]  # pydicom would replace what it cannot read
 
 
 def test_an_image_of_an_odd_uid_is_classified_and_no_object_refers_to_it(
@@ -111,11 +111,13 @@ def test_a_film_stored_upside_down_gets_the_answer_of_the_film_and_its_own_certi
 def test_pixels_that_name_the_patient_are_drawn_nowhere_without_leave(
     write_film, phantom, tmp_path, stated, phi, drawn
 ) -> None:
-    """In page, PDF and summary picture: told by a mark in a corner of the film."""
+    """In page, PDF and summary picture: told by a fine grid in the film."""
     path = write_film(tmp_path / "in" / "1.dcm", 1)
     film = pydicom.dcmread(path)
     side, marked = 512, np.repeat(np.repeat(film.pixel_array, 8, 0), 8, 1)
-    marked[480:496:2, 480:496:2] = marked.max()  # a grid finer than the network's input can hold
+    grid = marked[256:272, 256:272]  # finer than the network's input can hold, and of its mean
+    grid[::2, ::2] += grid[::2, ::2] // 3
+    grid[1::2, 1::2] -= grid[1::2, 1::2] // 3
     film.Rows = film.Columns = side
     film.PixelData = marked.tobytes()
     film.save_as(path)
@@ -131,9 +133,9 @@ def test_pixels_that_name_the_patient_are_drawn_nowhere_without_leave(
         assert any(_fine(one) for one in pictures) == drawn, form
     assert (strings.WITHHELD in page) == (not drawn)
     assert (strings.MAY_NAME in page) == (stated is None)
-    (sheet,) = (one for one in map(pydicom.dcmread, folder.glob("ot-*.dcm")))
+    (sheet,) = map(pydicom.dcmread, folder.glob("ot-*.dcm"))
     panel = sheet.pixel_array[150:710, 28:588, 0].astype(int)
-    assert (np.abs(np.diff(panel[526:541, 526:541], axis=0)).mean() > 20) == drawn
+    assert (np.abs(np.diff(panel[282:296, 282:296], axis=0)).mean() > 12) == drawn
     assert (sheet.BurnedInAnnotation == "YES") == (phi or (stated == "YES" and drawn))
 
 
@@ -153,8 +155,8 @@ def _pdf_pictures(path: Path) -> list[np.ndarray]:
 
 
 def _fine(picture: np.ndarray) -> bool:
-    """Whether a picture holds the grid: rows that differ from both neighbours at its corner."""
+    """Whether a picture holds the grid: every second pixel brighter."""
     if picture.shape != (512, 512):
         return False
-    corner = picture[480:496, 480:496].astype(int)
-    return bool((corner[::2, ::2] > corner[1::2, 1::2] + 40).all())
+    grid = picture[256:272, 256:272].astype(int)
+    return bool((grid[::2, ::2] > grid[1::2, 1::2] + 30).all())

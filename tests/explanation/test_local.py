@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from medinv.errors import ConfigError
-from medinv.explanation.cycle_spinning import copies, moved
+from medinv.explanation.cycle_spinning import copies, moved, moved_back
 from medinv.explanation.evidence import evidence
 from medinv.explanation.local import (
     checked,
@@ -83,6 +83,14 @@ def test_a_map_moves_with_the_image_steadier_than_that_of_one_copy(tiny_model, t
     assert gap(lambda x: cycle_spun_terms(tiny_model, x, states).maps) < 0.7 * gap(
         lambda x: local_terms(tiny_model, x, states)[0]
     )
+
+
+def test_the_map_of_every_copy_is_moved_back_before_the_mean(tiny_model, tiny_images) -> None:
+    x = tiny_images[:2]
+    states = mean_states(tiny_model.trunk, tiny_images.split(3), (steps(tiny_model.trunk)[4].name,))
+    back = [moved_back(local_terms(tiny_model, y, states)[0], move) for move, y in copies(x, 4.0)]
+    found = cycle_spun_terms(tiny_model, x, states, 4.0).maps
+    assert torch.allclose(found, torch.stack(back).mean(0), rtol=0, atol=1e-10)
 
 
 def test_an_image_that_is_the_usual_one_has_no_evidence(tiny_model, tiny_images) -> None:
