@@ -66,6 +66,7 @@ def subject(name: str, config: str, depths: tuple[str, ...] = ()) -> Subject:
         settings = load_config(config)
         data = load_images(settings.data)
         model = under_way(Path(name), settings, data)
+        depths = depths or (settings.reference.depths if settings.reference else ())
     else:
         model = load(name, Classifier, dtype=torch.float32)
         settings = model.card.config
