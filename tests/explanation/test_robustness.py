@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from medinv.explanation.robustness import (
+    FLIPS,
+    QUARTER_TURNS,
     _deepfool,
     distance_in_features,
     distance_in_image,
@@ -83,6 +85,12 @@ def test_turns_are_the_model_on_the_turned_image(plain) -> None:
     assert (
         by_name["left-right flip"].logit == pytest.approx(flipped, abs=1e-10) and len(by_name) == 5
     )
+
+
+@pytest.mark.parametrize("turn", FLIPS + QUARTER_TURNS, ids=lambda turn: turn[0])
+def test_every_turn_is_undone_by_its_undoing(turn) -> None:
+    x = torch.arange(32).reshape(1, 2, 4, 4)
+    assert (turn[2](turn[1](x)) == x).all() and not (turn[1](x) == x).all()
 
 
 def test_a_symmetric_image_and_model_turn_alike(affine) -> None:
