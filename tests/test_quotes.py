@@ -1,6 +1,7 @@
 """What the README and the cards quote is what the studies measured."""
 
 import json
+import re
 
 import pytest
 
@@ -16,6 +17,12 @@ def test_the_readme_quotes_what_was_recorded() -> None:
 
 def test_the_readme_has_no_number_that_no_study_produced() -> None:
     assert not unquoted_numbers(README)
+
+
+def test_the_example_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+    monkeypatch.chdir(ROOT)
+    exec(compile(block, "README.md", "exec"), {})
 
 
 def test_the_readme_is_short_enough_to_be_read() -> None:

@@ -180,6 +180,12 @@ class StudyResult(_Call):
         """What became of it, in a word: its label, out of scope, failed or skipped."""
         return self.label or self.status
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Warnings of the study and of its images, each once."""
+        of_images = (warning for image in self.instances for warning in image.warnings)
+        return tuple(dict.fromkeys((*self.warnings, *of_images)))
+
     def row(self) -> dict[str, Any]:
         """The line of results.jsonl, ready for JSON."""
         first = {"schema": self.result_schema, "study_uid": self.study_uid, "status": self.status}

@@ -59,7 +59,8 @@ class Ledger:
     def keep(self, slots: Sequence[Slot], *, failed: bool) -> set[Slot]:
         """Drop every row that fits none of `slots`, and without `failed` those that failed.
 
-        Returns the slots that have their row.
+        Returns the slots that have their row. Raises ConfigError, and drops nothing, where rows
+        stand of studies or models that are not among `slots`.
         """
         with self._errors(), self._transaction():
             known = {
@@ -68,6 +69,14 @@ class Ledger:
                     "SELECT study, model, key, failed FROM results"
                 )
             }
+            others = known.keys() - {(slot.study, slot.model) for slot in slots}
+            if others:
+                raise ConfigError(
+                    f"{len(others)} results here are of studies or models that this run was not "
+                    "asked for: pass the same inputs and models, or name another folder, or pass "
+                    "--overwrite to replace all",
+                    path=self._folder,
+                )
             kept = {
                 slot
                 for slot in slots

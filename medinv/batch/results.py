@@ -49,6 +49,17 @@ class Results(Sequence[StudyResult]):
             yield from lines
 
 
+def check_free(folder: Path, *, overwrite: bool = False, resume: bool = False) -> None:
+    """Raise ConfigError where results stand that nobody said should be continued or replaced."""
+    stands = any((folder / name).exists() for name in (LINES, FILE))
+    if stands and not overwrite and not resume:
+        raise ConfigError(
+            "results stand here already: name another folder, or pass --resume to continue or "
+            "--overwrite to replace",
+            path=folder,
+        )
+
+
 @contextmanager
 def opened(folder: Path, *, overwrite: bool = False, resume: bool = False) -> Iterator[Ledger]:
     """The ledger of the folder, which is this run's alone until the block ends.
@@ -60,13 +71,7 @@ def opened(folder: Path, *, overwrite: bool = False, resume: bool = False) -> It
     """
     anew = overwrite and not resume
     with locked(folder):
-        stands = [name for name in (LINES, FILE) if (folder / name).exists()]
-        if stands and not overwrite and not resume:
-            raise ConfigError(
-                "results stand here already: name another folder, or pass --resume to continue or "
-                "--overwrite to replace",
-                path=folder,
-            )
+        check_free(folder, overwrite=overwrite, resume=resume)
         if anew:
             with _writing(folder):
                 remove_ledger(folder)

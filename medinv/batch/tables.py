@@ -29,7 +29,7 @@ COLUMNS: dict[str, tuple[str, Callable[[StudyResult], Any]]] = {
     "error_message": ("string", lambda r: r.error and r.error.message),
     "skipped": ("int64", lambda r: len(r.skipped)),
     "broken": ("int64", lambda r: len(r.broken)),
-    "warnings": ("string", lambda r: "; ".join(r.warnings)),
+    "warnings": ("string", lambda r: "; ".join(r.notes)),
     "seconds": ("float64", lambda r: r.seconds),
     "disclaimer": ("string", lambda r: r.disclaimer),
 }

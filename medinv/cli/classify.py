@@ -156,6 +156,7 @@ def classify(
     from rich.console import Console
 
     from medinv.batch.options import READERS, Options
+    from medinv.batch.results import check_free
     from medinv.batch.workers import started
     from medinv.cli.selection import print_selection
     from medinv.data.dicom.index import index
@@ -186,6 +187,8 @@ def classify(
         readers=readers or READERS,
         log=log,
     )
+    if not dry_run:  # before an archive is indexed for hours
+        check_free(options.folder, overwrite=overwrite, resume=resume or retry_failed)
     # their start takes as long as indexing a thousand files: both at once
     with started(0 if dry_run else options.readers) as ready:
         files = index(inputs)

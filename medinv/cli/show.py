@@ -126,4 +126,4 @@ def _note(result: StudyResult) -> str:
     if result.probabilities is None and reasons:
         return reasons[0].split(";")[0].replace("likelihood: score", "likelihood")
     outside = sum(not image.in_scope for image in result.instances)
-    return "; ".join([*([f"{outside} images out of scope"] if outside else []), *result.warnings])
+    return "; ".join([*([f"{outside} images out of scope"] if outside else []), *result.notes])

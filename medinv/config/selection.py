@@ -14,8 +14,8 @@ Aggregation = Literal["maximum", "mean-of-top-3", "mean"]
 class Selection(Frozen):
     """Which images of a study a model may be shown. An empty rule lets everything pass.
 
-    What a header does not state is eligible under `views` and `thickness`, and the results say so;
-    under every other rule it is not eligible.
+    What a header does not state is eligible under `views`, `thickness` and the rules that exclude
+    (`not_...`), and the results say so; under every other rule it is not eligible.
     """
 
     takes: Literal["images", "volume"] = (

@@ -271,7 +271,7 @@ def _image_type(found: Group, chosen: Selection) -> Verdict | None:
     if not chosen.image_type and not chosen.not_image_type:
         return None
     names = ", ".join(dict.fromkeys(map(quoted, sorted(have)))) or "not stated"
-    return Verdict("image-type", True, f"image type {names}")
+    return Verdict("image-type", True, f"image type {names}", stated=bool(have))
 
 
 def _within(
