@@ -100,6 +100,10 @@ def test_of_two_classes_the_operating_point_calls_and_the_positive_one_is_quoted
     assert study.label == "yes" and study.answer[:2] == ("yes", 0.25)
 
 
+def test_at_the_operating_point_itself_the_positive_class_is_called() -> None:
+    assert Rule("maximum", ("no", "yes"), 0.25).label({"no": 0.75, "yes": 0.25}) == "yes"
+
+
 def test_a_card_can_name_every_rule() -> None:
     assert set(get_args(Aggregation)) == set(RULES) == set(SENTENCES)
 

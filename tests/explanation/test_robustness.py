@@ -5,6 +5,9 @@ import pytest
 import torch
 
 from medinv.explanation.robustness import (
+    FLIPS,
+    QUARTER_TURNS,
+    _deepfool,
     distance_in_features,
     distance_in_image,
     orientations,
@@ -37,6 +40,13 @@ def test_deepfool_crosses_the_boundary_and_not_by_much(plain) -> None:
             for u in (x, short)
         ]
     assert side[0] == side[1], "nine tenths of the way it is still called as before"
+
+
+def test_the_affine_answer_is_that_of_the_first_step_of_several() -> None:
+    start = torch.tensor([[3.0]], dtype=torch.float64)
+    crossed, affine, taken = _deepfool(lambda u: u.square().sum(1) - 2, start, 50)
+    assert taken > 1 and affine == pytest.approx(7 / 6, rel=1e-5)
+    assert crossed.item() < 2**0.5 and crossed.item() == pytest.approx(2**0.5, rel=1e-3)
 
 
 def test_in_the_features_one_step_is_exact(plain) -> None:
@@ -75,6 +85,12 @@ def test_turns_are_the_model_on_the_turned_image(plain) -> None:
     assert (
         by_name["left-right flip"].logit == pytest.approx(flipped, abs=1e-10) and len(by_name) == 5
     )
+
+
+@pytest.mark.parametrize("turn", FLIPS + QUARTER_TURNS, ids=lambda turn: turn[0])
+def test_every_turn_is_undone_by_its_undoing(turn) -> None:
+    x = torch.arange(32).reshape(1, 2, 4, 4)
+    assert (turn[2](turn[1](x)) == x).all() and not (turn[1](x) == x).all()
 
 
 def test_a_symmetric_image_and_model_turn_alike(affine) -> None:
