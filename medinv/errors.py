@@ -218,7 +218,7 @@ def typed(error: Exception) -> MedinvError:
         for frame in extract_tb(error.__traceback__)
         if Path(frame.filename).is_relative_to(package)
     ]
-    place = f" at {lines[-1]}" if lines else ""
+    where = f" at {lines[-1]}" if lines else ""
     return InternalError(
-        f"{type(error).__name__}{place}: this is a fault of medinv, please report it"
+        f"{type(error).__name__}{where}: this is a fault of medinv, please report it"
     )

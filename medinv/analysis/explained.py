@@ -39,13 +39,13 @@ def explained(
     size = model.image_shape[1]
     frames = read([_pixels(result.instances[i]) for i in chosen], size)
     images = list(result.instances)
-    for place, (i, frame) in enumerate(zip(chosen, frames, strict=True)):
+    for rank, (i, frame) in enumerate(zip(chosen, frames, strict=True)):
         if frame.sha256 != images[i].stored_sha256:
             raise DataError("the image changed while the study was classified", path=images[i].path)
         explanation = None
         if images[i].in_scope:
             network_input = frame.inputs[size][None]
-            explanation = explain(model, network_input, detail="report" if place == 0 else "brief")
+            explanation = explain(model, network_input, detail="report" if rank == 0 else "brief")
         images[i] = images[i].model_copy(update={"pixels": frame, "explanation": explanation})
     return result.model_copy(update={"instances": tuple(images)})
 

@@ -98,8 +98,8 @@ def _holder(path: Path) -> str:
 def _parsed(text: str) -> dict[str, str]:
     """What a lock says; nothing where it is cut or no lock of ours."""
     try:
-        found = json.loads(text)
-        return {key: str(found[key]) for key in ("pid", "host", "began")}
+        lock = json.loads(text)
+        return {key: str(lock[key]) for key in ("pid", "host", "began")}
     except (ValueError, KeyError, TypeError, RecursionError):
         return {}
 

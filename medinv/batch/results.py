@@ -38,11 +38,11 @@ class Results(Sequence[StudyResult]):
         return map(StudyResult.model_validate_json, self._lines())
 
     @overload
-    def __getitem__(self, place: int) -> StudyResult: ...
+    def __getitem__(self, index: int) -> StudyResult: ...
     @overload
-    def __getitem__(self, place: slice) -> list[StudyResult]: ...
-    def __getitem__(self, place: int | slice) -> StudyResult | list[StudyResult]:
-        return list(self)[place]
+    def __getitem__(self, index: slice) -> list[StudyResult]: ...
+    def __getitem__(self, index: int | slice) -> StudyResult | list[StudyResult]:
+        return list(self)[index]
 
     def _lines(self) -> Iterator[str]:
         with self._path.open(encoding="utf-8") as lines:

@@ -52,12 +52,12 @@ def explain(
         pictures: dict[str, Any] = {"input": image[0], **arrays(explanation)}
         np.savez_compressed(data, **pictures)
         write_whole(out / f"{name}.npz", data.getvalue())
-        facts = {
+        values = {
             "image": name,
             "model": loaded.card.name,
             "disclaimer": loaded.card.disclaimer,
             **scalars(explanation),
         }
-        write_whole(out / f"{name}.json", json.dumps(facts, indent=1).encode())
+        write_whole(out / f"{name}.json", json.dumps(values, indent=1).encode())
         typer.echo(f"{frame.instance.source}: {name}")
     typer.echo("Research use, not for diagnosis.")

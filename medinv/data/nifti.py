@@ -161,7 +161,7 @@ def _header(location: Location) -> "tuple[nibabel.Nifti1Header, tuple[int, ...],
 
     start = _read(location, 0, _HEADER)
     version = next(
-        (found for magic, found in _VERSIONS.items() if start[found[0] : found[0] + 4] == magic),
+        (known for magic, known in _VERSIONS.items() if start[known[0] : known[0] + 4] == magic),
         None,
     )
     if version is None:
@@ -236,13 +236,13 @@ def _affine(header: "nibabel.Nifti1Header") -> tuple[np.ndarray, str | None, lis
         warnings.append("NIfTI: the unit of length is not stated: taken as mm")
     scale = np.diag([*[_TO_MM.get(unit, 1.0)] * 3, 1.0])
     forms = {"sform": header.get_sform(coded=True)[0], "qform": header.get_qform(coded=True)[0]}
-    found = {name: scale @ form for name, form in forms.items() if form is not None}
-    if not found:
+    affines = {name: scale @ form for name, form in forms.items() if form is not None}
+    if not affines:
         return np.eye(4), None, warnings
-    name, affine = next(iter(found.items()))
+    name, affine = next(iter(affines.items()))
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise ValueError("singular")
-    if len(found) == 2 and not np.allclose(found["qform"], affine, atol=_AGREEMENT):
+    if len(affines) == 2 and not np.allclose(affines["qform"], affine, atol=_AGREEMENT):
         warnings.append("NIfTI: qform and sform place the volume differently: sform is taken")
     sizes = np.array(header.get_zooms()[:3]) * scale[0, 0]
     if not np.allclose(np.linalg.norm(affine[:3, : len(sizes)], axis=0), sizes, rtol=_AGREEMENT):

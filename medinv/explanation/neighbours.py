@@ -18,13 +18,13 @@ def nearest(model: Explainable, reference: Reference, x: Tensor, *, count: int =
     called = int(decision(model, coarse).item() >= model.decision_logit.item())
     distances = torch.linalg.vector_norm(reference.points - reference.project(coarse), dim=1)
     values, rows = distances.topk(min(count, len(distances)), largest=False)
-    labels, facts = reference.labels[rows], reference.facts
+    labels, metadata = reference.labels[rows], reference.metadata
     return Neighbours(
         ids=tuple(rows.tolist()),
         labels=tuple(model.classes[k] for k in labels.tolist()),
         distances=tuple(values.tolist()),
-        typical=facts.typical_distance,
+        typical=metadata.typical_distance,
         chance=(reference.labels == called).double().mean().item(),
         agreement=(labels == called).double().mean().item(),
-        recovered=max(facts.recovered_least_squares, facts.recovered_network),
+        recovered=max(metadata.recovered_least_squares, metadata.recovered_network),
     )

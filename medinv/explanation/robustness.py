@@ -143,14 +143,14 @@ def orientations(model: Explainable, x: Tensor) -> tuple[Orientation, ...]:
     own, boundary = evidence(model, x), model.decision_logit.item()
     regions = _regions(torch.from_numpy(own.contributions))
     turns = FLIPS + (QUARTER_TURNS if x.shape[-1] == x.shape[-2] else ())
-    found = []
+    decisions = []
     for name, turn, undo in turns:
         other = evidence(model, turn(x).contiguous())
-        turned_back = _regions(undo(torch.from_numpy(other.contributions)))
+        restored = _regions(undo(torch.from_numpy(other.contributions)))
         alike = (other.logit >= boundary) == (own.logit >= boundary)
-        correlation = float(spearmanr(regions, turned_back).statistic)
-        found.append(Orientation(name, other.logit, alike, correlation))
-    return tuple(found)
+        correlation = float(spearmanr(regions, restored).statistic)
+        decisions.append(Orientation(name, other.logit, alike, correlation))
+    return tuple(decisions)
 
 
 def _regions(contributions: Tensor) -> Tensor:

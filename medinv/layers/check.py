@@ -171,9 +171,9 @@ def certify(layer: Invertible, x: Tensor, bits: int = 8, *, iterations: int = 10
     True
     """
     told = predict(layer, x, bits, iterations=iterations)
-    measured = round_trip(layer, x, bits=bits)
-    error = (measured.restored - x).abs().flatten(1).amax(1)
-    return Certificate(**vars(told), measured_error=error, exact=measured.exact)
+    trip = round_trip(layer, x, bits=bits)
+    error = (trip.restored - x).abs().flatten(1).amax(1)
+    return Certificate(**vars(told), measured_error=error, exact=trip.exact)
 
 
 def _sweep(

@@ -72,5 +72,5 @@ class C4Conv2d(InvertibleConv):
 
 def quarter_turn(x: Tensor) -> Tensor:
     """How a quarter turn of the image acts on fields (N, 4 n, H, W): (N, 4 n, W, H)."""
-    turned = torch.rot90(x.unflatten(1, (4, -1)), 1, (3, 4))
-    return turned.roll(1, 1).flatten(1, 2)
+    rotated = torch.rot90(x.unflatten(1, (4, -1)), 1, (3, 4))
+    return rotated.roll(1, 1).flatten(1, 2)

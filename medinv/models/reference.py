@@ -28,7 +28,7 @@ STATE = "usual: "  # in the file, before the name of a depth
 TRANSPORT, EXPECTATION = "transport: ", "expectation: "  # before the name of a part
 
 
-class ReferenceFacts(BaseModel):
+class ReferenceMetadata(BaseModel):
     """What the reference holds and what it gives away.
 
     Variances are shares of the pixels' variance about the mean training image, on validation
@@ -71,7 +71,7 @@ class Reference:
     labels: Tensor
     class_means: Tensor
     states: dict[str, Tensor]
-    facts: ReferenceFacts
+    metadata: ReferenceMetadata
     transport: Transport | None = None
     expectation: Expectation | None = None
 
@@ -93,20 +93,20 @@ def load_reference(folder: Path, weights_sha256: str) -> Reference:
         )
     data = read_file(folder, CASES)
     try:
-        facts = ReferenceFacts.model_validate_json(read_file(folder, FACTS))
+        metadata = ReferenceMetadata.model_validate_json(read_file(folder, FACTS))
         tensors = load_tensors(data)
     except (ValidationError, SafetensorError) as error:
         raise IntegrityError(
             f"this reference cannot be read: {str(error).splitlines()[0]}; train again", path=folder
         ) from error
-    if digest(data) != facts.cases_sha256 or weights_sha256 != facts.weights_sha256:
+    if digest(data) != metadata.cases_sha256 or weights_sha256 != metadata.weights_sha256:
         raise IntegrityError(
             "the reference, its facts and the weights do not belong together; train again",
             path=folder,
         )
     if not all(t.isfinite().all() for t in tensors.values()):
         raise IntegrityError("the reference holds values that are not finite", path=folder)
-    return _from_tensors(tensors, facts, folder)
+    return _from_tensors(tensors, metadata, folder)
 
 
 def read_reference(folder: Path, weights_sha256: str) -> tuple[Reference | None, str | None]:
@@ -117,7 +117,7 @@ def read_reference(folder: Path, weights_sha256: str) -> tuple[Reference | None,
         return None, error.message
 
 
-def save_reference(folder: Path, reference: Reference) -> ReferenceFacts:
+def save_reference(folder: Path, reference: Reference) -> ReferenceMetadata:
     """Write it beside the model; gives the facts with the hash of the file. Raises OutputError."""
     tensors = {
         "axes": reference.axes,
@@ -134,10 +134,10 @@ def save_reference(folder: Path, reference: Reference) -> ReferenceFacts:
             tensors |= {prefix + name: values[name] for name in values}
             tensors[prefix + "axes"] = part.axes.half()
     data = save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
-    facts = reference.facts.model_copy(update={"cases_sha256": digest(data)})
+    metadata = reference.metadata.model_copy(update={"cases_sha256": digest(data)})
     write_whole(folder / CASES, data)
-    write_whole(folder / FACTS, facts.model_dump_json(indent=1).encode() + b"\n")
-    return facts
+    write_whole(folder / FACTS, metadata.model_dump_json(indent=1).encode() + b"\n")
+    return metadata
 
 
 def principal_axes(coarse: Tensor, directions: Tensor, count: int) -> Tensor:
@@ -158,7 +158,9 @@ def principal_axes(coarse: Tensor, directions: Tensor, count: int) -> Tensor:
 NAMES = frozenset({"axes", "offset", "scale", "points", "labels", "class_means"})
 
 
-def _from_tensors(stored: Mapping[str, Tensor], facts: ReferenceFacts, folder: Path) -> Reference:
+def _from_tensors(
+    stored: Mapping[str, Tensor], metadata: ReferenceMetadata, folder: Path
+) -> Reference:
     tensors = {name: t.float() if t.is_floating_point() else t.long() for name, t in stored.items()}
 
     def part(prefix: str) -> dict[str, Tensor]:
@@ -174,7 +176,7 @@ def _from_tensors(stored: Mapping[str, Tensor], facts: ReferenceFacts, folder: P
         return Reference(
             **whole,
             states=states,
-            facts=facts,
+            metadata=metadata,
             transport=Transport(**transport) if transport else None,
             expectation=Expectation(**expectation) if expectation else None,
         )

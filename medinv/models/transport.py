@@ -39,8 +39,12 @@ class Transport:
         """
         source = 1 - target
         axes, centres, maps = (t.to(x) for t in (self.axes, self.centres, self.maps))
-        place = (coarse(x) - centres[source]) @ axes
-        moved = centres[target] - centres[source] + (place @ maps[source].T - place) @ axes.T
+        coordinates = (coarse(x) - centres[source]) @ axes
+        moved = (
+            centres[target]
+            - centres[source]
+            + (coordinates @ maps[source].T - coordinates) @ axes.T
+        )
         return F.interpolate(
             moved.reshape(-1, 1, SIDE, SIDE), size=x.shape[2:], mode="bilinear", align_corners=False
         )

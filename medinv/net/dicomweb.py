@@ -21,18 +21,18 @@ def find_studies(peer: WebPeer, keys: Mapping[str, str], network: Network) -> li
     Raises UnreachableError or RefusedError.
     """
     client = _client(peer, network)
-    found: dict[str, None] = {}
+    studies: dict[str, None] = {}
 
     def page_from(offset: int) -> list[dict]:
         return client.search_for_studies(search_filters=dict(keys), limit=_PAGE, offset=offset)
 
     while True:  # pages; a server that knows no offset sends its first page again and again
-        page = _asked(peer, "QIDO-RS", partial(page_from, len(found)))
+        page = _asked(peer, "QIDO-RS", partial(page_from, len(studies)))
         uids = (Dataset.from_json(study).get("StudyInstanceUID") for study in page)
-        new = {uid: None for uid in uids if uid and uid not in found}
+        new = {uid: None for uid in uids if uid and uid not in studies}
         if not new:
-            return list(found)
-        found |= new
+            return list(studies)
+        studies |= new
 
 
 def fetch_study(peer: WebPeer, study_uid: str, network: Network) -> Iterator[Dataset]:

@@ -32,14 +32,14 @@ def find_studies(peer: DicomPeer, keys: Mapping[str, str], network: Network) -> 
                 f"expected a DICOM keyword such as StudyDate or ModalitiesInStudy; got {keyword!r}"
             )
         setattr(query, keyword, value)
-    model, found = StudyRootQueryRetrieveInformationModelFind, list[str]()
+    model, studies = StudyRootQueryRetrieveInformationModelFind, list[str]()
     with associated(network, peer, [build_context(model)]) as association:
         for status, answer in _responses(association.send_c_find, query, model, "C-FIND"):
             if status.get("Status") not in _PENDING:
                 check(status, "C-FIND")
             elif answer is not None and answer.get("StudyInstanceUID"):
-                found.append(answer.StudyInstanceUID)
-    return found
+                studies.append(answer.StudyInstanceUID)
+    return studies
 
 
 def move_study(peer: DicomPeer, study_uid: str, network: Network, keep: Keep) -> None:

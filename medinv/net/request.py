@@ -118,15 +118,15 @@ def check_decodes(request: bytes) -> None:
 
 def _items(data: bytes, most: int) -> list[tuple[int, bytes]]:
     """Kind and value of items, not more than so many, that fill the data exactly."""
-    found: list[tuple[int, bytes]] = []
+    items: list[tuple[int, bytes]] = []
     at = 0
     while at < len(data):
         kind, length = data[at], int.from_bytes(data[at + 2 : at + 4])
         end = at + 4 + length
         if end > len(data):
             raise BrokenRequestError("it ends within an item")
-        if len(found) == most:
+        if len(items) == most:
             raise BrokenRequestError("it has too many items")
-        found.append((kind, data[at + 4 : end]))
+        items.append((kind, data[at + 4 : end]))
         at = end
-    return found
+    return items

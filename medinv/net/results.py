@@ -18,13 +18,13 @@ def dicom_files(inputs: Sequence[Path]) -> list[Path]:
     named one is missing, ConfigError for the folder of a run that is not finished, and DataError
     for a results.jsonl that cannot be read.
     """
-    found = [path for given in inputs for path in _given(given)]
-    if not found:
+    paths = [path for given in inputs for path in _given(given)]
+    if not paths:
         raise MissingDataError(
             "expected DICOM files to send; there are none (medinv classify --dicom makes them)",
             path=inputs[0] if inputs else None,
         )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(paths))
 
 
 def results_named(folder: Path) -> list[Path]:

@@ -51,7 +51,7 @@ class Balance(NamedTuple):
     towards: float  # sum of the contributions above zero
     against: float  # sum of those below
     largest: float  # the contribution of largest size, with its sign
-    place: tuple[int, int]  # row and column (0, 1, 2) of the ninth in which its centre lies
+    ninth: tuple[int, int]  # row and column (0, 1, 2) of the ninth in which its centre lies
 
 
 class Level(NamedTuple):
@@ -208,20 +208,20 @@ def balance(contributions: np.ndarray) -> Balance:
 
 def warnings(result: StudyResult, card: Card) -> tuple[str, ...]:
     """The result's own, and facts that do not fit each other: said, not smoothed over."""
-    found = list(result.warnings)
+    messages = list(result.warnings)
     point, told = card.operating_point, result.answer
     if point and told and (told.probability >= point.threshold) != (result.label == told.name):
-        found.append(strings.label_contradicts(result.label, told.probability, point.threshold))
+        messages.append(strings.label_contradicts(result.label, told.probability, point.threshold))
     for number, image in enumerate(result.instances, start=1):
         if image.explanation is None or not inside(image):
             continue
         logit, two = image.explanation.evidence.logit, contrast(image, card)
         towards, against = (image.probabilities[name] for name in two[:2])
         if abs(sigmoid(logit) * (towards + against) - towards) > LOGIT_TOLERANCE:
-            found.append(strings.logit_contradicts(number, logit, towards))
+            messages.append(strings.logit_contradicts(number, logit, towards))
     if result.model.sha256 != card.weights_sha256:
-        found.append(strings.hash_contradicts(result.model.sha256, card.weights_sha256))
-    return tuple(found)
+        messages.append(strings.hash_contradicts(result.model.sha256, card.weights_sha256))
+    return tuple(messages)
 
 
 def hashes(result: StudyResult, card: Card) -> dict[str, str]:

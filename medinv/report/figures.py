@@ -107,7 +107,7 @@ class Explained:
     stages: tuple[Picture, ...]  # decoded from each stage of the trace alone; empty without one
 
     @property
-    def shown(self) -> EvidenceMap:
+    def evidence(self) -> EvidenceMap:
         """The map that goes over the image; the pixels' goes with the proof."""
         return self.local or self.regions or self.pixels
 
@@ -144,10 +144,10 @@ def pictures(result: StudyResult, *, phi: bool = False) -> Pictures:
     phi: images are drawn even where their header says that the pixels name the patient.
     Raises ShapeError when the arrays of an image are not what a report can draw.
     """
-    shown = presented(result)
-    drawn = [item for item in ranked(shown) if _drawable(item[1])]
-    in_full = drawn[: SHOWN_IN_FULL if shown.in_scope else 1]
-    small = drawn[:THUMBNAILS] if len(shown.instances) > 1 else []
+    visible = presented(result)
+    drawn = [item for item in ranked(visible) if _drawable(item[1])]
+    in_full = drawn[: SHOWN_IN_FULL if visible.in_scope else 1]
+    small = drawn[:THUMBNAILS] if len(visible.instances) > 1 else []
     return Pictures(
         tuple(panel(number, image, phi=phi) for number, image in in_full),
         {number: _native(image, THUMBNAIL, phi=phi) for number, image in small},
@@ -354,7 +354,7 @@ def local_map(local: LocalEvidence, positive: bool) -> EvidenceMap:
     """
     values, drawn = local.locations, signed(local.locations, EVIDENCE, share=1.0)
     for_called = balance(values.clip(0) if positive else values.clip(None, 0))
-    sums = balance(values)._replace(largest=for_called.largest, place=for_called.place)
+    sums = balance(values)._replace(largest=for_called.largest, ninth=for_called.ninth)
     return EvidenceMap(
         "place", local.grain, drawn, sums, local.constant, local.logit, local.residual
     )

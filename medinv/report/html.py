@@ -27,14 +27,14 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
     """One study's page, with links to the same as PDF and JSON beside it."""
-    shown = derived.presented(result)
+    visible = derived.presented(result)
     return _page(
         "report.html",
-        shown.study_uid,
-        result=shown,
+        visible.study_uid,
+        result=visible,
         card=card,
-        told=shown.answer,
-        warnings=derived.warnings(shown, card),
+        told=visible.answer,
+        warnings=derived.warnings(visible, card),
         pictures=pictures,
         beside=("report.pdf", "report.json"),
         evidence_bar=figures.colour_bar(figures.EVIDENCE),
@@ -44,16 +44,16 @@ def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
 
 def render_index(results: Iterable[StudyResult]) -> bytes:
     """A run's page: one line a result, with filter and sorting."""
-    shown = [derived.presented(result) for result in results]
-    parts = Counter(result.outcome for result in shown)
-    return _page("index.html", "", results=shown, parts=parts, flags=flags)
+    visible = [derived.presented(result) for result in results]
+    parts = Counter(result.outcome for result in visible)
+    return _page("index.html", "", results=visible, parts=parts, flags=flags)
 
 
 def flags(result: StudyResult) -> tuple[str, ...]:
     """What a reader of the list should know of a result beside its label."""
     outside = len(result.instances) - derived.in_scope_count(result)
     trip, error = result.reconstruction, result.error
-    found = [
+    texts = [
         strings.counted(outside, strings.FLAG_OUTSIDE) if result.in_scope else "",
         strings.FLAG_NOT_EXACT if trip and not trip.exact else "",
         strings.counted(len(result.broken), strings.FLAG_BROKEN),
@@ -61,7 +61,7 @@ def flags(result: StudyResult) -> tuple[str, ...]:
         strings.counted(len(result.warnings), strings.FLAG_WARNING),
         f"{error.code}: {error.message}" if error else "",
     ]
-    return tuple(flag for flag in found if flag)
+    return tuple(flag for flag in texts if flag)
 
 
 def _page(template: str, sheet: str, **values: Any) -> bytes:

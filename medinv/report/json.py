@@ -35,28 +35,28 @@ MADE_BY: dict[Method, str] = {"inpainting": "removal", "brightening": "planting"
 
 def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
     """One study's facts. Raises ValueError for a value that is no number."""
-    found = facts(result, card, pictures)
-    text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
+    report = contents(result, card, pictures)
+    text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode("utf-8")
 
 
-def facts(result: StudyResult, card: Card, pictures: Pictures) -> dict[str, Any]:
+def contents(result: StudyResult, card: Card, pictures: Pictures) -> dict[str, Any]:
     """One study's facts, ready for JSON."""
-    shown, told = derived.presented(result), result.answer
-    trip = shown.reconstruction
+    visible, told = derived.presented(result), result.answer
+    trip = visible.reconstruction
     drawn = {panel.number: panel for panel in pictures.panels}
     return {
         "schema": SCHEMA,
         "disclaimer": strings.RESEARCH_USE,
         "medinv_version": derived.MEDINV,
-        "study_uid": shown.study_uid,
-        "status": shown.status,
-        "in_scope": shown.in_scope,
-        "label": shown.called,
-        "probabilities": _probabilities(shown.probabilities),
-        "uncertainty": _uncertainty(derived.study_uncertainty(shown, card) if told else None),
-        "aggregation": shown.aggregation,
-        "series": [_series(shown, one) for one in shown.series],
+        "study_uid": visible.study_uid,
+        "status": visible.status,
+        "in_scope": visible.in_scope,
+        "label": visible.called,
+        "probabilities": _probabilities(visible.probabilities),
+        "uncertainty": _uncertainty(derived.study_uncertainty(visible, card) if told else None),
+        "aggregation": visible.aggregation,
+        "series": [_series(visible, one) for one in visible.series],
         "reconstruction": trip
         and {
             "exact": trip.exact,
@@ -65,17 +65,17 @@ def facts(result: StudyResult, card: Card, pictures: Pictures) -> dict[str, Any]
         },
         "images": [
             _image(number, image, card, drawn.get(number))
-            for number, image in enumerate(shown.instances, start=1)
+            for number, image in enumerate(visible.instances, start=1)
         ],
-        "error": shown.error
+        "error": visible.error
         and {"uid": None}
-        | {key: getattr(shown.error, key) for key in ("stage", "code", "message")},
-        "skipped": [_problem(problem) for problem in shown.skipped],
-        "broken": [_problem(problem) for problem in shown.broken],
-        "warnings": list(derived.warnings(shown, card)),
-        "model": _model(shown, card),
+        | {key: getattr(visible.error, key) for key in ("stage", "code", "message")},
+        "skipped": [_problem(problem) for problem in visible.skipped],
+        "broken": [_problem(problem) for problem in visible.broken],
+        "warnings": list(derived.warnings(visible, card)),
+        "model": _model(visible, card),
         "disclaimers": list(strings.DISCLAIMERS),
-        "seconds": _number(shown.seconds, "s"),
+        "seconds": _number(visible.seconds, "s"),
     }
 
 
@@ -83,26 +83,26 @@ def _number(value: float, unit: str) -> dict[str, Any]:
     return {"value": value, "unit": unit}
 
 
-def _interval(found: Estimate) -> dict[str, Any]:
-    ends = {"value": found.value, "low": found.low, "high": found.high}
-    return ends | {"level": 0.95, "cases": found.n, "unit": SHARE}
+def _interval(estimate: Estimate) -> dict[str, Any]:
+    ends = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+    return ends | {"level": 0.95, "cases": estimate.n, "unit": SHARE}
 
 
 def _probabilities(named: Mapping[str, float] | None) -> dict[str, Any]:
     return {name: _number(value, SHARE) for name, value in (named or {}).items()}
 
 
-def _uncertainty(found: Uncertainty | None) -> dict[str, Any] | None:
-    if found is None:
+def _uncertainty(uncertainty: Uncertainty | None) -> dict[str, Any] | None:
+    if uncertainty is None:
         return None
     return {
-        "low": _number(found.low, SHARE),
-        "high": _number(found.high, SHARE),
+        "low": _number(uncertainty.low, SHARE),
+        "high": _number(uncertainty.high, SHARE),
         "level": 0.95,
-        "images": found.images,
-        "patients": found.patients,
-        "meaning": strings.uncertain_reading(found.images, found.patients),
-        "observed": found.observed and _observed(found.observed),
+        "images": uncertainty.images,
+        "patients": uncertainty.patients,
+        "meaning": strings.uncertain_reading(uncertainty.images, uncertainty.patients),
+        "observed": uncertainty.observed and _observed(uncertainty.observed),
     }
 
 
@@ -333,7 +333,7 @@ def _model(result: StudyResult, card: Card) -> dict[str, Any]:
             "sensitivity": _interval(point.sensitivity),
             "specificity": _interval(point.specificity),
         },
-        "metrics": {name: _interval(found) for name, found in card.metrics.items()},
+        "metrics": {name: _interval(estimate) for name, estimate in card.metrics.items()},
         "calibration": derived.calibration_fit(card),
         "subgroups": None,
         "observed": [_observed(one) for one in card.calibration.observed],

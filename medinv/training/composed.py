@@ -21,9 +21,9 @@ def composed_loss(
     model: Calibrated, composer: Composer, generator: torch.Generator, layout: torch.memory_format
 ) -> Tensor:
     """The weighted cross-entropy of the next composed films, dequantised as real ones are."""
-    made = composer.batch(generator)
+    composed = composer.batch(generator)
     device = next(model.parameters()).device
-    images = made.images + torch.rand_like(made.images) - 0.5
+    images = composed.images + torch.rand_like(composed.images) - 0.5
     logits = model.logits(images.to(device, memory_format=layout))
-    cross_entropy = F.cross_entropy(model.calibrated(logits).float(), made.targets.to(device))
+    cross_entropy = F.cross_entropy(model.calibrated(logits).float(), composed.targets.to(device))
     return composer.recipe.weight * cross_entropy

@@ -61,7 +61,7 @@ def publish(
 def _card(
     model: Calibrated, trained: Trained, config: Config, data: LabelledImages, command: str
 ) -> Card:
-    measured = measure(model, data.test)
+    metrics = measure(model, data.test)
     backwards = cast(InvertibleNetwork, model) if kind_of(config.model).invertible else None
     parts = {"training": data.train, "validation": data.validation, "test": data.test}
     return Card(
@@ -70,9 +70,9 @@ def _card(
         classes=config.model.classes,
         **config.card.model_dump(exclude={"modalities", "body_parts"}),
         splits={name: len(part) for name, part in parts.items()},
-        metrics=measured,
-        operating_point=_operating_point(model, measured),
-        calibration=_calibration(model, data, measured),
+        metrics=metrics,
+        operating_point=_operating_point(model, metrics),
+        calibration=_calibration(model, data, metrics),
         scope=_scope(model, config, data),
         exactness=exactness(backwards, data.test.images) if backwards else None,
         largest_condition_number=max(condition_numbers(backwards)) if backwards else None,
@@ -95,27 +95,27 @@ def _card(
     )
 
 
-def _operating_point(model: Calibrated, measured: dict[str, Estimate]) -> OperatingPoint | None:
+def _operating_point(model: Calibrated, metrics: dict[str, Estimate]) -> OperatingPoint | None:
     if len(model.classes) > 2:
         return None
     return OperatingPoint(
         threshold=model.threshold,
         chosen_on=f"{CHOSEN_ON} (Youden)",
-        sensitivity=measured["sensitivity"],
-        specificity=measured["specificity"],
+        sensitivity=metrics["sensitivity"],
+        specificity=metrics["specificity"],
     )
 
 
 def _calibration(
-    model: Calibrated, data: LabelledImages, measured: dict[str, Estimate]
+    model: Calibrated, data: LabelledImages, metrics: dict[str, Estimate]
 ) -> Calibration:
     two = len(model.classes) == 2
     return Calibration(
         fitted_on=CHOSEN_ON,
         temperature_inverse=model.temperature_inverse.item(),
         prior=tuple(model.prior.tolist()),
-        brier=measured["brier"],
-        calibration_error=measured["calibration_error"],
+        brier=metrics["brier"],
+        calibration_error=metrics["calibration_error"],
         interval=calibration_interval(model, data.validation) if two else None,
         observed=observed_shares(model, data) if two else (),
     )

@@ -23,7 +23,7 @@ from medinv.models.base import Calibrated, InvertibleNetwork, in_batches
 from medinv.models.build import kind_of
 from medinv.models.depths import mean_states, steps
 from medinv.models.expectation import fit_expectation
-from medinv.models.reference import Reference, ReferenceFacts, principal_axes
+from medinv.models.reference import Reference, ReferenceMetadata, principal_axes
 from medinv.models.transport import fit_transport
 
 BATCH = 32
@@ -56,8 +56,10 @@ def make_reference(
     model.float()
     train = _first(data.train, settings.cases)
     projection = _projection(model, directions(model).float(), train, settings.axes)
-    facts = _facts(model, projection, train, data.validation, weights_sha256)
-    facts = facts.model_copy(update={"training_set": _words(config, len(train), len(data.train))})
+    metadata = _metadata(model, projection, train, data.validation, weights_sha256)
+    metadata = metadata.model_copy(
+        update={"training_set": _words(config, len(train), len(data.train))}
+    )
     labels = torch.from_numpy(train.labels)
     means = [train.images[train.labels == k].mean(0) for k in range(len(model.classes))]
     negative = torch.from_numpy(train.images[train.labels == 0]).float().split(BATCH)
@@ -71,7 +73,7 @@ def make_reference(
         labels=labels,
         class_means=torch.from_numpy(np.stack(means)).float(),
         states=states,
-        facts=facts,
+        metadata=metadata,
         transport=_fitted(fit_transport, data.train, settings.transport),
         expectation=_fitted(fit_expectation, data.train, settings.expectation),
     )
@@ -125,9 +127,9 @@ def _coarse(model: InvertibleNetwork, part: Part) -> Tensor:
     )
 
 
-def _facts(
+def _metadata(
     model: InvertibleNetwork, projection: _Projection, train: Part, validation: Part, digest: str
-) -> ReferenceFacts:
+) -> ReferenceMetadata:
     coarse = _coarse(model, validation)
     points, points_v = projection.points, projection.project(coarse)
     pixels, pixels_v = (_pixels(part) for part in (train, validation))
@@ -139,7 +141,7 @@ def _facts(
     labels, labels_v = torch.from_numpy(train.labels), torch.from_numpy(validation.labels)
     chance = torch.from_numpy(np.random.default_rng(0).integers(len(train), size=len(validation)))
     shares = torch.bincount(labels) / len(labels)
-    return ReferenceFacts(
+    return ReferenceMetadata(
         weights_sha256=digest,
         cases_sha256="",
         training_set="",
@@ -203,6 +205,6 @@ def _first(part: Part, count: int | None) -> Part:
     return Part(part.images[:count], part.labels[:count], part.patients[:count])
 
 
-def _words(config: Config, kept: int, count: int) -> str:
-    some = "" if kept == count else f"first {kept} "
+def _words(config: Config, cases: int, count: int) -> str:
+    some = "" if cases == count else f"first {cases} "
     return f"{some}training images of {config.data.set}, in the order of medinv.data.sets.load"

@@ -13,7 +13,7 @@ from medinv.layers import Chain, Invertible, InvertibleConv2d, InvertibleConv3d,
 from medinv.models.density import Classifier
 from medinv.models.depths import mean_states, steps
 from medinv.models.expectation import fit_expectation
-from medinv.models.reference import Reference, ReferenceFacts, principal_axes
+from medinv.models.reference import Reference, ReferenceMetadata, principal_axes
 from medinv.models.transport import fit_transport
 
 
@@ -100,7 +100,7 @@ def reference(tiny_model, tiny_data) -> Reference:
     axes = principal_axes(coarse, direction, 4)
     offset, scale = axes @ coarse.mean(0), (coarse @ axes.T).std(0)
     names = [step.name for step in steps(tiny_model.trunk)]
-    facts = ReferenceFacts(
+    metadata = ReferenceMetadata(
         weights_sha256="0",
         cases_sha256="0",
         training_set="tiny",
@@ -123,7 +123,7 @@ def reference(tiny_model, tiny_data) -> Reference:
         labels=labels,
         class_means=torch.stack([x[labels == k].mean(0) for k in (0, 1)]),
         states=mean_states(tiny_model.trunk, [x[labels == 0]], (names[4], names[6])),
-        facts=facts,
+        metadata=metadata,
         transport=fit_transport(images.float(), labels, 8),
         expectation=fit_expectation(images.float(), labels, 4),
     )

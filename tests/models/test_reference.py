@@ -11,14 +11,14 @@ from medinv.models.reference import (
     CASES,
     FACTS,
     Reference,
-    ReferenceFacts,
+    ReferenceMetadata,
     load_reference,
     read_reference,
     save_reference,
 )
 from medinv.models.transport import Transport
 
-FACT = ReferenceFacts(
+METADATA = ReferenceMetadata(
     weights_sha256="abc",
     cases_sha256="",
     training_set="tiny",
@@ -41,7 +41,7 @@ REFERENCE = Reference(
     labels=torch.tensor([0, 1, 1]),
     class_means=torch.zeros(2, 1, 4, 4),
     states={"level 1, layer 1: Haar": torch.ones(4, 2, 2)},
-    facts=FACT,
+    metadata=METADATA,
 )
 
 

@@ -22,11 +22,11 @@ from medinv.models.reference import save_reference
 from medinv.models.store import load, locate, read_card, shipped
 from medinv.training.publish import publish
 from medinv.training.train import Trained
-from tests.models.test_reference import FACT, REFERENCE
+from tests.models.test_reference import METADATA, REFERENCE
 
 
-def replace_facts(**changes):
-    return FACT.model_copy(update=changes)
+def replace_metadata(**changes):
+    return METADATA.model_copy(update=changes)
 
 
 def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -92,11 +92,11 @@ def test_the_reference_comes_from_the_folder_wherever_one_stands(
 ) -> None:
     """Neither the name on the card nor the working directory decides what belongs to a model."""
     digest = read_card(copy).weights_sha256
-    save_reference(copy, replace(REFERENCE, facts=replace_facts(weights_sha256=digest)))
+    save_reference(copy, replace(REFERENCE, metadata=replace_metadata(weights_sha256=digest)))
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     loaded = load(copy)
-    assert loaded.reference.facts.weights_sha256 == digest and loaded.reference_missing is None
-    save_reference(copy, replace(REFERENCE, facts=replace_facts(weights_sha256="another's")))
+    assert loaded.reference.metadata.weights_sha256 == digest and loaded.reference_missing is None
+    save_reference(copy, replace(REFERENCE, metadata=replace_metadata(weights_sha256="another's")))
     foreign = load(copy)
     assert foreign.reference is None and "do not belong together" in foreign.reference_missing
 

@@ -126,7 +126,7 @@ def test_balance_says_in_which_ninth_the_largest_contribution_lies(at, place, la
     values = np.full((8, 8), 0.1)
     values[at] = largest
     found = derived.balance(values)
-    assert (found.place, found.largest) == (place, largest)
+    assert (found.ninth, found.largest) == (place, largest)
     assert found.against == min(largest, 0)
 
 

@@ -75,7 +75,7 @@ def test_scale_bar_has_the_headers_length():
 def test_the_evidence_over_the_image_is_the_results(opacity):
     (panel,) = figures.pictures(opacity).panels
     local = first(opacity).explanation.local_evidence
-    shown = panel.explained.shown
+    shown = panel.explained.evidence
     drawn = decoded(shown.drawn.picture)[:: figures.ENLARGE, :: figures.ENLARGE]
     expected = figures.diverging(local.locations, np.abs(local.locations).max(), figures.EVIDENCE)
     assert (drawn == expected).all()
@@ -87,16 +87,16 @@ def test_the_evidence_over_the_image_is_the_results(opacity):
 def test_the_place_named_speaks_for_the_class_called(opacity, clear):
     for result, sign in ((opacity, 1), (clear, -1)):
         (panel,) = figures.pictures(result).panels
-        assert sign * panel.explained.shown.balance.largest > 0
+        assert sign * panel.explained.evidence.balance.largest > 0
         values = sign * first(result).explanation.local_evidence.locations
-        assert sign * panel.explained.shown.balance.largest == values.max()
+        assert sign * panel.explained.evidence.balance.largest == values.max()
 
 
 def test_pixels_and_regions_are_the_same_sum(opacity):
     by_region = edited(opacity, explanation={"local_evidence": None})
     (panel,) = figures.pictures(by_region).panels
     drawn, evidence = panel.explained, first(opacity).explanation.evidence
-    assert drawn.shown is drawn.regions and drawn.regions.size == figures.REGION
+    assert drawn.evidence is drawn.regions and drawn.regions.size == figures.REGION
     for map_ in (drawn.regions, drawn.pixels):
         sums = map_.balance
         total = sums.towards + sums.against + map_.bias
@@ -123,7 +123,7 @@ def test_an_input_that_does_not_divide_into_regions_shows_its_pixels(opacity):
     inputs = {side: next(iter(frame.inputs.values()))[:side, :side]}
     odd = edited(odd, pixels=type(frame)(**(vars(frame) | {"inputs": inputs})))
     (panel,) = figures.pictures(odd).panels
-    assert panel.explained.regions is None and panel.explained.shown is panel.explained.pixels
+    assert panel.explained.regions is None and panel.explained.evidence is panel.explained.pixels
 
 
 def test_the_strip_goes_from_the_input_to_the_counterfactual(opacity):

@@ -26,9 +26,9 @@ def reference(tiny_model, tiny_config, tiny_data):
 
 
 def test_it_holds_the_first_cases_and_averages_over_them(reference, tiny_model, tiny_data) -> None:
-    train, facts = tiny_data.train, reference.facts
-    assert facts.cases == 20 and facts.axes == 4 and facts.weights_sha256 == "hash"
-    assert facts.training_set.startswith("first 20 training images of phantoms")
+    train, metadata = tiny_data.train, reference.metadata
+    assert metadata.cases == 20 and metadata.axes == 4 and metadata.weights_sha256 == "hash"
+    assert metadata.training_set.startswith("first 20 training images of phantoms")
     assert reference.labels.tolist() == train.labels[:20].tolist()
     negative = torch.from_numpy(train.images[:20][train.labels[:20] == 0])
     assert torch.allclose(reference.class_means[0], negative.float().mean(0))
@@ -48,11 +48,11 @@ def test_the_first_axis_is_the_difference_of_the_class_means(reference, tiny_mod
 
 
 def test_what_it_gives_away_is_measured(reference) -> None:
-    facts = reference.facts
-    assert 0 < facts.recovered_best_axes < 1
-    assert facts.recovered_least_squares <= facts.recovered_best_axes + 0.05
-    assert facts.rms_nearest < facts.rms_chance and 0 <= facts.agreement <= 1
-    assert 0 < facts.typical_distance[0] <= facts.typical_distance[1]
+    metadata = reference.metadata
+    assert 0 < metadata.recovered_best_axes < 1
+    assert metadata.recovered_least_squares <= metadata.recovered_best_axes + 0.05
+    assert metadata.rms_nearest < metadata.rms_chance and 0 <= metadata.agreement <= 1
+    assert 0 < metadata.typical_distance[0] <= metadata.typical_distance[1]
 
 
 def test_counterfactual_grounds_only_where_the_configuration_asks(
@@ -62,7 +62,7 @@ def test_counterfactual_grounds_only_where_the_configuration_asks(
     assert reference.expectation.axes.shape == (1024, 6)
     plain = tiny_config.model_copy(update={"reference": None})
     bare = make_reference(deepcopy(tiny_model), plain, tiny_data, "hash")
-    assert bare.transport is None and bare.expectation is None and bare.facts.cases == 96
+    assert bare.transport is None and bare.expectation is None and bare.metadata.cases == 96
 
 
 def test_depths_are_chosen_or_named(tiny_model, tiny_config, tiny_data, configs) -> None:

@@ -48,7 +48,7 @@ def patch(film: Tensor, shape: Tensor, other: Tensor, outside: Tensor) -> Tensor
 
 def spots(region: Tensor, generator: torch.Generator) -> Tensor:
     """One to three soft ellipses."""
-    found = torch.zeros_like(region)
+    shape = torch.zeros_like(region)
     count = (1, 1, 2, 3)[int(torch.randint(4, (1,), generator=generator))]
     for _ in range(count):
         down, right = _from_a_place(region, generator)
@@ -57,8 +57,8 @@ def spots(region: Tensor, generator: torch.Generator) -> Tensor:
         height, width = low + (high - low) * height, low + (high - low) * width
         cos, sin = math.cos(math.pi * angle), math.sin(math.pi * angle)
         u, v = (down * cos + right * sin) / height, (right * cos - down * sin) / width
-        found = torch.maximum(found, torch.exp(-((u**2 + v**2) ** 1.5)))
-    return found * region
+        shape = torch.maximum(shape, torch.exp(-((u**2 + v**2) ** 1.5)))
+    return shape * region
 
 
 def side(region: Tensor, generator: torch.Generator) -> Tensor:

@@ -118,6 +118,6 @@ def _dark_parts(film: Tensor) -> Tensor:
     sizes = ndimage.sum_labels(np.ones_like(values), parts, range(1, count + 1))
     edge = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
     kept = [k + 1 for k in np.argsort(sizes)[::-1] if k + 1 not in edge][:2]
-    found = ndimage.binary_fill_holes(np.isin(parts, kept))
-    smooth = ndimage.gaussian_filter(found.astype(np.float32), SMOOTH * side) > 0.5
+    lungs = ndimage.binary_fill_holes(np.isin(parts, kept))
+    smooth = ndimage.gaussian_filter(lungs.astype(np.float32), SMOOTH * side) > 0.5
     return torch.from_numpy(smooth.astype(np.float32))

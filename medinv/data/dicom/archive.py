@@ -93,8 +93,10 @@ def members(path: Path, limits: Limits = LIMITS) -> list[tuple[str, ArchiveError
             path=path,
         )
     repeated = Counter(info.filename for info in infos)
-    found = {info.filename: _refusal(path, info, limits, repeated[info.filename]) for info in infos}
-    return sorted(found.items())
+    refusals = {
+        info.filename: _refusal(path, info, limits, repeated[info.filename]) for info in infos
+    }
+    return sorted(refusals.items())
 
 
 def _refusal(path: Path, info: zipfile.ZipInfo, limits: Limits, times: int) -> ArchiveError | None:

@@ -118,12 +118,12 @@ def _extended(value: bytes, first: str) -> str:
     if first == "shift_jis":
         initial[0] = ("shift_jis", 1)
     halves, parts, position = list(initial), [], 0
-    for found in _PARTS.finditer(value):
-        escape, delimiter = found.groups()
-        if delimiter and halves[0][1] == 2 and not _ends_pairs(value, position, found.end()):
+    for match in _PARTS.finditer(value):
+        escape, delimiter = match.groups()
+        if delimiter and halves[0][1] == 2 and not _ends_pairs(value, position, match.end()):
             continue  # half of a 2-byte character, which looks like any ASCII letter
-        parts.append(_run(value[position : found.start()], halves))
-        position = found.end()
+        parts.append(_run(value[position : match.start()], halves))
+        position = match.end()
         if delimiter:
             parts.append(delimiter.decode("ascii"))
             halves = list(initial)
@@ -145,8 +145,8 @@ def _ends_pairs(value: bytes, start: int, end: int) -> bool:
 def _run(piece: bytes, halves: list[tuple[str, int]]) -> str:
     """Bytes between two escapes: those below 0x80 by G0, those above by G1."""
     texts = []
-    for found in re.finditer(rb"[\x00-\x7f]+|[\x80-\xff]+", piece):
-        chunk = found.group()
+    for match in re.finditer(rb"[\x00-\x7f]+|[\x80-\xff]+", piece):
+        chunk = match.group()
         codec, width = halves[chunk[0] >> 7]
         texts.append(_chunk(chunk, codec, width))
     return "".join(texts)

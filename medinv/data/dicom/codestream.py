@@ -35,11 +35,11 @@ _KINDS = {
 }
 
 
-def true_syntax(found: Codestream | None, announced: str) -> str:
+def true_syntax(stream: Codestream | None, announced: str) -> str:
     """The announced transfer syntax, or one of the kind that the codestream is."""
-    if found is None:
+    if stream is None:
         return announced
-    syntax, endings = _KINDS[found.kind]
+    syntax, endings = _KINDS[stream.kind]
     return announced if announced.rpartition(".")[2] in endings else syntax
 
 
@@ -68,18 +68,18 @@ def fault(frame: bytes, syntax: str, announced: Announced) -> str | None:
     rows, columns, samples = announced.rows, announced.columns, announced.samples
     if syntax == RLE:
         return _rle_fault(frame, announced)
-    found = describe(frame, syntax)
-    if found is None:
+    stream = describe(frame, syntax)
+    if stream is None:
         return "no JPEG or JPEG 2000 codestream is found"
     # A JPEG may leave its height open.
-    if found.rows and found.columns and (found.rows, found.columns) != (rows, columns):
+    if stream.rows and stream.columns and (stream.rows, stream.columns) != (rows, columns):
         return (
-            f"the codestream holds {found.rows} x {found.columns} pixels, the header announces "
+            f"the codestream holds {stream.rows} x {stream.columns} pixels, the header announces "
             f"{rows} x {columns}"
         )
-    if found.components != samples:
+    if stream.components != samples:
         return (
-            f"the codestream holds {found.components} components a pixel, the header announces "
+            f"the codestream holds {stream.components} components a pixel, the header announces "
             f"{samples} samples"
         )
     if not frame.rstrip(b"\0\xff").endswith(_END):

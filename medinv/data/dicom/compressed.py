@@ -57,17 +57,17 @@ def decode_frame(data: bytes, dataset: pydicom.Dataset, instance: Instance, fram
     )
     if wrong := codestream.fault(encoded, instance.transfer_syntax, announced):
         raise PixelDataError(wrong, path=instance.source, stage="decode")
-    found = codestream.describe(encoded, instance.transfer_syntax)
-    syntax, other = codestream.true_syntax(found, instance.transfer_syntax), None
+    stream = codestream.describe(encoded, instance.transfer_syntax)
+    syntax, other = codestream.true_syntax(stream, instance.transfer_syntax), None
     if syntax != instance.transfer_syntax:
         other = f"the codestream is {UID(syntax).name}, which the transfer syntax does not say"
         instance = replace(instance, transfer_syntax=syntax)
-    seen = _seen(instance, found)
+    seen = _seen(instance, stream)
     uncounted = _uncounted(data, dataset, instance)
-    pixels, told, decoder, failed = _decoded(data, encoded, dataset, instance, frame, found)
+    pixels, told, decoder, failed = _decoded(data, encoded, dataset, instance, frame, stream)
     pixels = pixels.view(f"{'i' if seen.signed else 'u'}{pixels.dtype.itemsize}")
     doubts = (other, uncounted, failed and f"decoded by {decoder}, as {failed} could not")
-    sign = _sign(instance, found, pixels)
+    sign = _sign(instance, stream, pixels)
     return Frame(pixels, told, decoder, seen, tuple(filter(None, (*doubts, sign))), uncounted)
 
 
@@ -77,16 +77,16 @@ def _decoded(
     dataset: pydicom.Dataset,
     instance: Instance,
     frame: int,
-    found: Codestream | None,
+    stream: Codestream | None,
 ) -> tuple[np.ndarray, dict, str, str]:
     """Pixels, the decoder's options, its name, and the names of those that failed before it."""
     syntax = instance.transfer_syntax
-    if syntax in _DCT and found and found.precision == _TWELVE:
+    if syntax in _DCT and stream and stream.precision == _TWELVE:
         pixels = _by_gdcm(encoded, instance)
         return pixels, {"photometric_interpretation": instance.photometric}, "gdcm", ""
     decoder = get_decoder(UID(_EXTENDED if syntax in _RETIRED else syntax))
     failed: list[str] = []
-    given = options(dataset, instance, found)
+    given = options(dataset, instance, stream)
     names = DECODERS[syntax]
     for name in names:
         try:
@@ -101,7 +101,7 @@ def _decoded(
     raise NotImplementedError
 
 
-def options(dataset: pydicom.Dataset, instance: Instance, found: Codestream | None = None) -> dict:
+def options(dataset: pydicom.Dataset, instance: Instance, stream: Codestream | None = None) -> dict:
     """What pydicom's decoders ask to know; of a JPEG 2000 codestream its own precision and sign."""
     element = dataset.get_item(0x7FE00010, keep_deferred=True)
     partial = instance.photometric == "YBR_PARTIAL_422"  # the same subsampling
@@ -121,38 +121,38 @@ def options(dataset: pydicom.Dataset, instance: Instance, found: Codestream | No
         "correct_unused_bits": False,
         "view_only": True,
     }
-    if found is not None:
-        width = 8 if found.precision <= 8 else 16 if found.precision <= 16 else 32
+    if stream is not None:
+        width = 8 if stream.precision <= 8 else 16 if stream.precision <= 16 else 32
         told["bits_allocated"] = max(width, instance.bits_allocated)
         if instance.transfer_syntax in _DCT:  # pillow gives bytes, whatever the header's words
             told["bits_allocated"] = width
         told["bits_stored"] = min(
-            max(found.precision, instance.bits_stored), told["bits_allocated"]
+            max(stream.precision, instance.bits_stored), told["bits_allocated"]
         )
-        if found.signed is not None:
-            told |= {"pixel_representation": int(found.signed), "bits_stored": found.precision}
+        if stream.signed is not None:
+            told |= {"pixel_representation": int(stream.signed), "bits_stored": stream.precision}
     return told | ({"extended_offsets": offsets} if offsets else {})
 
 
-def _seen(instance: Instance, found: Codestream | None) -> Instance:
+def _seen(instance: Instance, stream: Codestream | None) -> Instance:
     """The image as its codestream has it.
 
     An unsigned JPEG 2000 codestream under a signed header holds the bits of signed values: writers
     that leave the sign out are common. A signed codestream is signed.
     """
-    if found is None:
+    if stream is None:
         return instance
-    if found.signed is None:
-        return replace(instance, bits_stored=max(found.precision, instance.bits_stored))
-    return replace(instance, bits_stored=found.precision, signed=found.signed or instance.signed)
+    if stream.signed is None:
+        return replace(instance, bits_stored=max(stream.precision, instance.bits_stored))
+    return replace(instance, bits_stored=stream.precision, signed=stream.signed or instance.signed)
 
 
-def _sign(instance: Instance, found: Codestream | None, pixels: np.ndarray) -> str | None:
+def _sign(instance: Instance, stream: Codestream | None, pixels: np.ndarray) -> str | None:
     """A contradiction that matters, if the header says signed and the codestream does not."""
-    if found is None or found.signed is not False or not instance.signed:
+    if stream is None or stream.signed is not False or not instance.signed:
         return None
     raw = pixels.view(f"u{pixels.dtype.itemsize}")
-    if not (raw >> (found.precision - 1) & 1).any():
+    if not (raw >> (stream.precision - 1) & 1).any():
         return None
     return "the codestream is unsigned, the header says signed: its bits are taken as signed values"
 

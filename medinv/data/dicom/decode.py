@@ -73,11 +73,11 @@ def decode(dataset: pydicom.Dataset, instance: Instance, frame: int = 0) -> Deco
     syntax = UID(instance.transfer_syntax)
     try:
         if instance.transfer_syntax in compressed.DECODERS:
-            found = _compressed(data, dataset, instance, frame)
+            decoded = _compressed(data, dataset, instance, frame)
         elif syntax.is_private or not syntax.is_transfer_syntax or _is_encapsulated(syntax):
             raise NotImplementedError
         else:
-            found = _native(data, dataset, instance, frame)
+            decoded = _native(data, dataset, instance, frame)
     except PixelDataError:
         raise
     except NotImplementedError as error:
@@ -92,7 +92,7 @@ def decode(dataset: pydicom.Dataset, instance: Instance, frame: int = 0) -> Deco
             f"({type(error).__name__}): damaged, or of an unsupported kind"
         )
         raise _error(instance, message, stage="decode") from error
-    return found
+    return decoded
 
 
 def _is_encapsulated(syntax: UID) -> bool:
@@ -108,8 +108,8 @@ def _native(data: bytes, dataset: pydicom.Dataset, instance: Instance, frame: in
     else:
         decoder = get_decoder(UID(instance.transfer_syntax))
         options = compressed.options(dataset, instance)
-        pixels, found = decoder.as_array(data, index=frame, raw=True, **options)
-        photometric = _photometric(instance, found)
+        pixels, properties = decoder.as_array(data, index=frame, raw=True, **options)
+        photometric = _photometric(instance, properties)
     return _of_words(pixels, dataset, (photometric, "uncompressed", uncounted, ()), instance)
 
 
@@ -138,23 +138,23 @@ def _of_words(
 
 
 def _compressed(data: bytes, dataset: pydicom.Dataset, instance: Instance, frame: int) -> Decoded:
-    found = compressed.decode_frame(data, dataset, instance, frame)
-    photometric = _photometric(instance, found.options)
+    decoded = compressed.decode_frame(data, dataset, instance, frame)
+    photometric = _photometric(instance, decoded.options)
     if instance.transfer_syntax == RLE:
-        said = (photometric, found.decoder, found.uncounted, found.warnings)
-        return _of_words(found.pixels, dataset, said, instance)
-    pixels = _checked(found.pixels, instance)
-    stored = stored_bits(pixels, found.instance, found.instance.bits_stored - 1)
+        said = (photometric, decoded.decoder, decoded.uncounted, decoded.warnings)
+        return _of_words(decoded.pixels, dataset, said, instance)
+    pixels = _checked(decoded.pixels, instance)
+    stored = stored_bits(pixels, decoded.instance, decoded.instance.bits_stored - 1)
     beyond = _beyond(stored, instance)
     return Decoded(
         stored,
         stored.view(f"u{stored.dtype.itemsize}"),
         photometric,
-        found.decoder,
-        found.instance if beyond else replace(found.instance, bits_stored=instance.bits_stored),
+        decoded.decoder,
+        decoded.instance if beyond else replace(decoded.instance, bits_stored=instance.bits_stored),
         None,
-        tuple(filter(None, (*found.warnings, beyond))),
-        found.uncounted or beyond,
+        tuple(filter(None, (*decoded.warnings, beyond))),
+        decoded.uncounted or beyond,
     )
 
 
@@ -185,10 +185,10 @@ def _checked(pixels: np.ndarray, instance: Instance) -> np.ndarray:
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def _photometric(instance: Instance, found: dict) -> str:
+def _photometric(instance: Instance, properties: dict) -> str:
     if instance.photometric == "YBR_PARTIAL_422":  # pydicom was told another name
         return instance.photometric
-    return str(found["photometric_interpretation"])
+    return str(properties["photometric_interpretation"])
 
 
 def _pixel_bytes(dataset: pydicom.Dataset, instance: Instance) -> bytes:

@@ -50,14 +50,14 @@ def references(location: Location) -> list[tuple[str, ...]]:
         raise _damaged(location) from error
     if not whole or fields.warnings:
         raise _damaged(location)
-    found = [
+    files = [
         tuple(record.texts("ReferencedFileID"))
         for record in records
         if record.integer("RecordInUseFlag") in (None, _IN_USE)
     ]
     if any(record.warnings for record in records):
         raise _damaged(location)
-    return [parts for parts in found if parts]
+    return [parts for parts in files if parts]
 
 
 def _is_whole(element: RawDataElement | DataElement | None, content: bytes) -> bool:

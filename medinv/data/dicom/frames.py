@@ -90,8 +90,8 @@ def geometries(fields: Fields, frames: int, source: str) -> tuple[Geometry, tupl
 def stacks(fields: Fields) -> tuple[str, ...]:
     """StackID of every frame of an Enhanced image; empty where not every frame states one."""
     headers = FrameHeaders(fields)
-    found = headers.stacks() if len(headers) else ()
-    return found if len(found) == len(headers) else ()
+    ids = headers.stacks() if len(headers) else ()
+    return ids if len(ids) == len(headers) else ()
 
 
 def _grid(first: Geometry, offsets: tuple[float, ...] | None, frames: int) -> tuple[Geometry, ...]:

@@ -114,9 +114,9 @@ def _present(stored: np.ndarray, values: np.ndarray) -> np.ndarray:
         occurs = np.zeros(values.shape, bool)
         occurs[np.subtract(stored, values[0], dtype=np.int64)] = True
         return occurs
-    found = np.zeros(1 << 8 * stored.dtype.itemsize, bool)
-    found[stored.view(f"u{stored.dtype.itemsize}")] = True
-    return found[values.view(f"u{stored.dtype.itemsize}")]
+    occurs = np.zeros(1 << 8 * stored.dtype.itemsize, bool)
+    occurs[stored.view(f"u{stored.dtype.itemsize}")] = True
+    return occurs[values.view(f"u{stored.dtype.itemsize}")]
 
 
 def inverted(fields: Fields, instance: Instance) -> bool:

@@ -87,11 +87,11 @@ class Group:
     @property
     def thickness(self) -> tuple[float, float] | None:
         """Of the thinnest and the thickest slice, mm; None if any does not state it."""
-        found = {
+        values = {
             geometry.thickness for instance in self.instances for geometry in _geometries(instance)
         }
-        stated = [value for value in found if value is not None]
-        return (min(stated), max(stated)) if len(stated) == len(found) else None
+        stated = [value for value in values if value is not None]
+        return (min(stated), max(stated)) if len(stated) == len(values) else None
 
     @property
     def repeated(self) -> int:
@@ -106,7 +106,7 @@ class Group:
         """What it holds, in words that identify nobody."""
         image, thickness = self.first, self.thickness
         spacing = image.geometry.spacing
-        facts = (
+        parts = (
             (image.modality and quoted(image.modality))
             or ("NIfTI" if image.format == "nifti" else "modality not stated"),
             f"{image.rows} x {image.columns}",
@@ -123,7 +123,7 @@ class Group:
             image.echo is not None and f"echo {image.echo:g} ms",
             image.b_value is not None and f"b {image.b_value:g}",
         )
-        return ", ".join(fact for fact in facts if fact)
+        return ", ".join(fact for fact in parts if fact)
 
 
 def group(instances: Iterable[Instance]) -> tuple[Group, ...]:
@@ -136,14 +136,16 @@ def group(instances: Iterable[Instance]) -> tuple[Group, ...]:
     series: dict[str, dict[Hashable, list[Instance]]] = defaultdict(lambda: defaultdict(list))
     for instance in sorted(instances, key=_by_number):
         series[instance.series_uid or ""][_kind(instance)].append(instance)
-    found = []
+    groups = []
     for number, (_, kinds) in enumerate(sorted(series.items()), 1):
         parts = sorted(
             (part for kind in kinds.values() for part in _divided(kind)),
             key=lambda part: _by_number(part[0]),
         )
-        found += [Group(f"{number}.{k}", tuple(_in_order(part))) for k, part in enumerate(parts, 1)]
-    return tuple(found)
+        groups += [
+            Group(f"{number}.{k}", tuple(_in_order(part))) for k, part in enumerate(parts, 1)
+        ]
+    return tuple(groups)
 
 
 def _by_number(instance: Instance) -> tuple[float, str]:

@@ -56,10 +56,10 @@ def index(
     """
     studies: dict[str, list[_Entry]] = defaultdict(list)
     loose: list[_Entry] = []
-    found = sorted(_entries(inputs, limits, on_file), key=lambda pair: pair[1].record.source)
-    for study, entry in found:
+    pairs = sorted(_entries(inputs, limits, on_file), key=lambda pair: pair[1].record.source)
+    for study, entry in pairs:
         (studies[study] if study else loose).append(entry)
-    images = [entry.record for _, entry in found if isinstance(entry.record, Instance)]
+    images = [entry.record for _, entry in pairs if isinstance(entry.record, Instance)]
     repeats = find_repeats(images)
     named = [_study(uid, entries, repeats) for uid, entries in sorted(studies.items())]
     return Index(tuple(named + [_study(None, [entry], repeats) for entry in loose]))
@@ -70,14 +70,14 @@ def _entries(
 ) -> Iterator[tuple[str | None, _Entry]]:
     """Each file with the study that a list puts it in, or that its header names."""
     known: dict = {}
-    for found in walk(inputs, limits):
-        entry = _entry(found) if isinstance(found, Candidate) else _Entry(found)
+    for file in walk(inputs, limits):
+        entry = _entry(file) if isinstance(file, Candidate) else _Entry(file)
         record = entry.record
         if isinstance(record, Instance):
             _share(record, known)
         if on_file:
             on_file(record.source)
-        listed = found.study if isinstance(found, Candidate) else None
+        listed = file.study if isinstance(file, Candidate) else None
         yield listed or record.study_uid, entry
 
 
@@ -118,7 +118,7 @@ def _study(uid: str | None, entries: list[_Entry], repeats: Repeats) -> Study:
         instances = []
     return Study(
         uid,
-        instances=tuple(instance for found in group(instances) for instance in found.instances),
+        instances=tuple(instance for one in group(instances) for instance in one.instances),
         skipped=tuple(record for record in records if isinstance(record, Skipped)),
         broken=tuple(sorted(broken, key=lambda record: record.source)),
         warnings=judged.warnings + _unproven(instances),

@@ -80,16 +80,16 @@ def frame_bytes(data: bytes, instance: Instance) -> tuple[bytes, str | None]:
     return data[:padded], _uncounted(len(data), padded, instance.frames, bits)
 
 
-def _uncounted(found: int, padded: int, frames: int, bits: int) -> str | None:
-    if found <= padded:
+def _uncounted(size: int, padded: int, frames: int, bits: int) -> str | None:
+    if size <= padded:
         return None
-    there = found * 8 // bits
+    there = size * 8 // bits
     if there > frames:
         return (
             f"the Pixel Data hold {there} frames, the header counts {frames}: "
             f"{there - frames} are not read"
         )
-    return f"the Pixel Data hold {found - padded} bytes more than the header counts: not read"
+    return f"the Pixel Data hold {size - padded} bytes more than the header counts: not read"
 
 
 def stored_bits(pixels: np.ndarray, instance: Instance, high: int) -> np.ndarray:
@@ -158,8 +158,8 @@ def _padding(pixels: np.ndarray, dataset: pydicom.Dataset, instance: Instance) -
     )
     if lowest <= value <= highest:
         return None
-    found = pixels.view(f"u{width // 8}") == value % (1 << width)
-    return found if found.any() else None
+    padded = pixels.view(f"u{width // 8}") == value % (1 << width)
+    return padded if padded.any() else None
 
 
 def _overlay_bits(dataset: pydicom.Dataset) -> set[int]:

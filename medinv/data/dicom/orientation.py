@@ -232,11 +232,11 @@ def _letters(cosines: tuple[float, ...] | None) -> tuple[str, ...]:
     """The nearest axes of ImageOrientationPatient, whose axes run to L, P and H."""
     if cosines is None:
         return ()
-    found = []
+    letters = []
     for direction in (np.array(cosines[:3]), np.array(cosines[3:])):
         axis = int(np.abs(direction).argmax())
-        found.append("LPH"[axis] if direction[axis] > 0 else "RAF"[axis])
-    return tuple(found) if plane(found) else ()
+        letters.append("LPH"[axis] if direction[axis] > 0 else "RAF"[axis])
+    return tuple(letters) if plane(letters) else ()
 
 
 def _written(letters: Sequence[str]) -> str:

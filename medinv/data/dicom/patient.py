@@ -71,21 +71,21 @@ def judge(patients: Iterable[Patient]) -> Judgement:
     Two patients: other PatientIDs, other issuers of one, or where the ID is one or not stated,
     names without a word in common that no equal birth date supports.
     """
-    found = list(dict.fromkeys(patients))
+    distinct = list(dict.fromkeys(patients))
     for values, what in (
-        ({one.id for one in found if one.id}, "PatientIDs"),
-        ({one.issuer for one in found if one.id and one.issuer}, "issuers of one PatientID"),
+        ({one.id for one in distinct if one.id}, "PatientIDs"),
+        ({one.issuer for one in distinct if one.id and one.issuer}, "issuers of one PatientID"),
     ):
         if len(values) > 1:
             return Judgement(f"{len(values)} {what}")
-    spellings = list(dict.fromkeys((one.name, one.birth_date, one.id is None) for one in found))
+    spellings = list(dict.fromkeys((one.name, one.birth_date, one.id is None) for one in distinct))
     if len(spellings) > _MOST_SPELLINGS:
         return Judgement(f"more than {_MOST_SPELLINGS} names and birth dates")
     for k, one in enumerate(spellings):
         for other in spellings[k + 1 :]:
             if conflict := _conflict(one, other):
                 return Judgement(conflict)
-    return Judgement(None, _doubts(found))
+    return Judgement(None, _doubts(distinct))
 
 
 _Spelling = tuple[frozenset[str], str | None, bool]
@@ -108,11 +108,11 @@ def _conflict(one: _Spelling, other: _Spelling) -> str | None:
     return None
 
 
-def _doubts(found: list[Patient]) -> tuple[str, ...]:
+def _doubts(patients: list[Patient]) -> tuple[str, ...]:
     """What differs though it is taken for one patient."""
-    stated = [one for one in found if one.stated]
+    stated = [one for one in patients if one.stated]
     said = (
-        (len({one.id for one in found}) > 1, "some files state no PatientID"),
+        (len({one.id for one in patients}) > 1, "some files state no PatientID"),
         (
             len({one.id_as_written for one in stated if one.id}) > 1,
             "the PatientID is written in several ways",
@@ -137,10 +137,10 @@ def _text(fields: Fields, keyword: str, terms: tuple[str, ...]) -> str:
     element = fields.raw(keyword)
     if element is None:
         return ""
-    found = decoded(element, terms)
-    if found.warning and found.warning not in fields.warnings:
-        fields.warnings.append(found.warning)
-    return " ".join(found.text.split())
+    value = decoded(element, terms)
+    if value.warning and value.warning not in fields.warnings:
+        fields.warnings.append(value.warning)
+    return " ".join(value.text.split())
 
 
 def _plain(text: str) -> str:

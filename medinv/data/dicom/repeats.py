@@ -29,19 +29,19 @@ def find_repeats(instances: Iterable[Instance]) -> Repeats:
     alike: dict[Hashable, list[Instance]] = defaultdict(list)
     for instance in sorted(instances, key=lambda one: (one.source, one.location)):
         alike[_identity(instance)].append(instance)
-    found = Repeats({}, {})
+    repeats = Repeats({}, {})
     for group in alike.values():
         if len(group) > 1:
-            _settle(group, found)
-    return found
+            _settle(group, repeats)
+    return repeats
 
 
-def _settle(group: list[Instance], found: Repeats) -> None:
+def _settle(group: list[Instance], repeats: Repeats) -> None:
     first: dict[str, Instance] = {}
     for instance in group:
         original = first.setdefault(_digest(instance), instance)
         if original is not instance:
-            found.copies[instance.location] = Skipped(
+            repeats.copies[instance.location] = Skipped(
                 instance.source,
                 instance.study_uid,
                 instance.sop_uid,
@@ -52,7 +52,7 @@ def _settle(group: list[Instance], found: Repeats) -> None:
         kept = list(first.values())
         for instance in kept:
             other = next(one for one in kept if one is not instance)
-            found.clashes[instance.location] = RepeatedUidError(
+            repeats.clashes[instance.location] = RepeatedUidError(
                 f"{len(kept)} files that differ share one SOP Instance UID (another is "
                 f"{other.source}): hand in the right one, or correct the UIDs",
                 path=instance.source,

@@ -73,7 +73,7 @@ def choose(study: Study, rules: Rules) -> Choice:
     Every file of the study is in the result once; nothing is chosen where a rule of one volume
     fits several.
     """
-    judged = tuple(Judged(found, _verdicts(found, rules)) for found in group(study.instances))
+    judged = tuple(Judged(one, _verdicts(one, rules)) for one in group(study.instances))
     eligible = [one for one in judged if not one.objections]
     if rules.selection.takes == "volume" and len(eligible) > 1:
         ambiguous = _ambiguous(eligible)
@@ -111,7 +111,7 @@ def _ambiguous(eligible: list[Judged]) -> Verdict:
 
 
 def _warnings(eligible: list[Judged]) -> tuple[str, ...]:
-    found = [
+    warnings = [
         f"{verdict.says}: taken as eligible"
         for one in eligible
         for verdict in one.verdicts
@@ -120,15 +120,15 @@ def _warnings(eligible: list[Judged]) -> tuple[str, ...]:
     views = sorted({one.group.first.view for one in eligible if one.group.first.view})
     if len(views) > 1:
         names = ", ".join(map(quoted, views))
-        found.append(f"images of {len(views)} views ({names}) are classified each by itself")
-    return tuple(dict.fromkeys(found))
+        warnings.append(f"images of {len(views)} views ({names}) are classified each by itself")
+    return tuple(dict.fromkeys(warnings))
 
 
-def _verdicts(found: Group, rules: Rules) -> tuple[Verdict, ...]:
-    first, chosen = found.first, rules.selection
-    thinnest, thickest = found.thickness or (None, None)
+def _verdicts(group: Group, rules: Rules) -> tuple[Verdict, ...]:
+    first, chosen = group.first, rules.selection
+    thinnest, thickest = group.thickness or (None, None)
     verdicts = (
-        _object(found),
+        _object(group),
         _listed("modality", first.modality, rules.modalities, lambda have, want: have in want),
         _listed(
             "body-part",
@@ -136,13 +136,13 @@ def _verdicts(found: Group, rules: Rules) -> tuple[Verdict, ...]:
             rules.body_parts,
             lambda have, want: any(word in have.upper() for word in want),
         ),
-        _extent(found, chosen),
-        _colour(found.first, chosen),
+        _extent(group, chosen),
+        _colour(group.first, chosen),
         _listed("view", first.view, chosen.views, lambda have, want: have.upper() in want),
-        _orientation(found, chosen),
-        _image_type(found, chosen),
-        _listed("plane", found.plane, chosen.planes, lambda have, want: have in want, strict=True),
-        _within("slices", float(found.slices), float(found.slices), chosen.slices, "images"),
+        _orientation(group, chosen),
+        _image_type(group, chosen),
+        _listed("plane", group.plane, chosen.planes, lambda have, want: have in want, strict=True),
+        _within("slices", float(group.slices), float(group.slices), chosen.slices, "images"),
         _within("thickness", thinnest, thickest, chosen.thickness, "mm"),
         _described(
             "series-description",
@@ -160,19 +160,19 @@ def _verdicts(found: Group, rules: Rules) -> tuple[Verdict, ...]:
     return tuple(verdict for verdict in verdicts if verdict is not None)
 
 
-def _object(found: Group) -> Verdict | None:
-    listed = _OBJECTS.get(found.first.sop_class or "")
+def _object(group: Group) -> Verdict | None:
+    listed = _OBJECTS.get(group.first.sop_class or "")
     if listed is None:
         return None
     kind, says = listed
     return Verdict(kind, False, f"{kind.replace('-', ' ')}: {says}")
 
 
-def _extent(found: Group, chosen: Selection) -> Verdict | None:
+def _extent(group: Group, chosen: Selection) -> Verdict | None:
     """A model of single images reads no volumes; one of volumes needs slices that have a place."""
-    first = found.first
-    if found.missing_parts:
-        return Verdict("concatenation", False, found.missing_parts)
+    first = group.first
+    if group.missing_parts:
+        return Verdict("concatenation", False, group.missing_parts)
     if chosen.takes == "images":
         if first.format == "nifti":
             return Verdict("nifti", False, "a NIfTI volume (this model reads single DICOM images)")
@@ -185,20 +185,20 @@ def _extent(found: Group, chosen: Selection) -> Verdict | None:
             if first.frames > 1
             else None
         )
-    if found.stacks > 1:
+    if group.stacks > 1:
         return Verdict(
             "several-stacks",
             False,
-            f"{found.stacks} stacks of slices in one object (this model reads one volume): "
+            f"{group.stacks} stacks of slices in one object (this model reads one volume): "
             "export them one by one",
         )
-    if found.plane is None:
+    if group.plane is None:
         return Verdict(
             "no-geometry",
             False,
             "the header does not place every image in the body (this model reads volumes)",
         )
-    repeated = found.repeated
+    repeated = group.repeated
     return (
         Verdict(
             "same-place",
@@ -236,12 +236,12 @@ def _listed(
     )
 
 
-def _orientation(found: Group, chosen: Selection) -> Verdict | None:
+def _orientation(group: Group, chosen: Selection) -> Verdict | None:
     """A model of frontal films reads none that its header calls lateral, whatever its view says."""
-    first = found.first
+    first = group.first
     if not chosen.views or not set(chosen.views) <= _FRONTAL or not is_projection(first):
         return None
-    hung = [hanging(instance) for instance in found.instances]
+    hung = [hanging(instance) for instance in group.instances]
     others = {plane(one.stored) for one in hung if one.stored} - {"frontal"}
     if others:
         which = " and ".join(sorted(map(str, others)))
@@ -250,11 +250,11 @@ def _orientation(found: Group, chosen: Selection) -> Verdict | None:
     return Verdict("orientation", True, "orientation not stated", all(one.stored for one in hung))
 
 
-def _image_type(found: Group, chosen: Selection) -> Verdict | None:
+def _image_type(group: Group, chosen: Selection) -> Verdict | None:
     """Values are compared with every value of ImageType, in whatever place it stands."""
-    have = {value.upper() for image in found.instances for value in image.image_type if value}
+    have = {value.upper() for image in group.instances for value in image.image_type if value}
     everywhere = set.intersection(
-        *({value.upper() for value in image.image_type} for image in found.instances)
+        *({value.upper() for value in image.image_type} for image in group.instances)
     )
     missing = [value for value in chosen.image_type if value not in everywhere]
     unwanted = [value for value in chosen.not_image_type if value in have]

@@ -33,8 +33,8 @@ class Slice:
     @property
     def depth(self) -> float:
         """Along the normal, mm; not a number for a slice without a place."""
-        found = self.geometry.depth
-        return float("nan") if found is None else found
+        depth = self.geometry.depth
+        return float("nan") if depth is None else depth
 
 
 @dataclass(frozen=True)
@@ -113,18 +113,18 @@ def stack(instances: Sequence[Instance], rule: Rule = "refuse") -> Stack:
     return Stack(tuple(slices), matrix, error, tuple(findings))
 
 
-def read_stack(found: Stack) -> np.ndarray:
+def read_stack(stack: Stack) -> np.ndarray:
     """Modality values (rows, columns, slices) float32 of a stack.
 
     Raises DataError if it was refused, and what `read_pixels` raises.
     """
-    if found.affine is None:
-        reasons = "; ".join(f"{finding.code}: {finding.message}" for finding in found.refused)
+    if stack.affine is None:
+        reasons = "; ".join(f"{finding.code}: {finding.message}" for finding in stack.refused)
         raise DataError(f"these slices make no volume: {reasons}", stage="volume")
-    first = found.slices[0].instance
-    values = np.empty((len(found.slices), first.rows, first.columns), np.float32)
-    places = {(one.instance.source, one.frame): k for k, one in enumerate(found.slices)}
-    for instance in {one.instance.source: one.instance for one in found.slices}.values():
+    first = stack.slices[0].instance
+    values = np.empty((len(stack.slices), first.rows, first.columns), np.float32)
+    places = {(one.instance.source, one.frame): k for k, one in enumerate(stack.slices)}
+    for instance in {one.instance.source: one.instance for one in stack.slices}.values():
         for pixels in read_frames(instance):
             if (instance.source, pixels.frame) in places:
                 values[places[instance.source, pixels.frame]] = pixels.modality

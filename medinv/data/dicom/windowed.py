@@ -45,11 +45,11 @@ def windowed_levels(
         return None
     before = list(fields.warnings)
     recipe = _recipe(stored, fields, instance)
-    found = None if recipe is None else _levels(recipe)
-    if found is None:
+    levels = None if recipe is None else _levels(recipe)
+    if levels is None:
         fields.warnings[:] = before
         return None
-    return found[0], list(found[1])
+    return levels[0], list(levels[1])
 
 
 def _recipe(stored: np.ndarray, fields: Fields, instance: Instance) -> _Recipe | None:

@@ -70,10 +70,10 @@ def from_image(
 
 
 def _rechecked(
-    model: Classifier, x: Tensor, target: int, made: tuple[Tensor, Tensor], method: Method
+    model: Classifier, x: Tensor, target: int, decoded: tuple[Tensor, Tensor], method: Method
 ) -> Counterfactual:
     """Of the decoded strip (STRIP, 1, H, W) and the features at its end."""
-    path, end = made
+    path, end = decoded
     stored = path.clamp(0, 255).round()
     anew = model.read(stored[-1:])
     logit = model.log_odds(anew.logits).item()

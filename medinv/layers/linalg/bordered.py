@@ -35,14 +35,14 @@ class Bordered:
         size = (self.cross.rows.size, self.cross.columns.size)
         device = factors.inverse.device
         self.circulant = Circulant.of_inverse(factors.inverse, size, self.cross.torus, dtype)
-        self._made = (
+        self._factors = (
             factors.along_rows.to(dtype.to_complex()).mT.contiguous(),
             factors.along_columns.to(dtype.to_complex()).mT.contiguous(),
             crossing.mT.to(dtype).contiguous(),
         )
         rows, columns = self.cross.rows, self.cross.columns
         across, down = columns.near(reach), rows.near(reach)
-        made = {
+        matrices = {
             "near_rows": columns.reads(across, True),  # (a, F2)
             "near_columns": rows.reads(down, False),  # (b, F1)
             "from_rows": columns.places(across, True),  # (F2, a)
@@ -50,7 +50,7 @@ class Bordered:
             "crossed": rows.reads(rows.added, False),  # (e, F1)
             "cross": rows.places(rows.added, False),  # (F1, e)
         }
-        self._fixed = {key: m.to(device, dtype.to_complex()) for key, m in made.items()}
+        self._fixed = {key: m.to(device, dtype.to_complex()) for key, m in matrices.items()}
         self._directions: dict[bool, _Direction] = {}
 
     def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
@@ -112,18 +112,20 @@ class Bordered:
         if transposed not in self._directions:
             rows, columns = self.cross.rows, self.cross.columns
             read, place = (not transposed, transposed)
-            made = (
+            matrices = (
                 rows.reader(rows.pattern(read), False) / 2,
                 columns.reader(columns.pattern(read), True),
                 rows.placed(rows.pattern(place), False),
                 columns.placed(columns.pattern(place), True),
             )
-            along = [m.mT.conj_physical().contiguous() if transposed else m for m in self._made[:2]]
-            turned = self._made[2].mT.contiguous() if transposed else self._made[2]
+            along = [
+                m.mT.conj_physical().contiguous() if transposed else m for m in self._factors[:2]
+            ]
+            crossing = self._factors[2].mT.contiguous() if transposed else self._factors[2]
             like = self._fixed["cross"]
-            read_rows, read_columns, place_rows, place_columns = (m.to(like) for m in made)
+            read_rows, read_columns, place_rows, place_columns = (m.to(like) for m in matrices)
             self._directions[transposed] = _Direction(
-                read_rows, read_columns, place_rows, place_columns, along[0], along[1], turned
+                read_rows, read_columns, place_rows, place_columns, along[0], along[1], crossing
             )
         return self._directions[transposed]
 

@@ -34,10 +34,10 @@ class Circulant:
         cls, inverse: Tensor, size: Sequence[int], torus: Sequence[int], dtype: torch.dtype
     ) -> "Circulant":
         """From the inverse symbol (*frequencies, groups, c, c)."""
-        made = cls.__new__(cls)
-        made.torus = tuple(torus)
-        made._take(inverse, size, inverse.shape[-3], dtype)
-        return made
+        circulant = cls.__new__(cls)
+        circulant.torus = tuple(torus)
+        circulant._take(inverse, size, inverse.shape[-3], dtype)
+        return circulant
 
     def _take(self, inverse: Tensor, size: Sequence[int], groups: int, dtype: torch.dtype) -> None:
         flat = inverse.flatten(0, -4).to(dtype.to_complex())  # (F, groups, c, c)

@@ -55,9 +55,9 @@ class Fourier:
         self.size, self.torus, self.groups = tuple(size), tuple(torus), groups
         self.by_matrix = len(size) == 2 and max(torus) <= MATRIX
         if self.by_matrix:
-            made = self._matrices(dtype)
+            matrices = self._matrices(dtype)
             self.rows, self.columns, self.back_columns, self.back_rows = (
-                m.contiguous().to(device) for m in made
+                m.contiguous().to(device) for m in matrices
             )
 
     def _matrices(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:

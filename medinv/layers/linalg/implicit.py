@@ -17,8 +17,8 @@ from torch import Tensor
 from medinv.layers.linalg import padding as pads
 from medinv.layers.linalg.solve import Solver
 
-Made = TypeVar("Made")
-KEPT = 4  # image sizes whose factors are remembered
+T = TypeVar("T")
+MOST_SIZES = 4  # image sizes whose factors are remembered
 
 
 class FactorCache:
@@ -28,7 +28,7 @@ class FactorCache:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[Any, ...], tuple[Tensor, Any]] = {}
+        self._factors: dict[tuple[Any, ...], tuple[Tensor, Any]] = {}
         self._lock = threading.RLock()
         self.number = next(_numbers)
         _caches[self.number] = self
@@ -37,30 +37,30 @@ class FactorCache:
         return FactorCache, ()
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._factors)
 
     def clear(self) -> None:
         """Free everything."""
         with self._lock:
-            self._kept.clear()
+            self._factors.clear()
 
     def solver(self, weight: Tensor, size: Sequence[int], padding: str, groups: int) -> Solver:
         """The solver for images of `size`."""
         return self.factors(weight, size, lambda w: Solver(w, size, padding, groups))
 
-    def factors(self, weight: Tensor, size: Sequence[int], make: Callable[[Tensor], Made]) -> Made:
+    def factors(self, weight: Tensor, size: Sequence[int], make: Callable[[Tensor], T]) -> T:
         """What `make` makes of the weights for images of `size`, anew where they have changed."""
         weight = weight.detach()
         key = (*size, weight.dtype, weight.device)
         with self._lock:
-            made_of, made = self._kept.get(key, (None, None))
-            if made is None or made_of is None or not torch.equal(made_of, weight):
-                self._kept.pop(key, None)
-                made = make(weight)
-                while len(self._kept) >= KEPT:
-                    self._kept.pop(next(iter(self._kept)))
-                self._kept[key] = (weight.clone(), made)
-            return made
+            factored, factors = self._factors.get(key, (None, None))
+            if factors is None or factored is None or not torch.equal(factored, weight):
+                self._factors.pop(key, None)
+                factors = make(weight)
+                while len(self._factors) >= MOST_SIZES:
+                    self._factors.pop(next(iter(self._factors)))
+                self._factors[key] = (weight.clone(), factors)
+            return factors
 
 
 _numbers = itertools.count()

@@ -173,7 +173,7 @@ def null_directions(
 def _lost_waves(weight: Tensor, size: Sequence[int], groups: int) -> list[NullDirection]:
     _, values, vectors = np.linalg.svd(symbols.symbol(weight, size, groups).numpy())
     ratios = values / max(values.max(), np.finfo(float).tiny)
-    found = []
+    directions = []
     for place in np.argwhere(ratios * symbols.LOST < 1):
         frequency = tuple(
             ((int(f) + n // 2) % n - n // 2) / n
@@ -183,8 +183,8 @@ def _lost_waves(weight: Tensor, size: Sequence[int], groups: int) -> list[NullDi
         vector = torch.zeros(weight.shape[0], dtype=torch.complex128)
         width = weight.shape[1]
         vector[group * width : (group + 1) * width] = torch.from_numpy(vectors[tuple(place)].conj())
-        found.append(NullDirection(float(ratios[tuple(place)]), vector, frequency))
-    return found
+        directions.append(NullDirection(float(ratios[tuple(place)]), vector, frequency))
+    return directions
 
 
 def check_invertible(weight: Tensor, size: Sequence[int], padding: str, groups: int = 1) -> None:

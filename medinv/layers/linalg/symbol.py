@@ -185,8 +185,8 @@ def half_first(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tensor:
     always.
     """
     d = len(size)
-    turned = weight.movedim(2, -1)  # the first image axis last
-    matrices = symbol(turned, (*size[1:], size[0]), groups)
+    moved = weight.movedim(2, -1)  # the first image axis last
+    matrices = symbol(moved, (*size[1:], size[0]), groups)
     if groups == 1:
         matrices = matrices.unsqueeze(d)
     return matrices.movedim(d - 1, 0)

@@ -178,7 +178,7 @@ class Analysis:
     def digest(self) -> str:
         """SHA-256 of the facts, by which two results are one."""
         result, trip = self.result, self.result.reconstruction
-        facts = {
+        identity = {
             "makers": [LAYOUT, derived.MEDINV, self.sha256, self.card.version],
             "study": [
                 self.first.StudyInstanceUID,
@@ -189,11 +189,11 @@ class Analysis:
             ],
             "broken": [[problem.code, problem.sop_uid] for problem in result.broken],
             "exact": trip and [trip.exact, trip.bits],
-            "images": [self._facts(image) for image in self.inside],
+            "images": [self._identity(image) for image in self.inside],
         }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
-    def _facts(self, image: ImageResult) -> list[Any]:
+    def _identity(self, image: ImageResult) -> list[Any]:
         return [
             self.headers[image.sop_uid].SOPInstanceUID,
             image.sop_uid,
@@ -212,8 +212,8 @@ class Analysis:
     def tracking(self, *what: str) -> tuple[str, str]:
         """Identifier and UID by which later results of the same model's name are found again."""
         model = self.card.name
-        found = uid("tracking", self.first.StudyInstanceUID, model, *what)
-        return " ".join((MAKER, model, *what[:1])), found
+        tracking_uid = uid("tracking", self.first.StudyInstanceUID, model, *what)
+        return " ".join((MAKER, model, *what[:1])), tracking_uid
 
     def making(self, kind: Kind, number: int = 1) -> dict[str, Any]:
         """Series, instance and equipment in highdicom's keywords."""

@@ -98,18 +98,18 @@ def segmentation(analysis: Analysis, stack: Sequence[ImageResult], number: int) 
 
     None where there are none.
     """
-    found = []
+    pairs = []
     for image in stack:
         head = analysis.headers[image.sop_uid]
         if (
             image.label == analysis.finding
-            and (found_here := regions(image, head.Rows, head.Columns))
-            and found_here.mask.any()
+            and (area := regions(image, head.Rows, head.Columns))
+            and area.mask.any()
         ):
-            found.append((image, found_here))
-    if not found:
+            pairs.append((image, area))
+    if not pairs:
         return None
-    images, parts = zip(*found, strict=True)
+    images, parts = zip(*pairs, strict=True)
     headers = [analysis.headers[image.sop_uid] for image in images]
     dataset = seg.Segmentation(
         source_images=headers,
@@ -255,8 +255,8 @@ def presentation_state(analysis: Analysis, image: ImageResult, number: int) -> D
     None for slices and where nothing speaks for the finding.
     """
     head = analysis.headers[image.sop_uid]
-    found = regions(image, head.Rows, head.Columns)
-    if is_slice(head) or image.label != analysis.finding or found is None:
+    area = regions(image, head.Rows, head.Columns)
+    if is_slice(head) or image.label != analysis.finding or area is None:
         return None
     layer = pr.GraphicLayer(
         "EVIDENCE", order=1, description=strings.RESEARCH_USE, display_color=_ORANGE
@@ -272,8 +272,8 @@ def presentation_state(analysis: Analysis, image: ImageResult, number: int) -> D
             pr.GraphicAnnotation(
                 [head],
                 layer,
-                graphic_objects=[_outline(found)],
-                text_objects=[_caption(analysis, found, head)],
+                graphic_objects=[_outline(area)],
+                text_objects=[_caption(analysis, area, head)],
             )
         ],
         presentation_lut_transformation=hd.PresentationLUTTransformation(shape),
@@ -284,21 +284,21 @@ def presentation_state(analysis: Analysis, image: ImageResult, number: int) -> D
     return _settled(dataset, analysis)
 
 
-def _outline(found: Regions) -> pr.GraphicObject:
-    left, top, right, bottom = found.box
+def _outline(area: Regions) -> pr.GraphicObject:
+    left, top, right, bottom = area.box
     corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)])
     return pr.GraphicObject("POLYLINE", corners, units="PIXEL")
 
 
-def _caption(analysis: Analysis, found: Regions, header: Dataset) -> pr.TextObject:
-    left, _, _, bottom = found.box
+def _caption(analysis: Analysis, area: Regions, header: Dataset) -> pr.TextObject:
+    left, _, _, bottom = area.box
     box = (
         max(left - 0.1 * header.Columns, 1.0),
         bottom,
         min(left + 0.4 * header.Columns, header.Columns),
         min(bottom + 0.1 * header.Rows, header.Rows),
     )
-    text = f"{found.outlined:+.2f} log-odds for {analysis.finding}. {strings.RESEARCH_USE}"
+    text = f"{area.outlined:+.2f} log-odds for {analysis.finding}. {strings.RESEARCH_USE}"
     return pr.TextObject(text, units="PIXEL", bounding_box=box)
 
 

@@ -43,12 +43,12 @@ def write_dicom_results(
     structured report names them, their files are removed. Raises HeaderError, OutputError and what
     `open_dataset` raises.
     """
-    shown = presented(result)
-    if not shown.in_scope:
+    visible = presented(result)
+    if not visible.in_scope:
         return Written()
-    headers = _headers(shown)
+    headers = _headers(visible)
     elements = {sop_uid: header.elements for sop_uid, header in headers.items()}
-    analysis = Analysis(shown, card, elements, pictures)
+    analysis = Analysis(visible, card, elements, pictures)
     paths = sorted(folder.glob("*.dcm"))
     before = {path: pydicom.dcmread(path, stop_before_pixels=True) for path in paths}
     report = analysis.instance_uid("sr")
@@ -57,9 +57,9 @@ def write_dicom_results(
         for dataset in before.values()
         if dataset.SOPClassUID == Comprehensive3DSRStorage and dataset.SOPInstanceUID != report
     ]
-    made = dicom_results(analysis, pdf, earlier)
+    datasets = dicom_results(analysis, pdf, earlier)
     with blaming_headers(list(analysis.headers.values())):
-        files = {_name(dataset): dataset for dataset in made}
+        files = {_name(dataset): dataset for dataset in datasets}
         new = {name: _bytes(each) for name, each in files.items() if folder / name not in before}
     for name, data in new.items():
         write_whole(folder / name, data)

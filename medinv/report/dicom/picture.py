@@ -60,21 +60,21 @@ def picture(analysis: Analysis, panel: Panel) -> Image.Image:
     panels = [
         (native, _native_caption(panel)),
         (
-            _overlaid(native, drawn.shown),
+            _overlaid(native, drawn.evidence),
             f"Evidence for (orange) and against (blue) {two.towards}",
         ),
     ]
     if edit.valid:
         decoded = drawn.frames[-1].pixels.convert("RGB")
-        shown = decoded.resize(native.size, Image.Resampling.NEAREST)
-        panels.append((shown, f"An image for which the model answers {edit.target}"))
+        counterfactual = decoded.resize(native.size, Image.Resampling.NEAREST)
+        panels.append((counterfactual, f"An image for which the model answers {edit.target}"))
     width = GAP + len(panels) * (PANEL + GAP)
     sheet = Image.new("RGB", (width, HEAD + PANEL + FOOT), _PAPER)
     draw = ImageDraw.Draw(sheet)
     _headline(draw, analysis, panel, width)
-    for k, (shown, caption) in enumerate(panels):
+    for k, (image, caption) in enumerate(panels):
         left = GAP + k * (PANEL + GAP)
-        sheet.paste(shown, (left + (PANEL - shown.width) // 2, _top(shown)))
+        sheet.paste(image, (left + (PANEL - image.width) // 2, _top(image)))
         _fitted(draw, (left, HEAD + PANEL + 8), caption, 17, PANEL, _INK)
     _letters(draw, panel, native, len(panels))
     _footing(draw, sheet, analysis, panel)
@@ -129,18 +129,18 @@ def _scale(
     """The colour bar with its ends, and the sum."""
     if panel.explained is None:
         return
-    (left, top), shown = place, panel.explained.shown
+    (left, top), evidence = place, panel.explained.evidence
     under = Image.new("RGB", (PANEL, 14), _BAR_GREY)
     sheet.paste(_laid_over(under, colour_bar(EVIDENCE).pixels), (left, top))
-    scale = shown.drawn.scale
+    scale = evidence.drawn.scale
     ends = ((0, "la", f"{-scale:+.2g}"), (0.5, "ma", "0"), (1, "ra", f"{scale:+.2g}"))
     for share, anchor, text in ends:
         at = (left + share * PANEL, top + 20)
         draw.text(at, text, _INK, _font(16), anchor=anchor)
-    sums = shown.balance
+    sums = evidence.balance
     said = (
-        f"{strings.evidence_unit(shown.block)}; {sums.towards:+.1f} {sums.against:+.1f} "
-        f"and constant {shown.bias:+.1f} make {shown.logit:+.2f}"
+        f"{strings.evidence_unit(evidence.block)}; {sums.towards:+.1f} {sums.against:+.1f} "
+        f"and constant {evidence.bias:+.1f} make {evidence.logit:+.2f}"
     )
     _fitted(draw, (left, top + 42), said, 16, PANEL, _QUIET)
 
@@ -170,8 +170,8 @@ def _native(panel: Panel) -> Image.Image:
     return native.pixels.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
 
-def _overlaid(native: Image.Image, shown: EvidenceMap) -> Image.Image:
-    return _laid_over(native, shown.drawn.picture.pixels)
+def _overlaid(native: Image.Image, evidence: EvidenceMap) -> Image.Image:
+    return _laid_over(native, evidence.drawn.picture.pixels)
 
 
 def _laid_over(under: Image.Image, colour: Image.Image) -> Image.Image:
@@ -182,19 +182,19 @@ def _laid_over(under: Image.Image, colour: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(blended).astype(np.uint8))
 
 
-def _top(shown: Image.Image) -> int:
-    return HEAD + (PANEL - shown.height) // 2
+def _top(image: Image.Image) -> int:
+    return HEAD + (PANEL - image.height) // 2
 
 
-def _letters(draw: ImageDraw.ImageDraw, panel: Panel, shown: Image.Image, panels: int) -> None:
+def _letters(draw: ImageDraw.ImageDraw, panel: Panel, image: Image.Image, panels: int) -> None:
     if panel.letters is None:
         return
     for k in range(panels):
-        left = GAP + k * (PANEL + GAP) + (PANEL - shown.width) // 2
-        sides = ((left + 8, "la"), (left + shown.width - 8, "ra"))
+        left = GAP + k * (PANEL + GAP) + (PANEL - image.width) // 2
+        sides = ((left + 8, "la"), (left + image.width - 8, "ra"))
         for (x, anchor), letter in zip(sides, panel.letters, strict=True):
             draw.text(
-                (x, _top(shown) + 6),
+                (x, _top(image) + 6),
                 letter,
                 _INK,
                 _font(24, bold=True),

@@ -30,11 +30,11 @@ def _objects(analysis: Analysis, pdf: bytes, earlier: Sequence[Dataset]) -> list
     stacks = list(enumerate(analysis.stacks, start=1))
     single = [image for image in analysis.explained if image.frame is None]
     segmented = [part for k, stack in stacks if (part := segmentation(analysis, stack, k))]
-    maps = [made for k, stack in stacks if (made := parametric_map(analysis, stack, k))]
+    maps = [dataset for k, stack in stacks if (dataset := parametric_map(analysis, stack, k))]
     states = [
-        made
+        dataset
         for k, image in enumerate(single, start=1)
-        if (made := presentation_state(analysis, image, k))
+        if (dataset := presentation_state(analysis, image, k))
     ]
     return [
         structured_report(analysis, segmented, earlier),

@@ -115,14 +115,14 @@ def _answer(
     told, point = given.answer, analysis.card.operating_point
     if told is None:
         raise ValueError(f"expected an image or study with a label, got {given.label}")
-    measured = [_percent(codes.DCM.Probability, told.probability)]
+    measurements = [_percent(codes.DCM.Probability, told.probability)]
     limit = [_percent(_OPERATING_POINT, point.threshold)] if point else []
     presence = codes.SCT.Present if given.label == told.name else codes.SCT.Absent
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=tracking[1], identifier=tracking[0]),
         finding_type=finding(told.name),
         algorithm_id=_algorithm(analysis),
-        measurements=measured + limit,
+        measurements=measurements + limit,
         qualitative_evaluations=[sr.QualitativeEvaluation(_PRESENCE, presence)],
         source_images=[
             _reference(analysis.headers[image.sop_uid], image.frame) for image in images
@@ -146,13 +146,13 @@ def _regions(
     """The evidence of each segmented image."""
     pairs = enumerate(zip(part.images, part.regions, strict=True), start=1)
     return [
-        _region(analysis, part.dataset, frame, analysis.headers[image.sop_uid], found)
-        for frame, (image, found) in pairs
+        _region(analysis, part.dataset, frame, analysis.headers[image.sop_uid], area)
+        for frame, (image, area) in pairs
     ]
 
 
 def _region(
-    analysis: Analysis, segmentation: Dataset, frame: int, header: Dataset, found: Regions
+    analysis: Analysis, segmentation: Dataset, frame: int, header: Dataset, area: Regions
 ) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
     label, tracking_uid = analysis.tracking("evidence", header.SOPInstanceUID)
     source = sr.SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID)
@@ -166,7 +166,7 @@ def _region(
         referenced_segment=segment,
         finding_type=private("evidence-region", "Region that speaks for the finding of a model"),
         algorithm_id=_algorithm(analysis),
-        measurements=[_odds(_EVIDENCE, found.total), _odds(_THRESHOLD, found.threshold)],
+        measurements=[_odds(_EVIDENCE, area.total), _odds(_THRESHOLD, area.threshold)],
     )
 
 

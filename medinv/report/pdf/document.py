@@ -46,11 +46,11 @@ TOP, BOTTOM = 17 * mm, 14 * mm
 def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
     """One study's report, the same bytes for the same result."""
     register_fonts()
-    shown, buffer = derived.presented(result), io.BytesIO()
+    visible, buffer = derived.presented(result), io.BytesIO()
     height = A4[1] - TOP - BOTTOM
     padding = {f"{side}Padding": 0 for side in ("left", "right", "top", "bottom")}
     frame = Frame(MARGIN, BOTTOM, WIDTH, height, **padding)
-    headline = strings.headline(shown.status, shown.called)
+    headline = strings.headline(visible.status, visible.called)
     document = BaseDocTemplate(
         buffer,
         pagesize=A4,
@@ -66,9 +66,9 @@ def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
     document.addPageTemplates(PageTemplate("page", [frame]))
 
     def canvas(*args: Any, **values: Any) -> Canvas:
-        return _NumberedCanvas(*args, study=shown.study_uid, **values)
+        return _NumberedCanvas(*args, study=visible.study_uid, **values)
 
-    document.build(_story(shown, card, pictures), canvasmaker=canvas)
+    document.build(_story(visible, card, pictures), canvasmaker=canvas)
     return buffer.getvalue()
 
 

@@ -39,13 +39,13 @@ def image_page(panel: Panel, card: Card, *, heading: bool) -> list[Flowable]:
 
 
 def overlay(
-    panel: Panel, shown: EvidenceMap, two: Contrast, box: tuple[float, float]
+    panel: Panel, evidence: EvidenceMap, two: Contrast, box: tuple[float, float]
 ) -> list[Flowable]:
     """Evidence over the image, with its colour bar."""
-    figure = Figure(panel.native, [(panel.native, 1), (shown.drawn.picture, OVERLAY)], box)
-    words = (two.against, strings.evidence_unit(shown.block), two.towards)
+    figure = Figure(panel.native, [(panel.native, 1), (evidence.drawn.picture, OVERLAY)], box)
+    words = (two.against, strings.evidence_unit(evidence.block), two.towards)
     bar = figures.colour_bar(figures.EVIDENCE)
-    return [figure, Ruler(bar, shown.drawn, words, figure.width, OVERLAY)]
+    return [figure, Ruler(bar, evidence.drawn, words, figure.width, OVERLAY)]
 
 
 def intake_words(panel: Panel, card: Card) -> str:
@@ -74,13 +74,13 @@ def _stored(panel: Panel, box: tuple[float, float]) -> list[Flowable]:
 def _evidence(
     panel: Panel, drawn: Explained, two: Contrast, box: tuple[float, float]
 ) -> list[Flowable]:
-    shown, local = drawn.shown, derived.explained(panel.image).local_evidence
-    said = strings.evidence_reading(shown.block, two)
+    evidence, local = drawn.evidence, derived.explained(panel.image).local_evidence
+    said = strings.evidence_reading(evidence.block, two)
     if local is None or local.valid:
-        said = f"{said} {strings.evidence_place(shown.block, shown.balance, two)}"
+        said = f"{said} {strings.evidence_place(evidence.block, evidence.balance, two)}"
     return [
-        text(strings.EVIDENCE_BY[shown.block], "h3"),
-        *overlay(panel, shown, two, box),
+        text(strings.EVIDENCE_BY[evidence.block], "h3"),
+        *overlay(panel, evidence, two, box),
         text(said, "quiet"),
     ]
 
@@ -102,7 +102,7 @@ def _checks(panel: Panel, drawn: Explained, two: Contrast) -> list[Flowable]:
     again = strings.counterfactual_recheck(edit.target, edit.flipped, edit.in_scope)
     cells = [
         [text(exact, "good" if trip.exact else "bad")],
-        [text(strings.evidence_check(drawn.shown.residual))],
+        [text(strings.evidence_check(drawn.evidence.residual))],
         [text(again, "good" if edit.valid else "bad")],
     ]
     if local:
@@ -113,12 +113,12 @@ def _checks(panel: Panel, drawn: Explained, two: Contrast) -> list[Flowable]:
 
 def _counterfactual(panel: Panel, drawn: Explained) -> list[Flowable]:
     edit = derived.explained(panel.image).counterfactual
-    found = [
+    parts = [
         text(strings.counterfactual_heading(edit.target, edit.valid), "h2"),
         text(" ".join(strings.counterfactual_words(edit))),
     ]
     if not edit.valid:
-        return found
+        return parts
     count = len(drawn.frames)
     box = (WIDTH - 6 * count) / (count + 1), 27 * mm
     named = [
@@ -133,16 +133,16 @@ def _counterfactual(panel: Panel, drawn: Explained) -> list[Flowable]:
     ruler = Ruler(bar, drawn.difference, words, WIDTH * 0.4)
     scale = strings.difference_scale(drawn.difference)
     note = text(f"{strings.DIFFERENCE_READING} {scale}", "quiet")
-    return [*found, columns(cells, WIDTH, gap=6), columns([[note], [ruler]], WIDTH)]
+    return [*parts, columns(cells, WIDTH, gap=6), columns([[note], [ruler]], WIDTH)]
 
 
 def _neighbours(panel: Panel) -> list[Flowable]:
     """Similar training cases in words, or that none are named."""
-    found = derived.explained(panel.image).neighbours
-    if found is None:
+    neighbours = derived.explained(panel.image).neighbours
+    if neighbours is None:
         return [text(strings.NEAREST_NONE, "quiet")]
     return [
         text(strings.NEAREST_HEADING, "h3"),
-        text(" ".join(strings.nearest_words(found, panel.image.label))),
-        text(strings.nearest_note(found.recovered), "quiet"),
+        text(" ".join(strings.nearest_words(neighbours, panel.image.label))),
+        text(strings.nearest_note(neighbours.recovered), "quiet"),
     ]

@@ -192,7 +192,7 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]], shares: Sequence[
     return rows(cells, [WIDTH * share for share in shares], head=True)
 
 
-def facts(pairs: Sequence[tuple[str, str | Sequence[str]]], style: str = "cell") -> Table:
+def pairs_table(pairs: Sequence[tuple[str, str | Sequence[str]]], style: str = "cell") -> Table:
     """Names with words or lists of them; those without any are left out."""
     lines = [[text(name, "quiet"), _words(value, style)] for name, value in pairs if value]
     return rows(lines, [WIDTH * 0.22, WIDTH * 0.78])

@@ -49,9 +49,9 @@ def _decoded(panel: Panel, drawn: Explained) -> list[list[Flowable]]:
 
 
 def _resolution(panel: Panel, drawn: Explained) -> str:
-    shown = drawn.shown
-    scale = strings.evidence_scale(shown.block, shown.drawn)
-    return f"{scale} {strings.evidence_resolution(shown.block, shown.size, panel.given)}"
+    evidence = drawn.evidence
+    scale = strings.evidence_scale(evidence.block, evidence.drawn)
+    return f"{scale} {strings.evidence_resolution(evidence.block, evidence.size, panel.given)}"
 
 
 def _identity(panel: Panel, drawn: Explained, two: Contrast) -> list[Flowable]:
@@ -64,7 +64,7 @@ def _identity(panel: Panel, drawn: Explained, two: Contrast) -> list[Flowable]:
         Spacer(0, 3),
         text(strings.cancellation(pixels.balance.towards, pixels.balance.against)),
     ]
-    if drawn.shown is pixels:
+    if drawn.evidence is pixels:
         return said
     by_pixel = [
         text(strings.EVIDENCE_BY[pixels.block], "h3"),
@@ -75,12 +75,12 @@ def _identity(panel: Panel, drawn: Explained, two: Contrast) -> list[Flowable]:
 
 
 def _trace(panel: Panel, drawn: Explained) -> list[Flowable]:
-    found = derived.explained(panel.image).trace
-    if found is None:
+    trace = derived.explained(panel.image).trace
+    if trace is None:
         return [text(strings.TRACE_HEADING, "h3"), text(strings.TRACE_NONE, "quiet")]
-    worst, count = derived.worst(found), len(found.depths)
-    total, box = sum(stage.values for stage in found.stages), ((WIDTH - 36) / 4, 34 * mm)
-    stages = enumerate(zip(drawn.stages, found.stages, strict=True))
+    worst, count = derived.worst(trace), len(trace.depths)
+    total, box = sum(stage.values for stage in trace.stages), ((WIDTH - 36) / 4, 34 * mm)
+    stages = enumerate(zip(drawn.stages, trace.stages, strict=True))
     cells = [
         [
             Figure(picture, [(picture, 1)], box),
@@ -88,14 +88,14 @@ def _trace(panel: Panel, drawn: Explained) -> list[Flowable]:
         ]
         for k, (picture, stage) in stages
     ]
-    check = strings.trace_check(count, found.exact, found.max_abs_error)
+    check = strings.trace_check(count, trace.exact, trace.max_abs_error)
     condition = strings.trace_condition(worst.name, worst.condition_number)
     return [
         text(strings.TRACE_HEADING, "h3"),
-        text(check, "good" if found.exact else "bad"),
+        text(check, "good" if trace.exact else "bad"),
         text(f"{condition} {strings.STAGES_READING}"),
         columns(cells, WIDTH),
-        _levels(derived.levels(found)),
+        _levels(derived.levels(trace)),
     ]
 
 
@@ -122,11 +122,11 @@ def _levels(levels: tuple[derived.Level, ...]) -> Flowable:
 
 def _controls(panel: Panel) -> list[Flowable]:
     explanation = derived.explained(panel.image)
-    found, edit = explanation.sanity, explanation.counterfactual
+    sanity, edit = explanation.sanity, explanation.counterfactual
     parts = [text(strings.CONTROLS_HEADING, "h3")]
-    if found is None:
+    if sanity is None:
         return [*parts, text(strings.CONTROLS_NONE, "quiet")]
-    if found.changes and edit.valid:  # beside an edit that is not shown they say nothing
+    if sanity.changes and edit.valid:  # beside an edit that is not shown they say nothing
         lines = [
             (
                 one.name,
@@ -135,12 +135,12 @@ def _controls(panel: Panel) -> list[Flowable]:
                 strings.YES if one.flipped else strings.NO,
                 strings.number(one.cosine, 2),
             )
-            for one in found.changes
+            for one in sanity.changes
         ]
         head = (strings.CHANGE, strings.RMS, strings.LOG_ODDS, strings.FLIPS, strings.COSINE)
-        reading = strings.controls_reading(edit.target, derived.flipping(found), len(lines))
+        reading = strings.controls_reading(edit.target, derived.flipping(sanity), len(lines))
         parts += [text(reading), table(head, lines, (0.28, 0.18, 0.16, 0.18, 0.2))]
-    if found.likenesses:
+    if sanity.likenesses:
         likened = [
             (
                 one.name,
@@ -148,7 +148,7 @@ def _controls(panel: Panel) -> list[Flowable]:
                 strings.number(one.cosine, 2),
                 strings.number(one.rank_correlation, 2),
             )
-            for one in found.likenesses
+            for one in sanity.likenesses
         ]
         names = (strings.OTHER_NETWORK, strings.OF, strings.COSINE_ALONE, strings.RANKS)
         parts += [

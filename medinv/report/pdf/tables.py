@@ -5,7 +5,7 @@ from reportlab.platypus import Flowable
 from medinv.analysis.result import StudyResult
 from medinv.models.card import Card
 from medinv.report import derived, strings
-from medinv.report.pdf.parts import WIDTH, facts, rows, table, text
+from medinv.report.pdf.parts import WIDTH, pairs_table, rows, table, text
 
 
 def series_table(result: StudyResult) -> list[Flowable]:
@@ -90,11 +90,11 @@ def model_section(result: StudyResult, card: Card) -> list[Flowable]:
     ]
     return [
         text(f"{strings.MODEL_HEADING}: {model}", "h2"),
-        facts(strings.card_facts(card, derived.calibration_fit(card))),
+        pairs_table(strings.card_facts(card, derived.calibration_fit(card))),
         *_metrics(card),
         *_reliability(card),
         text(strings.ORIGIN, "h3"),
-        facts([*origin, *hashes], "mono"),
+        pairs_table([*origin, *hashes], "mono"),
     ]
 
 
@@ -103,12 +103,12 @@ def _metrics(card: Card) -> list[Flowable]:
         return []
     names = (strings.MEASURE, strings.VALUE, strings.INTERVAL, strings.CASES)
     lines = [[text(name, "h3") for name in names]]
-    for name, found in card.metrics.items():
+    for name, estimate in card.metrics.items():
         cells = (
             strings.metric_name(name),
-            strings.interval(found.value, None, None),
-            strings.bounds(found.low, found.high),
-            str(found.n),
+            strings.interval(estimate.value, None, None),
+            strings.bounds(estimate.low, estimate.high),
+            str(estimate.n),
         )
         lines.append([text(cell, "cell") for cell in cells])
     return [text(strings.METRICS, "h3"), rows(lines, [150, 70, 110, 60], head=True)]

@@ -57,22 +57,22 @@ def _probability(result: StudyResult, told: Answer, card: Card) -> list[Flowable
 
 def scope(image: ImageResult) -> list[Flowable]:
     """Whether the image is of the model's kind, and why not."""
-    found = image.scope
-    sentence = strings.scope_sentence(derived.inside(image), found.score, found.threshold)
-    return [*bullets(found.reasons), text(sentence, "quiet")]
+    judgement = image.scope
+    sentence = strings.scope_sentence(derived.inside(image), judgement.score, judgement.threshold)
+    return [*bullets(judgement.reasons), text(sentence, "quiet")]
 
 
 def notices(result: StudyResult, card: Card) -> list[Flowable]:
     """Boxes that are not overlooked: errors, refusals, warnings."""
-    found: list[Flowable] = []
+    boxes: list[Flowable] = []
     if error := result.error:
         head = text(f"{error.code} ({strings.STAGE}: {error.stage})", "h3")
-        found.append(notice([head, text(error.message)], WIDTH, bad=True))
+        boxes.append(notice([head, text(error.message)], WIDTH, bad=True))
     if result.status == "ok" and not result.in_scope:
         reasons = scope(result.instances[0]) if len(result.instances) == 1 else []
         parts = [text(strings.NO_LABEL, "h3"), text(strings.SCOPE_REFUSAL), *reasons]
-        found.append(notice(parts, WIDTH, bad=True))
+        boxes.append(notice(parts, WIDTH, bad=True))
     if warnings := derived.warnings(result, card):
         head = text(strings.WARNINGS if len(warnings) > 1 else strings.WARNING, "h3")
-        found.append(notice([head, *bullets(warnings)], WIDTH))
-    return found
+        boxes.append(notice([head, *bullets(warnings)], WIDTH))
+    return boxes

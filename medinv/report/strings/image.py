@@ -41,10 +41,10 @@ def evidence_unit(block: str) -> str:
 
 def evidence_reading(block: str, two: Contrast) -> str:
     """What the colours say."""
-    usual = f", each against what is usual there in training images labelled {two.against}"
+    reference = f", each against what is usual there in training images labelled {two.against}"
     return (
         f"Orange {block}s push the answer towards {two.towards}, "
-        f"blue {block}s towards {two.against}{usual if block == PLACE else ''}; "
+        f"blue {block}s towards {two.against}{reference if block == PLACE else ''}; "
         "no colour is no contribution."
     )
 
@@ -53,7 +53,7 @@ def evidence_place(block: str, sums: Balance, two: Contrast) -> str:
     """Where the largest contribution lies, and for what it speaks."""
     side = two.towards if sums.largest > 0 else two.against
     size = "" if block == PLACE else f": {signed(sums.largest)}"
-    where = f"{BANDS[sums.place[0]]} {COLUMNS[sums.place[1]]}"
+    where = f"{BANDS[sums.ninth[0]]} {COLUMNS[sums.ninth[1]]}"
     return (
         f"The {block} that weighs most lies in the {where} of the image as displayed{size}, "
         f"towards {side}."
@@ -74,11 +74,11 @@ def local_check(check: LocalCheck | None, label: str, negative: str) -> str:
         if check.fall >= 0
         else f"adds {number(-check.fall)} log-odds to"
     )
-    measured = (
+    measurement = (
         f"{what}, {effect} that answer; the same shape at {len(check.elsewhere)} other places "
         f"takes at most {number(most)}."
     )
-    return measured if check.valid else f"{measured} So no place is claimed."
+    return measurement if check.valid else f"{measurement} So no place is claimed."
 
 
 def decision_steps(
@@ -88,10 +88,10 @@ def decision_steps(
     drawn, image = panel.explained, panel.image
     if drawn is None:
         return ()
-    shown, sums = drawn.shown, drawn.shown.balance
-    terms = (shown.bias, sums.towards, sums.against, shown.logit)
+    evidence, sums = drawn.evidence, drawn.evidence.balance
+    terms = (evidence.bias, sums.towards, sums.against, evidence.logit)
     constant, towards, against, logit = (fixed(term) for term in terms)
-    block = shown.block
+    block = evidence.block
     share, what = _probability(image.probabilities, two)
     return (
         (constant, _NO_PLACE.format(two.against) if block == PLACE else _NO_PIXEL),

@@ -85,9 +85,9 @@ def key_words(key: object) -> str:
     return str(key).replace("_", " ")
 
 
-def estimate(found: Estimate) -> str:
+def estimate(metric: Estimate) -> str:
     """A measured value with its interval."""
-    return interval(found.value, found.low, found.high)
+    return interval(metric.value, metric.low, metric.high)
 
 
 def interval(value: float, low: float | None, high: float | None) -> str:

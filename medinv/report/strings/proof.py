@@ -130,10 +130,12 @@ def stage_alt(name: str) -> str:
     return f"The image decoded from {name} alone."
 
 
-def nearest_words(found: Neighbours, label: str) -> tuple[str, ...]:
+def nearest_words(neighbours: Neighbours, label: str) -> tuple[str, ...]:
     """The cases in words, or that none is near."""
-    distance = nearest_distance(found.distances[0], found.typical, found.valid)
-    return (nearest_sentence(found.labels, label, found.chance), distance)[not found.valid :]
+    distance = nearest_distance(neighbours.distances[0], neighbours.typical, neighbours.valid)
+    return (nearest_sentence(neighbours.labels, label, neighbours.chance), distance)[
+        not neighbours.valid :
+    ]
 
 
 def nearest_sentence(labels: tuple[str, ...], label: str, chance: float) -> str:
@@ -147,14 +149,14 @@ def nearest_sentence(labels: tuple[str, ...], label: str, chance: float) -> str:
 
 def nearest_distance(nearest: float, typical: tuple[float, float], valid: bool) -> str:
     """The whole answer where no case is near. Distances in standard deviations."""
-    found = (
+    nearest_at = (
         f"The nearest training case lies at {number(nearest)} standard deviations; "
         f"for validation images this is {number(typical[0])} in the median"
     )
     if valid:
-        return f"{found} and up to {number(typical[1])} for 95\u00a0% of them."
+        return f"{nearest_at} and up to {number(typical[1])} for 95\u00a0% of them."
     return (
-        f"{found} and above {number(typical[1])} for only 5\u00a0% of them: "
+        f"{nearest_at} and above {number(typical[1])} for only 5\u00a0% of them: "
         "no training case is near enough to be called similar."
     )
 
