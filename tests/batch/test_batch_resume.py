@@ -136,11 +136,14 @@ def test_resuming_does_what_is_new_changed_or_asked_for_and_nothing_else(
     assert again(resume=True) == (1, 3)
     write_film(folder / "4.dcm", 4)
     (folder / "1.dcm").unlink()
-    assert again(resume=True) == (1, 3)
-    assert again(resume=True) == (0, 3)
-    assert again(retry_failed=True) == (1, 3)
-    assert again(resume=True, rule="mean") == (3, 3)
-    assert again(overwrite=True) == (3, 3)
+    with pytest.raises(ConfigError, match="1 results here are of studies"):
+        again(resume=True)  # a finished result is never dropped without a word
+    write_film(folder / "1.dcm", 1)
+    assert again(resume=True) == (2, 4)
+    assert again(resume=True) == (0, 4)
+    assert again(retry_failed=True) == (1, 4)
+    assert again(resume=True, rule="mean") == (4, 4)
+    assert again(overwrite=True) == (4, 4)
 
 
 def test_too_many_failures_end_the_run(write_film, phantom, tmp_path) -> None:

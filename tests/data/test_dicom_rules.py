@@ -201,6 +201,7 @@ def test_what_the_header_does_not_state_is_said(tmp_path: Path) -> None:
     assert [warning.split(" not")[0] for warning in out.warnings] == [
         "body part",
         "view",
+        "image type",
         "thickness",
     ]
     assert codes(chosen(tmp_path, series_description="CT")) == ["series-description"]
