@@ -114,9 +114,9 @@ def _present(stored: np.ndarray, values: np.ndarray) -> np.ndarray:
         occurs = np.zeros(values.shape, bool)
         occurs[np.subtract(stored, values[0], dtype=np.int64)] = True
         return occurs
-    occurs = np.zeros(1 << 8 * stored.dtype.itemsize, bool)
-    occurs[stored.view(f"u{stored.dtype.itemsize}")] = True
-    return occurs[values.view(f"u{stored.dtype.itemsize}")]
+    occurring = np.zeros(1 << 8 * stored.dtype.itemsize, bool)
+    occurring[stored.view(f"u{stored.dtype.itemsize}")] = True
+    return occurring[values.view(f"u{stored.dtype.itemsize}")]
 
 
 def inverted(fields: Fields, instance: Instance) -> bool:
