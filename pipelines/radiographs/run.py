@@ -18,7 +18,6 @@ import argparse
 import json
 import re
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -82,7 +81,7 @@ def key_of(row: str) -> str:
 def write(found: dict[str, dict[str, Estimate]], made: Table, seconds: float) -> None:
     """The page and its numbers, by `MODEL.ROW`."""
     numbers = {
-        f"{name}.{key_of(row)}": asdict(value)
+        f"{name}.{key_of(row)}": value.model_dump()
         for name, column in found.items()
         for row, value in column.items()
     }
@@ -132,7 +131,7 @@ def main() -> None:
             rows = measured(one, options.part, films, ground, maps=options.maps)
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                tree = {row: asdict(value) for row, value in rows.items()}
+                tree = {row: value.model_dump() for row, value in rows.items()}
                 write_whole(path, json.dumps(tree, indent=1).encode())
         found[name] = rows
     made = table(options.part, found, len(films.images))
