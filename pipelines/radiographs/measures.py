@@ -121,7 +121,7 @@ def mean_of(values: np.ndarray, seed: int = 0) -> Estimate:
     """The mean of cases with the percentile interval of a bootstrap."""
     rows = np.random.default_rng(seed).integers(len(values), size=(1000, len(values)))
     low, high = np.percentile(values[rows].mean(1), [2.5, 97.5])
-    return Estimate(float(values.mean()), float(low), float(high), len(values))
+    return Estimate(value=float(values.mean()), low=float(low), high=float(high), n=len(values))
 
 
 def _sized(masks: torch.Tensor, size: int) -> np.ndarray:

@@ -16,8 +16,8 @@ Needs MEDINV_DATA. On one core about two minutes a model of 64 pixels, six of 12
 
 import argparse
 import json
+import re
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -73,10 +73,15 @@ def table(part: str, found: dict[str, dict[str, Estimate]], count: int) -> Table
     return Table(f"By what they decide, {part} films", ("", *found), cells, note)
 
 
+def key_of(row: str) -> str:
+    """A row's name as one word, by which a text quotes it."""
+    return re.sub(r"[^a-z0-9.]+", "-", row.lower())
+
+
 def write(found: dict[str, dict[str, Estimate]], made: Table, seconds: float) -> None:
     """The page and its numbers, by `MODEL.ROW`."""
     numbers = {
-        f"{name}.{row}": asdict(value)
+        f"{name}.{key_of(row)}": value.model_dump()
         for name, column in found.items()
         for row, value in column.items()
     }
@@ -103,9 +108,21 @@ def main() -> None:
     parser.add_argument("--config", default="configs/chest-xray.yaml", help="of a training")
     parser.add_argument("--depth", action="append", default=[], help="of local evidence")
     parser.add_argument("--cache", type=Path, default=Path("runs/radiographs"))
+    parser.add_argument(
+        "--beside",
+        nargs=2,
+        metavar=("NAME", "FILE"),
+        help="a column of rows that were kept of a model which is gone",
+    )
     options = parser.parse_args()
     films, ground = films_of(options.part)
     found = {}
+    if options.beside:
+        name, file = options.beside
+        rows = kept(Path(file))
+        if rows is None:
+            parser.error(f"--beside: no rows in {file}")
+        found[name] = rows
     for name in options.models:
         one = subject(name, options.config, tuple(options.depth))
         path = one.kept_in(options.cache, options.part + "-maps" * options.maps)
@@ -114,7 +131,7 @@ def main() -> None:
             rows = measured(one, options.part, films, ground, maps=options.maps)
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                tree = {row: asdict(value) for row, value in rows.items()}
+                tree = {row: value.model_dump() for row, value in rows.items()}
                 write_whole(path, json.dumps(tree, indent=1).encode())
         found[name] = rows
     made = table(options.part, found, len(films.images))
