@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chromium import CHROMIUM, Browser
-from conftest import edited
+from made import edited
 from PIL import Image
 
 from medinv.report import strings

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import Page, edited, first, pdf_words
+from made import Page, edited, first, pdf_words
 
 from medinv.report import derived, write
 from medinv.report.figures import pictures

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import edited, evidence_of, explanation_with, first
+from made import edited, evidence_of, explanation_with, first
 
 from medinv.explanation.evidence import regional
 from medinv.report import derived, strings

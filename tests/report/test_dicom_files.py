@@ -4,7 +4,7 @@ superseded when another result comes.
 
 import pydicom
 import pytest
-from conftest import edited
+from made import edited
 
 from medinv.report import write
 

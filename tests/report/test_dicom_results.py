@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from conftest import edited, first, pdf_words
 from dicom_headers import SECRETS, header, items, slices
+from made import edited, first, pdf_words
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import edited, explanation_with, first
+from made import edited, explanation_with, first
 from PIL import Image
 
 from medinv.explanation.evidence import regional

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import Page, edited, evidence_of, first
+from made import Page, edited, evidence_of, first
 
 from medinv.report import strings
 from medinv.report.html import flags, render_index

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import edited, evidence_of, first
+from made import edited, evidence_of, first
 
 from medinv.report import derived
 from medinv.report.json import GREY, ODDS, SCHEMA

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import edited, evidence_of, explanation_with, first
+from made import edited, evidence_of, explanation_with, first
 
 from medinv.report import strings
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Page, edited, first
+from made import Page, edited, first
 
 from medinv.errors import OutputError, ShapeError
 from medinv.report import derived, figures, strings, write
