@@ -1,6 +1,7 @@
 """Results as tests of reports change them, and pages and documents as they read them."""
 
 import re
+import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from medinv.analysis.result import ImageResult, StudyResult
 from medinv.explanation.result import Explanation
