@@ -14,7 +14,7 @@ from medinv.errors import OutputError
 def pseudonym(identifier: str, kind: str) -> str:
     """`kind-` and 16 hexadecimal digits of the SHA-256 of an identifier.
 
-    The same for the same study, and no way back without the study.
+    It is the same for the same study, and there is no way back without the study.
     """
     return f"{kind}-{hashlib.sha256(identifier.encode()).hexdigest()[:16]}"
 

@@ -43,10 +43,10 @@ def clustered(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Estimate:
-    """A metric with the percentile interval of a bootstrap that draws whole patients (Efron and Tib
+    """A metric with the percentile interval of a bootstrap that draws whole patients.
 
-    shirani 1993).
-    labels (N,) 0 or 1, scores (N,), patients (N,); resamples without both classes are drawn again.
+    The bootstrap is that of Efron and Tibshirani (1993). labels (N,) 0 or 1, scores (N,), patients
+    (N,); resamples without both classes are drawn again.
     """
     generator = np.random.default_rng(seed)
     members = [np.flatnonzero(patients == patient) for patient in np.unique(patients)]
@@ -106,9 +106,9 @@ def observed(
 
 
 def expected_calibration_error(labels: NDArray, probabilities: NDArray, bins: int = 10) -> float:
-    """Mean over equally filled bins of |share of positives - mean probability| (Naeini et al..
+    """Mean over equally filled bins of |share of positives - mean probability|.
 
-    AAAI 2015).
+    The measure is that of Naeini et al. (AAAI 2015).
     """
     order = np.argsort(probabilities, kind="stable")
     groups = np.array_split(order, bins)
@@ -120,7 +120,7 @@ def expected_calibration_error(labels: NDArray, probabilities: NDArray, bins: in
 def youden_threshold(labels: NDArray, probabilities: NDArray) -> float:
     """The threshold that maximises sensitivity + specificity (Youden 1950).
 
-    Midway to the next score below it.
+    It lies midway to the next score below it.
     """
     from sklearn.metrics import roc_curve
 
@@ -135,9 +135,9 @@ def youden_threshold(labels: NDArray, probabilities: NDArray) -> float:
 def metrics(
     labels: NDArray, probabilities: NDArray, patients: NDArray, threshold: float
 ) -> dict[str, Estimate]:
-    """AUC, accuracy, sensitivity, specificity.
+    """AUC, accuracy, sensitivity, specificity, Brier score and calibration error.
 
-    Brier score and calibration error at one operating point, all clustered by patient.
+    They are taken at one operating point, all clustered by patient.
     """
     from sklearn.metrics import brier_score_loss, roc_auc_score
 
@@ -159,13 +159,13 @@ def metrics(
 def class_metrics(
     labels: NDArray, probabilities: NDArray, *, resamples: int = 200, seed: int = 0
 ) -> dict[str, Estimate]:
-    """Accuracy (Wilson), macro AUC of one class against the rest.
+    """Accuracy, macro AUC, Brier score and calibration error of independent images.
 
-    Brier score and calibration error for labels (N,) and probabilities (N, K) of independent
-    images. Brier is the mean squared distance of the probabilities from the truth, 0 to 2;
-    calibration error that of the called class (Guo et al. 2017, 1706.04599). All but accuracy have
-    percentile intervals of a bootstrap over images; resamples without one of the classes are drawn
-    again.
+    labels (N,), probabilities (N, K). Accuracy has the interval of Wilson, macro AUC is that of one
+    class against the rest. Brier is the mean squared distance of the probabilities from the truth,
+    0 to 2; calibration error that of the called class (Guo et al. 2017, 1706.04599). All but
+    accuracy have percentile intervals of a bootstrap over images; resamples without one of the
+    classes are drawn again.
     """
     generator, classes = np.random.default_rng(seed), probabilities.shape[1]
     measures = {

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -61,3 +62,46 @@ def test_no_assert_on_input_in_the_package() -> None:
         assert not [
             node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)
         ], path
+
+
+def _cut_docstrings(source: str) -> list[str]:
+    """First paragraphs that stop in mid-sentence, of every docstring in a module's source."""
+    named = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, named)]
+    cut = []
+    for text in filter(None, map(ast.get_docstring, nodes)):
+        first, *rest = (" ".join(part.split()) for part in text.split("\n\n"))
+        # Intervals such as (0, 1] open with one bracket and close with another.
+        unclosed = len(re.findall(r"[(\[]", first)) != len(re.findall(r"[)\]]", first))
+        unstopped = not re.search(r"[.:?!]$", first)
+        doubled = re.search(r"[\w)]\.\.(?![\w.])", text)
+        fragment = rest and re.match(r"(And|Or|So|Which|Whose) ", rest[0])
+        if unclosed or unstopped or doubled or fragment:
+            cut.append(first)
+    return cut
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_docstrings_begin_with_a_whole_sentence(path: Path) -> None:
+    assert _cut_docstrings(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "A bootstrap of patients (Efron and Tib\n\nshirani 1993).",
+        "Mean over bins (Naeini et al..\n\nAAAI 2015).",
+        "A mean over the bins of (Naeini et al., AAAI 2015)..",
+        "Bounds of the log-odds",
+        "The threshold.\n\nAnd what it gave on test images.",
+    ],
+)
+def test_a_docstring_cut_in_mid_sentence_is_seen(planted: str) -> None:
+    assert len(_cut_docstrings(f'"""Whole."""\n\ndef f():\n    """{planted}"""\n')) == 1
+
+
+def test_ranges_intervals_and_usage_are_no_cuts() -> None:
+    whole = (
+        "Slope in (0, 1], grey levels 0..255 of `start ..  end`, 1, 2, ... n:\n\n    python run.py"
+    )
+    assert _cut_docstrings(f'"""{whole}"""\n') == []

@@ -1,6 +1,6 @@
 """The ledger of a run: one SQLite file that holds every finished row.
 
-So nothing done is ever lost, done again or listed twice. A row is known by its study and model, and
+Nothing done is ever lost, done again or listed twice. A row is known by its study and model, and is
 valid for one `key`: the hash of the study's files, the model's card and the options. Each `put` is
 one transaction; a process killed at any moment leaves the transactions before it.
 """

@@ -71,9 +71,9 @@ def chosen_study(study: Study, model: Classifier) -> ChosenStudy:
 
 
 def _fingerprint(study: Study) -> str:
-    """Changes with the study's files.
+    """A hash that changes with the study's files.
 
-    With places, sizes and times of change of those to be read, the reasons for the others.
+    It covers places, sizes and times of change of those to be read, and the reasons for the others.
     """
     images = [(image.source, image.sop_uid, *_state(image)) for image in study.instances]
     others = [(record.source, record.code) for record in study.skipped]

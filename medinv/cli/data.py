@@ -51,7 +51,7 @@ def phantoms(
 ) -> None:
     """Write DICOM studies of an invented thorax, with and without opacities.
 
-    Beside their masks and labels.
+    Their masks and labels are written beside them.
     """
     from medinv.data.phantoms.sets import SAMPLE_SEED, TEST_SEED, TRAIN_SEED, VALIDATION_SEED
     from medinv.data.phantoms.studies import write_studies

@@ -25,7 +25,7 @@ def explain(
 ) -> None:
     """Write reconstruction, evidence and counterfactual of every image, with their residuals.
 
-    Whether in scope or not; local evidence where the model has a reference.
+    Images out of scope are explained too; those of a model with a reference get local evidence.
     """
     import io
     import json

@@ -1,6 +1,6 @@
 """What `medinv classify --dry-run` and `--explain-selection` print.
 
-Which images a model would be shown, and why not the rest.
+They say which images a model would be shown, and why not the rest.
 """
 
 from collections import defaultdict
@@ -23,7 +23,7 @@ def print_selection(
 ) -> int:
     """Print the choice of each model from each study.
 
-    With `every_rule` each rule's verdict on each group and every path.
+    With `every_rule` each rule's verdict on each group and every path are printed too.
 
     Returns the exit code of a dry run: 0 if any image would be classified, 3 if none, 1 if a file
     is broken.

@@ -61,7 +61,7 @@ class Selection(Frozen):
 class Rules(Frozen):
     """All that decides which images a model is shown.
 
-    The modalities and body parts of its scope, and its selection.
+    These are the modalities and body parts of its scope, and its selection.
     """
 
     modalities: tuple[

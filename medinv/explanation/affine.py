@@ -38,8 +38,9 @@ SMALL = 1e-9  # below it, a quotient of two values has fewer digits than the der
 def freeze(layer: nn.Module, x: Tensor) -> Map:
     """The affine map u -> A u + b of `layer` with its gates frozen at `x` (N, C, *size).
 
-    Of inputs u (N, C, *size), each through the gates of its own image. A layer of one's own is made
-    known by `freeze.register`. Raises ConfigError for a layer of which no frozen form is known.
+    Its inputs are u (N, C, *size), each sent through the gates of its own image. A layer of one's
+    own is made known by `freeze.register`. Raises ConfigError for a layer of which no frozen form
+    is known.
 
     >>> gate = LeakyReLU(0.5)
     >>> x, u = torch.tensor([[[[-1.0, 1.0]]]]), torch.tensor([[[[4.0, -4.0]]]])

@@ -44,10 +44,11 @@ def evidence(model: Explainable, x: Tensor) -> Evidence:
 def layer_evidence(model: Explainable, x: Tensor) -> tuple[LayerEvidence, ...]:
     """The same decision as an exact sum over what stands at each depth of the trunk.
 
-    From the image (first) to what the head sees (last). With u_d the state of the image `x`
-    (1, C, *size) at depth d, r_d that of the constant mean grey through the same frozen map and A_d
-    the slope there, logit = sum A_d (u_d - r_d) + b at every depth, with one and the same b. What
-    has left the trunk carries nothing. The deeper, the less cancels and the coarser is the place.
+    The depths go from the image (first) to what the head sees (last). With u_d the state of the
+    image `x` (1, C, *size) at depth d, r_d that of the constant mean grey through the same frozen
+    map and A_d the slope there, logit = sum A_d (u_d - r_d) + b at every depth, with one and the
+    same b. What has left the trunk carries nothing. The deeper, the less cancels and the coarser is
+    the place.
     """
     terms, bias, logit = layer_terms(model, x)
     names = ("image", *(step.name for step in steps(model.trunk)))
@@ -60,7 +61,7 @@ def layer_evidence(model: Explainable, x: Tensor) -> tuple[LayerEvidence, ...]:
 def layer_terms(model: Explainable, x: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
     """What `layer_evidence` sums, for images (N, C, *size).
 
-    The terms (N, C_d, *size_d) at every depth, the bias (N,) and the logit (N,).
+    These are the terms (N, C_d, *size_d) at every depth, the bias (N,) and the logit (N,).
     """
     path, states, grounds = steps(model.trunk), [x], [mean_grey(model, x).detach().requires_grad_()]
     with torch.no_grad():
@@ -84,8 +85,8 @@ def layer_terms(model: Explainable, x: Tensor) -> tuple[list[Tensor], Tensor, Te
 def likelihood_ratio(model: Classifier, x: Tensor) -> LayerEvidence:
     """The log-odds of one image `x` (1, C, *size) as a sum over places of the coarse features.
 
-    With no reference image and nothing frozen: the log-ratio of two Gaussians that share a unit
-    covariance falls apart by place,
+    There is no reference image and nothing is frozen: the log-ratio of two Gaussians that share a
+    unit covariance falls apart by place,
 
         sum over l of (mu_1 - mu_0)_l . c_l - (|mu_1|_l^2 - |mu_0|_l^2) / 2.
 
@@ -102,9 +103,9 @@ def likelihood_ratio(model: Classifier, x: Tensor) -> LayerEvidence:
 
 @torch.no_grad()
 def head_view(model: Explainable, x: Tensor) -> HeadView:
-    """The features of one image `x` (1, C, *size) without their part along the head's direction.
+    """The image `x` (1, C, *size) decoded without its features' part along the head's direction.
 
-    Decoded: the rest of the image is what the head sees.
+    The rest of the image is what the head sees.
     """
     z = model.features(x)
     with torch.enable_grad():
@@ -126,8 +127,8 @@ def head_view(model: Explainable, x: Tensor) -> HeadView:
 def regional(contributions: NDArray, size: int = 8) -> NDArray:
     """Sums of an evidence map (H, W) over squares of `size` x `size` pixels, in log-odds.
 
-    (H / size, W / size). Contributions add up, so the sum over a region is what that region
-    contributes, and all regions sum to what all pixels sum to. Lost is where in a region the
+    The sums are (H / size, W / size). Contributions add up, so the sum over a region is what that
+    region contributes, and all regions sum to what all pixels sum to. Lost is where in a region the
     evidence lies. Raises ShapeError when the map is not (H, W) or a side is no multiple of `size`.
 
     >>> regional(torch.ones(4, 8).numpy(), size=4).tolist()

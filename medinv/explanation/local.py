@@ -147,9 +147,9 @@ def _grounds(
 ) -> tuple[dict[str, Tensor], list[Tensor], Tensor]:
     """The mean states on their way up, through gates frozen at the images' states `here`.
 
-    By depth, the node whose gradient is the slope there: all lie on the path of the first one,
-    since the slope of an affine map is the same everywhere. And what arrives at the head: of every
-    mean state, and of the first with its gradient.
+    Returned by depth is the node whose gradient is the slope there: all lie on the path of the
+    first one, since the slope of an affine map is the same everywhere. What arrives at the head
+    comes with it: of every mean state, and of the first with its gradient.
     """
     nodes: dict[str, Tensor] = {}
     arriving: list[Tensor] = []

@@ -83,7 +83,7 @@ class Counterfactual:
 class LocalCheck:
     """What the answer does when the strongest part of a map is replaced by the reference.
 
-    And what it does when the same shape elsewhere is replaced.
+    Beside it stands what it does when the same shape elsewhere is replaced.
     """
 
     share: float  # of the pixels, replaced

@@ -106,9 +106,9 @@ def _deepfool(
 def worst_case(model: Explainable, x: Tensor, *, size: float, iterations: int = 12) -> WorstCase:
     """The change of the features of length `size` that moves the decoded image most.
 
-    After the worst-case reconstruction error of Behrmann et al. (2021, 2101.08286): power iteration
-    on the inverse's Jacobian at the features of `x` (1, C, *size), seeded; a lower estimate that
-    grows with `iterations`.
+    It follows the worst-case reconstruction error of Behrmann et al. (2021, 2101.08286): power
+    iteration on the inverse's Jacobian at the features of `x` (1, C, *size), seeded; a lower
+    estimate that grows with `iterations`.
     """
     with torch.no_grad():
         z = model.features(x)
@@ -138,7 +138,7 @@ def worst_case(model: Explainable, x: Tensor, *, size: float, iterations: int = 
 def orientations(model: Explainable, x: Tensor) -> tuple[Orientation, ...]:
     """The decision for one image `x` (1, C, *size) flipped, and turned in its last two axes.
 
-    Turned by quarters only where those are equally long.
+    It is turned by quarters only where those are equally long.
     """
     own, boundary = evidence(model, x), model.decision_logit.item()
     regions = _regions(torch.from_numpy(own.contributions))

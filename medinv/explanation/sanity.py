@@ -180,7 +180,7 @@ def cosine(first: NDArray, second: NDArray) -> float:
 def sham_head(model: Classifier, *, seed: int = 0) -> Classifier:
     """A copy of `model` whose class means differ in a random direction by as much.
 
-    A head that has learned no label; the trunk keeps its weights.
+    Its head has learned no label; the trunk keeps its weights.
     """
     sham = deepcopy(model)
     generator = torch.Generator().manual_seed(seed)

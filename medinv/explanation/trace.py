@@ -80,10 +80,10 @@ def probe(
 ) -> tuple[Probe, ...]:
     """How well a ridge classifier tells the classes from what stands at each depth.
 
-    From the input, and from what goes on and what leaves after each level. fit, test: stored images
-    (N, C, *size) uint8 and labels (N,) 0 or 1, of different patients. Beside each figure stands the
-    same with the labels of `fit` shuffled. What is found can be used by a linear head; that the
-    network uses it is not said.
+    The depths are the input, and what goes on and what leaves after each level. fit, test: stored
+    images (N, C, *size) uint8 and labels (N,) 0 or 1, of different patients. Beside each figure
+    stands the same with the labels of `fit` shuffled. What is found can be used by a linear head;
+    that the network uses it is not said.
     """
     sham = np.random.default_rng(seed).permutation(fit[1])
     targets = torch.from_numpy(np.stack([fit[1], sham], 1) * 2.0 - 1)

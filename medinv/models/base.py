@@ -1,7 +1,7 @@
 """What every network here shares: logits, and the calibration that turns them into probabilities.
 
-And what those share that run backwards: features from which the image comes back. `Kind` is what a
-kind of model brings to training, calibration and its card.
+Those that run backwards also share features from which the image comes back. `Kind` is what a kind
+of model brings to training, calibration and its card.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Published ordinary networks, for comparison.
 
-LeNet-5, MobileNetV2, ResNet-18 and a scattering front end under a linear head.
+They are LeNet-5, MobileNetV2, ResNet-18 and a scattering front end under a linear head.
 """
 
 from torch import Tensor, nn
@@ -123,7 +123,7 @@ def mobilenet_v2(channels: int, size: int, classes: int) -> nn.Sequential:
 class InvertedResidual(nn.Module):
     """Widen by 1x1, filter each channel by 3x3, narrow by 1x1 without activation.
 
-    Added to the input where the shapes agree.
+    The result is added to the input where the shapes agree.
     """
 
     def __init__(self, channels: int, out: int, expansion: int, stride: int):

@@ -1,7 +1,7 @@
 """The card of a model.
 
-What it is, how well it does, on what it was measured, and where its limits lie.
-Read directly by every renderer. Light: no torch comes with it.
+It says what the model is, how well it does, on what it was measured, and where its limits lie. Read
+directly by every renderer. Light: no torch comes with it.
 """
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +20,7 @@ class _Frozen(BaseModel):
 class OperatingPoint(_Frozen):
     """The probability of the positive class from which it is called.
 
-    And what that gave on test images.
+    Beside it stands what that gave on test images.
     """
 
     threshold: float
@@ -32,7 +32,7 @@ class OperatingPoint(_Frozen):
 class FitInterval(_Frozen):
     """95 % bounds of the calibrated log-odds at given log-odds.
 
-    When the calibration is fitted again on other patients.
+    They bound what comes out when the calibration is fitted again on other patients.
     """
 
     log_odds: tuple[float, ...]

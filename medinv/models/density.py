@@ -1,8 +1,7 @@
 """The invertible classifier.
 
-A trunk that loses nothing, and a Gaussian a class on its coarse latent.
-With z = trunk(x), coarse part c (the channels that stayed to the last level) and the rest r, all of
-unit variance,
+It is a trunk that loses nothing, and a Gaussian a class on its coarse latent. With z = trunk(x),
+coarse part c (the channels that stayed to the last level) and the rest r, all of unit variance,
 
     log p(x | k) = log |det dz/dx| + log N(c; mu_k, I) + log N(r; 0, I),
 
@@ -141,7 +140,7 @@ def _terms(parts: list[Tensor], log_dets: list[Tensor]) -> Tensor:
 def dequantised(images: Tensor) -> Tensor:
     """Grey levels plus U(-0.5, 0.5).
 
-    A density on reals that integrates to the probability of the stored integers (1511.01844).
+    A density on such reals integrates to the probability of the stored integers (1511.01844).
     """
     return images + torch.rand_like(images) - 0.5
 

@@ -1,10 +1,10 @@
 """What belongs in a part of an image, given all that lies around it.
 
-The conditional mean under a Gaussian of coarse training images of the negative class. Coarse pixels
-are x = m + W c + e with c ~ N(0, diag(variances)) along principal axes W and e ~ N(0, diag(rest))
-pixel by pixel: factor analysis, of which probabilistic principal components (Tipping and Bishop
-1999) are the case of equal `rest`. With the weights v = (1 - region) / rest, 0 where a pixel is not
-seen,
+It is the conditional mean under a Gaussian of coarse training images of the negative class. Coarse
+pixels are x = m + W c + e with c ~ N(0, diag(variances)) along principal axes W and e ~ N(0,
+diag(rest)) pixel by pixel: factor analysis, of which probabilistic principal components (Tipping
+and Bishop 1999) are the case of equal `rest`. With the weights v = (1 - region) / rest, 0 where a
+pixel is not seen,
 
     E[x | all outside] = m + W (diag(1 / variances) + W^T diag(v) W)^(-1) W^T diag(v) (x - m),
 
@@ -63,9 +63,9 @@ class Expectation:
 
 @torch.no_grad()
 def fit_expectation(images: Tensor, labels: Tensor, axes: int) -> Expectation:
-    """From training images (n, 1, H, W) in grey levels and labels (n,) of two classes.
+    """Fitted to training images (n, 1, H, W) in grey levels and labels (n,) of two classes.
 
-    Along `axes` principal axes of the negative class.
+    The fit is along `axes` principal axes of the negative class.
     """
     all_of_them = coarse(images.double())
     negative = all_of_them[labels == 0]

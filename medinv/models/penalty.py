@@ -39,8 +39,8 @@ def conditioning(network: nn.Module, recipe: PooledTrain) -> Callable[[int, floa
 def towards_isometry(model: nn.Module, rate: float) -> None:
     """One gradient step, of length `rate` for kernels 3x3 and in proportion for others.
 
-    On an unbiased estimate of the mean over all frequencies of |S^H S - I|_F^2 for every inverted
-    kernel. S(f) = sum_k w[k] exp(i f.k) is the symbol of `layers.linalg.symbol`;
+    It lowers an unbiased estimate of the mean over all frequencies of |S^H S - I|_F^2 for every
+    inverted kernel. S(f) = sum_k w[k] exp(i f.k) is the symbol of `layers.linalg.symbol`;
     `layers.linalg.symbol.orthogonality_penalty` is the same mean exactly, at the price of a
     convolution of the kernel with itself, which here would cost as much as the images. The gradient
     is 4 Re(S (S^H S - I) exp(-i f.k)).
@@ -97,7 +97,7 @@ class Accretive:
 def rotation(kernel: Tensor) -> Tensor:
     """The orthogonal factor Q (C, C) of the centre tap's polar decomposition.
 
-    The rotation nearest to it.
+    It is the rotation nearest to the tap.
     """
     left, _, right = torch.linalg.svd(kernel.flatten(2)[:, :, kernel[0, 0].numel() // 2])
     return left @ right

@@ -141,8 +141,8 @@ def _norm(width: int, model: PooledConfig) -> list[Invertible]:
 def _spread(conv: InvertibleConv2d) -> None:
     """Start as Q2 T Q1: random rotations around random shifts by one of the kernel's taps.
 
-    An isometry that looks everywhere. The layer's own start, a rotation at the centre, sees one
-    pixel and learns more slowly; other paddings need it, since shifts lose the edge.
+    This is an isometry that looks everywhere. The layer's own start, a rotation at the centre, sees
+    one pixel and learns more slowly; other paddings need it, since shifts lose the edge.
     """
     width, taps = conv.channels, conv.weight[0, 0].numel()
     first, second = (nn.init.orthogonal_(torch.empty(width, width)) for _ in range(2))

@@ -1,10 +1,10 @@
 """What a model keeps of its training images for explanations.
 
-A few numbers a case, from which no image can be decoded, its label, and averages over many. The
-features of an invertible network *are* the image, so that an index of features would ship every
-patient. This one holds a projection to a few axes; how much of the image they give away is measured
-and stands in the file. `cases.safetensors` holds the tensors, `cases.json` what binds them to the
-weights. Made by `medinv.training.reference`.
+These are a few numbers a case, from which no image can be decoded, its label, and averages over
+many. The features of an invertible network *are* the image, so that an index of features would ship
+every patient. This one holds a projection to a few axes; how much of the image they give away is
+measured and stands in the file. `cases.safetensors` holds the tensors, `cases.json` what binds them
+to the weights. Made by `medinv.training.reference`.
 """
 
 from collections.abc import Mapping

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 class Scattering(nn.Module):
     """Images (N, C, size, size) -> coefficients (N, C paths, size / 2^J, size / 2^J).
 
-    Paths = 1 + L J + L^2 J (J - 1) / 2. Circular at the border.
+    There are 1 + L J + L^2 J (J - 1) / 2 paths. It is circular at the border.
     """
 
     low: Tensor
@@ -67,7 +67,7 @@ class Scattering(nn.Module):
 def _filters(size: int, scales: int, orientations: int) -> tuple[Tensor, Tensor]:
     """The Gaussian (size, size) and the wavelets (J L, size, size) in the frequency domain, real.
 
-    Float64, summed over aliases.
+    They are in float64, summed over aliases.
     """
     low, bands = (
         torch.zeros(size, size, dtype=torch.float64),

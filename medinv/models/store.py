@@ -1,7 +1,7 @@
-"""Models on disk: a folder with `weights.safetensors`, `card.json` and, of a density model.
+"""Models on disk: a folder of weights and a card for each.
 
-Its reference. Loading runs no code from the folder. Shipped models lie in `medinv/models/shipped/`
-and are loaded by name.
+The folder holds `weights.safetensors`, `card.json` and, of a density model, its reference. Loading
+runs no code from the folder. Shipped models lie in `medinv/models/shipped/` and are loaded by name.
 """
 
 import json

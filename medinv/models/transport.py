@@ -1,7 +1,7 @@
 """How images of one class differ from those of another, for an image like this one.
 
-The map between two Gaussians that moves them the least. With m_k and C_k the mean and covariance of
-coarse training images of class k along principal axes, an image of class s goes to
+It is the map between two Gaussians that moves them the least. With m_k and C_k the mean and
+covariance of coarse training images of class k along principal axes, an image of class s goes to
 
     m_t + A (x - m_s),    A = C_s^(-1/2) (C_s^(1/2) C_t C_s^(1/2))^(1/2) C_s^(-1/2)
 
@@ -52,9 +52,9 @@ class Transport:
 
 @torch.no_grad()
 def fit_transport(images: Tensor, labels: Tensor, axes: int) -> Transport:
-    """From training images (n, 1, H, W) in grey levels and labels (n,) of two classes.
+    """Fitted to training images (n, 1, H, W) in grey levels and labels (n,) of two classes.
 
-    Along the `axes` principal axes within the classes.
+    The fit is along the `axes` principal axes within the classes.
     """
     points = coarse(images.double())
     centres = torch.stack([points[labels == k].mean(0) for k in (0, 1)])

@@ -81,7 +81,7 @@ class ScaleBar:
 class EvidenceMap:
     """Contributions to the log-odds, each a block of `size` x `size` network pixels.
 
-    With their sums: all of them and the bias are the logit.
+    Their sums stand beside them: all of them and the bias are the logit.
     """
 
     block: Block
@@ -261,7 +261,7 @@ def _native(image: ImageResult, longest: int, *, phi: bool) -> Picture:
 def native(display: np.ndarray, aspect: float, longest: int = LONGEST) -> Picture:
     """(H, W) uint8 with pixels `aspect` times as high as wide, drawn with square pixels.
 
-    Never enlarged; at most `longest` px and NATIVE_BYTES.
+    It is never enlarged, and has at most `longest` px and NATIVE_BYTES.
     """
     height, width = display.shape[0] * aspect, float(display.shape[1])
     ratio = min(1.0, 1.0 / aspect, longest / max(height, width))
@@ -284,7 +284,7 @@ def grey(image: np.ndarray) -> Picture:
 def signed(values: np.ndarray, palette: Palette, share: float = 0.99) -> SignedPicture:
     """(h, w) signed map; full colour is the `share` quantile of the sizes.
 
-    So one pixel does not hide the rest.
+    One pixel then does not hide the rest.
     """
     sizes = np.abs(values)
     scale = float(np.quantile(sizes, share)) or float(sizes.max())
@@ -298,7 +298,7 @@ def signed(values: np.ndarray, palette: Palette, share: float = 0.99) -> SignedP
 def diverging(values: np.ndarray, scale: float, palette: Palette) -> np.ndarray:
     """(h, w) to (h, w, 4) uint8: hue of the sign, alpha 255 |v| / scale, at most 255.
 
-    All transparent when scale is 0.
+    All is transparent when scale is 0.
     """
     values = np.asarray(values, dtype=float)
     below, above = (np.array(colour, dtype=np.uint8) for colour in palette)

@@ -87,7 +87,7 @@ def _hash(text: str) -> str:
 def _page_margins(sheet: str) -> str:
     """Margins of each printed page: the disclaimer, the study and the page's number.
 
-    Of the study only letters that cannot leave a CSS string.
+    Of the study only such letters are printed as cannot leave a CSS string.
     """
     study = re.sub(r"[^A-Za-z0-9._-]", "", sheet)[:64]
     disclaimer = re.sub(r'[\\"<>\n]', "", strings.RESEARCH_USE)

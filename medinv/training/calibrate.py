@@ -1,6 +1,6 @@
 """What a trained network learns from validation images.
 
-Calibrated probabilities, an operating point and the bounds of its scope.
+It learns calibrated probabilities, an operating point and the bounds of its scope.
 """
 
 import math
@@ -70,9 +70,9 @@ def fit_interval(
 ) -> dict[str, tuple[float, ...]]:
     """How far calibrated log-odds move when the fit is repeated.
 
-    95 % bounds at LOG_ODDS, from `resamples` draws of whole patients of `part`, the images that
-    `model` was calibrated on. It covers the fit alone: not what a logistic curve cannot follow, and
-    not images of another kind.
+    These are 95 % bounds at LOG_ODDS, from `resamples` draws of whole patients of `part`, the
+    images that `model` was calibrated on. It covers the fit alone: not what a logistic curve cannot
+    follow, and not images of another kind.
     """
     logits = in_batches(model.logits, model, part.images)
     odds, slope = (logits[:, 1] - logits[:, 0]).numpy(), model.temperature_inverse.item()

@@ -28,7 +28,7 @@ def measure(model: Calibrated, part: Part) -> dict[str, Estimate]:
 def exactness(model: InvertibleNetwork, images: np.ndarray) -> Exactness:
     """Round trip of stored images (N, C, *size) uint8 through the features.
 
-    In float64 and in float32. Leaves the model in float64.
+    It is run in float64 and in float32. Leaves the model in float64.
     """
 
     def error(x: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""Muon (Jordan et al. 2024).
+"""Muon (Jordan et al. 2024): momentum whose update is made orthogonal.
 
-Momentum whose update is made orthogonal, for the kernels of a network; it learns images in a few
-epochs. The update of a kernel seen as a matrix (C_out, C_in k^2) is replaced by about the nearest
-matrix with orthonormal rows, by a quintic Newton-Schulz iteration. All directions of a kernel move
-equally far, which suits kernels that have to stay well conditioned.
+It is for the kernels of a network, and learns images in a few epochs. The update of a kernel seen
+as a matrix (C_out, C_in k^2) is replaced by about the nearest matrix with orthonormal rows, by a
+quintic Newton-Schulz iteration. All directions of a kernel move equally far, which suits kernels
+that have to stay well conditioned.
 """
 
 from collections.abc import Iterable
@@ -21,8 +21,8 @@ COEFFICIENTS = (
 class Muon(torch.optim.Optimizer):
     """`buffer = momentum buffer + gradient`, `weight -= lr orthogonal(gradient + momentum buffer)`.
 
-    For parameters of two or more axes. `rescale` keeps the rows of each kernel at unit norm in the
-    mean, for kernels that a normalisation follows and nothing else bounds.
+    It is for parameters of two or more axes. `rescale` keeps the rows of each kernel at unit norm
+    in the mean, for kernels that a normalisation follows and nothing else bounds.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Muon(torch.optim.Optimizer):
 def orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
     """About the nearest matrix of the same shape with orthonormal rows or columns.
 
-    Iterated in 16 bits, which suffices for a direction.
+    It is iterated in 16 bits, which suffices for a direction.
     """
     a, b, c = COEFFICIENTS
     x = matrix.bfloat16()

@@ -45,10 +45,9 @@ class Optimiser:
 
 
 def make_optimisers(network: Calibrated, recipe: TrainConfig) -> list[torch.optim.Optimizer]:
-    """AdamW for all.
+    """AdamW for all parameters or, where the recipe says so, Muon for the kernels.
 
-    Or, where the recipe says so, Muon for the kernels, and SGD for the head and the rest at rates
-    that served every network tried.
+    Beside Muon, SGD serves the head and the rest, at rates that served every network tried.
     """
     if recipe.optimiser == "muon":
         return _muon(network, recipe)
@@ -78,7 +77,7 @@ def _muon(network: Calibrated, recipe: TrainConfig) -> list[torch.optim.Optimize
 def schedule(recipe: TrainConfig, steps: int) -> Callable[[int], float]:
     """The factor on the learning rate at a step, of `steps` an epoch.
 
-    A linear warm-up, then half a cosine or a straight line down.
+    It is a linear warm-up, then half a cosine or a straight line down.
     """
     warmup, total = recipe.warmup * steps, recipe.epochs * steps
 

@@ -82,7 +82,7 @@ def make_reference(
 def default_depths(model: InvertibleNetwork) -> tuple[str, ...]:
     """Where states are averaged unless named: the second coupling of the second and third level.
 
-    Of a level that has fewer the last, and of a trunk of one level those of the first.
+    Of a level that has fewer it is the last, and of a trunk of one level those of the first.
     """
     levels: dict[int, list[str]] = {}
     for step in steps(model.trunk):

@@ -1,6 +1,7 @@
-"""What a model's counterfactuals are worth:
-python -m pipelines.counterfactuals.run --judge FOLDER [FOLDER ...]
-    [--ascent] [--witness FOLDER] [--part validation]
+"""What a model's counterfactuals are worth.
+
+    python -m pipelines.counterfactuals.run --judge FOLDER [FOLDER ...]
+        [--ascent] [--witness FOLDER] [--part validation]
 
 For correctly classified images of each class, by design (along the class direction; with --ascent
 sought in the features; the same with a witness, an ordinary network made by `medinv train

@@ -1,6 +1,7 @@
 """Do explanations point at what is there?
-python -m pipelines.explanations.run [--out DIR] [--count 300] [--quick]
-    [--marker DIR] [--sham DIR] [--settings]
+
+    python -m pipelines.explanations.run [--out DIR] [--count 300] [--quick]
+        [--marker DIR] [--sham DIR] [--settings]
 
 lesions: radiographs of a simulated thorax with planted opacities of known mask, plain to invisible,
 of a seed that no training used: pixel AUROC, pointing game, IoU at the opacity's own area; deletion

@@ -1,4 +1,5 @@
-"""The tables of the study of evidence, from its lines:
+"""The tables of the study of evidence, from its lines.
+
 python -m pipelines.explanations.tables runs/faithfulness/measured.jsonl
 """
 
@@ -44,8 +45,7 @@ def write_page(log: Path, command: str) -> str:
 
 
 def table(title: str, rows: Rows, columns: dict[str, tuple[str, str | None]]) -> Table:
-    """One line a method: mean [95 % interval]; below,
-    ours less the best other method, paired by image.
+    """One line a method: mean [95 % interval]; below, ours less the best other, paired by image.
 
     columns: heading to value and, of a ratio, weight.
     """

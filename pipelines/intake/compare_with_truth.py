@@ -1,4 +1,5 @@
-"""The sample studies' labels against their known truth:
+"""The sample studies' labels against their known truth.
+
 python -m pipelines.intake.compare_with_truth RESULTS_DIR TRUTH.json
 """
 

@@ -1,5 +1,6 @@
-"""Seconds and bytes of one study's report, step by step:
-python -m pipelines.intake.report_cost [FILE] [--model phantom-opacity]
+"""Seconds and bytes of one study's report, step by step.
+
+    python -m pipelines.intake.report_cost [FILE] [--model phantom-opacity]
 
 FILE: a DICOM image; without it a sample study. Medians of three runs; seconds are those of the
 processor on one thread, so that other work on the machine does not count.

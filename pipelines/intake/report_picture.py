@@ -1,4 +1,6 @@
-"""The picture of a report for the README: python -m pipelines.intake.report_picture [--out FILE]
+"""The picture of a report for the README.
+
+    python -m pipelines.intake.report_picture [--out FILE]
 
 Classifies a sample study, opens its report in Chromium as a reader would at 1280 pixels, and keeps
 the first screens, half as large.

@@ -1,5 +1,6 @@
-"""Invertible layers beside their peers: python -m pipelines.layers.run [--stacks]
-[--sizes 5] [--only ours]
+"""Invertible layers beside their peers.
+
+    python -m pipelines.layers.run [--stacks] [--sizes 5] [--only ours]
 
 Writes pipelines/results/layers.md and .json: one layer by itself (`single`), what a training step
 costs over its plain twin (`steps`), and with --stacks whole stacks trained on images (`stacks`).

@@ -1,5 +1,6 @@
-"""What the shipped models reach on their test sets:
-python -m pipelines.shipped.run [--model NAME ...]
+"""What the shipped models reach on their test sets.
+
+    python -m pipelines.shipped.run [--model NAME ...]
 
 Every metric of every card is measured anew, and the round trip of every test image in both
 precisions. Needs MEDINV_DATA. About two processor minutes for the radiographs, twenty for cifar10.

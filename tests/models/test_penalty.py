@@ -1,6 +1,6 @@
 """Kernels held accretive keep every singular value of their zero-padded operator above the bound.
 
-Edges included.
+This includes the edges.
 """
 
 import pytest

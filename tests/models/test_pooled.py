@@ -1,6 +1,7 @@
-"""Classifiers without a density.
+"""Classifiers without a density are invertible, and have a twin of their size.
 
-Every value comes back through narrowing and widening, and the twin is their equal in size.
+Every value of an image comes back through narrowing and widening, and the twin is their equal in
+size.
 """
 
 import numpy as np

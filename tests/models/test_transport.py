@@ -1,6 +1,6 @@
 """The transport between two classes does to a Gaussian what the closed form says.
 
-And knows the image it is given.
+It also knows the image it is given.
 """
 
 import torch

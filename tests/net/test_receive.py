@@ -1,6 +1,6 @@
 """The service as an archive's administrator meets it.
 
-Named senders only, nothing lost, the answer found in the study it belongs to.
+It takes named senders only, loses nothing, and its answer is found in the study it belongs to.
 """
 
 import json

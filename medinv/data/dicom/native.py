@@ -95,7 +95,7 @@ def _uncounted(size: int, padded: int, frames: int, bits: int) -> str | None:
 def stored_bits(pixels: np.ndarray, instance: Instance, high: int) -> np.ndarray:
     """Drop the bits that are not stored, `high` being the highest that is; extend the sign.
 
-    The very array that was given if it needs neither.
+    It is the very array that was given if that needs neither.
     """
     width, bits = 8 * pixels.dtype.itemsize, instance.bits_stored
     if high + 1 > width or instance.bits_allocated == 1 or bits >= width:

@@ -1,6 +1,6 @@
-"""CIFAR-10 (Krizhevsky 2009).
+"""CIFAR-10 (Krizhevsky 2009): small colour images of ten kinds of things.
 
-60,000 colour images 32 x 32 of ten kinds of things, from the standard archive or an npz.
+There are 60,000 images 32 x 32, read from the standard archive or an npz.
 """
 
 import hashlib
@@ -29,11 +29,11 @@ VALIDATION = 5000  # training images held out, the same ones always
 def load_cifar10(path_variable: str) -> LabelledImages:
     """CIFAR-10 below the folder that the environment variable names.
 
-    45,000 / 5,000 / 10,000 images (N, 3, 32, 32) uint8. Reads `cifar-10-batches-py/` (each file is
-    checked by its published MD5 before it is unpickled) or `cifar10.npz` (x_train, y_train, x_test,
-    y_test; N, 32, 32, 3). The last 5,000 of a fixed permutation of the training images validate.
-    Every image is its own patient. Raises MissingDataError where neither stands there and DataError
-    where a file is not the published one.
+    There are 45,000 / 5,000 / 10,000 images (N, 3, 32, 32) uint8. Reads `cifar-10-batches-py/`
+    (each file is checked by its published MD5 before it is unpickled) or `cifar10.npz` (x_train,
+    y_train, x_test, y_test; N, 32, 32, 3). The last 5,000 of a fixed permutation of the training
+    images validate. Every image is its own patient. Raises MissingDataError where neither stands
+    there and DataError where a file is not the published one.
     """
     folder = data_folder(path_variable, f"{FOLDER}/ or {NPZ}")
     if (folder / FOLDER).is_dir():
@@ -69,7 +69,7 @@ def _batches(folder: Path) -> tuple[np.ndarray, ...]:
 def _batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Images (10000, 3, 32, 32) and labels of one pickle.
 
-    Which is only opened if its bytes are the published ones.
+    The pickle is only opened if its bytes are the published ones.
     """
     try:
         content = path.read_bytes()

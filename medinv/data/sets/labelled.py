@@ -22,7 +22,7 @@ Progress = Callable[[str], None]
 class Part:
     """One part of a data set.
 
-    Images (N, 1, H, W) uint8 grey levels, labels (N,) int64, patients (N,) int64.
+    It holds images (N, 1, H, W) uint8 grey levels, labels (N,) int64, patients (N,) int64.
     """
 
     images: np.ndarray

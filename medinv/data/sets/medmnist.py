@@ -1,6 +1,6 @@
-"""MedMNIST (Yang et al., Scientific Data 2023; CC BY 4.0).
+"""MedMNIST (Yang et al., Scientific Data 2023; CC BY 4.0): small medical benchmarks.
 
-Small medical benchmarks with official splits, as their npz archives.
+They have official splits and are read as their npz archives.
 """
 
 from pathlib import Path
@@ -22,11 +22,11 @@ PARTS = ("train", "val", "test")
 def load_medmnist(name: str, path_variable: str) -> LabelledImages:
     """A set of two classes with its official split.
 
-    Images (N, 1, 28, 28) or volumes (N, 1, 28, 28, 28), uint8. The archive (`train_images`,
-    `train_labels`, `val_...`, `test_...`) lies in the folder that the environment variable names or
-    in its `medmnist/`. The archives name no patients: every image counts as one, but training
-    images that stand in validation or test too are left out of training. Raises MissingDataError
-    where no archive is there and DataError where one holds something else.
+    It holds images (N, 1, 28, 28) or volumes (N, 1, 28, 28, 28), uint8. The archive
+    (`train_images`, `train_labels`, `val_...`, `test_...`) lies in the folder that the environment
+    variable names or in its `medmnist/`. The archives name no patients: every image counts as one,
+    but training images that stand in validation or test too are left out of training. Raises
+    MissingDataError where no archive is there and DataError where one holds something else.
     """
     path = _find(FILES[name], path_variable)
     with np.load(path) as archive:

@@ -1,7 +1,7 @@
 """A counterfactual sought for, not computed: the nearest likely image that flips the model.
 
-And, where one is given, an independent witness. The class direction alone flips the model by what
-other networks do not see. Here the features are moved by descent on
+Where an independent witness is given, the image flips that too. The class direction alone flips the
+model by what other networks do not see. Here the features are moved by descent on
 
     hinge(log-odds to `share` of the typical ones of the target)
     + hinge(the witness' log-odds to those asked for)

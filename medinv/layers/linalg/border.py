@@ -78,7 +78,7 @@ class Factors:
     def reach(self, tolerance: float, probes: int = 4) -> int:
         """How far, in pixels, the impulse response of C^-1 stays above `tolerance` of its largest.
 
-        Seen on random channel vectors.
+        It is seen on random channel vectors.
         """
         drawn = np.random.default_rng(0).standard_normal((self.inverse.shape[-1], probes))
         seen = self.inverse.detach() @ self._cast(torch.from_numpy(drawn))

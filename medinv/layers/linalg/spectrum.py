@@ -22,8 +22,8 @@ DENSE = 1024  # unknowns up to which a dense singular value decomposition is qui
 def log_abs_det(weight: Tensor, size: Sequence[int], padding: str, groups: int = 1) -> Tensor:
     """log |det| of the convolution on images of `size`, a scalar, differentiable to every order.
 
-    In float64 but for circular padding, where it is in the weights' type. Raises ConfigError for
-    padded volumes whose border has more than 8,192 unknowns a group, since it is factorised
+    It is in float64 but for circular padding, where it is in the weights' type. Raises ConfigError
+    for padded volumes whose border has more than 8,192 unknowns a group, since it is factorised
     densely, and SingularError where the operator, or every torus around it, is singular.
     """
     padding = pads.effective(weight.shape[2:], padding)

@@ -161,7 +161,7 @@ def log_abs_det(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tensor:
     """log |det| of the circular convolution on images of `size`, a scalar: the sum of log |det
     S(f)|.
 
-    Differentiable to every order. Raises SingularError where a frequency is lost.
+    It is differentiable to every order. Raises SingularError where a frequency is lost.
     """
     return _total_log_det(symbol(weight, size, groups), weight, size)
 

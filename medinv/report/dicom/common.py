@@ -110,8 +110,8 @@ class Analysis:
     def stacks(self) -> tuple[tuple[ImageResult, ...], ...]:
         """The explained images that one object may hold.
 
-        Slices of a series facing one way, along their normal; a projection is alone. Frames of a
-        multi-frame image are not among them: they are reported, not drawn.
+        Slices of a series that face one way go together, along their normal; a projection is alone.
+        Frames of a multi-frame image are not among them: they are reported, not drawn.
         """
         groups: dict[tuple, list[ImageResult]] = {}
         for image in (image for image in self.explained if image.frame is None):

@@ -1,9 +1,9 @@
 """Evidence as DICOM images.
 
-What speaks for the finding (Segmentation), the exact map over slices (Parametric Map) and an
-outline on projection images (Grayscale Softcopy Presentation State). Drawn from local evidence
-where the model has it, and then only where its check held; else from the pixels' sums by region.
-The evidence is an exact sum; that it lies where the disease lies is not claimed, and the
+They are what speaks for the finding (Segmentation), the exact map over slices (Parametric Map) and
+an outline on projection images (Grayscale Softcopy Presentation State). They are drawn from local
+evidence where the model has it, and then only where its check held; else from the pixels' sums by
+region. The evidence is an exact sum; that it lies where the disease lies is not claimed, and the
 descriptions say so.
 """
 
@@ -185,7 +185,7 @@ def _words(analysis: Analysis, image: ImageResult, parts: Sequence[Regions]) -> 
 def parametric_map(analysis: Analysis, stack: Sequence[ImageResult], number: int) -> Dataset | None:
     """Every network pixel's contribution over the slices of a series, exact; None for a projection.
 
-    On the network's grid laid over the stored one.
+    It lies on the network's grid laid over the stored one.
     """
     head = analysis.headers[stack[0].sop_uid]
     if not is_slice(head):
@@ -305,7 +305,7 @@ def _caption(analysis: Analysis, area: Regions, header: Dataset) -> pr.TextObjec
 def _settled(dataset: Dataset, analysis: Analysis) -> Dataset:
     """What the library draws by lot follows from the result instead.
 
-    And the private codes say whose they are.
+    The private codes say whose they are.
     """
     dimensions = uid("dimensions", dataset.SOPInstanceUID)
     for keyword in ("DimensionOrganizationSequence", "DimensionIndexSequence"):

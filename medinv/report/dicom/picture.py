@@ -1,6 +1,6 @@
 """Page one as a picture, for viewers that know nothing else.
 
-A colour Secondary Capture with the disclaimer burned in. It names no patient.
+It is a colour Secondary Capture with the disclaimer burned in. It names no patient.
 """
 
 from functools import cache

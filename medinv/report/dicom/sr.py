@@ -1,6 +1,6 @@
 """The findings as a structured report: TID 1500, Comprehensive 3D SR.
 
-Unverified, preliminary and partial, since no person has read it.
+It is unverified, preliminary and partial, since no person has read it.
 """
 
 from collections.abc import Sequence

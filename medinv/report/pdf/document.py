@@ -1,7 +1,7 @@
 """The report as PDF: the words and pictures of the page, on A4, with fonts embedded and no date.
 
-So equal results give equal bytes. Made with reportlab, which needs no library of the system. Page
-one says the answer, how sure it is, where it came from and whether the checks held.
+Equal results give equal bytes. It is made with reportlab, which needs no library of the system.
+Page one says the answer, how sure it is, where it came from and whether the checks held.
 """
 
 import io

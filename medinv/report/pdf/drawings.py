@@ -19,7 +19,7 @@ def _reader(picture: Picture) -> ImageReader:
 class Figure(Flowable):
     """Pictures over one another, all stretched to one shape.
 
-    With side letters and a scale bar drawn as type.
+    Side letters and a scale bar are drawn as type.
     """
 
     def __init__(
