@@ -17,7 +17,7 @@ demo: $(VENV)/ready
 	@echo; echo "Open demo/phantoms/index.html, demo/phantoms-chest-xray/index.html and demo/pydicom/index.html in a browser."
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/ready
 	$(BIN)/ruff format --check .
