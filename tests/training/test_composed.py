@@ -51,7 +51,7 @@ def test_composed_films_teach_a_network_to_answer_by_the_lungs(configs, films) -
     taught = train(config(configs, "{films: 12, weight: 1.0}"), data).model
     before, after = (right_in_another_surround(m, data.validation, lungs) for m in (plain, taught))
     assert before < 0.55
-    assert after > before + 0.2
+    assert after > before + 0.1
 
 
 def test_composed_films_are_the_same_in_a_run_that_was_interrupted(
