@@ -1,6 +1,6 @@
 """The chest radiograph classifier against its ordinary twin.
 
-    python pipelines/chest_xray.py [--out runs/chest-xray-study] [--quick]
+    python -m pipelines.radiographs.twins [--out runs/chest-xray-study] [--quick]
 
 Trains both with three seeds (resuming, skipping what is finished), reads the cards, times training
 steps and the inverse side by side in one process, and writes table.md and table.json. Needs
