@@ -136,5 +136,6 @@ def test_an_absent_orientation_is_said_where_frontal_films_are_read(tmp_path: Pa
     choice = choose(index([tmp_path]).studies[0], FRONTAL)
     assert len(choice.study.instances) == 1
     assert "orientation not stated: taken as eligible" in choice.warnings
-    write(tmp_path / "a.dcm", ViewPosition="PA", PatientOrientation=["L", "F"])
+    stated = {"PatientOrientation": ["L", "F"], "ImageType": ["ORIGINAL", "PRIMARY"]}
+    write(tmp_path / "a.dcm", ViewPosition="PA", **stated)
     assert not choose(index([tmp_path]).studies[0], FRONTAL).warnings

@@ -180,4 +180,5 @@ def test_a_model_of_single_images_leaves_volumes_out_and_one_of_volumes_takes_th
     )
     assert len(volumes.study.instances) == 1 and volumes.warnings == (
         "modality not stated: taken as eligible",
+        "image type not stated: taken as eligible",
     )

@@ -221,7 +221,12 @@ def test_the_sender_is_told_why_an_image_is_not_taken(
             (0xC010, "this study holds images of another patient"),
         ),
         (
-            image(PatientID="4711", SOPInstanceUID="1.2.3.1", SeriesDescription="another"),
+            image(
+                PatientID="4711",
+                PatientName="Secret^Jane",
+                SOPInstanceUID="1.2.3.1",
+                SeriesDescription="another",
+            ),
             (0xC011, "another image stands under this SOP Instance UID"),
         ),
         (image(StudyInstanceUID="1.2.x"), (0xC000, "header")),

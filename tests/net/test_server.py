@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pydicom
@@ -250,7 +250,9 @@ def test_nothing_is_taken_after_the_end(image: Dataset) -> None:
         made = stack.enter_context(association(port, None, image.SOPClassUID))
         assert made.send_c_store(image).Status == 0
     assert not [thread for thread in threading.enumerate() if "Acceptor" in thread.name]
-    assert "Status" not in made.send_c_store(image) and len(kept) == 1
+    with suppress(RuntimeError):  # the sender may know already that nobody listens
+        assert "Status" not in made.send_c_store(image)
+    assert len(kept) == 1
     stack.close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))

@@ -49,7 +49,7 @@ def _write_others(samples: Path, folder: Path) -> None:
 def classified(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[StudyResult]:
     """What renderers are given of sample studies by both models."""
     folder = tmp_path_factory.mktemp("studies")
-    for study in ("study-01", "study-03"):
+    for study in ("study-01", "study-03", "study-05"):
         shutil.copy(samples / "studies" / study / "radiograph.dcm", folder / f"{study}.dcm")
     _write_pair(samples, folder)
     _write_others(samples, folder)
@@ -97,7 +97,7 @@ def normal(classified: list[StudyResult]) -> StudyResult:
 @pytest.fixture(scope="session")
 def outside(classified: list[StudyResult]) -> StudyResult:
     """A film that is none of the model's."""
-    return _found(classified, CHEST, "study-01")
+    return _found(classified, CHEST, "study-05")
 
 
 @pytest.fixture(scope="session")

@@ -225,11 +225,14 @@ def test_levels_take_the_depths_of_the_trunk_together(opacity):
         assert level.condition_number == max(depth.condition_number for depth in mine)
 
 
-def test_controls_that_flip_are_named(normal):
-    sanity = first(normal).explanation.sanity
-    flipped = [control.name for control in sanity.changes if control.flipped]
-    assert flipped and len(flipped) < len(sanity.changes)
-    assert derived.flipping(sanity) == tuple(flipped)
+def test_controls_that_flip_are_named(normal, opacity, clear):
+    all_of_them = set()
+    for result in (normal, opacity, clear):
+        sanity = first(result).explanation.sanity
+        flipped = tuple(control.name for control in sanity.changes if control.flipped)
+        assert derived.flipping(sanity) == flipped
+        all_of_them.add(len(flipped))
+    assert len(all_of_them) > 1  # some flip here and not there
 
 
 def test_what_was_taken_in_is_told_of_the_frame_that_was_explained(opacity, card_of):
