@@ -97,8 +97,7 @@ def dicom_hash(path: Path) -> str:
     lines = [
         re.sub(r"[0-9]+\.[0-9]+(e[-+]?[0-9]+)?", "#", str(element))
         for element in header.iterall()
-        if element.VR not in ("DA", "TM", "DT")
-        and element.keyword not in NOT_HASHED
+        if element.VR not in ("DA", "TM", "DT") and element.keyword not in NOT_HASHED
     ]
     return hashlib.sha256("\n".join(lines).encode("utf-8", "replace")).hexdigest()
 
