@@ -32,6 +32,7 @@ from medinv.config.data import (
     DataConfig,
     MedMNISTData,
     PhantomData,
+    PreparedData,
 )
 from medinv.config.model import (
     DensityConfig,
@@ -70,6 +71,7 @@ __all__ = [
     "PooledConfig",
     "PooledTrain",
     "PooledTwinConfig",
+    "PreparedData",
     "ReferenceConfig",
     "ResNet18Config",
     "Rules",
@@ -154,9 +156,10 @@ class Config(Frozen):
         """Hash of all that the weights depend on, canonical JSON.
 
         What the card says and what is kept for explanations do not count, nor do values that are
-        the default.
+        the default, nor where a prepared set lies.
         """
         tree = self.model_dump(mode="json", exclude={"card", "reference"}, exclude_defaults=True)
+        tree["data"].pop("folder", None)
         tree["model"]["kind"], tree["data"]["set"] = self.model.kind, self.data.set
         return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
@@ -176,11 +179,20 @@ def load_config(path: str | Path, overrides: tuple[str, ...] = ()) -> Config:
         raise ConfigError(f"expected a mapping at the top; got {type(tree).__name__}", path=path)
     for override in overrides:
         _override(tree, override)
+    _place(tree, Path(path).parent)
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
         problems = "; ".join(_problem(dict(each), tree) for each in error.errors())
         raise ConfigError(problems, path=path) from error
+
+
+def _place(tree: dict[str, Any], folder: Path) -> None:
+    """A prepared set that lies beside the configuration is found from wherever it is read."""
+    data = tree.get("data")
+    if isinstance(data, dict) and isinstance(data.get("folder"), str):
+        beside = folder / data["folder"]
+        data["folder"] = str(beside) if beside.is_dir() else data["folder"]
 
 
 def _problem(error: dict[str, Any], tree: dict[str, Any]) -> str:

@@ -56,3 +56,14 @@ class ControlPhantomData(DataConfig):
     set: Literal["control-phantoms"] = "control-phantoms"
     counts: tuple[int, int, int]
     control: Literal["marker", "sham"]
+
+
+class PreparedData(DataConfig):
+    """Images that `medinv prepare` laid into a folder.
+
+    A relative folder is looked for from the folder that holds the configuration file, then from
+    the current one. It does not count for what the weights depend on: the hash of the images does.
+    """
+
+    set: Literal["prepared"] = "prepared"
+    folder: str

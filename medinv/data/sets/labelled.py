@@ -14,6 +14,7 @@ from medinv.errors import DataError, MissingDataError
 
 AS_STORED = "images of the data set as they are stored, 8 bits"
 RESIZED = "lossy: display grey levels, squashed to a square by area averages, rounded to 8 bits"
+_ROWS = 256  # that are hashed at a time
 Settings = TypeVar("Settings", bound=DataConfig)
 Progress = Callable[[str], None]
 
@@ -22,12 +23,17 @@ Progress = Callable[[str], None]
 class Part:
     """One part of a data set.
 
-    It holds images (N, 1, H, W) uint8 grey levels, labels (N,) int64, patients (N,) int64.
+    It holds images (N, C, *size) uint8 grey levels, which may lie memory-mapped on the disk, labels
+    (N,) int64, patients (N,) int64. `columns` are what is known of each image, by name, each (N,):
+    words or numbers, empty or not a number where nothing is known. `masks` (N, 1, *size) uint8 are
+    255 in what the class is told by and 0 elsewhere.
     """
 
     images: np.ndarray
     labels: np.ndarray
     patients: np.ndarray
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    masks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -85,7 +91,8 @@ class LabelledImages:
         digest = hashlib.sha256()
         for part in (self.train, self.validation, self.test):
             for array in (part.images, part.labels, part.patients):
-                digest.update(np.ascontiguousarray(array).tobytes())
+                for start in range(0, len(array), _ROWS):  # images may lie on the disk
+                    digest.update(np.ascontiguousarray(array[start : start + _ROWS]).data)
         return digest.hexdigest()
 
 

@@ -9,8 +9,16 @@ from medinv.data.sets.control_phantoms import CONTROL_PHANTOMS
 from medinv.data.sets.labelled import DataSet, LabelledImages, Progress
 from medinv.data.sets.medmnist import MEDMNIST
 from medinv.data.sets.phantoms import PHANTOMS
+from medinv.data.sets.prepared import PREPARED
 
-SETS: tuple[DataSet[Any], ...] = (CHEST_XRAY, CIFAR10, MEDMNIST, PHANTOMS, CONTROL_PHANTOMS)
+SETS: tuple[DataSet[Any], ...] = (
+    CHEST_XRAY,
+    CIFAR10,
+    MEDMNIST,
+    PHANTOMS,
+    CONTROL_PHANTOMS,
+    PREPARED,
+)
 
 
 def source_of(config: DataConfig) -> DataSet[Any]:
