@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
-from medinv.config import Config, ModelConfig, load_config
+from medinv.config import Config, DataConfig, ModelConfig, load_config
+from medinv.config.data import Side, Sides
 from medinv.errors import ConfigError
 from medinv.models.build import KINDS
 from medinv.models.store import read_card, shipped
@@ -73,3 +75,18 @@ def test_kinds_with_the_same_settings_have_other_hashes(configs) -> None:
         for kind in ("lenet", "resnet18")
     )
     assert first != second
+
+
+def test_a_size_is_one_side_or_one_for_each_axis() -> None:
+    path = next(path for path in MODELS if path.stem == "phantom-opacity")
+    with pytest.raises(ConfigError, match=r"data\.size"):
+        load_config(path, ("data.size=[64,96]",))  # generated radiographs are squares
+    square = load_config(path)
+    for size, shape in ((64, (1, 64, 64)), ((64, 96), (1, 64, 96))):
+        data = DataConfig.model_construct(set="any", size=size)
+        assert square.model_copy(update={"data": data}).image_shape == shape
+    sizes = TypeAdapter(Side | Sides)
+    assert sizes.validate_python([8, 64, 96]) == (8, 64, 96)
+    for size in (65, [64], [64, 63], [64, 64, 64, 64], "64x64"):
+        with pytest.raises(ValidationError):
+            sizes.validate_python(size)

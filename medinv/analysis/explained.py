@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from medinv.analysis.aggregate import Rule
 from medinv.analysis.result import ImageResult, StudyResult
-from medinv.data.frame import Frame
+from medinv.data.frame import Frame, InputSpec
 from medinv.errors import DataError
 from medinv.explanation.explain import explain
 from medinv.models.density import Classifier
@@ -12,8 +12,8 @@ from medinv.models.density import Classifier
 EXPLAINED = 6  # images a study, those of highest suspicion first; the others are listed
 DRAWN_FOREIGN = 2  # images of a study that has none in scope
 
-PictureReader = Callable[[Sequence[Frame], int], Sequence[Frame]]
-"""Reads frames once more, at full size and as a network input of that side, in the same order."""
+PictureReader = Callable[[Sequence[Frame], InputSpec], Sequence[Frame]]
+"""Reads frames once more, at full size and as that network input, in the same order."""
 
 
 def drawn(result: StudyResult, rule: Rule) -> list[int]:
@@ -36,15 +36,15 @@ def explained(
     be read, and DataError for one that has changed.
     """
     chosen = drawn(result, rule)
-    size = model.image_shape[1]
-    frames = read([_pixels(result.instances[i]) for i in chosen], size)
+    spec = InputSpec.of(model.image_shape)
+    frames = read([_pixels(result.instances[i]) for i in chosen], spec)
     images = list(result.instances)
     for rank, (i, frame) in enumerate(zip(chosen, frames, strict=True)):
         if frame.sha256 != images[i].stored_sha256:
             raise DataError("the image changed while the study was classified", path=images[i].path)
         explanation = None
         if images[i].in_scope:
-            network_input = frame.inputs[size][None]
+            network_input = frame.inputs[spec]
             explanation = explain(model, network_input, detail="report" if rank == 0 else "brief")
         images[i] = images[i].model_copy(update={"pixels": frame, "explanation": explanation})
     return result.model_copy(update={"instances": tuple(images)})

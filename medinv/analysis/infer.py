@@ -30,7 +30,7 @@ class Prediction:
     scope_score: float
     exact: bool
     max_abs_error: float  # grey levels
-    decoded: np.ndarray  # (H, W) what the features gave back, unrounded
+    decoded: np.ndarray  # (C, H, W) what the features gave back, unrounded
     dtype: str
     seconds: float
     certificate: LosslessCertificate | None = None  # of the stored pixels, by the lossless intake
@@ -39,7 +39,7 @@ class Prediction:
 def predict_studies(
     model: Classifier, studies: Sequence[Sequence[np.ndarray]]
 ) -> list[list[Prediction] | MedinvError]:
-    """Predictions of the images (H, W) in grey levels of each study, several studies in one go.
+    """Predictions of the images (C, H, W) in grey levels of each study, several studies in one go.
 
     One that the network cannot take fails by itself.
     """
@@ -56,19 +56,19 @@ def predict_studies(
 
 @torch.inference_mode()
 def predict(model: Classifier, images: Sequence[np.ndarray]) -> list[Prediction]:
-    """Predictions of images (H, W) in grey levels; each the same whatever images stand beside it.
+    """Predictions of images (C, H, W) in grey levels; each the same whatever stands beside it.
 
-    Raises ShapeError for another size than the model's and NetworkError for numbers that are not
+    Raises ShapeError for another shape than the model's and NetworkError for numbers that are not
     finite.
     """
-    weights, size = next(model.parameters()), model.image_shape[1:]
+    weights, shape = next(model.parameters()), model.image_shape
     for image in images:
-        if image.shape != size:
-            raise ShapeError(f"expected images {size} in grey levels, got one {image.shape}")
+        if image.shape != shape:
+            raise ShapeError(f"expected images {shape} in grey levels, got one {image.shape}")
     predictions = []
     for i in range(0, len(images), FORWARD):
         start = time.monotonic()
-        x = torch.from_numpy(np.stack(images[i : i + FORWARD]))[:, None].to(weights)
+        x = torch.from_numpy(np.stack(images[i : i + FORWARD])).to(weights)
         reading = model.read(x[torch.arange(FORWARD).clamp_max(len(x) - 1)])
         restored = torch.cat([model.invert(reading.features[k : k + 1]) for k in range(len(x))])
         _check_finite(reading.probabilities, reading.scope, restored)
@@ -79,7 +79,7 @@ def predict(model: Classifier, images: Sequence[np.ndarray]) -> list[Prediction]
                 scope_score=reading.scope[k].item(),
                 exact=bool((restored[k].round() == x[k]).all()),
                 max_abs_error=(restored[k] - x[k]).abs().max().item(),
-                decoded=restored[k, 0].cpu().numpy(),
+                decoded=restored[k].cpu().numpy(),
                 dtype=str(weights.dtype).removeprefix("torch."),
                 seconds=seconds,
             )

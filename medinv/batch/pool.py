@@ -185,7 +185,8 @@ class Pool:
 
     def _read(self, reader: Reader, request: ReadRequest) -> FramesRead:
         """Read what the memory allows; the rest is broken by name."""
-        square = max(request.sizes, default=0) if request.lossless else 0
+        sides = (side for spec in request.specs for side in spec.size)
+        square = max(sides, default=0) if request.lossless else 0
         needs = [(instance, needed(instance, square)) for instance in request.instances]
         fits = tuple(instance for instance, need in needs if need <= self._budget.total)
         amount = max(

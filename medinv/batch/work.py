@@ -11,7 +11,7 @@ from medinv.batch.options import Options
 from medinv.batch.plan import Job
 from medinv.batch.pool import Pool
 from medinv.batch.workers import Reader
-from medinv.data.frame import Frame
+from medinv.data.frame import Frame, InputSpec
 from medinv.data.intake import FramesRead, ReadRequest
 from medinv.errors import MedinvError, OutputError, typed
 from medinv.models.density import Classifier
@@ -49,10 +49,10 @@ class Work:
     def _request(self, study_index: int, jobs: Sequence[Job]) -> ReadRequest:
         """All that the models of a study want, read once."""
         chosen = {one.source: one for job in jobs for one in job.chosen.study.instances}
-        sizes = {self._analyst(job).model.image_shape[1] for job in jobs}
+        specs = {InputSpec.of(self._analyst(job).model.image_shape) for job in jobs}
         return ReadRequest(
             tuple(chosen.values()),
-            tuple(sorted(sizes)),
+            tuple(sorted(specs)),
             lossless=self.options.lossless,
             study_index=study_index,
         )
@@ -70,10 +70,10 @@ class Work:
                 for job in jobs
                 if job.slot.model_index == model_index
             ]
-            size = analyst.model.image_shape[1]
+            spec = InputSpec.of(analyst.model.image_shape)
             predictions = predict_studies(
                 analyst.model,
-                [[frame.inputs[size] for frame in frames] for _, _, _, frames in mine],
+                [[frame.inputs[spec] for frame in frames] for _, _, _, frames in mine],
             )
             for (of_study, read, job, frames), predicted in zip(mine, predictions, strict=True):
                 try:
@@ -129,8 +129,8 @@ class Work:
                 missing.append(_not_made(name, error))
         return shown.warned(*missing)
 
-    def _pictures(self, frames: Sequence[Frame], size: int) -> list[Frame]:
-        return self._again(frames, ReadRequest((), (size,), display=True))
+    def _pictures(self, frames: Sequence[Frame], spec: InputSpec) -> list[Frame]:
+        return self._again(frames, ReadRequest((), (spec,), display=True))
 
     def _again(self, frames: Sequence[Frame], request: ReadRequest) -> list[Frame]:
         """These frames read once more, in the same order. Raises the error of a broken one."""

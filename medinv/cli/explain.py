@@ -33,6 +33,7 @@ def explain(
     import numpy as np
 
     from medinv.cli.inputs import network_inputs
+    from medinv.data.frame import InputSpec
     from medinv.explanation.explain import explain as explain_image
     from medinv.explanation.result import arrays, scalars
     from medinv.files import pseudonym, write_whole
@@ -45,7 +46,7 @@ def explain(
         typer.echo(
             f"{loaded.reference_missing}: nearest cases and local evidence are left out", err=True
         )
-    for frame, image in network_inputs(inputs, loaded.image_shape[1]):
+    for frame, image in network_inputs(inputs, InputSpec.of(loaded.image_shape)):
         explanation = explain_image(loaded, image, detail="full" if full else "brief")
         name, data = pseudonym(frame.instance.sop_uid, "image"), io.BytesIO()
         name += f"-frame-{frame.number}" if frame.number else ""

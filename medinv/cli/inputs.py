@@ -11,7 +11,7 @@ from medinv.data.dicom.index import index
 from medinv.data.dicom.pixels import Pixels
 from medinv.data.dicom.pixels import read_frames as read_pixels
 from medinv.data.dicom.records import Instance
-from medinv.data.frame import Frame
+from medinv.data.frame import Frame, InputSpec
 from medinv.data.intake import ReadRequest, read_frames
 from medinv.errors import ConfigError, DataError, MedinvError
 
@@ -25,15 +25,15 @@ def check_inputs(inputs: Sequence[Path]) -> None:
             raise ConfigError("no such file or folder", path=path)
 
 
-def network_inputs(inputs: Sequence[Path], size: int) -> Iterator[tuple[Frame, np.ndarray]]:
-    """Every readable frame of files, folders and zips with its network input (1, size, size) uint8.
+def network_inputs(inputs: Sequence[Path], spec: InputSpec) -> Iterator[tuple[Frame, np.ndarray]]:
+    """Every readable frame of files, folders and zips with its network input (C, H, W) uint8.
 
     What cannot be read is named on stderr. Raises ConfigError for a path that is not there and
     DataError where no image is left.
     """
-    wanted = ReadRequest((), (size,))
+    wanted = ReadRequest((), (spec,))
     for _, frame in _each(inputs, lambda instance: read_frames(instance, wanted)):
-        yield frame, frame.inputs[size][None]
+        yield frame, frame.inputs[spec]
 
 
 def stored_pixels(inputs: Sequence[Path]) -> Iterator[tuple[Instance, Pixels]]:

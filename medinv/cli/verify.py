@@ -57,12 +57,13 @@ def _pixels_return(loaded: "InvertibleNetwork", inputs: Sequence[Path] | None) -
     import numpy as np
 
     from medinv.cli.inputs import network_inputs
+    from medinv.data.frame import InputSpec
     from medinv.data.sets.load import load_images
     from medinv.training.publish import condition_numbers, exactness
 
-    size = loaded.image_shape[1]
+    spec = InputSpec.of(loaded.image_shape)
     images = (
-        np.stack([x for _, x in network_inputs(inputs, size)])
+        np.stack([x for _, x in network_inputs(inputs, spec)])
         if inputs
         else load_images(loaded.card.config.data).test.images
     )

@@ -138,6 +138,15 @@ class Config(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _a_side_for_each_axis(self) -> Self:
+        if len(self.image_shape) != 1 + self.model.axes:
+            raise ValueError(
+                f"data.size: expected one number, or one for each of the {self.model.axes} axes of "
+                f"the model (model.axes); got {list(self.image_shape[1:])}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _images_of_a_size_that_can_be_held(self) -> Self:
         values = math.prod(self.image_shape)
         if values * len(self.model.classes) > VALUES:
@@ -149,8 +158,10 @@ class Config(Frozen):
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """The shape of one image: (channels, *size)."""
-        return (self.model.channels, *[self.data.size] * self.model.axes)
+        """The shape of one image: (channels, *size); of one side, a square or a cube."""
+        size = self.data.size
+        sides = (size,) * self.model.axes if isinstance(size, int) else size
+        return (self.model.channels, *sides)
 
     def sha256(self) -> str:
         """Hash of all that the weights depend on, canonical JSON.

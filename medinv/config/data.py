@@ -1,25 +1,34 @@
 """Which images: one class a data source."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from medinv.config.base import Named
 
+Side = Annotated[int, Field(ge=16, le=4096, multiple_of=4)]  # pixels, of a square or a cube
+# Pixels along each axis: [H, W] or [D, H, W]. What a network can halve, its kind knows.
+Sides = Annotated[
+    tuple[Annotated[int, Field(ge=4, le=4096, multiple_of=4)], ...],
+    Field(min_length=2, max_length=3),
+]
+
 
 class DataConfig(Named):
-    """Which images, of `size` pixels a side. Each source has a class of its own."""
+    """Which images, of `size` pixels a side, or along each axis. Each source has a class of its
+    own, and most make squares alone."""
 
     by = "set"
 
     set: str
-    size: int = Field(ge=16, le=4096, multiple_of=4)
+    size: Side | Sides
 
 
 class ChestXrayData(DataConfig):
     """Films in the folder that the environment variable `path_variable` names."""
 
     set: Literal["chest-xray"] = "chest-xray"
+    size: Side
     path_variable: str = "MEDINV_DATA"
 
 
@@ -27,6 +36,7 @@ class Cifar10Data(DataConfig):
     """CIFAR-10 in the folder that the environment variable `path_variable` names."""
 
     set: Literal["cifar10"] = "cifar10"
+    size: Side
     path_variable: str = "MEDINV_DATA"
 
 
@@ -34,6 +44,7 @@ class MedMNISTData(DataConfig):
     """A benchmark of MedMNIST in the folder that the environment variable names."""
 
     set: Literal["breastmnist", "pneumoniamnist", "adrenalmnist3d"]
+    size: Side
     path_variable: str = "MEDINV_DATA"
 
 
@@ -44,6 +55,7 @@ class PhantomData(DataConfig):
     """
 
     set: Literal["phantoms"] = "phantoms"
+    size: Side
     counts: tuple[int, int, int]
 
 
@@ -54,6 +66,7 @@ class ControlPhantomData(DataConfig):
     """
 
     set: Literal["control-phantoms"] = "control-phantoms"
+    size: Side
     counts: tuple[int, int, int]
     control: Literal["marker", "sham"]
 

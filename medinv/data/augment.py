@@ -22,8 +22,10 @@ from medinv.config import TrainConfig
 GREY = 120.0  # what a blanked square shows: about the mean of natural images
 
 
-def augmentation(recipe: TrainConfig, size: int, seed: int) -> Callable[[np.ndarray], Tensor]:
-    """A function from stored images (N, C, size, size) uint8 to augmented grey levels of that
+def augmentation(
+    recipe: TrainConfig, size: int | tuple[int, ...], seed: int
+) -> Callable[[np.ndarray], Tensor]:
+    """A function from stored images (N, C, *size) uint8 to augmented grey levels of that
     shape, float32, kept in 0..255.
     """
     if recipe.flip or recipe.cutout:
@@ -35,7 +37,7 @@ def augmentation(recipe: TrainConfig, size: int, seed: int) -> Callable[[np.ndar
     if recipe.shift:
         steps += [
             BorderPad(recipe.shift, mode="edge"),
-            RandSpatialCrop((size, size), random_size=False),
+            RandSpatialCrop(size, random_size=False),
         ]
     if recipe.gain:
         steps.append(RandScaleIntensity(recipe.gain, prob=1.0))

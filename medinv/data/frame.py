@@ -6,8 +6,28 @@ import numpy as np
 
 from medinv.data.dicom.orientation import STORED, Turn
 from medinv.data.dicom.records import Instance
+from medinv.errors import ShapeError
 
 FrameKey = tuple[str, int]  # the source of an image, and the number of a frame of it, from 1
+
+
+@dataclass(frozen=True, order=True)
+class InputSpec:
+    """What a network is given: channels (1 grey, 3 red, green and blue), and the sides (H, W) or
+    (D, H, W)."""
+
+    channels: int
+    size: tuple[int, ...]
+
+    @classmethod
+    def of(cls, image_shape: tuple[int, ...]) -> "InputSpec":
+        """Of a model's `image_shape`, (channels, *size)."""
+        return cls(image_shape[0], tuple(image_shape[1:]))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(channels, *size)."""
+        return (self.channels, *self.size)
 
 
 @dataclass(frozen=True)
@@ -39,8 +59,8 @@ class Frame:
     lossy: bool  # the pixels went through a lossy compression
     aspect: float  # height of a pixel over its width
     spacing: tuple[float, float] | None  # mm between rows, between columns
-    inputs: dict[int, np.ndarray] = field(default_factory=dict)
-    """By side: (side, side) uint8, or float64 of the lossless intake."""
+    inputs: dict[InputSpec, np.ndarray] = field(default_factory=dict)
+    """(channels, *size) uint8 each, or float64 of the lossless intake."""
     intake: str | None = None  # what the lossless intake did; None: resized
     certificate: LosslessCertificate | None = None
     display: np.ndarray | None = None  # (rows, columns) uint8
@@ -57,6 +77,20 @@ class Frame:
         It holds the geometry of all frames, which would be sent as often as there are frames.
         """
         return {**self.__dict__, "instance": None}
+
+    @property
+    def input(self) -> np.ndarray:
+        """What the network was given, (channels, *size).
+
+        Raises ShapeError where it was read for no network or for several: look into `inputs`.
+        """
+        if len(self.inputs) != 1:
+            shapes = ", ".join(str(spec.shape) for spec in sorted(self.inputs)) or "none"
+            raise ShapeError(
+                f"expected an image that was read for one network; its inputs: {shapes}",
+                stage="intake",
+            )
+        return next(iter(self.inputs.values()))
 
     @property
     def key(self) -> FrameKey:

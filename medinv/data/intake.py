@@ -11,7 +11,7 @@ import numpy as np
 
 from medinv.data.dicom import pixels as dicom
 from medinv.data.dicom.records import Broken, Instance
-from medinv.data.frame import Frame, FrameKey, LosslessCertificate
+from medinv.data.frame import Frame, FrameKey, InputSpec, LosslessCertificate
 from medinv.data.resize import resize
 
 
@@ -20,11 +20,11 @@ class ReadRequest:
     """Images of one study that are to be read, and what is wanted of each of their frames."""
 
     instances: tuple[Instance, ...]
-    sizes: tuple[int, ...]  # sides of the network inputs
+    specs: tuple[InputSpec, ...]  # the network inputs
     lossless: bool = False  # inputs by the lossless intake instead of the resizing one
     display: bool = False  # whether the grey levels at full size are wanted too
     only: frozenset[FrameKey] | None = None  # None: all
-    # network inputs (size, size) float64 that came back, to be certified against the file
+    # network inputs (1, side, side) float64 that came back, to be certified against the file
     decoded: Mapping[FrameKey, np.ndarray] = field(default_factory=dict)
     study_index: int = 0  # comes back with the answer
 
@@ -77,14 +77,16 @@ def _decoded(instance: Instance, only: frozenset[FrameKey] | None) -> Iterator[d
     )
 
 
-def _inputs(pixels: dicom.Pixels, request: ReadRequest) -> tuple[dict[int, np.ndarray], str | None]:
-    if not request.lossless or not request.sizes:
-        return {size: resize(pixels.display, size) for size in request.sizes}, None
-    from medinv.data.lossless import LosslessIntake  # brings torch
+def _inputs(
+    pixels: dicom.Pixels, request: ReadRequest
+) -> tuple[dict[InputSpec, np.ndarray], str | None]:
+    if not request.lossless or not request.specs:
+        return {spec: resize(pixels.display, spec.size) for spec in request.specs}, None
+    from medinv.data.lossless import LosslessIntake, side_of  # brings torch
 
-    taken = {size: LosslessIntake(size).forward(pixels) for size in request.sizes}
+    taken = {spec: LosslessIntake(side_of(spec.shape)).forward(pixels) for spec in request.specs}
     policy = next(iter(taken.values())).policy
-    return {size: one.image[0].numpy() for size, one in taken.items()}, policy
+    return {spec: one.image.numpy() for spec, one in taken.items()}, policy
 
 
 def _certificate(pixels: dicom.Pixels, decoded: np.ndarray | None) -> LosslessCertificate | None:
@@ -92,7 +94,7 @@ def _certificate(pixels: dicom.Pixels, decoded: np.ndarray | None) -> LosslessCe
         return None
     import torch
 
-    from medinv.data.lossless import LosslessIntake, certificate
+    from medinv.data.lossless import LosslessIntake, certificate, side_of
 
-    taken = LosslessIntake(len(decoded)).forward(pixels)
-    return certificate(pixels, taken, torch.from_numpy(decoded)[None])
+    taken = LosslessIntake(side_of(decoded.shape)).forward(pixels)
+    return certificate(pixels, taken, torch.from_numpy(decoded))

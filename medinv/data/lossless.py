@@ -203,7 +203,7 @@ def certify_lossless(model: Reversible, pixels: Pixels) -> LosslessCertificate:
     Raises PixelDataError for colour, ShapeError for a model of several channels.
     """
     weights = next(model.parameters())
-    intake = LosslessIntake(_size(model))
+    intake = LosslessIntake(side_of(model.image_shape))
     taken = intake.forward(pixels)
     with torch.no_grad():
         decoded = model.invert(model.features(taken.image[None].to(weights)))[0]
@@ -236,10 +236,8 @@ def native_pixel_data(words: np.ndarray, bits_allocated: int) -> bytes:
     return content + b"\0" * (len(content) % 2)
 
 
-def _size(model: Reversible) -> int:
-    channels, height, width = model.image_shape
-    if channels != 1 or height != width:
-        raise ShapeError(
-            f"the lossless intake gives (1, n, n); this model reads {(channels, height, width)}"
-        )
-    return height
+def side_of(image_shape: tuple[int, ...]) -> int:
+    """The side of network inputs (1, n, n). Raises ShapeError for those of another shape."""
+    if len(image_shape) != 3 or image_shape[0] != 1 or image_shape[1] != image_shape[2]:
+        raise ShapeError(f"the lossless intake gives (1, n, n); this model reads {image_shape}")
+    return image_shape[1]

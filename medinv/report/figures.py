@@ -219,14 +219,14 @@ def network_input(image: ImageResult) -> np.ndarray:
 
     Raises ShapeError.
     """
-    inputs = _frame(image).inputs
-    side = len(explained(image).evidence.contributions) if image.explanation else min(inputs)
-    if side not in inputs:
+    inputs = {spec.size: given for spec, given in sorted(_frame(image).inputs.items())}
+    size = explained(image).evidence.contributions.shape if image.explanation else min(inputs)
+    if size not in inputs:
         raise ShapeError(
-            f"explanation: expected maps of the network input's side, one of {sorted(inputs)}, "
-            f"got {side}; explain this very input"
+            f"explanation: expected maps of the network input's size, one of {sorted(inputs)}, "
+            f"got {size}; explain this very input"
         )
-    return _grey_levels("network input", inputs[side])
+    return _grey_levels("network input", inputs[size][0])
 
 
 def _grey_levels(name: str, array: np.ndarray) -> np.ndarray:

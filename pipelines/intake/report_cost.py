@@ -37,7 +37,7 @@ def main(source: Path, name: str) -> None:
     model = medinv.load(name)
     result = medinv.classify(source, model, explain=True)[0]
     (frame, *_) = (image.pixels for image in result.instances if image.explanation)
-    image = frame.inputs[model.image_shape[1]][None]
+    image = frame.input
     brief, _ = timed(lambda: medinv.explain(model, image))
     whole, _ = timed(lambda: medinv.explain(model, image, detail="report"))
     sides = " x ".join(map(str, frame.display.shape))

@@ -61,8 +61,8 @@ def drawn(size: int) -> Lesions:
 
 
 def _lesions(found: list[tuple[np.ndarray, np.ndarray, str]], size: int) -> Lesions:
-    images = np.stack([resize(image, size) for image, _, _ in found])[:, None]
-    masks = np.stack([resize(mask, size) > 127 for _, mask, _ in found])
+    images = np.stack([resize(image, size) for image, _, _ in found])
+    masks = np.stack([resize(mask, size)[0] > 127 for _, mask, _ in found])
     return Lesions(images, masks, np.array([patient for _, _, patient in found]))
 
 

@@ -12,7 +12,7 @@ from medinv.errors import MedinvError, NetworkError
 def images() -> list[np.ndarray]:
     noise = torch.randint(0, 256, (7, 1, 64, 64), generator=torch.Generator().manual_seed(0))
     smooth = torch.nn.functional.avg_pool2d(noise.double(), 5, 1, 2).round()
-    return list(smooth[:, 0].numpy().astype(np.uint8))
+    return list(smooth.numpy().astype(np.uint8))
 
 
 def _said(predictions) -> list[tuple]:
@@ -35,7 +35,7 @@ def test_alone_together_and_in_any_order_an_image_gets_the_same_numbers(phantom,
 
 
 def test_one_image_that_the_network_cannot_take_costs_its_study_alone(phantom, images) -> None:
-    good, bad, empty = predict_studies(phantom, [images[:2], [images[2][:32]], []])
+    good, bad, empty = predict_studies(phantom, [images[:2], [images[2][:, :32]], []])
     assert _said(good) == _said(predict(phantom, images[:2])) and empty == []
     assert isinstance(bad, MedinvError) and bad.stage == "network"
 

@@ -48,7 +48,7 @@ def test_explain_is_what_a_classified_image_carries(write_film, phantom, tmp_pat
     film = write_film(tmp_path / "film.dcm", 1)
     (result,) = medinv.classify(film, phantom, explain=True)
     (image,) = result.instances
-    network_input = image.pixels.inputs[phantom.image_shape[1]][None]
+    network_input = image.pixels.input
     again = medinv.explain(phantom, network_input)
     assert image.pixels.display.shape == (64, 64)
     assert (again.evidence.contributions == image.explanation.evidence.contributions).all()

@@ -11,6 +11,7 @@ from medinv.analysis.result import StudyResult
 from medinv.analysis.study import Analyst
 from medinv.batch.plan import chosen_study
 from medinv.data.dicom.index import index
+from medinv.data.frame import InputSpec
 from medinv.data.intake import FramesRead, ReadRequest, read_frames
 from medinv.models.store import locate
 
@@ -63,14 +64,13 @@ def test_a_missing_or_foreign_reference_is_a_warning_in_the_row(film, tmp_path, 
 def _result(phantom, instances, read: FramesRead, **chosen) -> StudyResult:
     study = index(instances).studies[0]
     given = replace(chosen_study(study, phantom), **chosen)
-    size = phantom.image_shape[1]
-    predictions = predict(phantom, [frame.inputs[size] for frame in read.frames])
+    predictions = predict(phantom, [frame.input for frame in read.frames])
     return Analyst.of(phantom).result(given, read, predictions)
 
 
 def _read(phantom, film) -> FramesRead:
     (instance,) = index([film]).instances
-    request = ReadRequest((instance,), (phantom.image_shape[1],))
+    request = ReadRequest((instance,), (InputSpec.of(phantom.image_shape),))
     return FramesRead(0, list(read_frames(instance, request)))
 
 

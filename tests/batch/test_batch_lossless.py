@@ -12,6 +12,7 @@ from medinv.batch.options import Options
 from medinv.batch.run import run
 from medinv.batch.workers import Reader
 from medinv.data.dicom.index import index
+from medinv.data.frame import InputSpec
 from medinv.data.intake import ReadRequest
 
 
@@ -59,10 +60,10 @@ def test_every_frame_of_a_file_is_an_image_of_its_own() -> None:
     (instance,) = index(
         [Path(pydicom.__file__).parent / "data" / "test_files" / "rtdose_rle.dcm"]
     ).instances
-    reader = Reader()
-    read = reader.read(ReadRequest((instance,), (16,)), 60)
+    reader, spec = Reader(), InputSpec(1, (16, 16))
+    read = reader.read(ReadRequest((instance,), (spec,)), 60)
     again = reader.read(
-        ReadRequest((instance,), (16,), display=True, only=frozenset({(instance.source, 5)})), 60
+        ReadRequest((instance,), (spec,), display=True, only=frozenset({(instance.source, 5)})), 60
     )
     reader.stop()
     assert [frame.number for frame in read.frames] == list(

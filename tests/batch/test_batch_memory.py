@@ -21,6 +21,7 @@ READ = """
 import json, sys
 from pathlib import Path
 from medinv.batch import reader
+from medinv.data.frame import InputSpec
 from medinv.data.intake import ReadRequest
 from medinv.data.dicom.index import index
 
@@ -36,7 +37,7 @@ path, lossless = Path(sys.argv[1]), sys.argv[2] == "lossless"
 if lossless:
     import medinv.data.lossless
 before = most()
-done = reader._read(instance, ReadRequest((instance,), (64,), lossless), Sink())
+done = reader._read(instance, ReadRequest((instance,), (InputSpec(1, (64, 64)),), lossless), Sink())
 print(json.dumps([most() - before, done.error is None]))
 """
 

@@ -23,19 +23,41 @@ SIZES = {size: network_intake(size) for size in (16, 64)}
 @settings(max_examples=60, deadline=None)
 def test_every_value_is_that_of_the_monai_intake(image, size) -> None:
     assert np.array_equal(
-        resize(image, size), torch.as_tensor(SIZES[size](torch.from_numpy(image)[None]))[0].numpy()
+        resize(image, size), torch.as_tensor(SIZES[size](torch.from_numpy(image)[None])).numpy()
     )
 
 
 def test_large_images_too() -> None:
     image = np.random.default_rng(0).integers(0, 256, (1777, 2048), dtype=np.uint8)
     assert np.array_equal(
-        resize(image, 64), torch.as_tensor(SIZES[64](torch.from_numpy(image)[None]))[0].numpy()
+        resize(image, 64), torch.as_tensor(SIZES[64](torch.from_numpy(image)[None])).numpy()
     )
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_colours_and_rectangles_are_the_averages_of_each_plane(kind) -> None:
+    image = np.random.default_rng(0).integers(0, np.iinfo(kind).max + 1, (90, 61, 3), dtype=kind)
+    taken = resize(image, (24, 40))
+    assert taken.shape == (3, 24, 40) and taken.dtype == kind
+    for k, plane in enumerate(torch.from_numpy(image.astype(np.float64)).movedim(2, 0)):
+        means = torch.nn.functional.adaptive_avg_pool2d(plane[None], (24, 40))[0].numpy()
+        assert np.abs(taken[k] - means).max() <= 0.5
+        assert np.array_equal(taken[k : k + 1], resize(image[..., k], (24, 40)))
+
+
+def test_wide_images_of_16_bits_are_summed_without_overflow() -> None:
+    white = np.full((300, 300), 65535, np.uint16)
+    assert (resize(white, (1, 1)) == 65535).all()
+
+
 @pytest.mark.parametrize(
-    "image", [np.zeros((4, 4)), np.zeros((0, 4), np.uint8), np.zeros((1, 4, 4), np.uint8)]
+    "image",
+    [
+        np.zeros((4, 4)),
+        np.zeros((0, 4), np.uint8),
+        np.zeros((1, 4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+    ],
 )
 def test_what_is_no_image_of_grey_levels_is_refused(image) -> None:
     with pytest.raises(ShapeError, match="grey levels"):

@@ -8,6 +8,7 @@ import pytest
 from made import edited, explanation_with, first
 from PIL import Image
 
+from medinv.data.frame import InputSpec
 from medinv.explanation.evidence import regional
 from medinv.report import figures
 
@@ -120,7 +121,7 @@ def test_an_input_that_does_not_divide_into_regions_shows_its_pixels(opacity):
         ),
     )
     frame = first(opacity).pixels
-    inputs = {side: next(iter(frame.inputs.values()))[:side, :side]}
+    inputs = {InputSpec(1, (side, side)): frame.input[:, :side, :side]}
     odd = edited(odd, pixels=type(frame)(**(vars(frame) | {"inputs": inputs})))
     (panel,) = figures.pictures(odd).panels
     assert panel.explained.regions is None and panel.explained.evidence is panel.explained.pixels
@@ -129,7 +130,7 @@ def test_an_input_that_does_not_divide_into_regions_shows_its_pixels(opacity):
 def test_the_strip_goes_from_the_input_to_the_counterfactual(opacity):
     (panel,) = figures.pictures(opacity).panels
     frame, edit = first(opacity).pixels, first(opacity).explanation.counterfactual
-    (given,) = frame.inputs.values()
+    given = frame.input[0]
     ends = [decoded(panel.explained.frames[k])[:: figures.ENLARGE, :: figures.ENLARGE]
             for k in (0, -1)]  # fmt: skip
     assert (ends[0] == given).all() and (ends[1] == edit.image).all()
@@ -169,7 +170,7 @@ def test_pixels_that_name_the_patient_are_not_drawn_without_leave(opacity):
     frame = first(opacity).pixels
     instance = replace(frame.instance, burned_in_annotation="YES")
     named = edited(opacity, pixels=replace(frame, instance=instance))
-    plain, (given,) = figures.pictures(opacity), frame.inputs.values()
+    plain, given = figures.pictures(opacity), frame.input[0]
     (panel,) = figures.pictures(named).panels
     assert panel.withheld and panel.burned_in and not plain.panels[0].withheld
     drawn, rows = decoded(panel.native), panel.native.height

@@ -59,7 +59,7 @@ def _films(path: Path, size: int) -> Columns:
     images = np.empty((len(rows), 1, size, size), np.uint8)
     for image, row in zip(images, rows, strict=True):
         with Image.open(path.parent / row["path"]) as film:
-            image[0] = resize(np.asarray(film.convert("L")), size)
+            image[:] = resize(np.asarray(film.convert("L")), size)
     labels = np.array([row["label"] == "pneumonia" for row in rows], np.int64)
     split = np.array([SPLITS.index(row["split"]) for row in rows])
     patients = np.unique([row["patient"] for row in rows], return_inverse=True)[1]

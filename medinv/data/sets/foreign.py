@@ -33,5 +33,5 @@ def foreign_images(
             x, y, classes = archive["x"], archive["y"], archive["classes"]
         for k, name in enumerate(classes):
             chosen = [resize(image, shape[-1]) for image in x[y == k][:each]]
-            kinds[f"MedNIST {name}"] = np.stack(chosen)[:, None]
+            kinds[f"MedNIST {name}"] = np.stack(chosen)
     return kinds
