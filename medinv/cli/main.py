@@ -7,6 +7,7 @@ import sys
 import typer
 
 from medinv.cli import (
+    audit,
     classify,
     data,
     evaluate,
@@ -38,6 +39,7 @@ app.command()(retrieve.retrieve)
 app.command()(verify.verify)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
+app.command()(audit.audit)
 app.command()(models.models)
 app.add_typer(data.app, name="data")
 

@@ -4,11 +4,14 @@ It says what the model is, how well it does, on what it was measured, and where 
 directly by every renderer. Light: no torch comes with it.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medinv.config import NAME, Aggregation, Config, Rules, Selection
 from medinv.errors import ConfigError
 from medinv.metrics import Estimate, ObservedShare
+from medinv.models.audited import Audited
 
 DISCLAIMER = "Research use, not for diagnosis."
 
@@ -115,7 +118,14 @@ class Card(_Frozen):
     device: str
     seconds: float
     versions: dict[str, str]
+    audit: Audited | None = None  # None: what it decides by has not been measured
     disclaimer: str = DISCLAIMER
+
+    @model_validator(mode="after")
+    def _audited_with_these_weights(self) -> Self:
+        if self.audit is not None and self.audit.weights_sha256 != self.weights_sha256:
+            raise ValueError("audit: it was measured with other weights; audit this model anew")
+        return self
 
     @property
     def invertible(self) -> bool:

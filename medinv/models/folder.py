@@ -73,13 +73,12 @@ def pinned() -> dict[str, str]:
     return hashes
 
 
-def pin() -> None:
-    """Write the hashes of the shipped models' files as they stand."""
-    hashes = {
-        path.relative_to(SHIPPED).as_posix(): digest(path.read_bytes())
-        for path in sorted(SHIPPED.glob("*/*"))
-        if path.name in LARGEST
-    }
+def pin(only: Path | None = None) -> None:
+    """Write the hashes of the shipped models' files as they stand, or of one file alone."""
+    paths = [path for path in sorted(SHIPPED.glob("*/*")) if path.name in LARGEST]
+    hashes = {} if only is None else pinned()
+    for path in paths if only is None else [only]:
+        hashes[path.relative_to(SHIPPED).as_posix()] = digest(path.read_bytes())
     write_whole(PINNED, json.dumps(hashes, indent=1).encode() + b"\n")
 
 

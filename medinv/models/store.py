@@ -17,10 +17,21 @@ from torch import Tensor, nn
 
 from medinv.errors import ConfigError, IntegrityError, MedinvError, ModelNotFoundError
 from medinv.files import write_whole
+from medinv.models.audited import Audited
 from medinv.models.base import Calibrated
 from medinv.models.build import build
 from medinv.models.card import Card
-from medinv.models.folder import CARD, SEAL, SHIPPED, WEIGHTS, digest, has_file, read_file, seal
+from medinv.models.folder import (
+    CARD,
+    SEAL,
+    SHIPPED,
+    WEIGHTS,
+    digest,
+    has_file,
+    pin,
+    read_file,
+    seal,
+)
 from medinv.models.reference import read_reference
 
 LARGEST_WEIGHT = 1e9  # trained ones are far below; beyond this, products overflow
@@ -153,5 +164,28 @@ def serialise(model: nn.Module) -> tuple[bytes, str]:
 def save(folder: Path, weights: bytes, card: Card) -> None:
     """Write a model folder, each file whole or not at all, the card last. Raises OutputError."""
     write_whole(folder / WEIGHTS, weights)
+    _save_card(folder, card)
+
+
+def keep_audit(name_or_path: str | Path, audit: Audited) -> Card:
+    """The card of a model with the summary of its audit, written to its folder.
+
+    Of a shipped model the card is pinned anew. Raises as `read_card`, IntegrityError where the
+    audit is of other weights, and OutputError.
+    """
+    folder, card = locate(name_or_path), read_card(name_or_path)
+    if audit.weights_sha256 != card.weights_sha256:
+        raise IntegrityError(
+            "the audit was measured with other weights than this card's; audit this model anew",
+            path=folder / CARD,
+        )
+    kept = card.model_copy(update={"audit": audit})
+    _save_card(folder, kept)
+    if folder.parent == SHIPPED:
+        pin(folder / CARD)
+    return kept
+
+
+def _save_card(folder: Path, card: Card) -> None:
     tree = json.dumps(seal(card.model_dump(mode="json")), indent=1)
     write_whole(folder / CARD, tree.encode() + b"\n")

@@ -28,7 +28,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
     """One study's page, with links to the same as PDF and JSON beside it."""
     visible = derived.presented(result)
-    return _page(
+    return page(
         "report.html",
         visible.study_uid,
         result=visible,
@@ -46,7 +46,7 @@ def render_index(results: Iterable[StudyResult]) -> bytes:
     """A run's page: one line a result, with filter and sorting."""
     visible = [derived.presented(result) for result in results]
     parts = Counter(result.outcome for result in visible)
-    return _page("index.html", "", results=visible, parts=parts, flags=flags)
+    return page("index.html", "", results=visible, parts=parts, flags=flags)
 
 
 def flags(result: StudyResult) -> tuple[str, ...]:
@@ -64,12 +64,13 @@ def flags(result: StudyResult) -> tuple[str, ...]:
     return tuple(flag for flag in texts if flag)
 
 
-def _page(template: str, sheet: str, **values: Any) -> bytes:
+def page(template: str, sheet: str, **values: Any) -> bytes:
+    """A page of a template with its own style and script, and `sheet` at the foot of its paper."""
     style = Markup(_asset("report.css") + _page_margins(sheet))
     script = Markup(_asset(template.replace(".html", ".js")))
-    page = _environment().get_template(template)
+    made = _environment().get_template(template)
     fixed = {"w": strings, "d": derived, "style": style, "script": script}
-    return page.render(**fixed, policy=_policy(style, script), **values).encode("utf-8")
+    return made.render(**fixed, policy=_policy(style, script), **values).encode("utf-8")
 
 
 def _policy(style: str, script: str) -> str:

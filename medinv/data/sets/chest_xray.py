@@ -72,4 +72,5 @@ CHEST_XRAY = DataSet(
     intake=RESIZED,
     origin={"chest-xray": f"{FILE} or {FOLDER}/, films of Kermany et al. 2018 (CC BY 4.0)"},
     files={"chest-xray": (FILE, f"{FOLDER}/{LABELS}")},
+    region="lungs",
 )

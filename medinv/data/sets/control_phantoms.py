@@ -34,4 +34,6 @@ def _sham(count: int, size: int, seed: int) -> Part:
     return Part(part.images, labels, part.patients)
 
 
-CONTROL_PHANTOMS = DataSet(ControlPhantomData, load_control_phantoms, intake=RESIZED)
+CONTROL_PHANTOMS = DataSet(
+    ControlPhantomData, load_control_phantoms, intake=RESIZED, region="lungs"
+)

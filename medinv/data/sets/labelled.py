@@ -2,10 +2,10 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -86,6 +86,25 @@ class LabelledImages:
                     stage="train",
                 )
 
+    def relabelled(self, classes: Sequence[str], wanted: Sequence[str]) -> "LabelledImages":
+        """The same with label numbers in the order of `wanted`, classes matched by name.
+
+        Raises DataError where a class is left over on either side.
+        """
+        if set(classes) != set(wanted):
+            raise DataError(
+                f"classes differ: the set has {', '.join(classes)}; the model tells "
+                f"{', '.join(wanted)}",
+                stage="classes",
+            )
+        numbers = np.array([wanted.index(name) for name in classes])
+        return LabelledImages(
+            *(
+                replace(part, labels=numbers[part.labels])
+                for part in (self.train, self.validation, self.test)
+            )
+        )
+
     def sha256(self) -> str:
         """Hash of every image, label and split, in order."""
         digest = hashlib.sha256()
@@ -103,7 +122,8 @@ class DataSet(Generic[Settings]):
     `load` is called with the settings and with what takes a word on long work. `intake` says on the
     card what becomes of an image before the network sees it. `files` are, by the name of a set,
     those of which one must lie in the folder of outside data, and `origin` where they come from;
-    both empty for what is generated.
+    both empty for what is generated. `region` names what should decide where the images are frontal
+    films of the chest: their lungs can be estimated.
     """
 
     config: type[Settings]
@@ -111,6 +131,7 @@ class DataSet(Generic[Settings]):
     intake: str = AS_STORED
     origin: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    region: Literal["", "lungs"] = ""
 
 
 def data_folder(path_variable: str, wanted: str) -> Path:

@@ -44,4 +44,4 @@ def bodies(count: int, size: int, seed: int, recipe: Recipe = Recipe()) -> Part:
     return Part(made.images[:, None], labels, patients)
 
 
-PHANTOMS = DataSet(PhantomData, load_phantoms, intake=RESIZED)
+PHANTOMS = DataSet(PhantomData, load_phantoms, intake=RESIZED, region="lungs")

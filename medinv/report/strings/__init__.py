@@ -4,6 +4,7 @@ Another language is another folder like this one. Sentences are made from what t
 card hold; none claims more than its arguments say. They are plain text: the renderer escapes them.
 """
 
+from medinv.report.strings.audit import *  # noqa: F403
 from medinv.report.strings.card import *  # noqa: F403
 from medinv.report.strings.counterfactual import *  # noqa: F403
 from medinv.report.strings.image import *  # noqa: F403
