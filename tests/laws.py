@@ -43,6 +43,7 @@ from medinv.layers import (
     attention,
 )
 from medinv.layers.base import check_images
+from medinv.layers.reversible import Recomputing
 
 
 def every_layer() -> set[type[Invertible]]:
@@ -127,6 +128,9 @@ MAKERS = {
     "inverse": lambda c: Inverse(Chain(InvertibleConv2d(c), ActNorm(c))),
     "reversible": lambda c: Reversible(
         ActNorm(c), InvertibleConv2d(c), LeakyReLU(0.8), AffineCoupling(c, 4)
+    ),
+    "recomputing": lambda c: Recomputing(
+        ActNorm(c), InvertibleConv2d(c), Chain(LeakyReLU(0.8)), AffineCoupling(c, 4)
     ),
     "multiscale": _multiscale,
     "additive-attention": lambda c: AdditiveCoupling(c, subnet=attention(8, 2, 1)),

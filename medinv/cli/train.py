@@ -1,13 +1,33 @@
 """`medinv train`: from a configuration to a model folder."""
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from medinv.cli.interrupts import interrupt, on_interrupt
+from medinv.cli.interrupts import say as say_at_once
+
+COMMAND = "medinv train"
+
+
+class Stop:
+    """Ctrl-C while a network trains: the step is finished and saved first."""
+
+    def __init__(self) -> None:
+        self.training = self.asked = False
+
+    def ask(self) -> None:
+        """Called by the signal."""
+        self.asked = True
+        if not self.training:
+            interrupt()
+        say_at_once("interrupted: saving after this step; the same command goes on from there")
+
 
 def train(
-    config: Annotated[Path, typer.Argument(help="A YAML file such as configs/chest-xray.yaml.")],
+    config: Annotated[Path, typer.Argument(help="A YAML file: of `medinv init`, or of configs/.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Model folder. Default: runs/NAME-SEED.")
     ] = None,
@@ -15,22 +35,40 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Override, such as train.epochs=3; may be repeated."),
     ] = None,
+    twin: Annotated[
+        bool,
+        typer.Option("--twin", help="Train the ordinary network of the same widths and budget."),
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads. Default: torch's own choice.")
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that read and transform images ahead.")
+    ] = 0,
 ) -> None:
     """Train, calibrate, measure; write weights, card and reference.
 
-    Interrupted, the same command goes on from the last epoch.
+    Interrupted, the same command goes on from the last step. A finished run goes on with
+    `--set train.epochs=N`, N larger than before. Several processes train one network under
+    `torchrun --nproc-per-node N -m medinv train ...`.
     """
-    import torch
+    stop = Stop()
+    on_interrupt(stop.ask, signals=(signal.SIGINT, signal.SIGTERM))
 
+    import torch
+    from rich.console import Console
+
+    from medinv.cli.progress import TrainingProgress
     from medinv.config import load_config
+    from medinv.config.twin import twin_of
     from medinv.data.sets.load import load_images
     from medinv.errors import ConfigError
+    from medinv.layers import processes
+    from medinv.training.processes import joined
     from medinv.training.publish import publish
-    from medinv.training.train import Epoch
+    from medinv.training.record import Record
+    from medinv.training.train import Epoch, Options
     from medinv.training.train import train as run
 
     if device.startswith("cuda") and not torch.cuda.is_available():
@@ -39,20 +77,43 @@ def train(
         torch.set_num_threads(threads)
     overrides = tuple(set_ or ())
     recipe = load_config(config, overrides)
+    recipe = twin_of(recipe) if twin else recipe
     folder = out or Path("runs") / f"{recipe.name}-{recipe.seed}"
     data = load_images(recipe.data, progress=lambda text: typer.echo(text, err=True))
+    with joined(device) as place:
+        first = processes.rank() == 0
+        console = Console(stderr=True, quiet=not first)
+        with TrainingProgress(recipe.train.epochs, console) as shown:
+            record = Record(folder, shown.say) if first else None
 
-    def report(epoch: Epoch) -> None:
-        bits = "" if epoch.bits_per_pixel is None else f"  {epoch.bits_per_pixel:.3f} bits a pixel"
-        typer.echo(
-            f"epoch {epoch.number}/{recipe.train.epochs}  "
-            f"cross-entropy {epoch.cross_entropy:.4f}{bits}  {epoch.seconds:.0f} s",
-            err=True,
-        )
+            def note(*epochs: Epoch) -> None:
+                if record is not None:
+                    record.add(epochs)
 
-    trained = run(recipe, data, device=device, checkpoint=folder / "checkpoint.pt", report=report)
-    words = ["medinv train", config.as_posix(), *(f"--set {override}" for override in overrides)]
-    card = publish(folder, trained, recipe, data, command=" ".join(words))
+            def report(epoch: Epoch) -> None:
+                shown.epoch(epoch)
+                note(epoch)
+
+            options = Options(
+                step=shown.step,
+                say=shown.say,
+                resumed=lambda epochs: note(*epochs),
+                stop=lambda: stop.asked,
+                workers=workers,
+            )
+            checkpoint = folder / "checkpoint.pt"
+            stop.training = True
+            trained = run(
+                recipe, data, device=place, checkpoint=checkpoint, report=report, options=options
+            )
+            stop.training = False
+    if stop.asked:
+        raise KeyboardInterrupt
+    if not first:
+        return
+    typer.echo("measuring on test images, and writing the model", err=True)
+    words = [COMMAND, config.as_posix(), *(f"--set {override}" for override in overrides)]
+    card = publish(folder, trained, recipe, data, command=" ".join([*words, *["--twin"] * twin]))
     for name, estimate in card.metrics.items():
         typer.echo(f"{name:18} {estimate}")
     if card.exactness:

@@ -16,6 +16,7 @@ class ModelConfig(Named):
     by = "kind"
     recipe: ClassVar[type[TrainConfig]] = HeadTrain
     keeps_reference: ClassVar[bool] = False
+    twin: ClassVar[str | None] = None  # the kind of its ordinary counterpart
 
     kind: str
     channels: int = Field(default=1, ge=1, le=16)
@@ -54,6 +55,7 @@ class DensityConfig(_Levels, ModelConfig):
 
     recipe = DensityTrain
     keeps_reference = True
+    twin = "twin"
 
     kind: Literal["invertible"] = "invertible"
     axes: Literal[2] = 2
@@ -87,6 +89,7 @@ class PooledConfig(_Levels, ModelConfig):
     """Inverted convolutions of these widths, norms and leaky ReLU under a linear head."""
 
     recipe = PooledTrain
+    twin = "pooled-twin"
 
     kind: Literal["pooled"] = "pooled"
     slope: float = Field(default=0.5, gt=0, le=1)  # of the activations on the negative side
@@ -106,7 +109,6 @@ class PooledTwinConfig(_Levels, ModelConfig):
     """The ordinary counterpart of a pooled classifier: what narrows is thrown away."""
 
     kind: Literal["pooled-twin"] = "pooled-twin"
-    axes: Literal[2] = 2
 
 
 class ResNet18Config(ModelConfig):

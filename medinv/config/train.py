@@ -1,11 +1,14 @@
 """The recipe of training: what all kinds of model share, and what each adds."""
 
-from typing import Literal, Self
+import re
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from medinv.config.base import Frozen
 from medinv.config.compose import ComposeConfig
+
+TRANSFORM = r"[A-Z][A-Za-z0-9]*d"  # of monai.transforms, those of dictionaries end in d
 
 
 class TrainConfig(Frozen):
@@ -31,12 +34,33 @@ class TrainConfig(Frozen):
     shift: int = Field(default=4, ge=0)  # augmentation: pixels
     gain: float = Field(default=0.0, ge=0)  # augmentation: relative contrast
     offset: float = Field(default=0.0, ge=0)  # augmentation: grey levels
+    # A user's own augmentation, before ours: {name: of monai.transforms, keys: image, ...} each,
+    # see training.transforms.
+    transforms: tuple[dict[str, JsonValue], ...] = ()
     compose: ComposeConfig | None = None  # films whose label follows the lungs alone
 
     @property
     def bounds_gain(self) -> bool:
         """Whether something beside the optimiser bounds the gain of kernels."""
         return False
+
+    @field_validator("transforms")
+    @classmethod
+    def _transforms_have_names(cls, entries: tuple[dict[str, Any], ...]) -> Any:
+        for number, entry in enumerate(entries):
+            name = entry.get("name")
+            if not isinstance(name, str) or not re.fullmatch(TRANSFORM, name):
+                raise ValueError(
+                    f"entry {number}: expected name: a transform of dictionaries of "
+                    f"monai.transforms, such as RandRotated; got {name!r}"
+                )
+        return entries
+
+    @model_validator(mode="after")
+    def _recomputed_in_32_bits(self) -> Self:
+        if self.bfloat16 and getattr(self, "recompute", False):
+            raise ValueError("recompute runs layers backwards, which 16 bits cannot: leave one out")
+        return self
 
     @model_validator(mode="after")
     def _one_augmentation(self) -> Self:
@@ -52,6 +76,7 @@ class DensityTrain(TrainConfig):
     optimiser: Literal["adamw"] = "adamw"
     # Falls to this over the second half of the epochs; None: stays.
     cross_entropy_end: float | None = Field(default=None, ge=0)
+    recompute: bool = False  # activations anew in the backward pass, in place of memory
 
 
 class HeadTrain(TrainConfig):
@@ -79,6 +104,7 @@ class PooledTrain(HeadTrain):
     orthogonality_floor: float = Field(default=0.0, ge=0, le=1)
     # That step leads instead to kernels whose real part is at least this: see models.penalty.
     accretive: float | None = Field(default=None, gt=0, lt=1)
+    recompute: bool = False  # activations anew in the backward pass, in place of memory
 
     @property
     def bounds_gain(self) -> bool:

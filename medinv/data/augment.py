@@ -5,7 +5,6 @@ Shifts are whole pixels: interpolation would teach a density model that films ar
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from monai.transforms import (
     BorderPad,
@@ -23,16 +22,14 @@ GREY = 120.0  # what a blanked square shows: about the mean of natural images
 
 
 def augmentation(
-    recipe: TrainConfig, size: int | tuple[int, ...], seed: int
-) -> Callable[[np.ndarray], Tensor]:
-    """A function from stored images (N, C, *size) uint8 to augmented grey levels of that
-    shape, float32, kept in 0..255.
+    recipe: TrainConfig, size: tuple[int, ...], seed: int, top: float = 255.0
+) -> Callable[[Tensor], Tensor]:
+    """A function from images (N, C, *size) in grey levels, integers or float32, to augmented ones
+    of that shape, float32, kept in 0..top.
     """
     if recipe.flip or recipe.cutout:
         generator = torch.Generator().manual_seed(seed)
-        return lambda images: (natural if images.ndim == 4 else volumes)(
-            torch.from_numpy(images), recipe, generator
-        )
+        return lambda images: (natural if images.ndim == 4 else volumes)(images, recipe, generator)
     steps: list = []
     if recipe.shift:
         steps += [
@@ -45,10 +42,7 @@ def augmentation(
         steps.append(RandShiftIntensity(recipe.offset, prob=1.0))
     pipeline = Compose(steps).set_random_state(seed)
     return lambda images: torch.stack(
-        [
-            torch.as_tensor(pipeline(torch.from_numpy(image).float())).clamp(0, 255)
-            for image in images
-        ]
+        [torch.as_tensor(pipeline(image.float())).clamp(0, top) for image in images]
     )
 
 

@@ -164,3 +164,74 @@ def _restore(layer: Invertible, state: dict[str, Tensor]) -> None:
     for name, buffer in layer.named_buffers():
         if name in state:
             buffer.copy_(state[name])
+
+
+class Recomputing(Invertible):
+    """A Chain (same values, same state_dict keys) whose bijections are `Reversible`, run by run.
+
+    What is no bijection, or holds chains of its own, stands between the runs and is called as it
+    is. `anchor_every` is that of each run. Gradients are as exact as those of Reversible.
+    """
+
+    def __init__(self, *layers: Invertible, anchor_every: int | None = None):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        chain = Chain(*layers)
+        self.isometric, self.bit_exact = chain.isometric, chain.bit_exact
+        runs: list[list[Invertible]] = [[]]
+        parts: list[Invertible] = []
+        for layer in layers:
+            if _is_plain(layer):
+                runs[-1].append(layer)
+                continue
+            parts += [*_reversible(runs[-1], anchor_every), layer]
+            runs.append([])
+        # A tuple, so that the weights are not registered twice.
+        self._parts = (*parts, *_reversible(runs[-1], anchor_every))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """y."""
+        for part in self._parts:
+            x = part(x)
+        return x
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """x."""
+        for part in reversed(self._parts):
+            y = part.inverse(y)
+        return y
+
+    def log_det(self, x: Tensor) -> Tensor:
+        """(N,)."""
+        return self.call_and_log_det(x)[1]
+
+    def call_and_log_det(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Both."""
+        return Chain(*self._parts).call_and_log_det(x)
+
+    def initialise(self, x: Tensor) -> Tensor:
+        """From a first batch."""
+        return Chain(*self._parts).initialise(x)
+
+
+def recomputed(chain: Chain, anchor_every: int | None = None) -> Recomputing:
+    """The chain, and every chain within it, with activations that are recomputed in training.
+
+    The layers are those of `chain`, whose containers are changed in place. Raises ConfigError for
+    layers that take a condition.
+    """
+    for module in list(chain.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, Chain):
+                setattr(module, name, recomputed(child, anchor_every))
+    return Recomputing(*chain, anchor_every=anchor_every)
+
+
+def _is_plain(layer: Invertible) -> bool:
+    """Whether a layer is a bijection that holds no chain."""
+    holds = (LeftInvertible, Chain, Recomputing)
+    return not any(isinstance(module, holds) for module in layer.modules())
+
+
+def _reversible(run: list[Invertible], anchor_every: int | None) -> list[Invertible]:
+    return [Reversible(*run, anchor_every=anchor_every)] if run else []

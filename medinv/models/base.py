@@ -164,8 +164,22 @@ def _nothing(*_: Any) -> None:
     """For kinds that have nothing to start or to fit."""
 
 
-def _nothing_after(*_: Any) -> Callable[[int, float], None]:
-    return _nothing
+class AfterStep:
+    """What is done to a network after each step of the optimiser: here nothing."""
+
+    def __call__(self, step: int, factor: float) -> None:
+        """Called with the number of the step in its epoch and the schedule's factor."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What an interrupted run needs to go on as if it had not been."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """From a checkpoint."""
+
+
+def _nothing_after(*_: Any) -> AfterStep:
+    return AfterStep()
 
 
 @dataclass(frozen=True)
@@ -176,8 +190,8 @@ class Kind(Generic[Settings, Network]):
     generator. `start` sets what begins from data: training images (n, C, *size) uint8, labels (n,).
     `loss` is of a batch: images (N, C, *size) float, labels (N,), the recipe and the epoch from 0.
     `fit` sets, after training, what the kind needs beside calibration: from training images, their
-    labels and validation images. `after_step` gives what is done after each step of the optimiser:
-    a function of the number of the step in its epoch and the schedule's factor. `scope` and
+    labels and validation images. `after_step` gives what is done after each step of the
+    optimiser. `scope` and
     `directions` (rows of coarse features along which classes differ, from which a reference is
     made) are None where a kind has none. `invertible`: its networks are InvertibleNetworks.
     """
@@ -187,7 +201,7 @@ class Kind(Generic[Settings, Network]):
     loss: Callable[[Network, Tensor, Tensor, Any, int], Loss]
     start: Callable[[Network, np.ndarray, np.ndarray, Config], None] = _nothing
     fit: Callable[[Network, np.ndarray, np.ndarray, np.ndarray], None] = _nothing
-    after_step: Callable[[Network, Any], Callable[[int, float], None]] = _nothing_after
+    after_step: Callable[[Network, Any], AfterStep] = _nothing_after
     scope: Callable[[Network], ScopeScore] | None = None
     directions: Callable[[Network], Tensor] | None = None
     invertible: bool = False

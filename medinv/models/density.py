@@ -32,6 +32,7 @@ from medinv.layers import (
     InvertibleConv2d,
     Multiscale,
 )
+from medinv.layers.processes import uniform_like
 from medinv.models.base import (
     Calibrated,
     InvertibleNetwork,
@@ -142,7 +143,7 @@ def dequantised(images: Tensor) -> Tensor:
 
     A density on such reals integrates to the probability of the stored integers (1511.01844).
     """
-    return images + torch.rand_like(images) - 0.5
+    return images + uniform_like(images) - 0.5
 
 
 def _build(model: DensityConfig, image_shape: tuple[int, ...]) -> Classifier:

@@ -4,35 +4,44 @@ It does not pass through the optimiser, as decoupled weight decay does not.
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from medinv.config import PooledTrain
 from medinv.layers import InvertibleConv2d, InvertibleConv3d
+from medinv.models.base import AfterStep
 
 FREQUENCIES = 4  # drawn a step
 ROTATE = 10  # steps between two looks at the kernels' centres
 
 
-def conditioning(network: nn.Module, recipe: PooledTrain) -> Callable[[int, float], None]:
-    """What a recipe does for the inverted kernels of a network after each step of the optimiser.
+class Conditioning(AfterStep):
+    """What a recipe does for the inverted kernels of a network after each step of the optimiser."""
 
-    Called with the number of the step in its epoch and the schedule's factor there.
-    """
-    if not recipe.orthogonality:
-        return lambda step, factor: None
-    accretive = None if recipe.accretive is None else Accretive(network, recipe.accretive)
+    def __init__(self, network: nn.Module, recipe: PooledTrain):
+        self.network, self.recipe = network, recipe
+        bound = recipe.accretive
+        self.accretive = None if bound is None else Accretive(network, bound)
 
-    def condition(step: int, factor: float) -> None:
-        rate = recipe.orthogonality * max(recipe.orthogonality_floor, factor)
-        if accretive is None:
-            towards_isometry(network, rate)
+    def __call__(self, step: int, factor: float) -> None:
+        """Called with the number of the step in its epoch and the schedule's factor there."""
+        if not self.recipe.orthogonality:
+            return
+        rate = self.recipe.orthogonality * max(self.recipe.orthogonality_floor, factor)
+        if self.accretive is None:
+            towards_isometry(self.network, rate)
         else:
-            accretive.step(step, rate)
+            self.accretive.step(step, rate)
 
-    return condition
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        """The rotations in use, which are looked for every ROTATE steps alone."""
+        return {"rotations": [] if self.accretive is None else self.accretive.rotations}
+
+    def load_state_dict(self, state: dict[str, list[Tensor]]) -> None:
+        """From a checkpoint."""
+        if self.accretive is not None:
+            self.accretive.rotations = list(state["rotations"])
 
 
 @torch.no_grad()
@@ -75,14 +84,14 @@ class Accretive:
             for module in model.modules()
             if isinstance(module, InvertibleConv2d | InvertibleConv3d)
         ]
-        self._rotations: list[Tensor] = []
+        self.rotations: list[Tensor] = []
 
     @torch.no_grad()
     def step(self, number: int, rate: float) -> None:
         """Step `number` of an epoch."""
         if number % ROTATE == 0:
-            self._rotations = [rotation(kernel) for kernel in self._kernels]
-        for kernel, turn in zip(self._kernels, self._rotations, strict=True):
+            self.rotations = [rotation(kernel) for kernel in self._kernels]
+        for kernel, turn in zip(self._kernels, self.rotations, strict=True):
             kernel.sub_(self._slope(kernel, turn), alpha=rate)
 
     def _slope(self, kernel: Tensor, turn: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ from medinv.layers import (
     OnVolumes,
 )
 from medinv.models.base import Calibrated, InvertibleNetwork, Kind, label_loss
-from medinv.models.penalty import conditioning
+from medinv.models.penalty import Conditioning
 
 
 class PooledClassifier(InvertibleNetwork):
@@ -166,26 +166,30 @@ def _start(
 
 
 POOLED = Kind(
-    PooledConfig, _build, label_loss, start=_start, after_step=conditioning, invertible=True
+    PooledConfig, _build, label_loss, start=_start, after_step=Conditioning, invertible=True
 )
 
 
 class PooledTwin(Calibrated):
     """The ordinary network of a pooled classifier; what narrows is thrown away.
 
-    Images (N, C, H, W) in grey levels -> logits (N, K): zero-padded 3x3 convolutions, batch
-    normalisation, ReLU. Widths, depth, number of parameters and halvings are those of
+    Images (N, C, *size) in grey levels -> logits (N, K): zero-padded convolutions of three taps an
+    axis, batch normalisation, ReLU. Widths, depth, number of parameters and halvings are those of
     `image_trunk`.
     """
 
     def __init__(self, model: PooledTwinConfig):
         super().__init__(model.classes)
         self.mean, self.std = model.mean, model.std
-        layers: list[nn.Module] = [Haar(), *_block(4 * model.channels, model.hidden[0])]
+        halve, axes = (Haar, 2) if model.axes == 2 else (Haar3d, 3)
+        layers: list[nn.Module] = [
+            halve(),
+            *_block(2**axes * model.channels, model.hidden[0], axes),
+        ]
         for level, (depth, width) in enumerate(zip(model.depths, model.hidden, strict=True)):
-            layers += [Haar(), _Narrow(width)] if level else []
+            layers += [halve(), _Narrow(width)] if level else []
             for _ in range(depth):
-                layers += _block(width, width)
+                layers += _block(width, width, axes)
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(model.hidden[-1], len(model.classes))
 
@@ -209,10 +213,11 @@ class _Narrow(nn.Module):
         return x[:, : self.width]
 
 
-def _block(channels: int, width: int) -> list[nn.Module]:
-    conv = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+def _block(channels: int, width: int, axes: int) -> list[nn.Module]:
+    convolution, norm = (nn.Conv2d, nn.BatchNorm2d) if axes == 2 else (nn.Conv3d, nn.BatchNorm3d)
+    conv = convolution(channels, width, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-    return [conv, nn.BatchNorm2d(width), nn.ReLU()]
+    return [conv, norm(width), nn.ReLU()]
 
 
 POOLED_TWIN = Kind(PooledTwinConfig, lambda model, image_shape: PooledTwin(model), label_loss)

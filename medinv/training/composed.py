@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from medinv.config import TrainConfig
 from medinv.data.compose import Composer
 from medinv.data.sets.labelled import Part
+from medinv.layers import processes
 from medinv.models.base import Calibrated
 
 
@@ -22,8 +23,10 @@ def composed_loss(
 ) -> Tensor:
     """The weighted cross-entropy of the next composed films, dequantised as real ones are."""
     composed = composer.batch(generator)
-    device = next(model.parameters()).device
-    images = composed.images + torch.rand_like(composed.images) - 0.5
+    device, mine = next(model.parameters()).device, processes.share(len(composed.images))
+    images = (composed.images + torch.rand_like(composed.images) - 0.5)[mine]
     logits = model.logits(images.to(device, memory_format=layout))
-    cross_entropy = F.cross_entropy(model.calibrated(logits).float(), composed.targets.to(device))
-    return composer.recipe.weight * cross_entropy
+    targets = composed.targets[mine].to(device)
+    cross_entropy = F.cross_entropy(model.calibrated(logits).float(), targets)
+    evened = len(targets) * processes.size() / len(composed.images)  # shares may differ by one
+    return composer.recipe.weight * evened * cross_entropy

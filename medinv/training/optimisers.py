@@ -42,6 +42,9 @@ class Optimiser:
             optimiser.load_state_dict(saved)
         for rate, saved in zip(self.schedules, state["schedules"], strict=True):
             rate.load_state_dict(saved)
+            # The schedule of this recipe, which may have more epochs than the saved one had.
+            for group, base in zip(rate.optimizer.param_groups, rate.base_lrs, strict=True):
+                group["lr"] = base * self.factor(rate.last_epoch)
 
 
 def make_optimisers(network: Calibrated, recipe: TrainConfig) -> list[torch.optim.Optimizer]:

@@ -10,6 +10,7 @@ from medinv.layers import (
     ActNorm,
     AdditiveCoupling,
     AffineCoupling,
+    Bypass,
     Chain,
     ChannelFlip,
     ChannelPadding,
@@ -19,6 +20,7 @@ from medinv.layers import (
     SmoothLeakyReLU,
     Squeeze,
 )
+from medinv.layers.reversible import recomputed
 
 BLOCKS = {
     "additive": lambda: (AdditiveCoupling(4, 8), ChannelFlip()),
@@ -147,3 +149,33 @@ def _total(layer, x: torch.Tensor) -> torch.Tensor:
 def test_layers_that_widen_are_refused() -> None:
     with pytest.raises(ConfigError, match="widens"):
         Reversible(ChannelPadding(2, 2))
+
+
+def test_recomputing_reaches_every_chain_within_and_stores_no_more_than_their_ends() -> None:
+    """Levels, what goes around them and what widens: gradients, keys and what is kept."""
+    torch.manual_seed(0)
+
+    def block() -> list:
+        return [InvertibleConv2d(8), InvertibleBatchNorm(8), SmoothLeakyReLU(0.7)]
+
+    blocks = [layer for _ in range(4) for layer in block()]
+    inner = Chain(*[layer for _ in range(4) for layer in block()])
+    chain = Chain(ChannelPadding(2, 6), *blocks, Squeeze(2), Bypass(32, 8, inner, 0)).double()
+    x = torch.randn(4, 2, 8, 8, dtype=torch.float64)
+    again = recomputed(copy.deepcopy(chain))
+    assert again.state_dict().keys() == chain.state_dict().keys()
+
+    def run(network) -> tuple[list[torch.Tensor], int]:
+        kept: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t: (kept.append(t.numel()), t)[1], lambda t: t
+        ):
+            y = network(x)
+        return list(torch.autograd.grad(y.sin().mean(), list(network.parameters()))), sum(kept)
+
+    (theirs, stored), (ours, few) = run(chain), run(again)
+    assert _relative(ours, theirs) < 1e-10 and few < stored / 3
+    assert torch.allclose(again.inverse(again(x)), x)
+    for name, buffer in chain.named_buffers():
+        if buffer is not None and "running" in name:
+            assert torch.allclose(dict(again.named_buffers())[name], buffer)

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from medinv.config import PhantomData, load_config
+from medinv.config import DensityTrain, PhantomData, load_config
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.errors import ConfigError, DataError, ModelError
 from medinv.models.build import build
+from medinv.training.batches import order
 from medinv.training.optimisers import averaged
-from medinv.training.train import _order, train
+from medinv.training.train import train
 
 
 def test_training_lowers_the_loss_and_repeats_to_the_bit(tiny_config, tiny_data) -> None:
@@ -65,9 +66,10 @@ def test_overrides_and_unknown_keys(configs) -> None:
 
 
 def test_a_body_and_its_twin_train_in_one_batch(tiny_data) -> None:
-    order = _order(tiny_data.train, np.random.default_rng(0), whole_patients=True)
-    pairs = tiny_data.train.patients[order].reshape(-1, 2)
-    assert (pairs[:, 0] == pairs[:, 1]).all() and len(np.unique(order)) == len(order)
+    recipe = DensityTrain(epochs=1, whole_patients=True)
+    chosen = order(tiny_data.train, np.random.default_rng(0), recipe)
+    pairs = tiny_data.train.patients[chosen].reshape(-1, 2)
+    assert (pairs[:, 0] == pairs[:, 1]).all() and len(np.unique(chosen)) == len(chosen)
     assert not (np.diff(pairs[:, 0]) > 0).all(), "the bodies must come in random order"
 
 
