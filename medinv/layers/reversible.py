@@ -213,6 +213,14 @@ class Recomputing(Invertible):
         """From a first batch."""
         return Chain(*self._parts).initialise(x)
 
+    def inverse_norm(self, x: Tensor, iterations: int = 30) -> Tensor:
+        """(N,)."""
+        return Chain(*self.layers).inverse_norm(x, iterations)
+
+    def condition_number(self, x: Tensor, iterations: int = 30) -> Tensor:
+        """(N,)."""
+        return Chain(*self.layers).condition_number(x, iterations)
+
 
 def recomputed(chain: Chain, anchor_every: int | None = None) -> Recomputing:
     """The chain, and every chain within it, with activations that are recomputed in training.
