@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medinv.audit.sample import Region, Sample, in_plane
 from medinv.data.compose.images import blur, moved
-from medinv.data.compose.lungs import onto
+from medinv.models.region import onto
 
 UNIT = 1 / 64
 BORDER = 1 / 16  # width of the frame of an image that is its border

@@ -15,7 +15,7 @@ from medinv.audit.changes import UNIT
 from medinv.audit.sample import Region, Sample
 from medinv.data.compose.findings import patch
 from medinv.data.compose.images import grow
-from medinv.data.compose.lungs import onto
+from medinv.models.region import onto
 
 VISIBLE = 15.0  # mean rise, grey levels, of a patch of real disease that counts as planted
 BRIGHTEST = 235.0  # planted findings do not rise above this, as bone does

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from medinv.data.compose.images import blur, grow
-from medinv.data.compose.lungs import LungTemplate, at_places, fit_template
+from medinv.data.compose.lungs import fit_template
 from medinv.data.sets.labelled import Part
+from medinv.models.region import Template, at_places
 
 BEYOND, SOFT = 0.04, 0.01  # how far beyond the region a blanked one reaches, and its soft edge
 COMMON = 0.05  # share of the images whose region holds a pixel of the one mask for all
@@ -94,20 +95,20 @@ def lungs(part: Part, train: Part) -> Region:
     """
     films = torch.from_numpy(np.ascontiguousarray(part.images)).float()
     template = template_of(train)
-    area = float(template.lungs.mean())
+    area = float(template.mask.mean())
     if not PLAUSIBLE[0] <= area <= PLAUSIBLE[1]:
         raise ValueError(
             f"no lungs: the template's dark parts take {area:.0%} of the mean film, expected "
             f"{PLAUSIBLE[0]:.0%} to {PLAUSIBLE[1]:.0%}"
         )
     places = template.place(films)
-    exact = at_places(template.lungs, places)
-    fixed = widened(at_places(template.lungs, torch.tensor([[0.0, 0.0, 1.0, 1.0]])))[0]
+    exact = at_places(template.mask, places)
+    fixed = widened(at_places(template.mask, torch.tensor([[0.0, 0.0, 1.0, 1.0]])))[0]
     origin = "estimated by a template fitted to each film"
     return Region("lungs", origin, exact, widened(exact), fixed, places)
 
 
-def template_of(train: Part) -> LungTemplate:
+def template_of(train: Part) -> Template:
     """The template of training films."""
     films = torch.from_numpy(np.ascontiguousarray(train.images)).float()
     return fit_template(films, torch.from_numpy(train.labels))

@@ -13,6 +13,7 @@ class ComposeConfig(Frozen):
     Shares are of the composed films unless another whole is named; lengths are shares of the side.
     """
 
+    region: str = "lungs"  # what the label is about, in words for reports
     films: int = Field(default=20, ge=2)  # a step
     weight: float = Field(default=0.6, gt=0)  # of their cross-entropy in the loss
     normal: float = Field(default=0.65, ge=0, le=1)  # share drawn from normal films

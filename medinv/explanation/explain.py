@@ -122,6 +122,8 @@ def _local_evidence(model: Classifier, x: Tensor) -> LocalEvidence | None:
     reference = model.reference
     if not reference or not reference.states:
         return None
-    noise = model.card.config.train.noise
-    local = local_evidence(model, x, reference.states, noise)
+    noise, compose = model.card.config.train.noise, model.card.config.train.compose
+    region = reference.region.inside(x)[0, 0].numpy() if reference.region else None
+    local = local_evidence(model, x, reference.states, noise, region)
+    local = replace(local, region_name=compose.region if compose else "")
     return checked(model, x, local, reference.class_means[0])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
@@ -44,7 +45,11 @@ class CycleSpunTerms:
 
 
 def local_evidence(
-    model: Explainable, x: Tensor, states: Mapping[str, Tensor], noise: float = 0.0
+    model: Explainable,
+    x: Tensor,
+    states: Mapping[str, Tensor],
+    noise: float = 0.0,
+    region: NDArray | None = None,
 ) -> LocalEvidence:
     """The log-odds of one image `x` (1, C, *size) as an exact sum over places, and jitter.
 
@@ -58,12 +63,19 @@ def local_evidence(
     over the pixels around their place, by the adjoint of averaging, which keeps the sum; so does
     moving the map of a copy back. Copies are those of `cycle_spinning.copies`, in `noise` that the
     network was trained with. The mean of their sums is the mean of their log-odds; what the image's
-    own differ from that is `jitter`: no place carries it.
+    own differ from that is `jitter`: no place carries it. Of a `region` (*size) bool the terms
+    outside are summed in `outside`.
     Raises ConfigError for a depth that the trunk does not have.
     """
     terms = cycle_spun_terms(model, x, states, noise)
+    everywhere = terms.maps[0].cpu().numpy()
+    inside = np.ones(everywhere.shape, bool) if region is None else region
+    sign = 1.0 if terms.logit.item() >= model.decision_logit.item() else -1.0
     return LocalEvidence(
-        locations=terms.maps[0].cpu().numpy(),
+        locations=np.where(inside, everywhere, 0.0),
+        outside=float(everywhere[~inside].sum()),
+        region=region,
+        strays=not inside.flat[(sign * everywhere).argmax()],
         depths=tuple(states),
         grain=x.shape[-1] // max(state.shape[-1] for state in states.values()),
         bias=terms.bias.item(),
@@ -105,8 +117,10 @@ def checked(model: Explainable, x: Tensor, local: LocalEvidence, ground: Tensor)
     any other place would do as well is not claimed.
     """
     sign = 1.0 if local.logit >= model.decision_logit.item() else -1.0
-    values = sign * local.locations
-    strongest = values >= np.quantile(values, 1 - CHECKED)
+    count = max(1, round(CHECKED * local.locations.size))
+    inside = True if local.region is None else local.region
+    values = np.where(inside, sign * local.locations, -np.inf)
+    strongest = (values >= np.partition(values, -count, None)[-count]) & inside
     soft = np.clip(SHARPENED * gaussian_filter(strongest.astype(float), FEATHER, mode="wrap"), 0, 1)
     shape, (height, width) = torch.from_numpy(soft).to(x), values.shape[-2:]
     moves = [

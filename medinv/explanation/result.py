@@ -100,7 +100,9 @@ class LocalCheck:
 class LocalEvidence:
     """Where the decision comes from, against the mean of images of the negative class.
 
-    locations.sum() + bias + jitter = logit, exactly.
+    locations.sum() + outside + bias + jitter = logit, exactly. Where the model keeps a region that
+    its label is about, terms of pixels outside are not among `locations`, where they are 0, but
+    summed in `outside`.
     """
 
     locations: NDArray  # (*size) log-odds a pixel, mean over copies; no finer than its depths
@@ -109,18 +111,22 @@ class LocalEvidence:
     bias: float  # log-odds of the reference there, through the gates of the copies
     jitter: float  # log-odds less their mean over copies: what place on the grid and noise do
     logit: float  # log-odds that the network computes
-    residual: float  # |locations.sum() + bias + jitter - logit|
+    residual: float  # |locations.sum() + outside + bias + jitter - logit|
     check: LocalCheck | None = None
+    outside: float = 0.0  # log-odds of places outside the region
+    region: NDArray | None = None  # (*size) bool; None: the model keeps none, all places count
+    region_name: str = ""  # such as lungs
+    strays: bool = False  # the place that speaks most for the class called lies outside the region
 
     @property
     def constant(self) -> float:
-        """Log-odds that no place carries."""
-        return self.bias + self.jitter
+        """Log-odds that no place shown carries."""
+        return self.bias + self.jitter + self.outside
 
     @property
     def valid(self) -> bool:
-        """It was checked, and the check held."""
-        return self.check is not None and self.check.valid
+        """It was checked, the check held, and nothing outside the region speaks louder."""
+        return self.check is not None and self.check.valid and not self.strays
 
 
 @dataclass(frozen=True)

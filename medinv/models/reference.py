@@ -22,10 +22,11 @@ from medinv.errors import IntegrityError, ModelError
 from medinv.files import write_whole
 from medinv.models.expectation import Expectation
 from medinv.models.folder import CASES, FACTS, digest, has_file, read_file
+from medinv.models.region import Template
 from medinv.models.transport import Transport
 
 STATE = "usual: "  # in the file, before the name of a depth
-TRANSPORT, EXPECTATION = "transport: ", "expectation: "  # before the name of a part
+TRANSPORT, EXPECTATION, REGION = "transport: ", "expectation: ", "region: "  # before a part's name
 
 
 class ReferenceMetadata(BaseModel):
@@ -61,7 +62,8 @@ class Reference:
     class_means (classes, C, *size): the mean training image of each class, grey levels.
     states: by the name of a depth of the trunk, the mean of what stands there over training images
     of the negative class, (C_d, *size_d). transport: how images of the two classes differ, and
-    expectation: what belongs in a part of a negative image, where those were fitted.
+    expectation: what belongs in a part of a negative image, where those were fitted. region: where
+    lies what the label is about, of a model that was trained with composed images.
     """
 
     axes: Tensor
@@ -74,6 +76,7 @@ class Reference:
     metadata: ReferenceMetadata
     transport: Transport | None = None
     expectation: Expectation | None = None
+    region: Template | None = None
 
     def project(self, coarse: Tensor) -> Tensor:
         """Coarse features (N, C, *size) to points (N, K)."""
@@ -133,6 +136,8 @@ def save_reference(folder: Path, reference: Reference) -> ReferenceMetadata:
             values = vars(part)
             tensors |= {prefix + name: values[name] for name in values}
             tensors[prefix + "axes"] = part.axes.half()
+    if reference.region is not None:
+        tensors |= {REGION + name: part.half() for name, part in vars(reference.region).items()}
     data = save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
     metadata = reference.metadata.model_copy(update={"cases_sha256": digest(data)})
     write_whole(folder / CASES, data)
@@ -171,6 +176,7 @@ def _from_tensors(
         }
 
     states, transport, expectation = part(STATE), part(TRANSPORT), part(EXPECTATION)
+    region = part(REGION)
     whole = {name: t for name, t in tensors.items() if name in NAMES}
     try:
         return Reference(
@@ -179,6 +185,7 @@ def _from_tensors(
             metadata=metadata,
             transport=Transport(**transport) if transport else None,
             expectation=Expectation(**expectation) if expectation else None,
+            region=Template(**region) if region else None,
         )
     except TypeError as error:  # a part that is missing, or one too many
         raise IntegrityError(f"this reference is not whole: {error}", path=folder) from error

@@ -213,12 +213,15 @@ def _local(evidence: LocalEvidence) -> dict[str, Any]:
         "logit": evidence.logit,
         "residual": evidence.residual,
         "largest": sums.largest,
-        "usual": evidence.bias,  # this and the next are the two parts of the constant
+        "usual": evidence.bias,  # this and the next two are the parts of the constant
         "jitter": evidence.jitter,
+        "outside": evidence.outside,  # of the region; the third
     }
     return {name: _number(value, ODDS) for name, value in terms.items()} | {
         "depths": list(evidence.depths),
         "pixels_a_side": evidence.grain,
+        "region": evidence.region_name or None,
+        "strays": evidence.strays,
         "claimed": evidence.valid,
         "check": check
         and {

@@ -25,6 +25,7 @@ from medinv.models.depths import mean_states, steps
 from medinv.models.expectation import fit_expectation
 from medinv.models.reference import Reference, ReferenceMetadata, principal_axes
 from medinv.models.transport import fit_transport
+from medinv.training.composed import composer_of
 
 BATCH = 32
 NEAREST = 5
@@ -65,6 +66,7 @@ def make_reference(
     negative = torch.from_numpy(train.images[train.labels == 0]).float().split(BATCH)
     states = mean_states(model.trunk, negative, depths)
     model.double()
+    composer = composer_of(data.train, config.train)
     return Reference(
         axes=projection.axes,
         offset=projection.offset,
@@ -76,6 +78,7 @@ def make_reference(
         metadata=metadata,
         transport=_fitted(fit_transport, data.train, settings.transport),
         expectation=_fitted(fit_expectation, data.train, settings.expectation),
+        region=composer.region if composer else None,
     )
 
 

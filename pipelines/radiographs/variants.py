@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from medinv.data.compose.findings import patch
 from medinv.data.compose.images import blur, grow, moved
-from medinv.data.compose.lungs import LungTemplate, at_places, fit_template, onto
+from medinv.data.compose.lungs import fit_template
 from medinv.data.sets.chest_xray import load_chest_xray
+from medinv.models.region import Template, at_places, onto
 
 SIDE, PAIRS = 128, 100
 BEYOND, SOFT = (
@@ -60,11 +61,11 @@ class Ground:
     SIDE, SIDE).
     """
 
-    template: LungTemplate
+    template: Template
     mean: Tensor
 
     def wide(self, places: Tensor) -> Tensor:
-        return blur(grow(at_places(self.template.lungs, places), BEYOND), SOFT)
+        return blur(grow(at_places(self.template.mask, places), BEYOND), SOFT)
 
 
 def films_of(part: str) -> tuple[Films, Ground]:
@@ -75,7 +76,7 @@ def films_of(part: str) -> tuple[Films, Ground]:
     chosen = getattr(data, part)
     images = torch.from_numpy(chosen.images).float()
     places = ground.template.place(images)
-    lungs = at_places(ground.template.lungs, places)
+    lungs = at_places(ground.template.mask, places)
     labels, patients = torch.from_numpy(chosen.labels), torch.from_numpy(chosen.patients)
     return Films(images, labels, patients, places, lungs, ground.wide(places)), ground
 

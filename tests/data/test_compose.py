@@ -10,7 +10,8 @@ from medinv.config import ComposeConfig
 from medinv.data.compose import Composer
 from medinv.data.compose.findings import BRIGHTEST, SHAPES, patch, rise
 from medinv.data.compose.images import blur, grow, moved
-from medinv.data.compose.lungs import at_places, fit_template, onto
+from medinv.data.compose.lungs import fit_template
+from medinv.models.region import at_places, onto
 
 QUIET = {
     "gamma": 0.0,
@@ -39,9 +40,9 @@ def test_lungs_are_found_in_films_that_the_template_never_saw() -> None:
     films, labels, _ = chests(60)
     template = fit_template(films.float(), labels)
     others, _, lungs = chests(20, seed=1)
-    found = at_places(template.lungs, template.place(others.float()))[:, 0]
+    found = at_places(template.mask, template.place(others.float()))[:, 0]
     scores = [overlap(*pair) for pair in zip(found, lungs, strict=True)]
-    still = [overlap(template.lungs, one) for one in lungs]
+    still = [overlap(template.mask, one) for one in lungs]
     assert min(scores) > 0.6
     assert np.mean(scores) > max(0.8, np.mean(still) + 0.05)
 

@@ -66,5 +66,9 @@ def test_figures_keep_what_is_none_and_leave_arrays_out() -> None:
         "logit": 1.0,
         "residual": 0.0,
         "check": None,
+        "outside": 0.0,
+        "region": None,
+        "region_name": "",
+        "strays": False,
         "valid": False,
     }

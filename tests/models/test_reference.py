@@ -16,6 +16,7 @@ from medinv.models.reference import (
     read_reference,
     save_reference,
 )
+from medinv.models.region import Template
 from medinv.models.transport import Transport
 
 METADATA = ReferenceMetadata(
@@ -66,6 +67,14 @@ def test_how_the_classes_differ_comes_back_where_it_was_fitted(folder: Path) -> 
     save_reference(folder, replace(REFERENCE, transport=moves))
     loaded = load_reference(folder, "abc").transport
     assert torch.equal(loaded.axes, torch.eye(4, 2)) and loaded.maps.shape == (2, 2, 2)
+
+
+def test_the_region_comes_back_where_the_model_keeps_one(folder: Path) -> None:
+    assert load_reference(folder, "abc").region is None
+    kept = Template(torch.arange(16.0).reshape(4, 4), torch.eye(4))
+    save_reference(folder, replace(REFERENCE, region=kept))
+    region = load_reference(folder, "abc").region
+    assert torch.equal(region.film, kept.film) and torch.equal(region.mask, kept.mask)
 
 
 def test_a_changed_file_or_another_model_is_refused(folder: Path) -> None:

@@ -70,7 +70,7 @@ def test_where_the_evidence_lies_and_what_was_checked(form, words, opacity, clea
         assert f"the same shape at {len(check.elsewhere)} other places takes at most" in said
         assert f"\u00b1{strings.number(np.abs(values).max())} log-odds per pixel" in said
         assert "Orange places push the answer towards opacity, blue places towards clear" in said
-        assert "So no place is claimed" not in said
+        assert "No place can be named" not in said
 
 
 def test_no_place_is_named_where_the_check_failed(form, words, opacity):
@@ -79,7 +79,7 @@ def test_no_place_is_named_where_the_check_failed(form, words, opacity):
     for fall, effect in ((most - 0.1, "takes"), (-1.5, "adds 1.50 log-odds to that answer")):
         check = type(local.check)(local.check.share, fall, local.check.elsewhere)
         said = words(edited(opacity, explanation={"local_evidence": {"check": check}}), form)
-        assert "So no place is claimed." in said and effect in said
+        assert "No place can be named." in said and effect in said
         assert "weighs most" not in said and "Where the evidence lies" in said
 
 

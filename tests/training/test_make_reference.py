@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from medinv.config import ReferenceConfig
+from medinv.config import ComposeConfig, ReferenceConfig
 from medinv.errors import ConfigError
 from medinv.models.build import build
 from medinv.models.depths import mean_states, steps
@@ -23,6 +23,18 @@ def reference(tiny_model, tiny_config, tiny_data):
     settings = ReferenceConfig(axes=4, cases=20, transport=5, expectation=6)
     config = tiny_config.model_copy(update={"reference": settings})
     return make_reference(deepcopy(tiny_model), config, tiny_data, "hash")
+
+
+def test_a_model_of_composed_images_keeps_where_its_region_lies(
+    tiny_model, tiny_config, tiny_data
+) -> None:
+    assert make_reference(deepcopy(tiny_model), tiny_config, tiny_data, "hash").region is None
+    recipe = tiny_config.train.model_copy(update={"compose": ComposeConfig()})
+    config = tiny_config.model_copy(update={"train": recipe})
+    region = make_reference(deepcopy(tiny_model), config, tiny_data, "hash").region
+    films = torch.from_numpy(tiny_data.test.images[:4])
+    inside = region.inside(films)
+    assert inside.shape == films.shape and 0.02 < inside.float().mean() < 0.6
 
 
 def test_it_holds_the_first_cases_and_averages_over_them(reference, tiny_model, tiny_data) -> None:

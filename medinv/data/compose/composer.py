@@ -8,7 +8,8 @@ from torch import Tensor
 from medinv.config import ComposeConfig
 from medinv.data.compose import findings
 from medinv.data.compose.images import blur, chance, grow, moved, smooth_noise, uniform
-from medinv.data.compose.lungs import at_places, fit_template, onto
+from medinv.data.compose.lungs import fit_template
+from medinv.models.region import Template, at_places, onto
 
 LUNG, WIDE = (
     0.015,
@@ -41,12 +42,17 @@ class Composer:
         films = images.float()
         template = fit_template(films, labels)
         self.template = template
-        lungs = template.lungs[None, None]
+        lungs = template.mask[None, None]
         self.lungs, self.wide = (blur(grow(lungs, by), SOFT)[0, 0] for by in (LUNG, WIDE))
         self.places = torch.cat([template.place(some) for some in films.split(256)])
         self.rows = [torch.nonzero(labels == k)[:, 0] for k in (0, 1)]
         self.shares = torch.tensor([len(rows) / len(labels) for rows in self.rows])
         self.mean = torch.stack([films[rows].mean(0) for rows in self.rows]).mean(0)
+
+    @property
+    def region(self) -> Template:
+        """The template with the region in which findings are planted, for the model to keep."""
+        return Template(self.template.film, self.lungs)
 
     def masks(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """Of films with these places the lungs and the wide lungs, (N, 1, H, W) with soft edges."""

@@ -152,7 +152,7 @@ def _caveat(analysis: Analysis, panel: Panel) -> str:
     )
     words = f"Local evidence, against what is usual in images labelled {against},"
     unclaimed = (
-        "; the same shape elsewhere moves the answer as much, so that no place is claimed"
+        f"; {strings.no_place(local)}, so that no place can be named"
         if local and not local.valid
         else ""
     )

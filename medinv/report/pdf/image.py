@@ -78,6 +78,7 @@ def _evidence(
     said = strings.evidence_reading(evidence.block, two)
     if local is None or local.valid:
         said = f"{said} {strings.evidence_place(evidence.block, evidence.balance, two)}"
+    said = f"{said} {strings.outside_region(local)}".strip()
     return [
         text(strings.EVIDENCE_BY[evidence.block], "h3"),
         *overlay(panel, evidence, two, box),
@@ -106,7 +107,7 @@ def _checks(panel: Panel, drawn: Explained, two: Contrast) -> list[Flowable]:
         [text(again, "good" if edit.valid else "bad")],
     ]
     if local:
-        checked = strings.local_check(local.check, panel.image.label, two.against)
+        checked = strings.local_check(local, panel.image.label, two.against)
         cells.insert(2, [text(checked, "good" if local.valid else "body")])
     return [text(strings.AT_A_GLANCE, "h3"), columns(cells, WIDTH)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from medinv.explanation.result import LocalCheck
+from medinv.explanation.result import LocalEvidence
 from medinv.report.strings.labels import BANDS, COLUMNS
 from medinv.report.strings.numbers import counted, fixed, number, percent, signed
 
@@ -60,8 +60,9 @@ def evidence_place(block: str, sums: Balance, two: Contrast) -> str:
     )
 
 
-def local_check(check: LocalCheck | None, label: str, negative: str) -> str:
-    """What replacing the strongest part of the map did, and whether a place may be claimed."""
+def local_check(local: LocalEvidence, label: str, negative: str) -> str:
+    """What replacing the strongest part of the map did, and whether a place may be named."""
+    check = local.check
     if check is None:
         return "That the answer comes from this place was not checked, and is not claimed."
     most = max(0.0, *check.elsewhere)
@@ -78,7 +79,30 @@ def local_check(check: LocalCheck | None, label: str, negative: str) -> str:
         f"{what}, {effect} that answer; the same shape at {len(check.elsewhere)} other places "
         f"takes at most {number(most)}."
     )
-    return measurement if check.valid else f"{measurement} So no place is claimed."
+    if local.strays:
+        return (
+            f"No place can be named: what speaks most for {label} lies outside the "
+            f"{local.region_name}. {measurement}"
+        )
+    return measurement if check.valid else f"No place can be named. {measurement}"
+
+
+def no_place(local: LocalEvidence) -> str:
+    """Why no place can be named."""
+    if local.strays:
+        return f"what speaks most lies outside the {local.region_name}"
+    return "the same shape elsewhere moves the answer as much"
+
+
+def outside_region(local: LocalEvidence | None) -> str:
+    """What of the answer comes from where the map shows nothing; empty where it shows all."""
+    if local is None or local.region is None:
+        return ""
+    return (
+        f"Drawn is what lies in the {local.region_name}, as they are estimated in this image: by "
+        "that the model was trained to decide. What lies outside carries "
+        f"{signed(local.outside)} log-odds."
+    )
 
 
 def decision_steps(
