@@ -67,7 +67,7 @@ def classify(
     explain: bool = False,
     phi: bool = False,
 ) -> list[StudyResult]:
-    """The result of every study among DICOM files, folders, zips, DICOMDIRs and CSV lists.
+    """The result of every study among DICOM files, pictures, folders, zips and CSV lists.
 
     Nothing is written. Arguments:
         paths: one or several of them.

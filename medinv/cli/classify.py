@@ -21,7 +21,8 @@ def classify(
         list[Path],
         typer.Argument(
             metavar="INPUT...",
-            help="DICOM files, folders, zips, a DICOMDIR, or CSV lists with a column `path`.",
+            help="DICOM files, pictures, folders, zips, a DICOMDIR, or CSV lists with a column "
+            "`path`.",
         ),
     ],
     model: Annotated[

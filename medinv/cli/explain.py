@@ -8,7 +8,8 @@ import typer
 
 def explain(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="DICOM files, folders or zips.")
+        list[Path],
+        typer.Argument(metavar="INPUT...", help="DICOM files, pictures, folders or zips."),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for one .npz and one .json an image.")
@@ -33,7 +34,7 @@ def explain(
     import numpy as np
 
     from medinv.cli.inputs import network_inputs
-    from medinv.data.frame import InputSpec
+    from medinv.data.frame import InputSpec, looked_at
     from medinv.explanation.explain import explain as explain_image
     from medinv.explanation.result import arrays, scalars
     from medinv.files import pseudonym, write_whole
@@ -50,7 +51,7 @@ def explain(
         explanation = explain_image(loaded, image, detail="full" if full else "brief")
         name, data = pseudonym(frame.instance.sop_uid, "image"), io.BytesIO()
         name += f"-frame-{frame.number}" if frame.number else ""
-        pictures: dict[str, Any] = {"input": image[0], **arrays(explanation)}
+        pictures: dict[str, Any] = {"input": looked_at(image), **arrays(explanation)}
         np.savez_compressed(data, **pictures)
         write_whole(out / f"{name}.npz", data.getvalue())
         values = {

@@ -7,9 +7,9 @@ from typing import TypeVar
 import numpy as np
 import typer
 
+from medinv.data.decoded import decoded_frames
 from medinv.data.dicom.index import index
 from medinv.data.dicom.pixels import Pixels
-from medinv.data.dicom.pixels import read_frames as read_pixels
 from medinv.data.dicom.records import Instance
 from medinv.data.frame import Frame, InputSpec
 from medinv.data.intake import ReadRequest, read_frames
@@ -38,7 +38,7 @@ def network_inputs(inputs: Sequence[Path], spec: InputSpec) -> Iterator[tuple[Fr
 
 def stored_pixels(inputs: Sequence[Path]) -> Iterator[tuple[Instance, Pixels]]:
     """Every readable frame as stored, for the lossless certificate. As `network_inputs`."""
-    return _each(inputs, read_pixels)
+    return _each(inputs, decoded_frames)
 
 
 def _each(
@@ -49,10 +49,6 @@ def _each(
     for broken in files.broken:
         typer.echo(f"left out: {broken.error}", err=True)
     for instance in files.instances:
-        if instance.format == "nifti":
-            reason = "a NIfTI volume; this command reads DICOM images"
-            typer.echo(f"left out: {instance.source}: {reason}", err=True)
-            continue
         try:
             for frame in read(instance):
                 any_image = True
@@ -60,4 +56,4 @@ def _each(
         except MedinvError as error:
             typer.echo(f"left out: {error}", err=True)
     if not any_image:
-        raise DataError("expected at least one DICOM image; none could be read")
+        raise DataError("expected at least one image; none could be read")

@@ -15,7 +15,7 @@ def verify(
         list[Path] | None,
         typer.Argument(
             metavar="[INPUT...]",
-            help="DICOM files, folders or zips. Default: the model's test images.",
+            help="DICOM files, pictures, folders or zips. Default: the model's test images.",
         ),
     ] = None,
     model: Annotated[

@@ -21,7 +21,10 @@ class Selection(Frozen):
     takes: Literal["images", "volume"] = (
         "images"  # every eligible image by itself, or the one eligible stack of slices of a study
     )
-    colour: bool = False  # images in colour too
+    # Images in colour for a model that reads grey levels: left out, or read by their luminance.
+    colour: Literal["refuse", "luminance"] = "refuse"
+    # Grey levels for a model that reads colours: left out, or repeated in its three channels.
+    grey: Literal["refuse", "repeat"] = "refuse"
     views: tuple[str, ...] = ()  # ViewPosition, such as AP
     image_type: tuple[str, ...] = ()  # all of these must be values of ImageType
     not_image_type: tuple[str, ...] = ("LOCALIZER",)  # none of these may be
@@ -34,6 +37,12 @@ class Selection(Frozen):
     not_series_description: str | None = None
     study_description: str | None = None
     not_study_description: str | None = None
+
+    @field_validator("colour", mode="before")
+    @classmethod
+    def _once_yes_or_no(cls, colour: object) -> object:
+        """Cards of earlier versions say whether images in colour are read."""
+        return {True: "luminance", False: "refuse"}[colour] if isinstance(colour, bool) else colour
 
     @field_validator("slices", "thickness")
     @classmethod
@@ -64,8 +73,9 @@ class Rules(Frozen):
     These are the modalities and body parts of its scope, and its selection.
     """
 
-    modalities: tuple[
-        str, ...
-    ] = ()  # an image that states none is eligible, and the results say so; so below
+    # DICOM's codes, and `picture`: PNG, JPEG, TIFF and WebP, which state no more.
+    # A DICOM image that states none is eligible, and the results say so; so below.
+    modalities: tuple[str, ...] = ()
     body_parts: tuple[str, ...] = ()  # words that BodyPartExamined holds one of
     selection: Selection = Selection()
+    channels: int = 1  # that the model reads: grey levels, or red, green and blue

@@ -30,6 +30,12 @@ class InputSpec:
         return (self.channels, *self.size)
 
 
+def looked_at(given: np.ndarray) -> np.ndarray:
+    """A network input (channels, *size) as one looks at it: (*size) of one channel, else
+    (*size, channels)."""
+    return given[0] if len(given) == 1 else np.moveaxis(given, 0, -1)
+
+
 @dataclass(frozen=True)
 class LosslessCertificate:
     """Whether the features of a frame decode to its bytes."""
@@ -63,7 +69,7 @@ class Frame:
     """(channels, *size) uint8 each, or float64 of the lossless intake."""
     intake: str | None = None  # what the lossless intake did; None: resized
     certificate: LosslessCertificate | None = None
-    display: np.ndarray | None = None  # (rows, columns) uint8
+    display: np.ndarray | None = None  # (rows, columns) uint8, of colours (rows, columns, 3)
     warnings: tuple[str, ...] = ()
     turn: Turn = (
         STORED  # from pixels as stored, to which DICOM results refer, to those of `display`
@@ -91,6 +97,11 @@ class Frame:
                 stage="intake",
             )
         return next(iter(self.inputs.values()))
+
+    @property
+    def is_dicom(self) -> bool:
+        """Whether it has a header that DICOM results can refer to."""
+        return self.instance.format == "dicom"
 
     @property
     def key(self) -> FrameKey:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from medinv.data.dicom import pixels as dicom
+from medinv.data.decoded import decoded_frames
+from medinv.data.dicom.pixels import Pixels
 from medinv.data.dicom.records import Broken, Instance
 from medinv.data.frame import Frame, FrameKey, InputSpec, LosslessCertificate
 from medinv.data.resize import resize
@@ -43,16 +44,20 @@ class FramesRead:
 def read_frames(instance: Instance, request: ReadRequest) -> Iterator[Frame]:
     """The frames of one image that are wanted, in order, each decoded when its turn comes.
 
-    Raises what `medinv.data.dicom.pixels.read_frames` does, and PixelDataError for colour that the
-    lossless intake was asked for.
+    Colours become their luma for a network of one channel; grey levels are repeated for one of
+    three. Raises what `medinv.data.decoded.decoded_frames` does, and PixelDataError for colour that
+    the lossless intake was asked for.
     """
-    for pixels in _decoded(instance, request.only):
+    wanted = request.only and {
+        number for source, number in request.only if source == instance.source
+    }
+    for pixels in decoded_frames(instance, wanted):
         number = pixels.frame + 1
         inputs, intake = _inputs(pixels, request)
         yield Frame(
             instance=instance,
             number=number if instance.frames > 1 else None,
-            policy=pixels.policy,
+            policy=_policy(pixels, request),
             sha256=pixels.sha256,
             lossy=pixels.lossy,
             aspect=pixels.aspect,
@@ -60,28 +65,16 @@ def read_frames(instance: Instance, request: ReadRequest) -> Iterator[Frame]:
             inputs=inputs,
             intake=intake,
             certificate=_certificate(pixels, request.decoded.get((instance.source, number))),
-            display=pixels.display if request.display else None,
+            display=_shown(pixels) if request.display else None,
             warnings=pixels.warnings,
             turn=pixels.turn,
             orientation=pixels.orientation,
         )
 
 
-def _decoded(instance: Instance, only: frozenset[FrameKey] | None) -> Iterator[dicom.Pixels]:
-    if only is None:
-        return dicom.read_frames(instance)
-    return (
-        dicom.read_pixels(instance, index)
-        for index in range(instance.frames)
-        if (instance.source, index + 1) in only
-    )
-
-
-def _inputs(
-    pixels: dicom.Pixels, request: ReadRequest
-) -> tuple[dict[InputSpec, np.ndarray], str | None]:
+def _inputs(pixels: Pixels, request: ReadRequest) -> tuple[dict[InputSpec, np.ndarray], str | None]:
     if not request.lossless or not request.specs:
-        return {spec: resize(pixels.display, spec.size) for spec in request.specs}, None
+        return {spec: _resized(pixels, spec) for spec in request.specs}, None
     from medinv.data.lossless import LosslessIntake, side_of  # brings torch
 
     taken = {spec: LosslessIntake(side_of(spec.shape)).forward(pixels) for spec in request.specs}
@@ -89,7 +82,28 @@ def _inputs(
     return {spec: one.image.numpy() for spec, one in taken.items()}, policy
 
 
-def _certificate(pixels: dicom.Pixels, decoded: np.ndarray | None) -> LosslessCertificate | None:
+def _resized(pixels: Pixels, spec: InputSpec) -> np.ndarray:
+    if spec.channels == 3 and pixels.colours is not None:
+        return resize(pixels.colours, spec.size)
+    grey = resize(pixels.display, spec.size)
+    return grey if spec.channels == 1 else grey.repeat(spec.channels, axis=0)
+
+
+def _shown(pixels: Pixels) -> np.ndarray:
+    return pixels.display if pixels.colours is None else pixels.colours
+
+
+def _policy(pixels: Pixels, request: ReadRequest) -> str:
+    """What was done, of colours also which channels the networks are given."""
+    channels = {spec.channels for spec in request.specs}
+    if pixels.rgb is None:
+        return pixels.policy + "; grey levels repeated in three channels" * (3 in channels)
+    return pixels.policy + "; red, green and blue where a network has three channels" * (
+        3 in channels
+    )
+
+
+def _certificate(pixels: Pixels, decoded: np.ndarray | None) -> LosslessCertificate | None:
     if decoded is None:
         return None
     import torch

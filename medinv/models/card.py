@@ -156,10 +156,12 @@ class Card(_Frozen):
         Modalities and body parts stand in `scope`, the rest in `selection`.
         """
         selection = self.selection or Selection()
+        channels = self.config.image_shape[0]
         if self.scope is None:
-            return Rules(selection=selection)
+            return Rules(selection=selection, channels=channels)
         return Rules(
             modalities=self.scope.modalities,
             body_parts=self.scope.body_parts,
             selection=selection,
+            channels=channels,
         )

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from medinv.analysis.result import ImageResult, StudyResult
-from medinv.data.frame import Frame
+from medinv.data.frame import Frame, looked_at
 from medinv.errors import ShapeError
 from medinv.explanation.evidence import regional
 from medinv.explanation.result import Counterfactual, Evidence, LocalEvidence
@@ -202,7 +202,7 @@ def _frame(image: ImageResult) -> Frame:
 
 
 def _display(image: ImageResult) -> np.ndarray:
-    """(rows, columns) grey levels at full size."""
+    """(rows, columns) grey levels, or (rows, columns, 3) colours, at full size."""
     frame, display = _frame(image), _frame(image).display
     if display is None:
         raise ShapeError(f"image {image.name}: expected a display image, got none; read it again")
@@ -211,29 +211,33 @@ def _display(image: ImageResult) -> np.ndarray:
             f"aspect: expected pixel height over width above 0, got {frame.aspect}; "
             "use 1.0 where the header says nothing"
         )
-    return _grey_levels("display", display)
+    return _levels("display", display)
 
 
 def network_input(image: ImageResult) -> np.ndarray:
-    """(h, w) grey levels that the explained network was given; without one, the smallest input.
+    """What the explained network was given; without one, the smallest input.
 
-    Raises ShapeError.
+    (h, w) grey levels, or (h, w, 3) colours. Raises ShapeError.
     """
-    inputs = {spec.size: given for spec, given in sorted(_frame(image).inputs.items())}
-    size = explained(image).evidence.contributions.shape if image.explanation else min(inputs)
-    if size not in inputs:
+    inputs = {
+        looked_at(given).shape: looked_at(given)
+        for _, given in sorted(_frame(image).inputs.items())
+    }
+    shape = explained(image).reconstruction.image.shape if image.explanation else min(inputs)
+    if shape not in inputs:
         raise ShapeError(
-            f"explanation: expected maps of the network input's size, one of {sorted(inputs)}, "
-            f"got {size}; explain this very input"
+            f"explanation: expected pictures of the network input's shape, one of "
+            f"{sorted(inputs)}, got {shape}; explain this very input"
         )
-    return _grey_levels("network input", inputs[size][0])
+    return _levels("network input", inputs[shape])
 
 
-def _grey_levels(name: str, array: np.ndarray) -> np.ndarray:
-    if array.ndim != 2 or array.dtype != np.uint8 or array.size == 0:
+def _levels(name: str, array: np.ndarray) -> np.ndarray:
+    image = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+    if not image or array.dtype != np.uint8 or array.size == 0:
         raise ShapeError(
-            f"{name}: expected a (H, W) uint8 image, got {array.dtype} {array.shape}; "
-            "convert it to grey levels 0..255 first"
+            f"{name}: expected a (H, W) or (H, W, 3) uint8 image, got {array.dtype} {array.shape}; "
+            "convert it to grey levels or colours 0..255 first"
         )
     return array
 
@@ -259,7 +263,7 @@ def _native(image: ImageResult, longest: int, *, phi: bool) -> Picture:
 
 
 def native(display: np.ndarray, aspect: float, longest: int = LONGEST) -> Picture:
-    """(H, W) uint8 with pixels `aspect` times as high as wide, drawn with square pixels.
+    """(H, W) or (H, W, 3) uint8 with pixels `aspect` times as high as wide, as square pixels.
 
     It is never enlarged, and has at most `longest` px and NATIVE_BYTES.
     """
@@ -277,15 +281,17 @@ def native(display: np.ndarray, aspect: float, longest: int = LONGEST) -> Pictur
 
 
 def grey(image: np.ndarray) -> Picture:
-    """(h, w) grey levels as network pixels, enlarged without smoothing, clipped to 0..255."""
+    """(h, w) grey levels or (h, w, 3) colours, as network pixels: enlarged without smoothing,
+    clipped to 0..255."""
     return _enlarged(Image.fromarray(np.clip(np.rint(image), 0, 255).astype(np.uint8)))
 
 
 def signed(values: np.ndarray, palette: Palette, share: float = 0.99) -> SignedPicture:
     """(h, w) signed map; full colour is the `share` quantile of the sizes.
 
-    One pixel then does not hide the rest.
+    One pixel then does not hide the rest. Of colours (h, w, 3) the mean over the three is drawn.
     """
+    values = values if values.ndim == 2 else values.mean(-1)
     sizes = np.abs(values)
     scale = float(np.quantile(sizes, share)) or float(sizes.max())
     return SignedPicture(

@@ -33,6 +33,6 @@ def _open_to_all(model):
     copied = copy.copy(model)
     scope = model.card.scope.model_copy(update={"modalities": (), "body_parts": ()})
     copied.card = model.card.model_copy(
-        update={"scope": scope, "selection": Selection(not_image_type=(), colour=True)}
+        update={"scope": scope, "selection": Selection(not_image_type=(), colour="luminance")}
     )
     return copied

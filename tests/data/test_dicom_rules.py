@@ -247,7 +247,7 @@ def test_slices_at_one_place_that_nothing_tells_apart_are_no_volume(tmp_path: Pa
 def test_colour_is_read_only_by_models_that_say_so(name: str) -> None:
     (study,) = index([PYDICOM_FILES / name]).studies
     grey, colour = (
-        choose(study, Rules(selection=Selection(colour=said))) for said in (False, True)
+        choose(study, Rules(selection=Selection(colour=said))) for said in ("refuse", "luminance")
     )
     assert "colour" in {verdict.rule for judged in grey.judged for verdict in judged.objections}
     assert "colour" not in {verdict.rule for judged in colour.judged for verdict in judged.verdicts}

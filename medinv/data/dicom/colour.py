@@ -1,5 +1,5 @@
-"""Colour to grey: one conversion for all, the luma that DICOM's YBR_FULL calls Y (ITU-R BT.601;
-PS3.3 C.7.6.3.1.2).
+"""Colour to grey and to red, green and blue: one conversion for all, by the luma that DICOM's
+YBR_FULL calls Y (ITU-R BT.601; PS3.3 C.7.6.3.1.2).
 
     Y = 0.299 R + 0.587 G + 0.114 B, computed in integers and rounded half up
 
@@ -39,10 +39,32 @@ def grey_of(stored: np.ndarray, photometric: str) -> np.ndarray:
     raise ValueError(f"no grey conversion for {photometric}")
 
 
-def palette_luma(values: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, int]:
-    """Luma of palette entries by stored value, and their bits.
+def rgb_of(stored: np.ndarray, photometric: str, bits: int) -> np.ndarray:
+    """Red, green and blue (rows, columns, 3) uint8 of decoded colours of so many bits.
+
+    Raises ValueError for a photometric interpretation that is none of these.
+    """
+    top = (1 << bits) - 1
+    if photometric == "RGB":
+        if stored.dtype == np.uint8 and bits == 8:
+            return stored
+        return np.clip(np.rint(stored * np.float32(255 / top)), 0, 255).astype(np.uint8)
+    partial = photometric.startswith("YBR_PARTIAL")
+    if not partial and photometric not in ("YBR_FULL", "YBR_FULL_422"):
+        raise ValueError(f"no colours for {photometric}")
+    foot, steps, swing = (16, 219, 224) if partial else (0, 255, 255)  # of 8 bits
+    scaled = stored.astype(np.float32) * np.float32(256 / (top + 1))
+    y = (scaled[..., 0] - foot) * (255 / steps)
+    blue, red = ((scaled[..., k] - 128) * (255 / swing) for k in (1, 2))
+    green = y - 0.344136 * blue - 0.714136 * red
+    rgb = np.stack([y + 1.402 * red, green, y + 1.772 * blue], axis=-1)
+    return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+
+
+def palette_colours(values: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, int]:
+    """Palette entries (n, 3) by stored value, and their bits.
 
     Raises whatever pydicom meets in a damaged palette.
     """
     colours = apply_color_lut(values.reshape(1, -1), dataset)[0]
-    return luma(colours[..., :3]), 8 * colours.dtype.itemsize
+    return colours[..., :3], 8 * colours.dtype.itemsize

@@ -18,6 +18,7 @@ from medinv.data.dicom.selection import select, uid_of
 from medinv.data.dicom.walk import Candidate, walk
 from medinv.data.dicom.whole import read_whole
 from medinv.data.nifti import is_nifti, read_nifti_header
+from medinv.data.picture import is_picture, read_picture_header
 from medinv.errors import DataError, MedinvError, RepeatedUidError, TwoPatientsError
 
 __all__ = ["Broken", "Index", "Instance", "Skipped", "Study", "index", "open_dataset"]
@@ -45,7 +46,7 @@ def index(
     on_file: Callable[[str], None] | None = None,
 ) -> Index:
     """Index files, folders (recursively, whatever the names), zips (read in memory), DICOMDIRs,
-    NIfTI volumes and CSV lists of these.
+    NIfTI volumes, pictures (PNG, JPEG, TIFF, WebP, whatever their names) and CSV lists of these.
 
     Every file handed in becomes exactly one Instance, Skipped or Broken; no single file makes this
     raise. Headers only. The order depends on the files alone: by study, then the groups of
@@ -95,7 +96,11 @@ def _entry(candidate: Candidate) -> _Entry:
     try:
         if is_nifti(location):
             return _Entry(read_nifti_header(location))
-        header = read_header(location, named=candidate.named)
+        header = read_header(location, named=False)
+        if header is None and is_picture(location):
+            return _Entry(read_picture_header(location))
+        if header is None and candidate.named:
+            header = read_header(location, named=True)
         if header is None:
             return _Entry(Skipped(location.source, None, None, "not-dicom", "not DICOM"))
         patient = read_patient(header.fields)
@@ -148,8 +153,9 @@ def _refused(instance: Instance, two_patients: str | None, repeats: Repeats) -> 
 
 def _unproven(instances: Sequence[Instance]) -> tuple[str, ...]:
     """Where a list joins studies, the patient is all that shows that they belong together."""
-    joined = {one.study_uid for one in instances if one.format == "dicom"}
-    if len(joined) < 2 or all(one.patient.id for one in instances if one.format == "dicom"):
+    listed = [one for one in instances if one.format != "nifti"]
+    joined = {one.study_uid or one.source for one in listed}
+    if len(joined) < 2 or all(one.patient.id for one in listed):
         return ()
     return (f"the list joins {len(joined)} studies, and not every image says whose it is",)
 

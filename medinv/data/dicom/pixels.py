@@ -2,14 +2,14 @@
 see them."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pydicom
 
-from medinv.data.dicom.colour import POLICY, grey_of, palette_luma
+from medinv.data.dicom.colour import POLICY, grey_of, luma, palette_colours, rgb_of
 from medinv.data.dicom.decode import Decoded, decode
 from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.frames import FrameHeaders
@@ -53,6 +53,8 @@ class Pixels:
     dark: np.ndarray | None = None  # (rows, columns) as stored: True under a shutter or padding
     # what of the Pixel Data these arrays do not hold, or hold against the header; None if nothing
     contradicted: str | None = None
+    # red, green and blue (rows, columns, 3) uint8, as stored; None for grey levels
+    rgb: Callable[[], np.ndarray] | None = None
 
     @property
     def aspect(self) -> float:
@@ -76,6 +78,16 @@ class Pixels:
         shown = self.levels.display_of(self.grey)
         if self.dark is not None:
             shown[self.dark] = 0
+        return np.ascontiguousarray(self.turn.apply(shown))
+
+    @cached_property
+    def colours(self) -> np.ndarray | None:
+        """(rows, columns, 3) uint8 as shown, dark where `display` is; None of grey levels."""
+        if self.rgb is None:
+            return None
+        shown = self.rgb()
+        if self.dark is not None:
+            shown = np.where(self.dark[..., None], np.uint8(0), shown)
         return np.ascontiguousarray(self.turn.apply(shown))
 
     @cached_property
@@ -120,7 +132,8 @@ def read_frames(instance: Instance) -> Iterator[Pixels]:
 def _check_dicom(instance: Instance) -> None:
     if instance.format != "dicom":
         raise PixelDataError(
-            "a NIfTI volume has no frames: read it whole, with medinv.data.nifti.read_nifti",
+            "not a DICOM image: read it with medinv.data.decoded, a NIfTI volume with "
+            "medinv.data.nifti",
             path=instance.source,
         )
 
@@ -131,7 +144,7 @@ def _frame(
     decoded, fields = decode(dataset, instance, frame), headers[frame]
     seen = decoded.instance
     try:
-        grey, levels, scale, policy = _shown(decoded, dataset, fields, seen)
+        grey, levels, scale, policy, rgb = _shown(decoded, dataset, fields, seen)
         covered, shutter = closed(fields, grey.shape[:2])
     except (ValueError, OverflowError, MemoryError) as error:
         message = (
@@ -162,32 +175,35 @@ def _frame(
         orientation=hung.shown,
         dark=np.logical_or.reduce(masks) if masks else None,
         contradicted=decoded.contradicted,
+        rgb=rgb,
     )
 
 
 def _shown(
     decoded: Decoded, dataset: pydicom.Dataset, fields: Fields, instance: Instance
-) -> tuple[np.ndarray, Levels, Scale | None, list[str]]:
-    """Integers to show, their levels, their affine scale, and what was done."""
+) -> tuple[np.ndarray, Levels, Scale | None, list[str], Callable[[], np.ndarray] | None]:
+    """Integers to show, their levels, their affine scale, what was done, and the colours."""
     if instance.photometric == "PALETTE COLOR":
         values = np.arange(int(decoded.stored.max()) + 1, dtype=decoded.stored.dtype)
         try:
-            table, bits = palette_luma(values, dataset)
+            colours, bits = palette_colours(values, dataset)
         except (
             Exception
         ) as error:  # pydicom raises whatever it met: AttributeError, KeyError, ValueError, ...
             raise ValueError("palette") from error
-        top = (1 << bits) - 1
+        top, table = (1 << bits) - 1, luma(colours)
         levels = Levels(
             values, table.astype(np.float64), np.rint(table * (255 / top)).astype(np.uint8)
         )
-        return decoded.stored, levels, None, [f"palette of {bits} bits, {POLICY}"]
+        entries = rgb_of(colours, "RGB", bits)
+        policy = [f"palette of {bits} bits, {POLICY}"]
+        return decoded.stored, levels, None, policy, lambda: entries[decoded.stored]
     if instance.samples == 1:
         grey = _without_padding(decoded)
         levels, policy = windowed_levels(grey, fields, instance) or grey_levels(
             grey, fields, instance
         )
-        return grey, levels, header_scale(fields, instance), policy
+        return grey, levels, header_scale(fields, instance), policy, None
     grey, top = grey_of(decoded.stored, decoded.photometric), (1 << instance.bits_stored) - 1
     values = (
         np.arange(int(grey.max()) + 1, dtype=grey.dtype)
@@ -196,7 +212,11 @@ def _shown(
     )
     shown = np.clip(np.rint(values * (255 / top)), 0, 255).astype(np.uint8)
     policy = [f"{decoded.photometric} to grey: {POLICY}"]
-    return grey, Levels(values, values.astype(np.float64), shown), None, policy
+    levels = Levels(values, values.astype(np.float64), shown)
+    bits = instance.bits_stored
+    return (
+        grey, levels, None, policy, lambda: rgb_of(decoded.stored, decoded.photometric, bits)
+    )  # fmt: skip
 
 
 def _without_padding(decoded: Decoded) -> np.ndarray:

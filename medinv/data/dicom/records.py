@@ -55,7 +55,7 @@ class Instance:
     concatenation: str | None = None  # UID of the object that this is a part of
     part: tuple[int | None, int | None] = (None, None)  # its number from 1, and how many there are
     warnings: tuple[str, ...] = ()
-    format: Literal["dicom", "nifti"] = "dicom"
+    format: Literal["dicom", "nifti", "picture"] = "dicom"
     patient: Patient = field(default_factory=Patient, repr=False)
     # these two may identify the patient: for rules alone, never to be shown
     series_description: str | None = field(default=None, repr=False)

@@ -24,8 +24,8 @@ class Repeats:
 
 
 def find_repeats(instances: Iterable[Instance]) -> Repeats:
-    """Look into the files whose UID (a NIfTI volume's shape and size) is met more than once, in
-    order of source."""
+    """Look into the files whose UID (shape and size, where there is none) is met more than once,
+    in order of source."""
     alike: dict[Hashable, list[Instance]] = defaultdict(list)
     for instance in sorted(instances, key=lambda one: (one.source, one.location)):
         alike[_identity(instance)].append(instance)
@@ -66,7 +66,14 @@ def _identity(instance: Instance) -> Hashable:
         size = instance.location.size()
     except (OSError, MedinvError, KeyError):  # it is gone, which reading will say
         return instance.location
-    return "nifti", size, instance.rows, instance.columns, instance.frames, instance.geometry
+    return (
+        instance.format,
+        size,
+        instance.rows,
+        instance.columns,
+        instance.frames,
+        instance.geometry,
+    )
 
 
 def _digest(instance: Instance) -> str:

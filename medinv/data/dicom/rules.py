@@ -10,6 +10,7 @@ from medinv.data.dicom.codes import quoted
 from medinv.data.dicom.grouping import Group, group
 from medinv.data.dicom.orientation import hanging, is_projection, plane
 from medinv.data.dicom.records import Instance, Skipped, Study
+from medinv.data.picture import MODALITY
 
 _RESULT = "made from images, not an image of a patient"
 _RAW = (
@@ -129,7 +130,7 @@ def _verdicts(group: Group, rules: Rules) -> tuple[Verdict, ...]:
     thinnest, thickest = group.thickness or (None, None)
     verdicts = (
         _object(group),
-        _listed("modality", first.modality, rules.modalities, lambda have, want: have in want),
+        _modality(first, rules.modalities),
         _listed(
             "body-part",
             first.body_part,
@@ -137,7 +138,7 @@ def _verdicts(group: Group, rules: Rules) -> tuple[Verdict, ...]:
             lambda have, want: any(word in have.upper() for word in want),
         ),
         _extent(group, chosen),
-        _colour(group.first, chosen),
+        _colour(group.first, rules),
         _listed("view", first.view, chosen.views, lambda have, want: have.upper() in want),
         _orientation(group, chosen),
         _image_type(group, chosen),
@@ -210,13 +211,23 @@ def _extent(group: Group, chosen: Selection) -> Verdict | None:
     )
 
 
-def _colour(first: Instance, chosen: Selection) -> Verdict | None:
-    grey = first.samples == 1 and first.photometric != "PALETTE COLOR"
-    return (
-        None
-        if grey or chosen.colour
-        else Verdict("colour", False, "an image in colour (this model reads grey levels)")
-    )
+def _modality(first: Instance, modalities: tuple[str, ...]) -> Verdict | None:
+    if first.format == "picture" and modalities and MODALITY not in modalities:
+        says = f"a picture without a DICOM header (this model reads {', '.join(modalities)})"
+        return Verdict("picture", False, says)
+    return _listed("modality", first.modality, modalities, lambda have, want: have in want)
+
+
+def _colour(first: Instance, rules: Rules) -> Verdict | None:
+    """What a model of one channel does with colours, one of three with grey levels."""
+    chosen, grey = rules.selection, first.samples == 1 and first.photometric != "PALETTE COLOR"
+    if grey == (rules.channels == 1):
+        return None
+    if grey:
+        says = "grey levels (this model reads colours)"
+        return None if chosen.grey == "repeat" else Verdict("grey", False, says)
+    says = "an image in colour (this model reads grey levels)"
+    return None if chosen.colour == "luminance" else Verdict("colour", False, says)
 
 
 def _listed(
@@ -268,7 +279,8 @@ def _image_type(group: Group, chosen: Selection) -> Verdict | None:
         return Verdict(
             "image-type", False, f"image type without {' and '.join(missing)}", stated=bool(have)
         )
-    if not chosen.image_type and not chosen.not_image_type:
+    pictures = all(image.format == "picture" for image in group.instances)  # they have no header
+    if not chosen.image_type and (pictures or not chosen.not_image_type):
         return None
     names = ", ".join(dict.fromkeys(map(quoted, sorted(have)))) or "not stated"
     return Verdict("image-type", True, f"image type {names}", stated=bool(have))

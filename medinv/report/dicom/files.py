@@ -15,6 +15,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 
 from medinv.analysis.result import StudyResult
 from medinv.data.dicom.index import open_dataset
+from medinv.errors import HeaderError
 from medinv.files import pseudonym, write_whole
 from medinv.models.card import Card
 from medinv.report.derived import inside, presented
@@ -72,6 +73,12 @@ def write_dicom_results(
 
 def _headers(result: StudyResult) -> Mapping[str, Quoted]:
     frames = {image.sop_uid: image.pixels for image in result.instances if inside(image)}
+    other = next((one.instance for one in frames.values() if one and not one.is_dicom), None)
+    if other is not None:
+        raise HeaderError(
+            "not a DICOM image: there is no header that DICOM results could refer to",
+            path=other.source,
+        )
     return {
         sop_uid: quoted(open_dataset(frame.instance)) for sop_uid, frame in frames.items() if frame
     }
