@@ -11,7 +11,7 @@ import pydicom
 import pytest
 from dicom_samples import dataset, write
 from PIL import Image
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -237,3 +237,18 @@ def test_private_syntaxes_are_named_by_what_they_are(
     ds.save_as(path, implicit_vr=False, little_endian=True)
     with pytest.raises(PixelDataError, match=says):
         read(path)
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 1 << 31])
+def test_a_box_of_an_impossible_length_is_refused_at_once(tmp_path: Path, length: int) -> None:
+    """pydicom steps over a box of no length for ever."""
+    whole = pydicom.dcmread(packed(tmp_path / "a.dcm", ramp(8), 8, JPEG2000Lossless))
+    stream = next(iter(generate_frames(whole.PixelData, number_of_frames=1)))
+    start = b"\0\0\0\x0cjP  \r\n\x87\n"
+    boxed = start + length.to_bytes(4) + b"ftypjp2 " + (len(stream) + 8).to_bytes(4) + b"jp2c"
+    path = encapsulated(tmp_path / "b.dcm", [boxed + stream], (80, 70), JPEG2000Lossless)
+    with pytest.raises(PixelDataError, match="boxes before the JPEG 2000 codestream"):
+        read(path)
+    sound = start + (12).to_bytes(4) + b"ftypjp2 " + (len(stream) + 8).to_bytes(4) + b"jp2c"
+    path = encapsulated(tmp_path / "c.dcm", [sound + stream], (80, 70), JPEG2000Lossless)
+    assert np.array_equal(read(path).stored, ramp(8))

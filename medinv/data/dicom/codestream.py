@@ -8,6 +8,7 @@ from dataclasses import dataclass
 _END = b"\xff\xd9"  # of a JPEG, JPEG-LS and JPEG 2000 codestream alike
 _JPEG2000 = b"\xff\x4f\xff\x51"  # SOC, SIZ
 _JPEG = b"\xff\xd8"
+_JP2 = b"\0\0\0\x0cjP  "  # the box that a JP2 file begins with, which DICOM does not want
 _FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 _MARKER_KINDS = {0xF7: "jpeg-ls"}  # SOF55; of the others, those of 3 modulo 4 have no DCT
 _RLE_GAIN = 64  # two bytes stand for at most 128
@@ -82,6 +83,8 @@ def fault(frame: bytes, syntax: str, announced: Announced) -> str | None:
             f"the codestream holds {stream.components} components a pixel, the header announces "
             f"{samples} samples"
         )
+    if frame.startswith(_JP2) and not _boxes_lead_to_codestream(frame):
+        return "the boxes before the JPEG 2000 codestream are damaged"
     if not frame.rstrip(b"\0\xff").endswith(_END):
         return "the codestream has no end marker: it is truncated"
     return None
@@ -90,6 +93,18 @@ def fault(frame: bytes, syntax: str, announced: Announced) -> str | None:
 def starts_frame(fragment: bytes) -> bool:
     """Whether a fragment begins a codestream."""
     return fragment.startswith((_JPEG, _JPEG2000)) or fragment[4:8] == b"jP  "
+
+
+def _boxes_lead_to_codestream(frame: bytes) -> bool:
+    """Whether a JP2 file's boxes can be walked (ISO 15444-1 I.4): pydicom would step over one of no
+    length for ever."""
+    at = len(_JP2) + 4
+    while at + 8 <= len(frame) and frame[at + 4 : at + 8] != b"jp2c":
+        length = int.from_bytes(frame[at : at + 4])
+        if length < 8:
+            return False
+        at += length
+    return at + 8 <= len(frame)
 
 
 def _rle_fault(frame: bytes, announced: Announced) -> str | None:

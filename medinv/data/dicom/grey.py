@@ -95,7 +95,7 @@ def grey_levels(stored: np.ndarray, fields: Fields, instance: Instance) -> tuple
     modality, rescaled = modality_values(values, fields)
     if not np.isfinite(modality).all():
         raise ValueError("rescale overflows")
-    lowest_of_all = lowest_value(fields, instance)
+    lowest_of_all = lowest_value(fields, instance.bits_stored, signed=instance.signed)
     levels, shown = voi_levels(modality, fields, present & ~padding, lowest_of_all)
     policy = [rescaled, shown]
     if inverted(fields, instance):
@@ -221,12 +221,12 @@ def voi_levels(
         return _look_up(values, table) / (2.0**table.bits - 1), "VOI LUT"
     if items:
         fields.warnings.append("the VOI LUT contradicts itself and was left aside")
-    centres, widths = fields.numbers("WindowCenter"), fields.numbers("WindowWidth")
-    if centres and widths:
-        function = fields.text("VOILUTFunction") or "LINEAR"
-        levels = window(values, centres[0], widths[0], function)
+    chosen = usable_window(fields)
+    if chosen is not None:
+        levels = window(values, *chosen)
         if levels is not None:
-            return levels, window_policy(centres[0], widths[0], function)
+            return levels, window_policy(*chosen)
+    elif fields.has("WindowCenter") and fields.has("WindowWidth"):
         fields.warnings.append(
             "the window has an impossible width or an unknown function and was left aside"
         )
@@ -236,12 +236,21 @@ def voi_levels(
     return np.clip((values - low) / ((high - low) or 1.0), 0, 1), f"full range {low:g}..{high:g}"
 
 
-def lowest_value(fields: Fields, instance: Instance) -> float:
-    """The smallest modality value that any pixel of the image could have, by its header."""
-    bits = instance.bits_stored
-    ends = (-(1 << bits - 1), (1 << bits - 1) - 1) if instance.signed else (0, (1 << bits) - 1)
+def usable_window(fields: Fields) -> tuple[float, float, str] | None:
+    """Centre, width and function of the first window, as far as the standard allows them."""
+    centres, widths = fields.numbers("WindowCenter"), fields.numbers("WindowWidth")
+    if not centres or not widths:
+        return None
+    function = fields.text("VOILUTFunction") or "LINEAR"
+    known = window(np.zeros(1), centres[0], widths[0], function) is not None
+    return (centres[0], widths[0], function) if known else None
+
+
+def lowest_value(fields: Fields, bits: int, *, signed: bool) -> float:
+    """The smallest modality value that any pixel of so many bits could have, by its header."""
+    ends = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
     items = fields.sequence("ModalityLUTSequence")
-    if items and lookup_table(items[0], signed=instance.signed) is not None:
+    if items and lookup_table(items[0], signed=signed) is not None:
         return 0.0  # entries are unsigned
     slope, intercept = fields.numbers("RescaleSlope", 1), fields.numbers("RescaleIntercept", 1)
     if slope is None or intercept is None or slope[0] == 0:

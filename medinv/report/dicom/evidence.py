@@ -23,6 +23,7 @@ from medinv.report import strings
 from medinv.report.derived import contrast, explained
 from medinv.report.dicom.common import CODING_SCHEME, Analysis, drawn_map, pixel_map, private, uid
 from medinv.report.dicom.header import is_slice
+from medinv.report.dicom.softcopy import grey_scale
 
 SHARE = 0.5  # of the largest region's evidence, from which on a region is segmented
 _ORANGE = hd.color.CIELabColor(65.0, 35.0, 70.0)
@@ -263,8 +264,9 @@ def presentation_state(analysis: Analysis, image: ImageResult, number: int) -> D
     )
     # MONOCHROME1 is shown inverted, which its presentation LUT must say (PS3.3 C.11.6).
     shape = "INVERSE" if head.PhotometricInterpretation == "MONOCHROME1" else "IDENTITY"
+    shown, tables = grey_scale(head)
     dataset = pr.GrayscaleSoftcopyPresentationState(
-        referenced_images=[head],
+        referenced_images=[shown],
         content_label="EVIDENCE",
         content_description=f"Evidence for {analysis.finding[:24]}, research use"[:64],
         graphic_layers=[layer],
@@ -278,6 +280,7 @@ def presentation_state(analysis: Analysis, image: ImageResult, number: int) -> D
         ],
         presentation_lut_transformation=hd.PresentationLUTTransformation(shape),
         transfer_syntax_uid=ExplicitVRLittleEndian,
+        **tables,
         **analysis.making("state", number),
     )
     dataset.Laterality = head.get("Laterality")

@@ -19,6 +19,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from medinv.errors import HeaderError, MedinvError
 from medinv.report.dicom.header import is_slice, procedure
+from medinv.report.dicom.softcopy import grey_scale
 
 
 @contextmanager
@@ -130,13 +131,15 @@ def _annotation(header: Dataset) -> Dataset:
     layer = pr.GraphicLayer("TRIAL", order=1)
     corners = np.array([(0.0, 0.0), (1.0, 1.0)])
     outline = pr.GraphicObject("POLYLINE", corners, units="PIXEL")
+    shown, tables = grey_scale(header)
     return pr.GrayscaleSoftcopyPresentationState(
-        referenced_images=[header],
+        referenced_images=[shown],
         content_label="TRIAL",
         graphic_layers=[layer],
         graphic_annotations=[pr.GraphicAnnotation([header], layer, graphic_objects=[outline])],
         presentation_lut_transformation=hd.PresentationLUTTransformation("IDENTITY"),
         transfer_syntax_uid=ExplicitVRLittleEndian,
+        **tables,
         **_making(),
     )
 
