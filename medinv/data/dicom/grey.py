@@ -1,6 +1,7 @@
 """Grey levels: Modality LUT, VOI LUT or window, and the display of a radiologist's monitor
 (DICOM PS3.3 C.11.1, C.11.2)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.records import Instance
+from medinv.data.dicom.span import Span
 
 _WIDEST_TABLE = 1 << 17  # values; images of 32 bits get a table of the values they hold
 _BLOCK = 1 << 15  # pixels
@@ -80,9 +82,15 @@ class Scale:
         return Scale(factor, -lowest * factor, policy)
 
 
-def grey_levels(stored: np.ndarray, fields: Fields, instance: Instance) -> tuple[Levels, list[str]]:
+def grey_levels(
+    stored: np.ndarray,
+    fields: Fields,
+    instance: Instance,
+    span: Callable[[], Span | None] = lambda: None,
+) -> tuple[Levels, list[str]]:
     """Modality values and display of the stored values, and what was done.
 
+    `span` is asked for the range of values to show where neither table nor window is there.
     Raises ValueError if the rescale overflows.
     """
     lowest, highest = int(stored.min()), int(stored.max())
@@ -96,7 +104,7 @@ def grey_levels(stored: np.ndarray, fields: Fields, instance: Instance) -> tuple
     if not np.isfinite(modality).all():
         raise ValueError("rescale overflows")
     lowest_of_all = lowest_value(fields, instance.bits_stored, signed=instance.signed)
-    levels, shown = voi_levels(modality, fields, present & ~padding, lowest_of_all)
+    levels, shown = voi_levels(modality, fields, present & ~padding, lowest_of_all, span)
     policy = [rescaled, shown]
     if inverted(fields, instance):
         levels = 1 - levels
@@ -129,15 +137,17 @@ def inverted(fields: Fields, instance: Instance) -> bool:
     return dark_is_high or shape == "INVERSE"
 
 
-def header_scale(fields: Fields, instance: Instance) -> Scale:
+def header_scale(
+    fields: Fields, instance: Instance, span: Callable[[], Span | None] = lambda: None
+) -> Scale:
     """The grey levels that the header's numbers alone give: rescale and first window, made
     affine.
 
     A sigmoid becomes its tangent. Where a look-up table stands in the way, or no usable window is
-    there, the span between the smallest and the largest pixel value that the header states, or
-    else of all stored bits. MONOCHROME1 counts down.
+    there, the `span` that was decided on, or that between the smallest and the largest pixel value
+    that the header states, or else of all stored bits. MONOCHROME1 counts down.
     """
-    scale = _windowed(fields) or _spanned(fields, instance)
+    scale = _windowed(fields) or _decided(fields, span) or _spanned(fields, instance)
     if inverted(fields, instance):
         return Scale(-scale.factor, 255 - scale.offset, f"{scale.policy}; inverted")
     return scale
@@ -171,6 +181,17 @@ def _windowed(fields: Fields) -> Scale | None:
         f"{function}{tangent}"
     )
     return Scale(factor, ((intercept[0] - centre) / width + 0.5) * 255, policy)
+
+
+def _decided(fields: Fields, span: Callable[[], Span | None]) -> Scale | None:
+    if any(fields.raw(table) is not None for table in ("ModalityLUTSequence", "VOILUTSequence")):
+        return None
+    decided, slope = span(), (fields.numbers("RescaleSlope", 1) or (1.0,))[0]
+    if decided is None or decided.low == decided.high or not 1e-12 < abs(slope) < 1e12:
+        return None
+    intercept = (fields.numbers("RescaleIntercept", 1) or (0.0,))[0]
+    scale = Scale.between(decided.low, decided.high, decided.policy)
+    return Scale(scale.factor * slope, scale.factor * intercept + scale.offset, scale.policy)
 
 
 def _spanned(fields: Fields, instance: Instance) -> Scale:
@@ -208,12 +229,16 @@ def rescaled(stored: np.ndarray, slope: float, intercept: float) -> tuple[np.nda
 
 
 def voi_levels(
-    values: np.ndarray, fields: Fields, visible: np.ndarray, lowest: float
+    values: np.ndarray,
+    fields: Fields,
+    visible: np.ndarray,
+    lowest: float,
+    span: Callable[[], Span | None] = lambda: None,
 ) -> tuple[np.ndarray, str]:
     """Modality values (H, W) to float64 levels 0..1, and the policy: VOI LUT, else the first
-    window, else the full range of `visible`. `lowest`: the smallest value that the header's bits
-    and rescale can give, which settles the sign of a table's first value for all images of a
-    series."""
+    window, else the `span` that was decided on, else the full range of `visible`. `lowest`: the
+    smallest value that the header's bits and rescale can give, which settles the sign of a table's
+    first value for all images of a series."""
     items = fields.sequence("VOILUTSequence")
     table = lookup_table(items[0], signed=lowest < 0) if items else None
     if table is not None:
@@ -230,10 +255,14 @@ def voi_levels(
         fields.warnings.append(
             "the window has an impossible width or an unknown function and was left aside"
         )
-    if not visible.any():
+    decided = span()
+    if decided is None and not visible.any():
         return np.zeros(values.shape), "no visible pixel"
-    low, high = float(values[visible].min()), float(values[visible].max())
-    return np.clip((values - low) / ((high - low) or 1.0), 0, 1), f"full range {low:g}..{high:g}"
+    if decided is None:
+        low, high = float(values[visible].min()), float(values[visible].max())
+        decided = Span(low, high, f"full range {low:g}..{high:g}")
+    width = (decided.high - decided.low) or 1.0
+    return np.clip((values - decided.low) / width, 0, 1), decided.policy
 
 
 def usable_window(fields: Fields) -> tuple[float, float, str] | None:

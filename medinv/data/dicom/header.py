@@ -29,7 +29,7 @@ KEYWORDS = (
     "PixelDataProviderURL",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "ViewCodeSequence", "SpecificCharacterSet", "SeriesDescription", "StudyDescription",
-    "FrameOfReferenceUID", "ConcatenationUID", "InConcatenationNumber",
+    "WindowCenter", "FrameOfReferenceUID", "ConcatenationUID", "InConcatenationNumber",
     "InConcatenationTotalNumber",
     *patient.KEYWORDS,
 )  # fmt: skip

@@ -15,6 +15,7 @@ from medinv.data.dicom.patient import NOBODY, Patient, judge, read_patient
 from medinv.data.dicom.records import Broken, Index, Instance, Skipped, Study
 from medinv.data.dicom.repeats import Repeats, find_repeats
 from medinv.data.dicom.selection import select, uid_of
+from medinv.data.dicom.span import shown_by_series
 from medinv.data.dicom.walk import Candidate, walk
 from medinv.data.dicom.whole import read_whole
 from medinv.data.nifti import is_nifti, read_nifti_header
@@ -121,9 +122,10 @@ def _study(uid: str | None, entries: list[_Entry], repeats: Repeats) -> Study:
         why = judged.conflict and f"the study names two patients ({judged.conflict})"
         broken += [_refused(one, why, repeats) for one in instances]
         instances = []
+    ordered = [instance for one in group(instances) for instance in one.instances]
     return Study(
         uid,
-        instances=tuple(instance for one in group(instances) for instance in one.instances),
+        instances=tuple(shown_by_series(ordered)),
         skipped=tuple(record for record in records if isinstance(record, Skipped)),
         broken=tuple(sorted(broken, key=lambda record: record.source)),
         warnings=judged.warnings + _unproven(instances),

@@ -3,8 +3,9 @@ see them."""
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 import pydicom
@@ -14,13 +15,23 @@ from medinv.data.dicom.decode import Decoded, decode
 from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.frames import FrameHeaders
 from medinv.data.dicom.geometry import Geometry
-from medinv.data.dicom.grey import Levels, Scale, grey_levels, header_scale
+from medinv.data.dicom.grey import (
+    Levels,
+    Scale,
+    grey_levels,
+    header_scale,
+    modality_values,
+    padding_mask,
+)
 from medinv.data.dicom.index import open_dataset
 from medinv.data.dicom.orientation import STORED, Turn, hanging
 from medinv.data.dicom.records import Instance
 from medinv.data.dicom.shutter import closed
+from medinv.data.dicom.span import Span, hounsfield_span
 from medinv.data.dicom.windowed import windowed_levels
-from medinv.errors import PixelDataError
+from medinv.errors import MedinvError, PixelDataError
+
+_SERIES = 4  # whose range is remembered
 
 
 @dataclass(frozen=True)
@@ -101,10 +112,11 @@ class Pixels:
 def read_pixels(instance: Instance, frame: int = 0) -> Pixels:
     """Read, decode and display one frame of an image.
 
-    Order: stored bits, colour to luma, Modality LUT or rescale, VOI LUT or first window or else the
-    full range of the pixels that are no padding, inversion for MONOCHROME1 or an inverse
-    presentation LUT, padding and what display shutters cover darkest, frontal projections turned
-    to L\\F. Functional groups of the frame go before those that all frames share. Raises
+    Order: stored bits, colour to luma, Modality LUT or rescale, VOI LUT or first window or else
+    what `span` decides or the full range of the pixels that are no padding, inversion for
+    MONOCHROME1 or an inverse presentation LUT, padding and what display shutters cover darkest,
+    frontal projections turned to L\\F. Functional groups of the frame go before those that all
+    frames share. Raises
     PixelDataError (truncated or undecodable data, no such frame) and what `open_dataset` raises.
     """
     _check_dicom(instance)
@@ -200,10 +212,11 @@ def _shown(
         return decoded.stored, levels, None, policy, lambda: entries[decoded.stored]
     if instance.samples == 1:
         grey = _without_padding(decoded)
+        span = partial(_span, fields, instance)
         levels, policy = windowed_levels(grey, fields, instance) or grey_levels(
-            grey, fields, instance
+            grey, fields, instance, span
         )
-        return grey, levels, header_scale(fields, instance), policy, None
+        return grey, levels, header_scale(fields, instance, span), policy, None
     grey, top = grey_of(decoded.stored, decoded.photometric), (1 << instance.bits_stored) - 1
     values = (
         np.arange(int(grey.max()) + 1, dtype=grey.dtype)
@@ -217,6 +230,38 @@ def _shown(
     return (
         grey, levels, None, policy, lambda: rgb_of(decoded.stored, decoded.photometric, bits)
     )  # fmt: skip
+
+
+def _span(fields: Fields, instance: Instance) -> Span | None:
+    return hounsfield_span(fields, instance) or _series_span(instance.shown_by)
+
+
+@lru_cache(_SERIES)
+def _series_span(frames: tuple[tuple[Instance, int], ...]) -> Span | None:
+    """Of the values of some frames of a series together; None where none of them can be read."""
+    ends: list[float] = []
+    for instance, frame in frames:
+        with suppress(MedinvError):  # it is told where it is read for itself
+            ends += _ends(instance, frame)
+    if not ends:
+        return None
+    low, high = min(ends), max(ends)
+    policy = f"no window: shown from {low:g} to {high:g}, the range of {len(frames)} of its series"
+    return Span(low, high, policy)
+
+
+def _ends(instance: Instance, frame: int) -> tuple[float, ...]:
+    """Smallest and largest modality value that is no padding; empty where all are."""
+    dataset = open_dataset(instance)
+    decoded, fields = decode(dataset, instance, frame), FrameHeaders(Fields(dataset))[frame]
+    values = np.unique(_without_padding(decoded))
+    visible = values[~padding_mask(values, fields)]
+    modality, _ = modality_values(visible, fields)
+    return (
+        (float(modality.min()), float(modality.max()))
+        if modality.size and np.isfinite(modality).all()
+        else ()
+    )
 
 
 def _without_padding(decoded: Decoded) -> np.ndarray:

@@ -54,6 +54,9 @@ class Instance:
     frame_of_reference: str | None = None  # UID
     concatenation: str | None = None  # UID of the object that this is a part of
     part: tuple[int | None, int | None] = (None, None)  # its number from 1, and how many there are
+    windowed: bool = False  # the header states a window
+    # Frames of its series, whose range together an image is shown by where nothing says how.
+    shown_by: tuple[tuple["Instance", int], ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
     format: Literal["dicom", "nifti", "picture"] = "dicom"
     patient: Patient = field(default_factory=Patient, repr=False)

@@ -8,7 +8,7 @@ from pydicom.uid import UID, UID_dictionary
 from medinv.data.dicom import objects
 from medinv.data.dicom.codes import quoted
 from medinv.data.dicom.fields import Fields
-from medinv.data.dicom.frames import geometries, stacks
+from medinv.data.dicom.frames import FrameHeaders, geometries, stacks
 from medinv.data.dicom.header import Header
 from medinv.data.dicom.labels import b_value, description, view
 from medinv.data.dicom.location import Location
@@ -172,6 +172,7 @@ def _instance(
             fields.integer("InConcatenationNumber"),
             fields.integer("InConcatenationTotalNumber"),
         ),
+        windowed=FrameHeaders(fields)[0].has("WindowCenter"),
         warnings=tuple(dict.fromkeys(fields.warnings)),
     )
 
