@@ -90,6 +90,9 @@ class ReferenceConfig(Frozen):
     # Principal axes of how the classes differ, and of what belongs in a part of an image.
     transport: int | None = Field(default=None, ge=1)
     expectation: int | None = Field(default=None, ge=1)
+    # Training images of each class that are kept as they are, so that their region can be shown in
+    # another image: images of people, which who gets the model gets too. None unless asked for.
+    donors: int | None = Field(default=None, ge=1)
 
 
 class CardTexts(Frozen):

@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Method = Literal["direction", "ascent", "transport", "inpainting", "brightening"]
+Method = Literal["direction", "ascent", "transport", "exchange", "inpainting", "brightening"]
 """How a counterfactual was made: along the class direction in the features; sought there; first as
-training images of the classes differ and only then along the class direction; by filling in the
+training images of the classes differ and only then along the class direction; with the region of
+a training image of the other class; by filling in the
 part that the answer comes from with what belongs there; by the faintest round brightening that
 suffices.
 """

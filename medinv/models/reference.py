@@ -22,11 +22,12 @@ from medinv.errors import IntegrityError, ModelError
 from medinv.files import write_whole
 from medinv.models.expectation import Expectation
 from medinv.models.folder import CASES, FACTS, digest, has_file, read_file
-from medinv.models.region import Template
+from medinv.models.region import Donors, Template
 from medinv.models.transport import Transport
 
 STATE = "usual: "  # in the file, before the name of a depth
-TRANSPORT, EXPECTATION, REGION = "transport: ", "expectation: ", "region: "  # before a part's name
+# Before the name of a part.
+TRANSPORT, EXPECTATION, REGION, DONORS = "transport: ", "expectation: ", "region: ", "donors: "
 
 
 class ReferenceMetadata(BaseModel):
@@ -63,7 +64,8 @@ class Reference:
     states: by the name of a depth of the trunk, the mean of what stands there over training images
     of the negative class, (C_d, *size_d). transport: how images of the two classes differ, and
     expectation: what belongs in a part of a negative image, where those were fitted. region: where
-    lies what the label is about, of a model that was trained with composed images.
+    lies what the label is about, of a model that was trained with composed images. donors: training
+    images that may be shown in part, where the configuration asks for them.
     """
 
     axes: Tensor
@@ -77,6 +79,7 @@ class Reference:
     transport: Transport | None = None
     expectation: Expectation | None = None
     region: Template | None = None
+    donors: Donors | None = None
 
     def project(self, coarse: Tensor) -> Tensor:
         """Coarse features (N, C, *size) to points (N, K)."""
@@ -138,6 +141,9 @@ def save_reference(folder: Path, reference: Reference) -> ReferenceMetadata:
             tensors[prefix + "axes"] = part.axes.half()
     if reference.region is not None:
         tensors |= {REGION + name: part.half() for name, part in vars(reference.region).items()}
+    if reference.donors is not None:
+        kept = vars(reference.donors)
+        tensors |= {DONORS + name: kept[name] for name in kept}
     data = save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
     metadata = reference.metadata.model_copy(update={"cases_sha256": digest(data)})
     write_whole(folder / CASES, data)
@@ -176,7 +182,7 @@ def _from_tensors(
         }
 
     states, transport, expectation = part(STATE), part(TRANSPORT), part(EXPECTATION)
-    region = part(REGION)
+    region, donors = part(REGION), part(DONORS)
     whole = {name: t for name, t in tensors.items() if name in NAMES}
     try:
         return Reference(
@@ -186,6 +192,7 @@ def _from_tensors(
             transport=Transport(**transport) if transport else None,
             expectation=Expectation(**expectation) if expectation else None,
             region=Template(**region) if region else None,
+            donors=Donors(**donors) if donors else None,
         )
     except TypeError as error:  # a part that is missing, or one too many
         raise IntegrityError(f"this reference is not whole: {error}", path=folder) from error

@@ -36,10 +36,26 @@ class Template:
         """
         return best_place(films, self.film)
 
+    def masks(self, places: Tensor) -> Tensor:
+        """The mask on films with these places, (N, 1, side, side)."""
+        return at_places(self.mask, places)
+
     def inside(self, films: Tensor) -> Tensor:
         """Which pixels of films (N, 1, H, W) lie in the region, (N, 1, H, W) bool."""
-        masks = at_places(self.mask, self.place(films.float().cpu()))
+        masks = self.masks(self.place(films.float().cpu()))
         return F.interpolate(masks, size=films.shape[2:], mode="area") > INSIDE
+
+
+@dataclass(frozen=True)
+class Donors:
+    """Training images whose region may be shown in another image: see `explanation.counterfactual`.
+
+    They are images of people: kept only where a configuration asks for it.
+    """
+
+    films: Tensor  # (n, 1, H, W) uint8
+    labels: Tensor  # (n,)
+    places: Tensor  # (n, 4) where the template fits best
 
 
 def at_places(mask: Tensor, places: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from medinv.config import Config, ReferenceConfig
+from medinv.data.compose import Composer
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.errors import ConfigError
 from medinv.models.base import Calibrated, InvertibleNetwork, in_batches
@@ -24,6 +25,7 @@ from medinv.models.build import kind_of
 from medinv.models.depths import mean_states, steps
 from medinv.models.expectation import fit_expectation
 from medinv.models.reference import Reference, ReferenceMetadata, principal_axes
+from medinv.models.region import Donors
 from medinv.models.transport import fit_transport
 from medinv.training.composed import composer_of
 
@@ -79,6 +81,7 @@ def make_reference(
         transport=_fitted(fit_transport, data.train, settings.transport),
         expectation=_fitted(fit_expectation, data.train, settings.expectation),
         region=composer.region if composer else None,
+        donors=_donors(composer, data.train, settings.donors),
     )
 
 
@@ -202,6 +205,22 @@ def _fitted(
     most = int(np.bincount(part.labels).min()) - 1
     images, labels = torch.from_numpy(part.images).float(), torch.from_numpy(part.labels)
     return fit(images, labels, min(axes, most))
+
+
+def _donors(composer: Composer | None, part: Part, count: int | None) -> Donors | None:
+    """`count` training images of each class, drawn with a fixed seed, and where their region lies.
+
+    Raises ConfigError where no region is known.
+    """
+    if count is None:
+        return None
+    if composer is None:
+        raise ConfigError("reference.donors needs train.compose, which says where the region lies")
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.from_numpy(part.labels)
+    each = [torch.nonzero(labels == k)[:, 0] for k in range(int(labels.max()) + 1)]
+    rows = torch.cat([one[torch.randperm(len(one), generator=generator)[:count]] for one in each])
+    return Donors(torch.from_numpy(part.images)[rows], labels[rows], composer.places[rows])
 
 
 def _first(part: Part, count: int | None) -> Part:

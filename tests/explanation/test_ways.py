@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from medinv.explanation import counterfactual
 from medinv.explanation.counterfactual import brightening, direction, inpainting, transport
 from medinv.explanation.local import local_evidence
+from medinv.models.region import Donors, Template
 
 LOCAL = {0: "inpainting", 1: "brightening"}
 
@@ -63,6 +65,10 @@ def test_a_local_one_whose_re_check_fails_gives_way(
 
 def test_each_aims_at_the_target(subject) -> None:
     model, x, local = subject
+    template = Template(x[0, 0].float(), torch.ones(x.shape[2:]))
+    twice = torch.cat([x, x])
+    donors = Donors(twice.byte(), torch.tensor([0, 1]), template.place(twice.float()))
+    model.reference = replace(model.reference, region=template, donors=donors)
     for way in counterfactual.WAYS:
         edits = [way.attempt(model, x, target, local) for target in (0, 1)]
         assert any(edits)

@@ -144,6 +144,7 @@ def test_the_counterfactual_says_how_it_was_made_and_how_large_it_is(form, words
     [
         ("direction", "decoded from its own features"),
         ("transport", "does not come from the model"),
+        ("exchange", "belongs to somebody else"),
         ("brightening", "the shape was given beforehand"),
     ],
 )

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from medinv.explanation.counterfactual import brightening, direction, inpainting, transport
+from medinv.explanation.counterfactual import (
+    brightening,
+    direction,
+    exchange,
+    inpainting,
+    transport,
+)
 from medinv.explanation.result import Counterfactual, LocalEvidence
 from medinv.models.density import Classifier
 
@@ -25,6 +31,7 @@ class Way:
 WAYS: tuple[Way, ...] = (
     Way(brightening.counterfactual, must_hold=True),
     Way(inpainting.counterfactual, must_hold=True),
+    Way(exchange.counterfactual, must_hold=True),
     Way(transport.counterfactual, must_hold=False),
     Way(direction.counterfactual, must_hold=False),
 )

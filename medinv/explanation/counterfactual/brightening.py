@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from medinv.explanation.counterfactual.direction import from_image, uncalibrated
+from medinv.explanation.counterfactual.inpainting import SIDE as CHOSEN_ON
 from medinv.explanation.result import Counterfactual, LocalEvidence
 from medinv.models.density import Classifier
 from medinv.models.expectation import Expectation
@@ -29,7 +30,8 @@ class Candidates:
     """
 
     places: int = 40
-    radii: tuple[float, ...] = (3.0, 5.0)  # standard deviation of a Gaussian, pixels
+    # standard deviation of a Gaussian, pixels of an image of 64
+    radii: tuple[float, ...] = (3.0, 5.0)
     first: float = 25.0  # grey levels at the centre by which places are compared
     most: float = 90.0
     finalists: int = 4  # places whose faintest brightening is sought
@@ -89,7 +91,8 @@ def bumps(expectation: Expectation, x: Tensor, candidates: Candidates) -> Tensor
         rises[(side[:, None] - row) ** 2 + (side - column) ** 2 < APART**2] = 0
         centre = (row + 0.5) * height / SIDE - 0.5, (column + 0.5) * width / SIDE - 0.5
         distance = (down - centre[0]) ** 2 + (across - centre[1]) ** 2
-        spots += [torch.exp(-distance / (2 * radius**2)) for radius in candidates.radii]
+        sigmas = [radius * min(height, width) / CHOSEN_ON for radius in candidates.radii]
+        spots += [torch.exp(-distance / (2 * sigma**2)) for sigma in sigmas]
     return torch.stack(spots)[:, None]
 
 

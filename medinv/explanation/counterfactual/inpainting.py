@@ -23,6 +23,8 @@ from medinv.explanation.trunk import decision
 from medinv.models.density import Classifier
 from medinv.models.expectation import Expectation
 
+SIDE = 64  # of the images on which lengths were chosen, pixels
+
 
 @dataclass(frozen=True)
 class Extent:
@@ -33,7 +35,7 @@ class Extent:
 
     levels: tuple[float, ...] = (0.5, 0.25, 0.15, 0.1, 0.05, 0.03)
     """Of the strongest evidence: pixels of that much and more; tried in this order."""
-    margin: int = 6  # pixels around them
+    margin: int = 6  # around them, pixels of an image of 64
     share: float = 1.3
     """Of the target's typical log-odds, to be reached: what just flips leaves what others see."""
 
@@ -53,7 +55,8 @@ def inpaint(
     asked for; where no part does, the one that comes nearest is filled in. Tried as stored,
     returned before rounding and clipping.
     """
-    regions = np.stack([region(evidence, level, extent.margin) for level in extent.levels])
+    margin = max(1, round(extent.margin * evidence.shape[-1] / SIDE))
+    regions = np.stack([region(evidence, level, margin) for level in extent.levels])
     masks = torch.from_numpy(regions).to(x)[:, None]
     tried = expectation.fill(x.expand(len(masks), -1, -1, -1), masks)
     z = model.features(tried.clamp(0, 255).round())

@@ -26,6 +26,12 @@ MADE: dict[Method, str] = {
         "does not come from the model; neither shows what {target} would look like in this "
         "patient."
     ),
+    "exchange": (
+        "This image with a part of another: where the label is decided stands what a training "
+        "image labelled {target} shows there, the one that is most like this image around it and "
+        "is answered {target}. That part belongs to somebody else. It says what this model "
+        "answers by, not what {target} would look like in this patient."
+    ),
     "inpainting": (
         "The part of the image that speaks most for the answer given, and a margin around it, "
         "filled in until the model answers {target} more clearly than for a usual image, or as "
