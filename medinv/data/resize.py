@@ -30,6 +30,28 @@ def resize(image: np.ndarray, size: int | tuple[int, ...]) -> np.ndarray:
     return np.stack([_averages(plane, *sides) for plane in planes])
 
 
+def resize_volume(levels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Grey levels (D, H, W) uint8 to (1, d, h, w) uint8, by the averages of `resize` along each
+    axis.
+
+    Raises ShapeError for another shape or type.
+    """
+    if levels.ndim != 3 or levels.dtype != np.uint8 or 0 in levels.shape:
+        raise ShapeError(
+            f"expected grey levels (D, H, W) of 8 bits, got {levels.dtype} {levels.shape}"
+        )
+    if len(size) != 3 or min(size) < 1:
+        raise ShapeError(f"expected slices, rows and columns of a volume, got {size}")
+    sums, counts = levels, np.ones((1, 1, 1))
+    for axis, (extent, side) in enumerate(zip(levels.shape, size, strict=True)):
+        low, high = _bounds(extent, side)
+        front = np.moveaxis(sums, axis, 0)
+        flat = _window_sums(np.ascontiguousarray(front).reshape(extent, -1), low, high, np.uint64)
+        sums = np.moveaxis(flat.reshape(side, *front.shape[1:]), 0, axis)
+        counts = counts * (high - low).reshape([-1 if k == axis else 1 for k in range(3)])
+    return np.rint((sums / counts).astype(np.float32)).astype(np.uint8)[None]
+
+
 def _averages(image: np.ndarray, height: int, width: int) -> np.ndarray:
     rows, columns = _bounds(image.shape[0], height), _bounds(image.shape[1], width)
     # narrow sums take a third of the time
@@ -48,8 +70,8 @@ def _bounds(extent: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 def _window_sums(
     image: np.ndarray, low: np.ndarray, high: np.ndarray, kind: type[np.unsignedinteger]
 ) -> np.ndarray:
-    """Sums over rows low..high of each window, exact up to 2^24 pixels of 8 bits a window (both
-    axes), and up to 2^48 of 16."""
+    """Sums over rows low..high of each window, exact up to 2^24 pixels of 8 bits a window (all
+    axes), and in 64 bits up to 2^48 of 16."""
     longest = int((high - low).max())
     if longest * len(low) == len(image):  # windows that do not share rows
         return np.add.reduce(image.reshape(len(low), longest, -1), axis=1, dtype=kind)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from medinv.data.resize import resize
+from medinv.data.resize import resize, resize_volume
 from medinv.data.transforms import network_intake
 from medinv.errors import ShapeError
 
@@ -62,3 +62,16 @@ def test_wide_images_of_16_bits_are_summed_without_overflow() -> None:
 def test_what_is_no_image_of_grey_levels_is_refused(image) -> None:
     with pytest.raises(ShapeError, match="grey levels"):
         resize(image, 16)
+
+
+@pytest.mark.parametrize("size", [(4, 6, 8), (16, 5, 7), (30, 40, 50)])
+def test_a_volume_is_averaged_along_each_axis(size) -> None:
+    volume = np.random.default_rng(0).integers(0, 256, (14, 33, 21), dtype=np.uint8)
+    expected = torch.nn.functional.adaptive_avg_pool3d(
+        torch.from_numpy(volume)[None].double(), size
+    )
+    taken = resize_volume(volume, size)
+    assert taken.shape == (1, *size) and np.abs(taken - expected.numpy()).max() <= 0.5 + 1e-6
+    for wrong in (size[:2], (*size[:2], 0)):
+        with pytest.raises(ShapeError, match="slices"):
+            resize_volume(volume, wrong)

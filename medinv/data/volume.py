@@ -1,0 +1,165 @@
+"""Volumes as a network is shown them: a series of DICOM slices, one multi-frame image or a NIfTI
+file, the body lying the same way in all of them.
+
+    values in the modality's units, with the affine of the header
+        -> axes as the body lies: slices from feet to head, rows from front to back, columns from
+           the patient's right to the left, each axis of the array that which is nearest
+        -> grey levels 0..255 by one window for the whole volume
+        -> area averages along each axis by itself
+
+An oblique volume is not rotated, and voxels that are not cubes become no cubes: each axis is
+brought to the size that the network has, whatever its millimetres, which `Volume.policy` states.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medinv.data.dicom.fields import Fields
+from medinv.data.dicom.frames import FrameHeaders
+from medinv.data.dicom.grey import inverted, window, window_policy
+from medinv.data.dicom.index import open_dataset
+from medinv.data.dicom.records import Instance
+from medinv.data.dicom.volume import Slice, Stack, read_stack, stack
+from medinv.data.nifti import MOST_VOXELS, read_nifti
+from medinv.data.resize import resize_volume
+from medinv.errors import DataError, PixelDataError
+
+AXES = ("S", "P", "L")  # that slices, rows and columns run towards
+LEFT_OUT = 0.5  # per cent of the values at either end that a range leaves out
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume at full size, the body lying as AXES say."""
+
+    levels: np.ndarray  # (slices, rows, columns) uint8 grey levels
+    spacing: tuple[float, float, float]  # mm between slices, rows, columns
+    sha256: str  # of the values before they were shown, float32, as they lie in the file
+    policy: str  # what was done, in order
+    warnings: tuple[str, ...]
+
+
+def read_volume(instances: Sequence[Instance], size: tuple[int, ...]) -> np.ndarray:
+    """The network input (1, *size) uint8 of the slices of one volume, or of a NIfTI file.
+
+    `size`: slices from feet to head, rows from front to back, columns from the patient's right to
+    the left. Raises what `volume_of` does, and ShapeError for a size of other than three sides.
+    """
+    return resize_volume(volume_of(instances).levels, size)
+
+
+def volume_of(instances: Sequence[Instance]) -> Volume:
+    """Read the slices of one volume, or a NIfTI file.
+
+    Raises DataError for images that make no volume, with the reason, and what reading them raises.
+    """
+    formats = {one.format for one in instances}
+    if len(formats) != 1 or (read := _FORMATS.get(formats.pop())) is None:
+        raise DataError(
+            "expected the slices of one DICOM series or one NIfTI volume",
+            path=instances[0].source if instances else None,
+            stage="volume",
+        )
+    return read(instances)
+
+
+def _of_slices(instances: Sequence[Instance]) -> Volume:
+    found = stack(list(instances))
+    voxels = sum(one.instance.rows * one.instance.columns for one in found.slices)
+    if voxels > MOST_VOXELS:
+        raise PixelDataError(
+            f"{voxels} voxels are announced, at most {MOST_VOXELS} are read",
+            path=instances[0].source,
+        )
+    values = read_stack(found)
+    if found.affine is None:
+        raise DataError("these slices make no volume", stage="volume")
+    said = dict.fromkeys(text for one in instances for text in one.warnings)
+    said |= dict.fromkeys(f"{one.code}: {one.message}, {one.handled}" for one in found.findings)
+    return _volume(values, found.affine, _stated_window(found), tuple(said))
+
+
+def _of_nifti(instances: Sequence[Instance]) -> Volume:
+    if len(instances) > 1:
+        raise DataError(
+            f"expected one NIfTI volume, got {len(instances)}",
+            path=instances[1].source,
+            stage="volume",
+        )
+    read = read_nifti(instances[0])
+    if not np.isfinite(read.values).all():
+        raise PixelDataError(
+            "voxels that are no finite numbers: replace them", path=instances[0].source
+        )
+    return _volume(read.values, read.affine, None, read.warnings)
+
+
+_FORMATS: dict[str, Callable[[Sequence[Instance]], Volume]] = {
+    "dicom": _of_slices,
+    "nifti": _of_nifti,
+}
+
+
+@dataclass(frozen=True)
+class _Window:
+    centre: float
+    width: float
+    function: str
+    inverted: bool
+
+
+def _stated_window(found: Stack) -> _Window | None:
+    """Of the middle slice, for all of them; None where it states none that can be used."""
+    middle: Slice = found.slices[len(found.slices) // 2]
+    fields = FrameHeaders(Fields(open_dataset(middle.instance)))[middle.frame]
+    centres, widths = fields.numbers("WindowCenter"), fields.numbers("WindowWidth")
+    if not centres or not widths:
+        return None
+    function = fields.text("VOILUTFunction") or "LINEAR"
+    if window(np.zeros(1), centres[0], widths[0], function) is None:
+        return None
+    return _Window(centres[0], widths[0], function, inverted(fields, middle.instance))
+
+
+def _volume(
+    values: np.ndarray, affine: np.ndarray, stated: _Window | None, warnings: tuple[str, ...]
+) -> Volume:
+    from nibabel import orientations
+
+    stored = hashlib.sha256(np.ascontiguousarray(values, "<f4").tobytes()).hexdigest()
+    levels, how = _levels(values, stated)
+    turn = orientations.ornt_transform(
+        orientations.io_orientation(affine), orientations.axcodes2ornt(AXES)
+    )
+    turned = np.ascontiguousarray(orientations.apply_orientation(levels, turn))
+    sides = np.linalg.norm(affine[:3, :3], axis=0)
+    spacing = dict(zip(turn[:, 0].astype(int), sides.tolist(), strict=True))
+    between = (spacing[0], spacing[1], spacing[2])
+    voxels = " x ".join(map(str, turned.shape))
+    policy = (
+        f"{voxels} voxels of {' x '.join(f'{side:.3g}' for side in between)} mm (slices from feet "
+        f"to head, rows to the back, columns to the left); {how}"
+    )
+    return Volume(turned, between, stored, policy, warnings)
+
+
+def _levels(values: np.ndarray, stated: _Window | None) -> tuple[np.ndarray, str]:
+    """uint8 by the window of the header, else by the range of the volume without its ends."""
+    if stated is None:
+        low, high = np.percentile(values, [LEFT_OUT, 100 - LEFT_OUT]).tolist()
+        if high <= low:
+            low, high = float(values.min()), float(values.max())
+        shown = np.clip((values - low) * (255 / ((high - low) or 1.0)), 0, 255)
+        return np.rint(shown).astype(np.uint8), (
+            f"range {low:.4g} to {high:.4g}, {LEFT_OUT:g} % left out at either end"
+        )
+    levels = np.empty(values.shape, np.uint8)
+    for k in range(values.shape[2]):  # slice by slice, for little memory
+        shown = window(values[..., k], stated.centre, stated.width, stated.function)
+        if shown is not None:
+            levels[..., k] = np.rint((1 - shown if stated.inverted else shown) * 255)
+    how = window_policy(stated.centre, stated.width, stated.function)
+    return levels, f"{how} of the middle slice" + ", inverted" * stated.inverted
