@@ -12,6 +12,7 @@
     │   └── IntegrityError
     ├── DataError
     │   ├── MissingDataError
+    │   ├── NothingEligibleError
     │   ├── NotDicomError
     │   ├── HeaderError
     │   ├── TwoPatientsError
@@ -115,6 +116,12 @@ class MissingDataError(DataError):
     """A path or a data set that is not there."""
 
     code = "missing"
+
+
+class NothingEligibleError(DataError):
+    """Files, but no image among them that may be used."""
+
+    code, stage = "nothing-eligible", "selection"
 
 
 class NotDicomError(DataError):

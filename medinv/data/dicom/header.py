@@ -30,7 +30,7 @@ KEYWORDS = (
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "ViewCodeSequence", "SpecificCharacterSet", "SeriesDescription", "StudyDescription",
     "WindowCenter", "FrameOfReferenceUID", "ConcatenationUID", "InConcatenationNumber",
-    "InConcatenationTotalNumber",
+    "InConcatenationTotalNumber", "Manufacturer",
     *patient.KEYWORDS,
 )  # fmt: skip
 _TAGS: list[BaseTag | int] = [*(tag_of(keyword) for keyword in KEYWORDS), *PRIVATE_TAGS]

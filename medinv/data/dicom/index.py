@@ -27,7 +27,8 @@ __all__ = ["Broken", "Index", "Instance", "Skipped", "Study", "index", "open_dat
 _REPEATED = (
     "study_uid", "series_uid", "sop_class", "modality", "body_part", "view", "laterality",
     "patient_orientation", "image_type", "photometric", "transfer_syntax", "series_description",
-    "study_description", "echo", "b_value", "warnings", "frame_of_reference", "concatenation",
+    "study_description", "manufacturer", "echo", "b_value", "warnings", "frame_of_reference",
+    "concatenation",
 )  # fmt: skip
 Record = Instance | Skipped | Broken
 

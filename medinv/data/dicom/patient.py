@@ -53,6 +53,11 @@ def read_patient(fields: Fields) -> Patient:
     return _patient(*(_text(fields, keyword, terms) for keyword in KEYWORDS))
 
 
+def patient_id(text: str) -> str | None:
+    """A PatientID from elsewhere, such as a list of labels, as `Patient.id` holds it."""
+    return _hash("id", _plain(" ".join(text.split())))
+
+
 @lru_cache(1 << 8)  # headers of a series repeat it
 def _patient(number: str, issuer: str, name: str, born: str) -> Patient:
     words = _plain(name).translate(_BREAKS).split()

@@ -59,6 +59,7 @@ class Instance:
     shown_by: tuple[tuple["Instance", int], ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
     format: Literal["dicom", "nifti", "picture"] = "dicom"
+    manufacturer: str | None = None  # of the device
     patient: Patient = field(default_factory=Patient, repr=False)
     # these two may identify the patient: for rules alone, never to be shown
     series_description: str | None = field(default=None, repr=False)

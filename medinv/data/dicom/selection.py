@@ -139,6 +139,7 @@ def _instance(
         sop_class=fields.text("SOPClassUID") or header.meta.text("MediaStorageSOPClassUID"),
         patient=patient,
         modality=fields.text("Modality"),
+        manufacturer=description(fields, "Manufacturer"),
         body_part=fields.text("BodyPartExamined"),
         view=view(fields),
         series_description=description(fields, "SeriesDescription"),

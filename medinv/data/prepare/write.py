@@ -47,7 +47,8 @@ class Content:
     """The images of a set and what is known of each, in any order; all of one length.
 
     images (N, C, *size) uint8 or uint16, masks (N, 1, *size) uint8. `columns` are kept for
-    subgroups; `headers` are what the files say: manufacturer, modality.
+    subgroups; `headers` are what the files say: manufacturer, modality. Where only some of the
+    images are meant, `rows` are their numbers, and all else is of these.
     """
 
     images: np.ndarray
@@ -59,6 +60,7 @@ class Content:
     headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     masks: np.ndarray | None = None
     refused: Sequence[Refused] = ()
+    rows: Sequence[int] | None = None
 
 
 def write_set(
@@ -123,10 +125,11 @@ def lay_down(
     classes = tuple(classes) or tuple(sorted(set(labels.tolist())))
     _check(labels, splits, classes)
     order = np.concatenate([np.flatnonzero(splits == part) for part in PARTS])
-    images, digests = _copied(folder / IMAGES, content.images, order)
+    rows = order if content.rows is None else np.array(content.rows, np.intp)[order]
+    images, digests = _copied(folder / IMAGES, content.images, rows)
     masks = content.masks
     if masks is not None:
-        masks = _copied(folder / MASKS, masks, order)[0]
+        masks = _copied(folder / MASKS, masks, rows)[0]
     table = {
         "image": np.array(content.names or [f"image-{n}" for n in range(len(labels))])[order],
         "patient": np.array(content.patients, str)[order],

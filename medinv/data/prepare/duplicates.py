@@ -1,0 +1,47 @@
+"""The same image twice: what a split by patient cannot see."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from medinv.data.sets.info import PARTS
+
+
+def alike(digests: Sequence[str]) -> list[list[int]]:
+    """Numbers of images that have equal network inputs, of each such group."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for number, digest in enumerate(digests):
+        groups[digest].append(number)
+    return [numbers for numbers in groups.values() if len(numbers) > 1]
+
+
+def contradicting(groups: Sequence[Sequence[int]], labels: Sequence[str]) -> set[int]:
+    """Images that look alike and have several labels: one of them is wrong, and none says which."""
+    return {
+        number
+        for numbers in groups
+        if len({labels[n] for n in numbers}) > 1
+        for number in numbers
+    }
+
+
+@dataclass(frozen=True)
+class Across:
+    """What was found across parts of a split."""
+
+    dropped: frozenset[int]  # images that a part further back has too
+    groups: int
+
+
+def across_parts(groups: Sequence[Sequence[int]], parts: Sequence[str]) -> Across:
+    """Images that stand in several parts are left out of all but the last of these.
+
+    The test part is thereby what it was given as; training never saw what it is tested on.
+    """
+    dropped, met = set(), 0
+    for numbers in groups:
+        places = {PARTS.index(parts[n]) for n in numbers}
+        if len(places) > 1:
+            met += 1
+            dropped |= {n for n in numbers if PARTS.index(parts[n]) < max(places)}
+    return Across(frozenset(dropped), met)

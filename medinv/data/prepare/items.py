@@ -1,0 +1,186 @@
+"""What was handed in, image by image: what each may be called in a list, and whose it is."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medinv.config import Rules
+from medinv.data.dicom.grouping import group
+from medinv.data.dicom.records import Index, Instance, Study
+from medinv.data.dicom.rules import choose
+from medinv.data.dicom.walk import place_of
+from medinv.data.prepare.write import Refused
+from medinv.files import pseudonym
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """An image that could stand in the set: one frame, or the slices of one volume.
+
+    `names` are by kind, see `match.KINDS`; `owners` are equal where images are of one patient.
+    """
+
+    key: str  # tells it from every other image, the same wherever the files lie
+    shown: str  # in what is said of it; identifies nobody
+    names: Mapping[str, tuple[str, ...]]
+    folders: tuple[str, ...] = ()  # that it lies in, from what was handed in downwards
+    owners: tuple[tuple[object, ...], ...] = ()
+    instances: tuple[Instance, ...] = ()
+    frame: int = 1
+    modality: str = ""
+    manufacturer: str = ""
+    position: int = -1  # in an array that was handed in, of which there are no instances
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All images that the rules let pass, and what of the rest is said."""
+
+    images: tuple[Found, ...]
+    refused: tuple[Refused, ...] = ()
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+
+def gather(index: Index, rules: Rules, inputs: Sequence[Path], *, phi: bool = False) -> Gathered:
+    """Images of an index by the rules of a card, as a model that has it would be shown them."""
+    images: list[Found] = []
+    refused: list[Refused] = []
+    notes: Counter[str] = Counter()
+    places = _Places([Path(path) for path in inputs])
+    for study in index.studies:
+        choice = choose(study, rules)
+        notes.update(choice.warnings)
+        for instances in _of_choice(choice.study, rules):
+            images += _found(instances, places, phi, rules.selection.takes == "volume")
+        for skipped in choice.study.skipped:
+            name = _shown(skipped.source, places, phi)
+            refused.append(Refused(name, skipped.code, skipped.message))
+        for broken in choice.study.broken:
+            name = _shown(broken.source, places, phi)
+            refused.append(Refused(name, broken.error.code, broken.error.message))
+    said = tuple(f"{text} ({count} studies)" for text, count in sorted(notes.items()))
+    return Gathered(tuple(_told_apart(images)), tuple(refused), said)
+
+
+def _of_choice(study: Study, rules: Rules) -> Iterator[tuple[Instance, ...]]:
+    if rules.selection.takes == "volume":
+        yield from (one.instances for one in group(study.instances))
+    else:
+        yield from ((instance,) for instance in study.instances)
+
+
+def _found(
+    instances: tuple[Instance, ...], places: "_Places", phi: bool, volume: bool
+) -> Iterator[Found]:
+    first = instances[0]
+    dicom = first.format == "dicom"
+    names, folders = places.names(first, whole=len(instances) > 1)
+    uids = {
+        "SOP Instance UID": first.sop_uid if len(instances) == 1 else None,
+        "series UID": first.series_uid,
+        "study UID": first.study_uid,
+        "patient": first.patient.id,
+    }
+    if dicom:
+        names |= {kind: (uid,) for kind, uid in uids.items() if uid}
+    key = (first.series_uid if volume else None) or first.sop_uid if dicom else names["path"][0]
+    frames = 1 if volume else first.frames
+    for frame in range(1, frames + 1):
+        whole = key if frames == 1 else f"{key}#{frame}"
+        yield Found(
+            key=whole,
+            shown=whole if phi or first.format == "picture" else pseudonym(whole, "image"),
+            names=names,
+            folders=folders,
+            owners=_owners(first),
+            instances=instances,
+            frame=frame,
+            modality=first.modality or "",
+            manufacturer=first.manufacturer or "",
+        )
+
+
+def _owners(instance: Instance) -> tuple[tuple[object, ...], ...]:
+    """The study, and whom the header names."""
+    who, owners = instance.patient, []
+    if instance.study_uid:
+        owners.append(("study", instance.study_uid))
+    if who.id:
+        owners.append(("id", who.id, who.issuer))
+    elif who.name:
+        owners.append(("name", who.name, who.birth_date))
+    return tuple(owners)
+
+
+def _told_apart(images: Sequence[Found]) -> Iterator[Found]:
+    """With a number on keys that several have: folders of one name, series in several groups."""
+    met: Counter[str] = Counter()
+    for image in images:
+        met[image.key] += 1
+        if met[image.key] == 1:
+            yield image
+        else:
+            again = f"{image.key} ({met[image.key]})"
+            shown = again if image.shown == image.key else pseudonym(again, "image")
+            yield Found(**{**image.__dict__, "key": again, "shown": shown})
+
+
+def _shown(source: str, places: "_Places", phi: bool) -> str:
+    """Of a file that is no image: a picture by its name, all else by a pseudonym."""
+    below = places.below(source)
+    plain = below.casefold().endswith((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"))
+    return below if phi or plain else pseudonym(below, "file")
+
+
+class _Places:
+    """What files may be called, from each of the inputs they lie below."""
+
+    def __init__(self, inputs: Sequence[Path]):
+        self._inputs = [(os.path.abspath(path), place_of(path)) for path in inputs]
+
+    def below(self, path: str) -> str:
+        """From the name of the input on: `input/a/b.png`."""
+        full = os.path.abspath(path)
+        for given, _ in self._inputs:
+            if full == given or full.startswith(given + os.sep):
+                return os.path.join(os.path.basename(given), os.path.relpath(full, given)).rstrip(
+                    "/."
+                )
+        return os.path.basename(path)
+
+    def names(
+        self, instance: Instance, *, whole: bool
+    ) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+        """Paths and file names of an image, and the folders it lies in. `whole`: of several
+        files, which are called by their folder."""
+        location = instance.location
+        path, member = os.path.abspath(location.path), location.member
+        below = self.below(path)
+        inner = below.partition(os.sep)[2]
+        ends = [below, inner, path, place_of(location.path)]
+        if member:
+            paths = [member, *(f"{end}!{member}" for end in ends if end)]
+            paths += [f"{os.path.splitext(end)[0]}/{member}" for end in ends[:1]]
+            folders = (*os.path.splitext(below)[0].split("/"), *member.split("/")[:-1])
+        else:
+            paths, folders = ends, tuple(below.split("/")[:-1])
+        first = f"{below}!{member}" if member else below
+        paths = [first, *paths]
+        name = (member or below).rpartition("/")[2]
+        parents = tuple(dict.fromkeys(one.rpartition("/")[0] for one in paths if "/" in one))
+        tails = tuple(dict.fromkeys((*parents, *folders[-1:])))
+        if whole:
+            return {"path": (first,), "folder": tails}, folders
+        names = {
+            "path": tuple(dict.fromkeys(filter(None, paths))),
+            "file name": (name,),
+            "file name without its ending": (_stem(name),),
+        }
+        return names, folders
+
+
+def _stem(name: str) -> str:
+    bare = name[:-3] if name.casefold().endswith(".nii.gz") else name
+    return os.path.splitext(bare)[0]

@@ -1,0 +1,166 @@
+"""A list of labels: one row an image, a series, a study or a patient."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medinv.errors import ConfigError, DataError
+
+LABEL = ("label", "class", "diagnosis", "target", "category")
+PATIENT = ("patient", "patient_id", "patientid", "subject", "subject_id", "case")
+SPLIT = ("split", "part", "set", "fold", "subset")
+PART_OF = {
+    "training": ("training", "train", "tr"),
+    "validation": ("validation", "valid", "val", "dev", "tuning"),
+    "test": ("test", "testing", "ts", "holdout"),
+}
+_NEGATIVE = (
+    "normal", "healthy", "negative", "no", "none", "no finding", "benign", "control", "false",
+    "absent", "no disease", "not", "0",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line. `number` counts as a spreadsheet does, the heading being row 1."""
+
+    number: int
+    cells: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """All lines, and which columns say what."""
+
+    name: str
+    folder: Path  # that relative paths start from
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    label: str
+    patient: str | None = None
+    split: str | None = None
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Columns that are neither label, patient nor part."""
+        return tuple(c for c in self.columns if c not in (self.label, self.patient, self.split))
+
+
+def part_of(text: str) -> str | None:
+    """The part that a word names, in whatever case; None for another word."""
+    word = text.strip().casefold()
+    return next((part for part, words in PART_OF.items() if word in words), None)
+
+
+def read_table(path: Path, label: str | None = None) -> LabelTable:
+    """A CSV in UTF-8, UTF-16 or Windows' western encoding, parted by comma, semicolon or tab.
+
+    `label` names the column of labels; None: the one that is called so. Raises ConfigError for a
+    file or column that is not there, DataError for one that is no table.
+    """
+    try:
+        text = _text(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", path=path) from error
+    lines = _lines(text, path)
+    heading = [name.strip() for name in next(lines, [])]
+    if not any(heading):
+        raise DataError("expected a heading with the names of columns", path=path, stage="labels")
+    names = [name or f"column {number}" for number, name in enumerate(heading, 1)]
+    if len({name.casefold() for name in names}) < len(names):
+        raise DataError("two columns have one name: rename one", path=path, stage="labels")
+    rows = tuple(
+        Row(number, {name: cell.strip() for name, cell in zip(names, line, strict=False)})
+        for number, line in enumerate(lines, 2)
+        if any(cell.strip() for cell in line)
+    )
+    return table_of(rows, names, path, label)
+
+
+def table_of(
+    rows: Sequence[Row], names: Sequence[str], path: Path, label: str | None = None
+) -> LabelTable:
+    """A table of rows that were read. Raises ConfigError without a column of labels."""
+    whole = tuple(Row(row.number, {name: row.cells.get(name, "") for name in names}) for row in rows)
+    if label is not None:
+        chosen = _named(names, (label.casefold(),))
+    else:
+        chosen = _named(names, LABEL)
+    if chosen is None:
+        raise ConfigError(
+            f"no column {label or 'label'!r} among {', '.join(names)}: name the one that holds the "
+            "classes with --label-column",
+            path=path,
+        )
+    rest = [name for name in names if name != chosen]
+    return LabelTable(
+        path.name,
+        path.parent,
+        tuple(names),
+        whole,
+        chosen,
+        _named(rest, PATIENT),
+        _split_column(rest, whole),
+    )
+
+
+def in_order(classes: Sequence[str]) -> tuple[str, ...]:
+    """Class names in the order of label numbers: what means that nothing was found first, then
+    numbers by size and words by the alphabet, so that of two the second is the finding.
+
+    >>> in_order(["pneumonia", "normal"]), in_order(["10", "9"])
+    (('normal', 'pneumonia'), ('9', '10'))
+    """
+
+    def rank(name: str) -> tuple[bool, bool, float, str]:
+        word = name.casefold().replace("_", " ").strip()
+        number = float(name) if name.replace(".", "", 1).isdecimal() else None
+        return (word not in _NEGATIVE, number is None, number or 0.0, name)
+
+    return tuple(sorted(set(classes), key=rank))
+
+
+def _named(names: Sequence[str], wanted: Sequence[str]) -> str | None:
+    by_name = {name.casefold().replace(" ", "_"): name for name in names}
+    found = (by_name.get(word.replace(" ", "_")) for word in wanted)
+    return next((name for name in found if name is not None), None)
+
+
+def _split_column(names: Sequence[str], rows: Sequence[Row]) -> str | None:
+    """A column called so whose words are parts: another may be called `set` or `fold`."""
+    for word in SPLIT:
+        name = _named(names, (word,))
+        if name is not None:
+            words = {row.cells[name] for row in rows} - {""}
+            if words and all(part_of(each) for each in words):
+                return name
+            if word == "split":
+                odd = sorted(each for each in words if not part_of(each))
+                raise ConfigError(
+                    f"column {name!r}: expected training, validation or test; got "
+                    f"{', '.join(map(repr, odd[:3])) or 'nothing'}; rename the column if it is "
+                    "not the split"
+                )
+    return None
+
+
+def _text(content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # Excel's "Unicode text"
+        return content.decode("utf-16", "replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:  # Excel's CSV of western Windows
+        return content.decode("cp1252", "replace")
+
+
+def _lines(text: str, path: Path) -> Iterator[list[str]]:
+    first, _, rest = text.partition("\n")
+    delimiter = max(",;\t", key=first.count)
+    if first.strip().lower().startswith("sep="):  # Excel's own line before the heading
+        delimiter, text = first.strip()[4:5] or ",", rest
+    try:
+        yield from csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    except csv.Error as error:
+        raise DataError(f"the list is no CSV: {error}", path=path, stage="labels") from error

@@ -1,0 +1,108 @@
+"""From items to an array on the disk: each image taken in as a model is shown it."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from medinv.data.dicom.orientation import Turn
+from medinv.data.dicom.records import Broken, Instance
+from medinv.data.frame import Frame, InputSpec
+from medinv.data.intake import FramesRead, ReadRequest, read_frames
+from medinv.data.prepare.labelled import Item
+from medinv.data.prepare.write import Refused
+from medinv.errors import typed
+
+Read = Callable[[Iterable[ReadRequest]], Iterator[FramesRead]]
+Progress = Callable[[int, int], None]
+_MOST = 64  # files of a request: enough that messages cost nothing, few enough for little memory
+
+
+@dataclass
+class Taken:
+    """Images in the order of the items, (N, C, *size); of those refused only the place is there."""
+
+    images: np.ndarray
+    digests: list[str]  # SHA-256 of each, empty for a refused one
+    turns: dict[int, Turn] = field(default_factory=dict)  # from an image as stored to as it is read
+    refused: dict[int, Refused] = field(default_factory=dict)  # by number
+    broken: int = 0  # of these, unreadable
+
+    def put(self, number: int, item: Item, image: np.ndarray) -> None:
+        """Keep an image, unless all of it is one grey level: that shows nothing."""
+        if image.min() == image.max():
+            says = "every pixel has one grey level: there is nothing to see"
+            self.refused[number] = Refused(item.image.shown, "blank", says)
+            return
+        self.images[number] = image
+        self.digests[number] = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
+
+    def refuse(self, number: int, item: Item, code: str, message: str) -> None:
+        """Note why an image could not be read."""
+        self.refused[number] = Refused(item.image.shown, code, message)
+        self.broken += 1
+
+
+def take_images(
+    items: Sequence[Item], spec: InputSpec, scratch: Path, read: Read, progress: Progress
+) -> Taken:
+    """Read every item's frame into a file `scratch`. One that cannot be read stops nothing."""
+    shape = (len(items), *spec.shape)
+    images = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=shape)
+    taken = Taken(images, [""] * len(items))
+    wanted = {
+        (item.image.instances[0].source, item.image.frame): number
+        for number, item in enumerate(items)
+    }
+    by_source: dict[str, list[int]] = {}
+    for (source, _), number in wanted.items():
+        by_source.setdefault(source, []).append(number)
+    done = 0
+    for answer in read(_requests(items, spec)):
+        for frame in answer.frames:
+            number = wanted.pop(frame.key, None)
+            if number is not None:
+                taken.put(number, items[number], frame.inputs[spec])
+                taken.turns[number] = frame.turn
+                done += 1
+        for broken in answer.broken:
+            for number in by_source[broken.source]:
+                wanted.pop((broken.source, items[number].image.frame), None)
+                error = broken.error
+                taken.refuse(number, items[number], error.code, error.message)
+                done += 1
+        progress(done, len(items))
+    for number in wanted.values():
+        taken.refuse(number, items[number], "unaccounted", "reading it gave neither image nor error")
+    return taken
+
+
+def _requests(items: Sequence[Item], spec: InputSpec) -> Iterator[ReadRequest]:
+    """Files of a few studies each, in the order of the items."""
+    instances: dict[str, Instance] = {}
+    number = 0
+    for item in items:
+        instance = item.image.instances[0]
+        instances[instance.source] = instance
+        if len(instances) == _MOST:
+            yield ReadRequest(tuple(instances.values()), (spec,), study_index=number)
+            instances, number = {}, number + 1
+    if instances:
+        yield ReadRequest(tuple(instances.values()), (spec,), study_index=number)
+
+
+def read_here(requests: Iterable[ReadRequest]) -> Iterator[FramesRead]:
+    """Read in this process, which a decoder that crashes ends: for few files, and for tests."""
+    for request in requests:
+        for instance in request.instances:
+            answer = FramesRead(request.study_index)
+            frames: list[Frame] = []
+            try:
+                frames += read_frames(instance, request)
+            except Exception as error:
+                answer.broken.append(Broken(instance.source, instance.study_uid, typed(error)))
+            else:
+                answer.frames = frames
+            yield answer
