@@ -1,4 +1,4 @@
-"""`medinv data`: data sets that the project makes itself, and how to get the others."""
+"""`medinv data`: sets that the project makes itself, how to get others, and what one holds."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Make data sets with known truth; say how to get the public ones.", no_args_is_help=True
+    help="Make data sets with known truth; say what a set holds and how to get the public ones.",
+    no_args_is_help=True,
 )
 
 
 @app.callback()
 def _group() -> None:
-    """Make data sets with known truth; say how to get the public ones."""
+    """Make data sets with known truth; say what a set holds and how to get the public ones."""
 
 
 @app.command()
@@ -35,6 +36,21 @@ def benchmarks() -> None:
             state = f"there: {there}" if there else "not there"
             typer.echo(f"{name:15} {source.origin[name]}\n{'':15} {state}")
     typer.echo(f"\nMEDINV_DATA is {folder or 'not set'}. Research use, not for diagnosis.")
+
+
+@app.command()
+def show(
+    folder: Annotated[Path, typer.Argument(metavar="SET", help="Folder of medinv prepare.")],
+) -> None:
+    """Say what a prepared set holds and how it came about."""
+    from rich.console import Console
+
+    from medinv.cli.prepare import print_info
+    from medinv.data.sets.info import read_info
+
+    info = read_info(folder)
+    print_info(info, Console())
+    typer.echo(f"made by: {info.command}\nsha256: {info.sha256}\n{info.disclaimer}")
 
 
 @app.command()

@@ -13,6 +13,7 @@ from medinv.cli import (
     evaluate,
     explain,
     models,
+    prepare,
     receive,
     retrieve,
     send,
@@ -37,6 +38,7 @@ app.command()(send.send)
 app.command()(receive.receive)
 app.command()(retrieve.retrieve)
 app.command()(verify.verify)
+app.command()(prepare.prepare)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(audit.audit)

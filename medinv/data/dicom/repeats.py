@@ -11,6 +11,7 @@ from medinv.data.dicom.location import Location
 from medinv.data.dicom.records import Instance, Skipped
 from medinv.errors import MedinvError, RepeatedUidError
 
+DUPLICATE, SAME_AS = "duplicate", "the same content as "  # code and message of a copy
 _PIECE = 1 << 20  # bytes read at a time
 _META = b"\x02\x00\x00\x00UL"  # starts the file meta information, which states its own length
 
@@ -45,8 +46,8 @@ def _settle(group: list[Instance], repeats: Repeats) -> None:
                 instance.source,
                 instance.study_uid,
                 instance.sop_uid,
-                "duplicate",
-                f"the same content as {original.source}",
+                DUPLICATE,
+                f"{SAME_AS}{original.source}",
             )
     if len(first) > 1 and group[0].format == "dicom":
         kept = list(first.values())

@@ -18,10 +18,7 @@ def alike(digests: Sequence[str]) -> list[list[int]]:
 def contradicting(groups: Sequence[Sequence[int]], labels: Sequence[str]) -> set[int]:
     """Images that look alike and have several labels: one of them is wrong, and none says which."""
     return {
-        number
-        for numbers in groups
-        if len({labels[n] for n in numbers}) > 1
-        for number in numbers
+        number for numbers in groups if len({labels[n] for n in numbers}) > 1 for number in numbers
     }
 
 

@@ -2,17 +2,23 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from medinv.config import Rules
 from medinv.data.dicom.grouping import group
 from medinv.data.dicom.records import Index, Instance, Study
+from medinv.data.dicom.repeats import DUPLICATE, SAME_AS
 from medinv.data.dicom.rules import choose
 from medinv.data.dicom.walk import place_of
 from medinv.data.prepare.write import Refused
 from medinv.files import pseudonym
+
+_NAMELESS = {
+    DUPLICATE: "the same content as another file",
+    "repeated-uid": "files that differ share one SOP Instance UID: correct the UIDs",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,25 +49,56 @@ class Gathered:
     notes: tuple[str, ...] = field(default_factory=tuple)
 
 
-def gather(index: Index, rules: Rules, inputs: Sequence[Path], *, phi: bool = False) -> Gathered:
-    """Images of an index by the rules of a card, as a model that has it would be shown them."""
+def gather(
+    index: Index,
+    rules: Rules,
+    inputs: Sequence[Path],
+    *,
+    phi: bool = False,
+    besides: str | None = None,
+) -> Gathered:
+    """Images of an index by the rules of a card, as a model that has it would be shown them.
+
+    `besides` is a file that is no image and was not meant as one, such as the list of labels.
+    """
     images: list[Found] = []
     refused: list[Refused] = []
     notes: Counter[str] = Counter()
     places = _Places([Path(path) for path in inputs])
+    copies = _copies(index)
     for study in index.studies:
         choice = choose(study, rules)
-        notes.update(choice.warnings)
+        if any(one.format == "dicom" for one in choice.study.instances):  # others state nothing
+            notes.update(choice.warnings)
         for instances in _of_choice(choice.study, rules):
-            images += _found(instances, places, phi, rules.selection.takes == "volume")
+            alone = copies.get(instances[0].source, ()) if len(instances) == 1 else ()
+            names = places.names(instances, alone)
+            images += _found(instances, names, phi, rules.selection.takes == "volume")
         for skipped in choice.study.skipped:
+            if besides is not None and place_of(Path(skipped.source)) == place_of(Path(besides)):
+                continue
             name = _shown(skipped.source, places, phi)
-            refused.append(Refused(name, skipped.code, skipped.message))
+            refused.append(Refused(name, skipped.code, _words(skipped.code, skipped.message, phi)))
         for broken in choice.study.broken:
             name = _shown(broken.source, places, phi)
-            refused.append(Refused(name, broken.error.code, broken.error.message))
+            code, message = broken.error.code, broken.error.message
+            refused.append(Refused(name, code, _words(code, message, phi), fault=True))
     said = tuple(f"{text} ({count} studies)" for text, count in sorted(notes.items()))
     return Gathered(tuple(_told_apart(images)), tuple(refused), said)
+
+
+def _copies(index: Index) -> dict[str, list[str]]:
+    """Sources of copies, by that of the image they are copies of: a list may name any of them."""
+    copies: dict[str, list[str]] = {}
+    for skipped in index.skipped:
+        if skipped.code == DUPLICATE:
+            copies.setdefault(skipped.message.removeprefix(SAME_AS), []).append(skipped.source)
+    return copies
+
+
+def _words(code: str, message: str, phi: bool) -> str:
+    """Without the names of other files."""
+    return message if phi else _NAMELESS.get(code, message)
 
 
 def _of_choice(study: Study, rules: Rules) -> Iterator[tuple[Instance, ...]]:
@@ -72,11 +109,14 @@ def _of_choice(study: Study, rules: Rules) -> Iterator[tuple[Instance, ...]]:
 
 
 def _found(
-    instances: tuple[Instance, ...], places: "_Places", phi: bool, volume: bool
+    instances: tuple[Instance, ...],
+    called: tuple[dict[str, tuple[str, ...]], tuple[str, ...]],
+    phi: bool,
+    volume: bool,
 ) -> Iterator[Found]:
     first = instances[0]
     dicom = first.format == "dicom"
-    names, folders = places.names(first, whole=len(instances) > 1)
+    names, folders = called
     uids = {
         "SOP Instance UID": first.sop_uid if len(instances) == 1 else None,
         "series UID": first.series_uid,
@@ -91,7 +131,9 @@ def _found(
         whole = key if frames == 1 else f"{key}#{frame}"
         yield Found(
             key=whole,
-            shown=whole if phi or first.format == "picture" else pseudonym(whole, "image"),
+            shown=whole
+            if phi or first.format not in ("dicom", "nifti")
+            else pseudonym(whole, "image"),
             names=names,
             folders=folders,
             owners=_owners(first),
@@ -104,7 +146,8 @@ def _found(
 
 def _owners(instance: Instance) -> tuple[tuple[object, ...], ...]:
     """The study, and whom the header names."""
-    who, owners = instance.patient, []
+    who = instance.patient
+    owners: list[tuple[object, ...]] = []
     if instance.study_uid:
         owners.append(("study", instance.study_uid))
     if who.id:
@@ -151,34 +194,40 @@ class _Places:
         return os.path.basename(path)
 
     def names(
-        self, instance: Instance, *, whole: bool
+        self, instances: Sequence[Instance], copies: Sequence[str]
     ) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
-        """Paths and file names of an image, and the folders it lies in. `whole`: of several
-        files, which are called by their folder."""
-        location = instance.location
-        path, member = os.path.abspath(location.path), location.member
+        """By kind, what an image and its copies may be called, and the folders it lies in.
+
+        What is in several files is called by their folder.
+        """
+        location = instances[0].location
+        paths, folders = self._paths(str(location.path), location.member)
+        if len(instances) > 1:
+            above = (one.rpartition("/")[0] for one in paths)
+            return {"path": paths[:1], "folder": _each_once((*above, *folders[-1:]))}, folders
+        for copy in copies:
+            path, _, member = copy.partition("!")
+            paths += self._paths(path, member)[0]
+        files = _each_once(one.rpartition("/")[2].rpartition("!")[2] for one in paths)
+        return {
+            "path": _each_once(paths),
+            "file name": files,
+            "file name without its ending": _each_once(map(_stem, files)),
+        }, folders
+
+    def _paths(self, path: str, member: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The first is the same wherever the files lie."""
         below = self.below(path)
-        inner = below.partition(os.sep)[2]
-        ends = [below, inner, path, place_of(location.path)]
-        if member:
-            paths = [member, *(f"{end}!{member}" for end in ends if end)]
-            paths += [f"{os.path.splitext(end)[0]}/{member}" for end in ends[:1]]
-            folders = (*os.path.splitext(below)[0].split("/"), *member.split("/")[:-1])
-        else:
-            paths, folders = ends, tuple(below.split("/")[:-1])
-        first = f"{below}!{member}" if member else below
-        paths = [first, *paths]
-        name = (member or below).rpartition("/")[2]
-        parents = tuple(dict.fromkeys(one.rpartition("/")[0] for one in paths if "/" in one))
-        tails = tuple(dict.fromkeys((*parents, *folders[-1:])))
-        if whole:
-            return {"path": (first,), "folder": tails}, folders
-        names = {
-            "path": tuple(dict.fromkeys(filter(None, paths))),
-            "file name": (name,),
-            "file name without its ending": (_stem(name),),
-        }
-        return names, folders
+        ends = (below, below.partition(os.sep)[2], os.path.abspath(path), place_of(Path(path)))
+        if not member:
+            return tuple(filter(None, ends)), tuple(below.split("/")[:-1])
+        bare = os.path.splitext(below)[0]
+        paths = (*(f"{end}!{member}" for end in ends if end), member, f"{bare}/{member}")
+        return paths, (*bare.split("/"), *member.split("/")[:-1])
+
+
+def _each_once(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, words)))
 
 
 def _stem(name: str) -> str:

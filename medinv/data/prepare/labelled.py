@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from os.path import commonprefix
 
 from medinv.data.prepare.items import Found, Gathered
 from medinv.data.prepare.labels import LabelTable, Row, part_of
@@ -44,9 +43,9 @@ def by_table(
     for number, (image, row) in enumerate(zip(gathered.images, found.rows, strict=True)):
         refusal = _refusal(number in found.contradictions, number in found.ambiguous, row, table)
         if refusal is None and row is not None:
-            items.append(_item(image, row, table))
+            items.append(_item(image, row, table, found.column))
         elif refusal is not None:
-            refused.append(Refused(image.shown, *refusal))
+            refused.append(Refused(image.shown, *refusal, fault=number in found.contradictions))
     for row in found.unused:
         says = "a label of no image that was handed in"
         refused.append(Refused(f"{table.name}: row {row.number}", "no-image", says))
@@ -69,14 +68,14 @@ def _refusal(
     return None
 
 
-def _item(image: Found, row: Row, table: LabelTable) -> Item:
+def _item(image: Found, row: Row, table: LabelTable, key: str) -> Item:
     cells = row.cells
     return Item(
         image,
         cells[table.label],
         part_of(cells[table.split]) if table.split else None,
         (cells[table.patient] or None) if table.patient else None,
-        {name: cells[name] for name in table.others},
+        {name: cells[name] for name in table.others if name != key},
     )
 
 
@@ -86,7 +85,7 @@ def by_folders(gathered: Gathered) -> Labelled:
     Raises DataError where there are no two folders.
     """
     _some(gathered)
-    common = len(commonprefix([image.folders for image in gathered.images]))
+    common = _shared([image.folders for image in gathered.images])
     below = [image.folders[common:] for image in gathered.images]
     first, second = _level(below, 0), _level(below, 1)
     level_of_part = 0 if _parts(first) else 1 if _parts(second) else None
@@ -107,6 +106,13 @@ def by_folders(gathered: Gathered) -> Labelled:
         )
     key = "folders, one a class" + ("" if level_of_part is None else ", and one a part")
     return Labelled(tuple(items), tuple(refused), key, level_of_part is not None, gathered.notes)
+
+
+def _shared(folders: Sequence[tuple[str, ...]]) -> int:
+    """How many folders, from the first on, all images lie in."""
+    low, high = min(folders), max(folders)
+    pairs = enumerate(zip(low, high, strict=False))
+    return next((k for k, (one, other) in pairs if one != other), min(len(low), len(high)))
 
 
 def _level(below: Sequence[tuple[str, ...]], level: int) -> set[str]:

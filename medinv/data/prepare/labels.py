@@ -9,7 +9,7 @@ from pathlib import Path
 from medinv.errors import ConfigError, DataError
 
 LABEL = ("label", "class", "diagnosis", "target", "category")
-PATIENT = ("patient", "patient_id", "patientid", "subject", "subject_id", "case")
+PATIENT = ("patient", "patient_id", "patientid", "subject", "subject_id")
 SPLIT = ("split", "part", "set", "fold", "subset")
 PART_OF = {
     "training": ("training", "train", "tr"),
@@ -18,7 +18,7 @@ PART_OF = {
 }
 _NEGATIVE = (
     "normal", "healthy", "negative", "no", "none", "no finding", "benign", "control", "false",
-    "absent", "no disease", "not", "0",
+    "absent", "no disease", "not", "well", "clear", "0",
 )  # fmt: skip
 
 
@@ -83,11 +83,10 @@ def table_of(
     rows: Sequence[Row], names: Sequence[str], path: Path, label: str | None = None
 ) -> LabelTable:
     """A table of rows that were read. Raises ConfigError without a column of labels."""
-    whole = tuple(Row(row.number, {name: row.cells.get(name, "") for name in names}) for row in rows)
-    if label is not None:
-        chosen = _named(names, (label.casefold(),))
-    else:
-        chosen = _named(names, LABEL)
+    whole = tuple(
+        Row(row.number, {name: row.cells.get(name, "") for name in names}) for row in rows
+    )
+    chosen = _named(names, LABEL if label is None else (label.casefold(),))
     if chosen is None:
         raise ConfigError(
             f"no column {label or 'label'!r} among {', '.join(names)}: name the one that holds the "

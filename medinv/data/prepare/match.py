@@ -112,14 +112,11 @@ def _tried(
         if not fits:
             unused.append(row)
     contradictions = frozenset(
-        number
-        for number, mine in rows.items()
-        if len({row.cells[table.label] for row in mine}) > 1
+        number for number, mine in rows.items() if len({row.cells[table.label] for row in mine}) > 1
     )
     out = contradictions | ambiguous
     chosen = tuple(
-        rows[number][0] if number in rows and number not in out else None
-        for number in range(count)
+        rows[number][0] if number in rows and number not in out else None for number in range(count)
     )
     found = Match(column, kind, chosen, contradictions, frozenset(ambiguous), tuple(unused))
     labels = tuple(row.cells[table.label] if row else None for row in chosen)
@@ -156,9 +153,7 @@ _SPELLINGS: Mapping[str, Callable[[str, LabelTable], tuple[str, ...]]] = {
 }
 
 
-def _nothing(
-    table: LabelTable, columns: Sequence[str], images: Sequence[Found], phi: bool
-) -> str:
+def _nothing(table: LabelTable, columns: Sequence[str], images: Sequence[Found], phi: bool) -> str:
     """Examples of both sides. What may name a patient is shown by its shape alone."""
     row, image = table.rows[0] if table.rows else None, images[0]
     listed = [

@@ -54,7 +54,7 @@ def _told_by(items: Sequence[Item], owners: Sequence[Sequence[Hashable]]) -> str
     alone = sum(each[0][0] == "image" for each in owners)  # type: ignore[index]
     headers = len(items) - listed - alone
     said = (
-        (listed, "by the list of labels"),
+        (listed, "as given with the labels"),
         (headers, "by the headers"),
         (alone, "NOT KNOWN, each taken for a patient of its own: images of one patient may stand "
          "in several parts"),
@@ -79,4 +79,4 @@ def _disagreements(items: Sequence[Item]) -> tuple[str, ...]:
         (several, "patients of the list have several patients in their headers"),
         (shared, "patients of the headers are several in the list"),
     )
-    return tuple(f"{count} {text}: the list was believed" for count, text in said if count)
+    return tuple(f"{text}, the list was believed: {count}" for count, text in said if count)

@@ -2,21 +2,19 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from medinv.data.frame import InputSpec
 from medinv.data.prepare.columns import kept_columns
 from medinv.data.prepare.duplicates import across_parts, alike, contradicting
 from medinv.data.prepare.labelled import Item, Labelled
 from medinv.data.prepare.labels import in_order
 from medinv.data.prepare.people import People, people
-from medinv.data.prepare.read import Progress, Read, Taken, take_images
+from medinv.data.prepare.read import Progress, Taken
 from medinv.data.prepare.sheet import draw_sheet
+from medinv.data.prepare.sources import Source
 from medinv.data.prepare.split import SHARES, Shares, check_present, complete, make_split
-from medinv.data.prepare.write import Content, Refused, folder_made, lay_down
+from medinv.data.prepare.write import Content, Refused, check_free, folder_made, lay_down
 from medinv.data.sets.info import PARTS, SHEET, About, DataSetInfo
 from medinv.data.sets.prepared import read_set
 from medinv.errors import ConfigError, DataError
@@ -30,7 +28,6 @@ class Wish:
     """What a set is to be."""
 
     out: Path
-    spec: InputSpec
     about: About
     classes: tuple[str, ...] = ()  # in the order of label numbers; none: `labels.in_order`
     shares: Shares = SHARES
@@ -48,20 +45,24 @@ class Made:
     broken: int
 
 
-def prepare(
-    labelled: Labelled, wish: Wish, read: Read, progress: Progress = lambda done, all: None
-) -> Made:
-    """Read, split and write a set.
+def check(wish: Wish) -> None:
+    """Raise OutputError where the set cannot be written: before files are looked into for hours."""
+    check_free(wish.out, overwrite=wish.overwrite)
+
+
+def prepare(source: Source, wish: Wish, progress: Progress = lambda done, of: None) -> Made:
+    """Take in, split and write a set.
 
     Labels and parts are checked before the first image is read, and again of those that could be.
     Raises DataError where they cannot make a set, OutputError.
     """
-    items = labelled.items
+    labelled, items = source.labelled, source.labelled.items
     classes = _classes(items, wish)
     _parts(labelled, items, people(items, phi=wish.phi), wish, classes)
     with folder_made(wish.out, overwrite=wish.overwrite) as folder:
-        taken = take_images(items, wish.spec, folder.parent / "images.npy", read, progress)
-        return _written(folder, labelled, taken, wish, classes)
+        taken = source.take(items, source.spec, folder.parent, progress)
+        about = wish.about.model_copy(update={"rules": source.rules, "intake": source.intake})
+        return _written(folder, labelled, taken, replace(wish, about=about), classes)
 
 
 def _classes(items: Sequence[Item], wish: Wish) -> tuple[str, ...]:
@@ -107,7 +108,10 @@ def _written(
     items, refused = labelled.items, dict(taken.refused)
     groups = alike([digest or f"refused {n}" for n, digest in enumerate(taken.digests)])
     clashing = contradicting(groups, [item.label for item in items])
-    refused |= {n: Refused(items[n].image.shown, "contradictory-images", _SAME) for n in clashing}
+    refused |= {
+        n: Refused(items[n].image.shown, "contradictory-images", _SAME, fault=True)
+        for n in clashing
+    }
     rows = [number for number in range(len(items)) if number not in refused]
     _any_left(rows, refused, labelled)
     place = {number: k for k, number in enumerate(rows)}
@@ -152,7 +156,7 @@ def _written(
     )
     info = lay_down(folder, content, about, classes=classes)
     draw_sheet(folder / SHEET, info, read_set(folder).data)
-    return Made(info, taken.broken + len(clashing))
+    return Made(info, sum(one.fault for one in content.refused))
 
 
 def _any_left(rows: Sequence[int], refused: dict[int, Refused], labelled: Labelled) -> None:
@@ -165,8 +169,8 @@ def _any_left(rows: Sequence[int], refused: dict[int, Refused], labelled: Labell
 def _said(same: Sequence[Sequence[int]], across: int, clashing: int) -> list[str]:
     extra = sum(len(numbers) - 1 for numbers in same)
     said = (
-        (clashing, "images are left out, as the same pixels have another label too"),
-        (extra, "images repeat the pixels of another one with the same label"),
-        (across, "of these stood in several parts and are left out of all but the last of them"),
+        (clashing, "images that are left out, as the same pixels have another label too"),
+        (extra, "images with the pixels of another one of the same label"),
+        (across, "images that stood in several parts, left out of all but the last of them"),
     )
-    return [f"{count} {text}" for count, text in said if count]
+    return [f"{text}: {count}" for count, text in said if count]

@@ -28,7 +28,6 @@ class Taken:
     digests: list[str]  # SHA-256 of each, empty for a refused one
     turns: dict[int, Turn] = field(default_factory=dict)  # from an image as stored to as it is read
     refused: dict[int, Refused] = field(default_factory=dict)  # by number
-    broken: int = 0  # of these, unreadable
 
     def put(self, number: int, item: Item, image: np.ndarray) -> None:
         """Keep an image, unless all of it is one grey level: that shows nothing."""
@@ -41,17 +40,25 @@ class Taken:
 
     def refuse(self, number: int, item: Item, code: str, message: str) -> None:
         """Note why an image could not be read."""
-        self.refused[number] = Refused(item.image.shown, code, message)
-        self.broken += 1
+        self.refused[number] = Refused(item.image.shown, code, message, fault=True)
+
+
+def room_for(count: int, spec: InputSpec, scratch: Path, kind: np.dtype | type = np.uint8) -> Taken:
+    """For so many images, on the disk."""
+    path, shape = scratch / "images.npy", (count, *spec.shape)
+    images = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+    return Taken(images, [""] * count)
+
+
+Take = Callable[[Sequence[Item], InputSpec, Path, Progress], Taken]
+"""Takes in all items, with a folder for what is too large for the memory."""
 
 
 def take_images(
-    items: Sequence[Item], spec: InputSpec, scratch: Path, read: Read, progress: Progress
+    items: Sequence[Item], spec: InputSpec, scratch: Path, progress: Progress, *, read: Read
 ) -> Taken:
-    """Read every item's frame into a file `scratch`. One that cannot be read stops nothing."""
-    shape = (len(items), *spec.shape)
-    images = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=shape)
-    taken = Taken(images, [""] * len(items))
+    """Read every item's frame into a file. One that cannot be read stops nothing."""
+    taken = room_for(len(items), spec, scratch)
     wanted = {
         (item.image.instances[0].source, item.image.frame): number
         for number, item in enumerate(items)
@@ -62,8 +69,8 @@ def take_images(
     done = 0
     for answer in read(_requests(items, spec)):
         for frame in answer.frames:
-            number = wanted.pop(frame.key, None)
-            if number is not None:
+            if frame.key in wanted:
+                number = wanted.pop(frame.key)
                 taken.put(number, items[number], frame.inputs[spec])
                 taken.turns[number] = frame.turn
                 done += 1
@@ -75,7 +82,26 @@ def take_images(
                 done += 1
         progress(done, len(items))
     for number in wanted.values():
-        taken.refuse(number, items[number], "unaccounted", "reading it gave neither image nor error")
+        taken.refuse(
+            number, items[number], "unaccounted", "reading it gave neither image nor error"
+        )
+    return taken
+
+
+def take_volumes(
+    items: Sequence[Item], spec: InputSpec, scratch: Path, progress: Progress
+) -> Taken:
+    """Read every item's volume. One that cannot be read stops nothing."""
+    from medinv.data.volume import read_volume
+
+    taken = room_for(len(items), spec, scratch)
+    for number, item in enumerate(items):
+        try:
+            taken.put(number, item, read_volume(item.image.instances, spec.size))
+        except Exception as raised:
+            error = typed(raised)
+            taken.refuse(number, item, error.code, error.message)
+        progress(number + 1, len(items))
     return taken
 
 

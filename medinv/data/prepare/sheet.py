@@ -1,4 +1,4 @@
-"""A contact sheet: some images of each class and part, to be looked at before anything is trained."""
+"""A contact sheet: some images of each class and part, to be looked at before training."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def draw_sheet(path: Path, info: DataSetInfo, data: LabelledImages) -> None:
 
 
 def _head(draw: ImageDraw.ImageDraw, info: DataSetInfo, block: int) -> None:
-    size = " × ".join(map(str, info.size)) + (" in colour" if info.channels == 3 else "")
+    size = " x ".join(map(str, info.size)) + (" in colour" if info.channels == 3 else "")
     draw.text((_MARGIN, 14), info.name, _INK, _font(21))
     beside = draw.textlength(info.name, _font(21)) + _MARGIN + 14
     draw.text((beside, 20), f"{size}, {info.bits} bits", _SOFT, _font(14))

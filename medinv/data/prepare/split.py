@@ -40,8 +40,7 @@ def make_split(
 
     First every part is given a patient of every class, the rarest class first, then each patient
     goes where its classes are missed most (Sechidis et al. 2011, by patient instead of by image).
-    Patients come in an order that the seed and their names decide, so that one who is added or
-    left out moves few others.
+    Patients come in an order that the seed and their names decide.
     """
     bags: dict[str, Counter[str]] = defaultdict(Counter)
     for patient, label in zip(patients, labels, strict=True):
@@ -132,7 +131,9 @@ def check_present(
 ) -> None:
     """Raise DataError for a class that a wanted part has no image of."""
     have = set(zip(parts, labels, strict=True))
-    absent = [f"{name} in {part}" for part in wanted for name in classes if (part, name) not in have]
+    absent = [
+        f"{name} in {part}" for part in wanted for name in classes if (part, name) not in have
+    ]
     if absent:
         raise DataError(
             f"a class has no image in a part: {', '.join(absent)}; label more patients of it, "

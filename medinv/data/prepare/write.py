@@ -40,6 +40,7 @@ class Refused:
     source: str  # pseudonym, or name where that identifies nobody
     code: str  # stable, for machines
     message: str
+    fault: bool = False  # broken or contradictory, and not only something else
 
 
 @dataclass(frozen=True)
