@@ -116,7 +116,8 @@ def _of_files(
     volumes = len(size) == 3
     if volumes and ask.colour:
         raise ConfigError("volumes are of grey levels: leave --colour out")
-    rules = read_rules(ask.rules, volumes=volumes)
+    channels = 3 if ask.colour else 1
+    rules = read_rules(ask.rules, volumes=volumes, channels=channels)
     files = index(inputs, on_file=on_file)
     gathered = gather(files, rules, inputs, phi=ask.phi, besides=ask.labels)
     if table is None:
@@ -125,24 +126,26 @@ def _of_files(
         labelled = by_table(gathered, table, ask.key, phi=ask.phi)
     return Source(
         labelled,
-        InputSpec(3 if ask.colour else 1, size),
+        InputSpec(channels, size),
         take_volumes if volumes else partial(take_images, read=read),
         rules,
         VOLUMES if volumes else RESIZED,
     )
 
 
-def read_rules(path: Path | None, *, volumes: bool) -> Rules:
+def read_rules(path: Path | None, *, volumes: bool, channels: int = 1) -> Rules:
     """The rules of a file as a card has them: modalities, body_parts, selection.
 
-    Without a file every readable image is taken, in colour too. Raises ConfigError.
+    Without a file every readable image is taken, in colour too: its luminance where `channels` is
+    one, while grey levels are repeated where it is three. Raises ConfigError.
     """
     takes: Literal["images", "volume"] = "volume" if volumes else "images"
     if path is None:
-        return Rules(selection=Selection(takes=takes, colour=True))
+        taken = Selection(takes=takes, colour="luminance", grey="repeat")
+        return Rules(channels=channels, selection=taken)
     try:
         tree = yaml.safe_load(path.read_text()) or {}
-        rules = Rules.model_validate(tree)
+        rules = Rules.model_validate(tree).model_copy(update={"channels": channels})
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"expected a readable YAML file: {error}", path=path) from error
     except ValidationError as error:
