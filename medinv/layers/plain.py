@@ -9,6 +9,7 @@ import copy
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,11 +68,11 @@ def _with_constant_log_det(layer: nn.Module, value: Tensor) -> None:
     layer.log_det = lambda x: layer.plain_log_det.expand(x.shape[0])  # type: ignore
 
 
-def _solve(layer: nn.Module, y: Tensor) -> Tensor:
-    bias = layer.bias
+def _solve(layer: Any, y: Tensor) -> Tensor:
+    bias, inverse = layer.bias, layer.plain_inverse
     if bias is not None:
         y = y - bias.reshape(-1, *[1] * (y.ndim - 2))
-    return layer.plain_inverse(y)  # type: ignore
+    return inverse(y)
 
 
 def _inverse_of(layer: InvertibleConv | InjectiveConv2d, size: tuple[int, ...]) -> nn.Module | None:
@@ -94,6 +95,10 @@ class FrequencyProducts(nn.Module):
     and imaginary parts beside each other.
     """
 
+    blocks: Tensor  # (F, groups, 2 c_in, 2 c_out)
+    there: Tensor  # (2 half(n_1), n_1)
+    back: Tensor  # (n_1, 2 half(n_1))
+
     def __init__(self, matrices: Tensor, size: Sequence[int]):
         super().__init__()
         self.size, self.groups = tuple(size), matrices.shape[-3]
@@ -101,7 +106,7 @@ class FrequencyProducts(nn.Module):
         blocks = torch.cat(
             [torch.cat([real, imaginary], -1), torch.cat([-imaginary, real], -1)], -2
         )
-        self.register_buffer("blocks", blocks.flatten(0, -4).contiguous())  # (F, g, 2 in, 2 out)
+        self.register_buffer("blocks", blocks.flatten(0, -4).contiguous())
         first, *others = self.size
         there = waves(torch.arange(half(first)), torch.arange(first), first, -1)
         back = waves(torch.arange(first), torch.arange(half(first)), first, 1)
@@ -142,6 +147,8 @@ class FrequencyProducts(nn.Module):
 
 class DenseInverse(nn.Module):
     """The inverse of a convolution on small images under any padding, as one matrix a group."""
+
+    matrices: Tensor  # (groups, c H W, c H W)
 
     def __init__(self, weight: Tensor, size: Sequence[int], padding: str, groups: int):
         super().__init__()
