@@ -27,6 +27,7 @@
     │   ├── UnreachableError
     │   └── RefusedError
     └── OutputError
+        └── ExportError
 
 Each carries a `code` (stable, for machines), the `stage` at which it was met, and, where one file
 is to blame, its `path`.
@@ -212,6 +213,12 @@ class OutputError(MedinvError):
     """A result that cannot be written."""
 
     code, stage = "output", "write"
+
+
+class ExportError(OutputError):
+    """A model that an exporter does not take, or gave back as another one."""
+
+    code, stage = "export", "export"
 
 
 def typed(error: Exception) -> MedinvError:

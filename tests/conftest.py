@@ -4,6 +4,7 @@ One thread: figures do not depend on the cores, and the threaded LU of MKL stall
 another process has its core.
 """
 
+import copy
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,8 @@ from medinv.data.sets.load import load_images
 from medinv.models.density import Classifier
 from medinv.models.store import load
 from medinv.training.calibrate import calibrate
-from medinv.training.train import train
+from medinv.training.publish import publish
+from medinv.training.train import Trained, train
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +73,20 @@ def tiny_model(tiny_config: Config, tiny_data: LabelledImages) -> Classifier:
     model = train(tiny_config, tiny_data).model.double()
     calibrate(model, tiny_config.model, tiny_data)
     return model
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(
+    tiny_model: Classifier,
+    tiny_config: Config,
+    tiny_data: LabelledImages,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The tiny classifier published as a folder `tiny`, its card and reference with it."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    trained = Trained(copy.deepcopy(tiny_model), (), "cpu")
+    publish(folder, trained, tiny_config, tiny_data, command="medinv train tiny.yaml")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from medinv.cli import (
     data,
     evaluate,
     explain,
+    export,
     models,
     prepare,
     receive,
@@ -42,6 +43,7 @@ app.command()(prepare.prepare)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(audit.audit)
+app.command()(export.export)
 app.command()(models.models)
 app.add_typer(data.app, name="data")
 

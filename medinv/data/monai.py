@@ -17,6 +17,7 @@ from monai.data import ImageReader, NibabelReader
 from monai.data.utils import affine_to_spacing
 from monai.utils import MetaKeys, SpaceKeys
 
+from medinv.data import intake
 from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.frames import FrameHeaders
 from medinv.data.dicom.geometry import affine
@@ -27,6 +28,8 @@ from medinv.data.dicom.orientation import is_projection
 from medinv.data.dicom.pixels import read_frames, read_pixels
 from medinv.data.dicom.records import Instance
 from medinv.data.dicom.volume import Rule, Stack, read_stack, stack
+from medinv.data.frame import InputSpec
+from medinv.data.intake import ReadRequest
 from medinv.errors import ConfigError, DataError, MissingDataError
 
 Values = Literal["modality", "display"]
@@ -46,6 +49,7 @@ class MedinvReader(ImageReader):
         rule: what to do with slices that are missing, unevenly spaced or given twice: "refuse", or
             "longest-run" (see `medinv.data.dicom.volume.stack`).
         swap_ij: first array axis along the rows, as MONAI's readers have it; False: (row, column).
+        input_shape: (C, H, W) of a model: give what `medinv classify` shows it, uint8, instead.
 
     The array is (I, J) for one image and (I, J, K) for a volume, slices ordered along their normal;
     several paths become channels, and must agree in shape and affine. `meta` holds the affine (4,
@@ -59,7 +63,11 @@ class MedinvReader(ImageReader):
     """
 
     def __init__(
-        self, values: Values = "modality", rule: Rule = "refuse", swap_ij: bool = True
+        self,
+        values: Values = "modality",
+        rule: Rule = "refuse",
+        swap_ij: bool = True,
+        input_shape: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if values not in ("modality", "display") or rule not in ("refuse", "longest-run"):
@@ -68,6 +76,7 @@ class MedinvReader(ImageReader):
                 f"got {values!r} and {rule!r}"
             )
         self.values, self.rule, self.swap_ij = values, rule, swap_ij
+        self.spec = None if input_shape is None else InputSpec.of(tuple(input_shape))
 
     def verify_suffix(self, filename: Sequence[PathLike | str] | PathLike | str) -> bool:
         """Whether the names are such as DICOM, zip and NIfTI files or folders have."""
@@ -102,6 +111,8 @@ class MedinvReader(ImageReader):
 
     def _one(self, path: Path) -> tuple[np.ndarray, dict[str, Any]]:
         instances = _alike(path)
+        if self.spec is not None:
+            return _network_input(instances, self.spec, path)
         if instances[0].format == "nifti":
             return _nifti(instances[0], path)
         if len(instances) == 1 and instances[0].frames == 1:
@@ -168,6 +179,35 @@ def _alike(path: Path) -> tuple[Instance, ...]:
             stage="volume",
         )
     return groups[0].instances
+
+
+def _network_input(
+    instances: tuple[Instance, ...], spec: InputSpec, path: Path
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """What a model is shown of one image, (C, H, W), with the affine of the resized pixels."""
+    frames = [
+        frame
+        for instance in instances
+        for frame in intake.read_frames(instance, ReadRequest((instance,), (spec,), display=True))
+    ]
+    if len(frames) != 1 or frames[0].display is None:
+        raise DataError(
+            f"a model is shown one image, got {len(frames)}: name a file", path=path, stage="volume"
+        )
+    (frame,) = frames
+    geometry = frame.turn.geometry(instances[0].geometry, instances[0].rows, instances[0].columns)
+    matrix = affine(geometry)
+    for axis, (have, side) in enumerate(zip(frame.display.shape[:2], spec.size, strict=True)):
+        matrix[:3, 3] += matrix[:3, axis] * (have / side - 1) / 2  # centres of the first pixels
+        matrix[:3, axis] *= have / side
+    meta = _meta(instances[0], matrix, frame.policy, frame.warnings)
+    meta |= {
+        MetaKeys.ORIGINAL_AFFINE: matrix.copy(),
+        MetaKeys.SPATIAL_SHAPE: spec.size,
+        MetaKeys.SPACE: SpaceKeys.RAS,
+        MetaKeys.ORIGINAL_CHANNEL_DIM: 0,
+    }
+    return frame.inputs[spec], meta
 
 
 def _nifti(instance: Instance, path: Path) -> tuple[np.ndarray, dict[str, Any]]:
