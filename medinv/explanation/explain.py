@@ -117,13 +117,21 @@ def _reconstruction(model: Classifier, x: Tensor) -> Reconstruction:
     return Reconstruction(image, trip.all_exact, BITS, trip.max_abs_error, trip.dtype)
 
 
+def region_of(model: Classifier, x: Tensor) -> NDArray | None:
+    """Which pixels (H, W) of one image `x` (1, 1, H, W) the label is about, as the model has it.
+
+    None where it keeps no region.
+    """
+    reference = model.reference
+    return reference.region.inside(x)[0, 0].numpy() if reference and reference.region else None
+
+
 def _local_evidence(model: Classifier, x: Tensor) -> LocalEvidence | None:
     """With its check; None where the model has no reference of mean states."""
     reference = model.reference
     if not reference or not reference.states:
         return None
     noise, compose = model.card.config.train.noise, model.card.config.train.compose
-    region = reference.region.inside(x)[0, 0].numpy() if reference.region else None
-    local = local_evidence(model, x, reference.states, noise, region)
+    local = local_evidence(model, x, reference.states, noise, region_of(model, x))
     local = replace(local, region_name=compose.region if compose else "")
     return checked(model, x, local, reference.class_means[0])
