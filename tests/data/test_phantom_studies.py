@@ -72,6 +72,8 @@ def test_the_samples_are_small_varied_and_described() -> None:
         )
         assert int(mask.sum()) == t["mask_pixels"] and mask.any() == (t["label"] == "opacity")
         assert str(header.PatientName).startswith("PHANTOM^")
+    listed = (SAMPLES / "truth" / "labels.csv").read_text().splitlines()
+    assert listed == ["StudyInstanceUID,label", *(f"{t['study_uid']},{t['label']}" for t in truths)]
     assert sum(p.stat().st_size for p in SAMPLES.rglob("*") if p.is_file()) < 4e6
 
 

@@ -60,7 +60,8 @@ def write_studies(
 
     `studies/NAME/` holds DICOM alone: `radiograph.dcm` (512 x 512) and, where the plan asks for it
     and `ct` is true, `ct/*.dcm`, feet to head. `truth/` holds `NAME-mask.png` (white: opacity, in
-    the radiograph's frame) and `NAME-ct-mask.png` (the slices' masks, first slice on top).
+    the radiograph's frame), `NAME-ct-mask.png` (the slices' masks, first slice on top) and
+    `labels.csv`, a row a study, as `medinv prepare --labels` reads it.
     Raises ConfigError if n < 1, OutputError where `out` cannot be written.
     """
     if n < 1:
@@ -78,6 +79,11 @@ def write_studies(
     _replace(
         out / "truth" / "truth.json",
         lambda path: path.write_text(json.dumps(truth, indent=1) + "\n"),
+    )
+    rows = "".join(f"{one['study_uid']},{one['label']}\n" for one in truth)
+    _replace(
+        out / "truth" / "labels.csv",
+        lambda path: path.write_text(f"StudyInstanceUID,label\n{rows}"),
     )
     return truth
 
