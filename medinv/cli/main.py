@@ -13,6 +13,7 @@ from medinv.cli import (
     evaluate,
     explain,
     export,
+    init,
     models,
     prepare,
     receive,
@@ -40,6 +41,7 @@ app.command()(receive.receive)
 app.command()(retrieve.retrieve)
 app.command()(verify.verify)
 app.command()(prepare.prepare)
+app.command()(init.init)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(audit.audit)

@@ -92,6 +92,8 @@ class Card(_Frozen):
     intended_use: str
     training_data: str
     data_licence: str
+    data_source: str = ""  # where the images come from, as their set says
+    data_command: str = ""  # that made the set
     splits: dict[str, int]
     metrics: dict[str, Estimate]
     operating_point: OperatingPoint | None  # of two-class models
@@ -141,6 +143,11 @@ class Card(_Frozen):
             raise ConfigError(
                 f"{self.name} is an ordinary network: it cannot run backwards; choose an "
                 "invertible model"
+            )
+        if self.exactness and self.exactness.bits != 8:
+            raise ConfigError(
+                f"{self.name} was trained on images of {self.exactness.bits} bits; studies are "
+                "read with 8: `medinv verify` and `medinv evaluate` measure it on its own images"
             )
         if self.scope is None:
             raise ConfigError(

@@ -11,6 +11,9 @@ from medinv.models.base import Calibrated, InvertibleNetwork, ScopeScore, in_bat
 from medinv.models.card import Exactness, FitInterval
 from medinv.training.calibrate import fit_interval
 
+VALUES = 2**20  # of images that are run backwards together, unless one alone has more
+INVERTED = 2**39  # over the square of an image's values: how many are run backwards for a card
+
 
 def measure(model: Calibrated, part: Part) -> dict[str, Estimate]:
     """The metrics of a part, with 95 % intervals.
@@ -24,20 +27,28 @@ def measure(model: Calibrated, part: Part) -> dict[str, Estimate]:
     return metrics(part.labels, probabilities[:, 1], part.patients, model.threshold)
 
 
+def most_inverted(images: np.ndarray) -> int:
+    """How many of such images are run backwards for a card: some minutes' worth, at least 64."""
+    return max(64, INVERTED // images[0].size ** 2)
+
+
 @torch.no_grad()
 def exactness(model: InvertibleNetwork, images: np.ndarray) -> Exactness:
-    """Round trip of stored images (N, C, *size) uint8 through the features.
+    """Round trip of stored images (N, C, *size) through the features.
 
+    Where they are many or large, some of them, evenly drawn.
     It is run in float64 and in float32. Leaves the model in float64.
     """
 
     def error(x: Tensor) -> Tensor:
         return (model.invert(model.features(x)) - x).abs().flatten(1).max(1).values
 
-    single = in_batches(error, model.float(), images, batch=64)
-    double = in_batches(error, model.double(), images, batch=64)
+    images = images[:: -(-len(images) // most_inverted(images))]
+    few = max(1, min(64, VALUES // images[0].size))
+    single = in_batches(error, model.float(), images, batch=few)
+    double = in_batches(error, model.double(), images, batch=few)
     return Exactness(
-        bits=8,
+        bits=8 * images.dtype.itemsize,
         images=len(images),
         share_float64=(double < 0.5).double().mean().item(),
         max_abs_error_float64=double.max().item(),

@@ -62,6 +62,7 @@ def _card(
     model: Calibrated, trained: Trained, config: Config, data: LabelledImages, command: str
 ) -> Card:
     metrics = measure(model, data.test)
+    provenance = source_of(config.data).provenance(config.data)
     backwards = cast(InvertibleNetwork, model) if kind_of(config.model).invertible else None
     parts = {"training": data.train, "validation": data.validation, "test": data.test}
     return Card(
@@ -76,7 +77,9 @@ def _card(
         scope=_scope(model, config, data),
         exactness=exactness(backwards, data.test.images) if backwards else None,
         largest_condition_number=max(condition_numbers(backwards)) if backwards else None,
-        intake=source_of(config.data).intake,
+        intake=provenance.intake or source_of(config.data).intake,
+        data_source=provenance.source,
+        data_command=provenance.command,
         config=config,
         config_sha256=config.sha256(),
         data_sha256=data.sha256(),

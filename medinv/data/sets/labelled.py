@@ -14,6 +14,7 @@ from medinv.errors import DataError, MissingDataError
 
 AS_STORED = "images of the data set as they are stored, 8 bits"
 RESIZED = "lossy: display grey levels, squashed to a square by area averages, rounded to 8 bits"
+DEPTHS = (np.dtype(np.uint8), np.dtype(np.uint16))  # of stored values
 _ROWS = 256  # that are hashed at a time
 Settings = TypeVar("Settings", bound=DataConfig)
 Progress = Callable[[str], None]
@@ -66,12 +67,18 @@ class LabelledImages:
                 )
 
     def check(self, image_shape: tuple[int, ...], classes: tuple[str, ...]) -> None:
-        """Raise DataError unless every part has images of this shape and some of every class."""
+        """Raise DataError unless every part has images of this shape and some of every class.
+
+        Values are of 8 bits, or of 16 in all parts.
+        """
         parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        if len({part.images.dtype for part in parts.values()}) > 1:
+            kinds = ", ".join(str(part.images.dtype) for part in parts.values())
+            raise DataError(f"expected parts of one type of number; got {kinds}", stage="train")
         for name, part in parts.items():
-            if part.images.shape[1:] != image_shape or part.images.dtype != np.uint8:
+            if part.images.shape[1:] != image_shape or part.images.dtype not in DEPTHS:
                 raise DataError(
-                    f"expected {name} images of shape {image_shape} and 8 bits; got "
+                    f"expected {name} images of shape {image_shape} and 8 or 16 bits; got "
                     f"{part.images.shape[1:]}, {part.images.dtype}; change data.size, "
                     "model.channels or model.axes",
                     stage="train",
@@ -116,14 +123,23 @@ class LabelledImages:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """Where the images of a set come from, and the command that made it; empty where not known."""
+
+    source: str = ""
+    command: str = ""
+    intake: str = ""  # what became of an image before it was stored
+
+
+@dataclass(frozen=True)
 class DataSet(Generic[Settings]):
     """A source of labelled images: its settings, and how they become images.
 
     `load` is called with the settings and with what takes a word on long work. `intake` says on the
     card what becomes of an image before the network sees it. `files` are, by the name of a set,
     those of which one must lie in the folder of outside data, and `origin` where they come from;
-    both empty for what is generated. `region` names what should decide where the images are frontal
-    films of the chest: their lungs can be estimated.
+    both empty for what is generated. `provenance` is what a set says of itself. `region` names what
+    should decide where the images are frontal films of the chest: their lungs can be estimated.
     """
 
     config: type[Settings]
@@ -131,6 +147,7 @@ class DataSet(Generic[Settings]):
     intake: str = AS_STORED
     origin: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    provenance: Callable[[Settings], Provenance] = lambda settings: Provenance()
     region: Literal["", "lungs"] = ""
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from medinv.config import PreparedData
 from medinv.data.sets.info import IMAGES, MANIFEST, MASKS, PARTS, DataSetInfo, read_info
-from medinv.data.sets.labelled import DataSet, LabelledImages, Part
+from medinv.data.sets.labelled import DataSet, LabelledImages, Part, Provenance
 from medinv.errors import DataError, MissingDataError
 
 Columns = dict[str, np.ndarray]
@@ -136,8 +136,14 @@ def _span(chosen: np.ndarray) -> slice | np.ndarray:
     return slice(int(rows[0]), int(rows[-1]) + 1) if together else rows
 
 
+def _provenance(folder: str) -> Provenance:
+    info = read_info(folder)
+    return Provenance(info.source or info.name, info.command, info.intake)
+
+
 PREPARED = DataSet(
     PreparedData,
     lambda settings, progress: load_prepared(settings),
     intake="lossy: display grey levels, resized by area averages, rounded to 8 bits",
+    provenance=lambda settings: _provenance(settings.folder),
 )
