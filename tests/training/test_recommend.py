@@ -13,8 +13,8 @@ from medinv.training.draft import write
 from medinv.training.recommend import draft
 
 
-def _info(size: tuple[int, ...], classes: int = 2, channels: int = 1, **others) -> DataSetInfo:
-    names = tuple(f"class {k}" for k in range(classes))
+def _info(size: tuple[int, ...], kinds: int = 2, channels: int = 1, **others) -> DataSetInfo:
+    names = tuple(f"class {k}" for k in range(kinds))
     counts = {part: dict.fromkeys(names, 100) for part in PARTS}
     return DataSetInfo(
         **{
