@@ -76,6 +76,18 @@ def prepare(
     key: Annotated[
         str | None, typer.Option(help="The column that names images, if in doubt.")
     ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR|CSV",
+            help="Masks of the findings, each named as its image or with _STRUCTURE behind that; "
+            "or a CSV of boxes: path, left, top, width, height.",
+        ),
+    ] = None,
+    structures: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="Of the masks only those of these structures."),
+    ] = None,
     allow_absent: Annotated[
         bool, typer.Option("--allow-absent", help="Allow a class without images in a part.")
     ] = False,
@@ -108,6 +120,7 @@ def prepare(
     from medinv.cli.inputs import check_inputs
     from medinv.cli.interrupts import EXIT_INTERRUPTED
     from medinv.cli.show import until_interrupted
+    from medinv.data.prepare.masks import MaskSource
     from medinv.data.prepare.prepare import Wish, check
     from medinv.data.prepare.prepare import prepare as make
     from medinv.data.prepare.sources import Ask, open_source
@@ -116,8 +129,11 @@ def prepare(
     from medinv.errors import NothingEligibleError
 
     check_inputs([*inputs, *([rules] if rules else [])])
-    words = tuple(word.strip() for word in classes.split(",")) if classes else ()
-    ask = Ask(tuple(inputs), labels, label_column, key, size, colour, bits, rules, words, phi)
+    words = _words(classes)
+    where = MaskSource(masks, _words(structures)) if masks else None
+    ask = Ask(
+        tuple(inputs), labels, label_column, key, size, colour, bits, rules, words, where, phi
+    )
     about = About(
         name=name or out.resolve().name, source=source, licence=licence, command=_command(phi)
     )
@@ -145,6 +161,10 @@ def prepare(
         raise typer.Exit(EXIT_INTERRUPTED) from error
     _print(made, out)
     raise typer.Exit(1 if made.broken else 0)
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",")) if text else ()
 
 
 def _readers(wanted: int, inputs: Sequence[Path]) -> int:
@@ -232,6 +252,7 @@ def _print(made: "Made", out: Path) -> None:
 def print_info(info: "DataSetInfo", console: "Console") -> None:
     """A set in words."""
     from rich.table import Table
+    from rich.text import Text
 
     from medinv.cli.show import say
     from medinv.data.sets.info import PARTS
@@ -241,11 +262,13 @@ def print_info(info: "DataSetInfo", console: "Console") -> None:
     say(console, f"{info.name}: {total:,} images of {size}, {info.bits} bits", bold=True)
     table = Table(box=None, pad_edge=False)
     table.add_column("")
-    for name in (*info.classes, "images", "patients"):
-        table.add_column(name, justify="right")
     for part in PARTS:
-        counts = [info.counts[part][name] for name in info.classes]
-        table.add_row(part, *(f"{n:,}" for n in (*counts, sum(counts), info.patients[part])))
+        table.add_column(part, justify="right")
+    for name in info.classes:
+        table.add_row(Text(name), *(f"{info.counts[part][name]:,}" for part in PARTS))
+    sums = (sum(info.counts[part].values()) for part in PARTS)
+    table.add_row("images", *(f"{count:,}" for count in sums), style="bold")
+    table.add_row("patients", *(f"{info.patients[part]:,}" for part in PARTS))
     console.print(table)
     known = (
         ("labels", info.label_key),

@@ -84,7 +84,7 @@ def read_arrays(path: Path, names: Sequence[str] = (), bits: int = 8) -> Arrays:
             _numbered(path.stem, number),
             label,
             split[number] if split else None,
-            patients[number] if patients else None,
+            (patients[number],) if patients else (),
         )
         for number, label in enumerate(labels)
     )

@@ -10,6 +10,7 @@ _IDENTIFIES = re.compile(
     r"(^|_| )(name|surname|mrn|ssn|birth|born|dob|address|phone|mail|accession|uid|id|path|file"
     r"|image|date|comment|report)s?(_| |$)|uid$|^patient"
 )
+_FILE = re.compile(r"[/\\].*\.\w{2,5}$")
 _MOST = 100  # different values of a subgroup column
 _FEW = 20  # so many may be as many as there are patients
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
@@ -49,6 +50,8 @@ def _identifies(name: str, values: Sequence[str], patients: int) -> bool:
     if _IDENTIFIES.search(spaced) or spaced.startswith("column "):
         return True
     different = set(values) - {""}
+    if any(map(_FILE.search, different)):
+        return True
     numbers = all(map(_NUMBER.fullmatch, different))
     if numbers and max(map(float, different)) < 1000:  # an age, a dose, a grade
         return len(different) > _MOST and all("." not in value for value in different)

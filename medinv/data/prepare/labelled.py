@@ -7,6 +7,7 @@ from medinv.data.prepare.items import Found, Gathered
 from medinv.data.prepare.labels import LabelTable, Row, part_of
 from medinv.data.prepare.match import match
 from medinv.data.prepare.write import Refused
+from medinv.data.sets.info import PARTS
 from medinv.errors import DataError, NothingEligibleError
 
 
@@ -17,7 +18,7 @@ class Item:
     image: Found
     label: str
     part: str | None = None
-    patient: str | None = None
+    patients: tuple[str, ...] = ()  # several where copies of an image are listed for several
     columns: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -43,7 +44,8 @@ def by_table(
     for number, (image, row) in enumerate(zip(gathered.images, found.rows, strict=True)):
         refusal = _refusal(number in found.contradictions, number in found.ambiguous, row, table)
         if refusal is None and row is not None:
-            items.append(_item(image, row, table, found.column))
+            rows = (row, *found.others.get(number, ()))
+            items.append(_item(image, rows, table, found.column))
         elif refusal is not None:
             refused.append(Refused(image.shown, *refusal, fault=number in found.contradictions))
     for row in found.unused:
@@ -68,13 +70,18 @@ def _refusal(
     return None
 
 
-def _item(image: Found, row: Row, table: LabelTable, key: str) -> Item:
-    cells = row.cells
+def _item(image: Found, rows: Sequence[Row], table: LabelTable, key: str) -> Item:
+    """Of all rows of an image: of several parts the one furthest back, so that no part before it
+    sees what it is measured on."""
+    cells = rows[0].cells
+    parts = [part_of(row.cells[table.split]) for row in rows] if table.split else []
+    stated = [part for part in parts if part]
+    patients = [row.cells[table.patient] for row in rows] if table.patient else []
     return Item(
         image,
         cells[table.label],
-        part_of(cells[table.split]) if table.split else None,
-        (cells[table.patient] or None) if table.patient else None,
+        max(stated, key=PARTS.index, default=None),
+        tuple(dict.fromkeys(filter(None, patients))),
         {name: cells[name] for name in table.others if name != key},
     )
 

@@ -60,6 +60,12 @@ def read_table(path: Path, label: str | None = None) -> LabelTable:
     `label` names the column of labels; None: the one that is called so. Raises ConfigError for a
     file or column that is not there, DataError for one that is no table.
     """
+    names, rows = lines_of(path)
+    return table_of(rows, names, path, label)
+
+
+def lines_of(path: Path) -> tuple[list[str], tuple[Row, ...]]:
+    """The names of the columns of a CSV, and its rows. Raises as `read_table`."""
     try:
         text = _text(path.read_bytes())
     except OSError as error:
@@ -76,7 +82,7 @@ def read_table(path: Path, label: str | None = None) -> LabelTable:
         for number, line in enumerate(lines, 2)
         if any(cell.strip() for cell in line)
     )
-    return table_of(rows, names, path, label)
+    return names, rows
 
 
 def table_of(

@@ -22,7 +22,8 @@ KINDS = (*_SINGLE, "folder", "series UID", "study UID", "patient")
 class Match:
     """What became of every image and every row.
 
-    `rows` are by image, None without one. `contradictions` are images that two rows give two
+    `rows` are by image, None without one; `others` are further rows with the same label, such as
+    those of copies of its file. `contradictions` are images that two rows give two
     labels, `ambiguous` those whose name another image has too; neither has a row.
     """
 
@@ -32,6 +33,7 @@ class Match:
     contradictions: frozenset[int]
     ambiguous: frozenset[int]
     unused: tuple[Row, ...]  # labels for nothing
+    others: Mapping[int, tuple[Row, ...]]
 
     @property
     def says(self) -> str:
@@ -118,7 +120,8 @@ def _tried(
     chosen = tuple(
         rows[number][0] if number in rows and number not in out else None for number in range(count)
     )
-    found = Match(column, kind, chosen, contradictions, frozenset(ambiguous), tuple(unused))
+    others = {number: tuple(mine[1:]) for number, mine in rows.items() if len(mine) > 1}
+    found = Match(column, kind, chosen, contradictions, frozenset(ambiguous), tuple(unused), others)
     labels = tuple(row.cells[table.label] if row else None for row in chosen)
     return _Try(found, (sum(row is not None for row in chosen), len(out)), labels)
 

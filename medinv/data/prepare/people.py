@@ -35,7 +35,7 @@ def people(items: Sequence[Item], alike: Sequence[Sequence[int]] = (), *, phi: b
     names = [""] * len(items)
     for numbers in members.values():
         first = min(items[number].image.key for number in numbers)
-        listed = min((items[n].patient or "" for n in numbers), default="")
+        listed = min((name for n in numbers for name in items[n].patients), default="")
         name = (listed or first) if phi else pseudonym(first, "patient")
         for number in numbers:
             names[number] = name
@@ -43,14 +43,14 @@ def people(items: Sequence[Item], alike: Sequence[Sequence[int]] = (), *, phi: b
 
 
 def _owners(item: Item) -> list[Hashable]:
-    if item.patient:
+    if item.patients:
         studies = [owner for owner in item.image.owners if owner[0] == "study"]
-        return [("list", item.patient), *studies]
+        return [*(("list", name) for name in item.patients), *studies]
     return [*item.image.owners] or [("image", item.image.key)]
 
 
 def _told_by(items: Sequence[Item], owners: Sequence[Sequence[Hashable]]) -> str:
-    listed = sum(item.patient is not None for item in items)
+    listed = sum(bool(item.patients) for item in items)
     alone = sum(each[0][0] == "image" for each in owners)  # type: ignore[index]
     headers = len(items) - listed - alone
     said = (
@@ -70,9 +70,9 @@ def _disagreements(items: Sequence[Item]) -> tuple[str, ...]:
     by_header: dict[Hashable, set[str]] = defaultdict(set)
     for item in items:
         for owner in item.image.owners:
-            if item.patient and owner[0] != "study":
-                by_list[item.patient].add(owner)
-                by_header[owner].add(item.patient)
+            for name in item.patients if owner[0] != "study" else ():
+                by_list[name].add(owner)
+                by_header[owner].add(name)
     several = sum(len(owners) > 1 for owners in by_list.values())
     shared = sum(len(names) > 1 for names in by_header.values())
     said = (

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from medinv.data.prepare.columns import kept_columns
 from medinv.data.prepare.duplicates import across_parts, alike, contradicting
 from medinv.data.prepare.labelled import Item, Labelled
 from medinv.data.prepare.labels import in_order
+from medinv.data.prepare.masks import take_masks
 from medinv.data.prepare.people import People, people
 from medinv.data.prepare.read import Progress, Taken
 from medinv.data.prepare.sheet import draw_sheet
@@ -45,6 +48,12 @@ class Made:
     broken: int
 
 
+@dataclass(frozen=True)
+class _Images:
+    taken: Taken
+    masks: np.ndarray | None
+
+
 def check(wish: Wish) -> None:
     """Raise OutputError where the set cannot be written: before files are looked into for hours."""
     check_free(wish.out, overwrite=wish.overwrite)
@@ -61,8 +70,15 @@ def prepare(source: Source, wish: Wish, progress: Progress = lambda done, of: No
     _parts(labelled, items, people(items, phi=wish.phi), wish, classes)
     with folder_made(wish.out, overwrite=wish.overwrite) as folder:
         taken = source.take(items, source.spec, folder.parent, progress)
-        about = wish.about.model_copy(update={"rules": source.rules, "intake": source.intake})
-        return _written(folder, labelled, taken, replace(wish, about=about), classes)
+        masks = None
+        if source.masks:
+            masks = take_masks(source.masks, items, taken, source.spec, folder.parent)
+        said = (*wish.about.findings, *(masks.findings if masks else ()))
+        about = wish.about.model_copy(
+            update={"rules": source.rules, "intake": source.intake, "findings": said}
+        )
+        images = _Images(taken, masks.images if masks else None)
+        return _written(folder, labelled, images, replace(wish, about=about), classes)
 
 
 def _classes(items: Sequence[Item], wish: Wish) -> tuple[str, ...]:
@@ -102,10 +118,11 @@ def _parts(
 
 
 def _written(
-    folder: Path, labelled: Labelled, taken: Taken, wish: Wish, classes: tuple[str, ...]
+    folder: Path, labelled: Labelled, images: "_Images", wish: Wish, classes: tuple[str, ...]
 ) -> Made:
     """Of what could be read: settle what is alike, split, lay down."""
-    items, refused = labelled.items, dict(taken.refused)
+    items, taken = labelled.items, images.taken
+    refused = dict(taken.refused)
     groups = alike([digest or f"refused {n}" for n, digest in enumerate(taken.digests)])
     clashing = contradicting(groups, [item.label for item in items])
     refused |= {
@@ -143,6 +160,7 @@ def _written(
             "modality": [item.image.modality for item in kept],
             "manufacturer": [item.image.manufacturer for item in kept],
         },
+        masks=images.masks,
         refused=[*labelled.refused, *(refused[number] for number in sorted(refused))],
         rows=rows,
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from medinv.data.sets.info import PARTS, DataSetInfo
 from medinv.data.sets.labelled import LabelledImages, Part
@@ -12,6 +12,7 @@ from medinv.files import whole
 _CELL, _GAP, _EACH, _MOST_CLASSES = 112, 6, 4, 12
 _MARGIN, _LABEL, _HEAD = 20, 176, 78
 _PAPER, _INK, _SOFT = (250, 250, 248), (28, 32, 38), (112, 118, 126)
+_LINE = (255, 168, 0)
 
 
 def draw_sheet(path: Path, info: DataSetInfo, data: LabelledImages) -> None:
@@ -27,11 +28,13 @@ def draw_sheet(path: Path, info: DataSetInfo, data: LabelledImages) -> None:
         top = _HEAD + row * (_CELL + _GAP + 10)
         total = sum(info.counts[part][name] for part in PARTS)
         _words(draw, name, (_MARGIN, top + 8))
-        draw.text((_MARGIN, top + _CELL - 22), f"{total:,} images", _SOFT, _font(13))
+        draw.text((_MARGIN, top + _CELL - 22), _many(total, "image"), _SOFT, _font(13))
         for column, part in enumerate((data.train, data.validation, data.test)):
             left = _MARGIN + _LABEL + column * block
             for k, number in enumerate(_some(part, row)):
                 picture = _picture(part.images[number])
+                if part.masks is not None:
+                    picture = _outlined(picture, part.masks[number])
                 sheet.paste(picture, (left + k * (_CELL + _GAP), top))
             count = info.counts[PARTS[column]][name]
             if not count:
@@ -52,7 +55,7 @@ def _head(draw: ImageDraw.ImageDraw, info: DataSetInfo, block: int) -> None:
         count = sum(info.counts[part].values())
         left = _MARGIN + _LABEL + column * block
         draw.text((left, 48), part, _INK, _font(15))
-        said = f"{count:,} images, {info.patients[part]:,} patients"
+        said = f"{_many(count, 'image')}, {_many(info.patients[part], 'patient')}"
         draw.text((left + draw.textlength(part, _font(15)) + 10, 50), said, _SOFT, _font(13))
 
 
@@ -94,6 +97,22 @@ def _picture(image: np.ndarray) -> Image.Image:
     shown = picture.convert("RGB").resize((size[0], size[1]), way)
     cell.paste(shown, ((_CELL - size[0]) // 2, (_CELL - size[1]) // 2))
     return cell
+
+
+def _outlined(picture: Image.Image, mask: np.ndarray) -> Image.Image:
+    """With a line around what a mask (1, H, W) covers."""
+    shape = Image.fromarray(mask[0])
+    scale = _CELL / max(shape.size)
+    size = (max(1, round(shape.width * scale)), max(1, round(shape.height * scale)))
+    cell = Image.new("L", (_CELL, _CELL), 0)
+    cell.paste(shape.resize(size), ((_CELL - size[0]) // 2, (_CELL - size[1]) // 2))
+    inner = cell.filter(ImageFilter.MinFilter(3))
+    line = ImageChops.subtract(cell, inner).point(lambda level: 255 * (level > 127))
+    return Image.composite(Image.new("RGB", picture.size, _LINE), picture, line)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" + "s" * (count != 1)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

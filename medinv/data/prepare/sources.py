@@ -17,6 +17,7 @@ from medinv.data.prepare.datalist import files_of, read_datalist
 from medinv.data.prepare.items import gather
 from medinv.data.prepare.labelled import Labelled, by_folders, by_table
 from medinv.data.prepare.labels import LabelTable, read_table
+from medinv.data.prepare.masks import MaskSource
 from medinv.data.prepare.read import Read, Take, take_images, take_volumes
 from medinv.data.sets.labelled import AS_STORED
 from medinv.errors import ConfigError
@@ -42,6 +43,7 @@ class Ask:
     bits: int = 8
     rules: Path | None = None
     classes: tuple[str, ...] = ()
+    masks: MaskSource | None = None
     phi: bool = False
 
 
@@ -54,6 +56,7 @@ class Source:
     take: Take
     rules: Rules | None = None
     intake: str = AS_STORED
+    masks: MaskSource | None = None
 
 
 def open_source(ask: Ask, read: Read, on_file: Callable[[str], None] | None = None) -> Source:
@@ -79,6 +82,8 @@ def _of_arrays(ask: Ask) -> Source:
     if ask.labels or ask.rules:
         raise ConfigError("an npz brings its labels, and no rules apply: leave these out")
     arrays = read_arrays(ask.inputs[0], ask.classes, ask.bits)
+    if ask.masks:
+        raise ConfigError("--masks is for files: an npz has none beside it")
     size = parse_size(ask.size, arrays.size)
     if len(size) != len(arrays.size):
         have = " x ".join(map(str, arrays.size))
@@ -114,8 +119,8 @@ def _of_files(
     """Files, folders, zips and lists, indexed as for `medinv classify`."""
     size = parse_size(ask.size, (SIDE, SIDE))
     volumes = len(size) == 3
-    if volumes and ask.colour:
-        raise ConfigError("volumes are of grey levels: leave --colour out")
+    if volumes and (ask.colour or ask.masks):
+        raise ConfigError("volumes are of grey levels, without masks: leave out --colour, --masks")
     channels = 3 if ask.colour else 1
     rules = read_rules(ask.rules, volumes=volumes, channels=channels)
     files = index(inputs, on_file=on_file)
@@ -130,6 +135,7 @@ def _of_files(
         take_volumes if volumes else partial(take_images, read=read),
         rules,
         VOLUMES if volumes else RESIZED,
+        ask.masks,
     )
 
 
