@@ -1,5 +1,6 @@
 """The part of the loss that composed films have."""
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -7,15 +8,28 @@ from torch.nn import functional as F
 from medinv.config import TrainConfig
 from medinv.data.compose import Composer
 from medinv.data.sets.labelled import Part
+from medinv.errors import ConfigError
 from medinv.layers import processes
 from medinv.models.base import Calibrated
 
 
 def composer_of(part: Part, recipe: TrainConfig) -> Composer | None:
-    """What composes films of these training images, where the recipe says so."""
+    """What composes films of these training images, where the recipe says so.
+
+    Raises ConfigError for images that it cannot compose.
+    """
     if recipe.compose is None:
         return None
-    return Composer(torch.from_numpy(part.images), torch.from_numpy(part.labels), recipe.compose)
+    shape, bits = part.images.shape[1:], 8 * part.images.dtype.itemsize
+    square = len(shape) == 3 and shape[0] == 1 and shape[1] == shape[2]
+    if not square or bits != 8 or part.labels.max() > 1:
+        raise ConfigError(
+            "train.compose: expected grey, square images of 8 bits in two classes; got images "
+            f"{shape} of {bits} bits in {part.labels.max() + 1} classes: leave it out"
+        )
+    masks = None if part.masks is None else torch.from_numpy(np.array(part.masks))
+    images, labels = torch.from_numpy(np.array(part.images)), torch.from_numpy(part.labels)
+    return Composer(images, labels, recipe.compose, masks)
 
 
 def composed_loss(

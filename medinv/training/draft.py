@@ -37,8 +37,9 @@ OWN = """\
   #   - {name: RandGaussianNoised, keys: image, std: 3, prob: 0.2}
 """
 COMPOSED = """\
-  # The set has masks. Images composed so that the label follows the masked region alone, see
-  # medinv/data/compose; more time a step:
+  # The set has masks. Where they are of a region that all images share, such as an organ, images
+  # can be composed so that the label follows that region alone (medinv/data/compose); findings
+  # are planted as bright spots, as of a radiograph, and a step takes longer:
   # compose: {films: 20, weight: 0.6}
 """
 
@@ -47,7 +48,8 @@ def write(draft: Draft, info: DataSetInfo, folder: str) -> str:
     """The text of the file, for a set in `folder` (as the file is to name it)."""
     keeps = ModelConfig.known()[draft.model["kind"]].keeps_reference
     size: Any = list(info.size) if len(set(info.size)) > 1 else info.size[0]
-    composed = COMPOSED if info.masks and info.channels == 1 and len(info.size) == 2 else ""
+    fits = info.masks and info.channels == 1 and len(info.size) == 2 and len(set(info.size)) == 1
+    composed = COMPOSED if fits and len(info.classes) == 2 and info.bits == 8 else ""
     return "".join(
         [
             f"# {info.name}: what `medinv init` recommends for this set. Research use, not for",

@@ -11,6 +11,7 @@ from medinv.data.compose import Composer
 from medinv.data.compose.findings import BRIGHTEST, SHAPES, patch, rise
 from medinv.data.compose.images import blur, grow, moved
 from medinv.data.compose.lungs import fit_template
+from medinv.errors import ConfigError
 from medinv.models.region import at_places, onto
 
 QUIET = {
@@ -45,6 +46,18 @@ def test_lungs_are_found_in_films_that_the_template_never_saw() -> None:
     still = [overlap(template.mask, one) for one in lungs]
     assert min(scores) > 0.6
     assert np.mean(scores) > max(0.8, np.mean(still) + 0.05)
+
+
+def test_the_masks_of_a_set_say_where_the_region_lies_and_wandering_ones_are_refused() -> None:
+    films, labels, lungs = chests(60)
+    hearts = 255 * (1 - (lungs > 0.5).to(torch.uint8))[:, None]  # all but the lungs
+    template = fit_template(films.float(), labels, hearts)
+    assert overlap(template.mask, 1 - fit_template(films.float(), labels).mask) > 0.85
+    spots = torch.zeros_like(hearts)
+    for number, spot in enumerate(spots):
+        spot[0, number % SIZE, number * 7 % SIZE] = 255
+    with pytest.raises(ConfigError, match="another place in each image"):
+        Composer(films, labels, ComposeConfig(), spots)
 
 
 def test_a_film_moved_onto_another_has_its_lungs_there() -> None:

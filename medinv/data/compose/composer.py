@@ -34,13 +34,20 @@ class Composer:
 
     The label follows the lungs: a planted finding makes a normal film ill, findings outside and
     another film's surround change nothing, and of a film whose lungs are blanked nothing is known:
-    its target is the share of each class among `labels`.
+    its target is the share of each class among `labels`. With `masks` (M, 1, H, W) uint8 the region
+    of the set stands where lungs are said here.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, recipe: ComposeConfig):
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        recipe: ComposeConfig,
+        masks: Tensor | None = None,
+    ):
         self.recipe, self.films, self.labels = recipe, images, labels
         films = images.float()
-        template = fit_template(films, labels)
+        template = fit_template(films, labels, masks)
         self.template = template
         lungs = template.mask[None, None]
         self.lungs, self.wide = (blur(grow(lungs, by), SOFT)[0, 0] for by in (LUNG, WIDE))

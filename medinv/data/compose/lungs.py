@@ -11,15 +11,21 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from medinv.errors import ConfigError
 from medinv.models.region import SURROUND, Template, best_place, sampled
 
 SMOOTH = 0.02  # standard deviation of what rounds the outline of the lungs, share of the side
 ROUNDS = 3
 
 
-def fit_template(films: Tensor, labels: Tensor, *, each: int = 600) -> Template:
+def fit_template(
+    films: Tensor, labels: Tensor, masks: Tensor | None = None, *, each: int = 600
+) -> Template:
     """The template of films (N, 1, H, W) in grey levels with labels (N,), 0 normal: from the first
     `each` films of either label.
+
+    Its region is estimated as the lungs or, with `masks` (N, 1, H, W) uint8 that are not 0 in it,
+    what lies in most of them once films are aligned. Raises ConfigError where nothing does.
     """
     some = torch.cat([torch.nonzero(labels == k)[:each, 0] for k in (0, 1)])
     films, labels, size = films[some], labels[some], films.shape[-1]
@@ -30,7 +36,15 @@ def fit_template(films: Tensor, labels: Tensor, *, each: int = 600) -> Template:
         places[:, 2:] /= places[:, 2:].log().mean(0).exp()
         aligned = sampled(films, places, size)
         mean = aligned.mean(0)[0]
-    return Template(mean, _dark_parts(aligned[labels == 0].mean(0)[0]))
+    if masks is None:
+        return Template(mean, _dark_parts(aligned[labels == 0].mean(0)[0]))
+    region = (sampled((masks[some] > 0).float(), places, size).mean(0)[0] > 0.5).float()
+    if not region.any():
+        raise ConfigError(
+            "train.compose: the masks lie in another place in each image; composed images need a "
+            "region that most images share, such as an organ: leave train.compose out"
+        )
+    return Template(mean, region)
 
 
 def _dark_parts(film: Tensor) -> Tensor:
