@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -49,6 +50,18 @@ def test_a_deflated_bomb_is_refused_while_indexing(tmp_path: Path) -> None:
     element = b"\x09\x00\x01\x10OB\x00\x00" + (100 << 20).to_bytes(4, "little")
     found = error(deflated(tmp_path / "a.dcm", element, zeros=100))
     assert isinstance(found, HeaderError) and "bomb" in found.message
+
+
+def test_what_a_refused_file_held_is_let_go(tmp_path: Path) -> None:
+    """However many there are in a batch."""
+    element = b"\x09\x00\x01\x10OB\x00\x00" + (100 << 20).to_bytes(4, "little")
+    deflated(tmp_path / "a.dcm", element, zeros=100)
+    tracemalloc.start()
+    found = index([tmp_path])
+    held, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(list(found.broken)) == 1
+    assert most > 60 << 20 and held < 4 << 20
 
 
 def test_the_reader_inflates_no_more_than_the_header_announced(

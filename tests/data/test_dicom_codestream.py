@@ -144,16 +144,15 @@ def test_jpeg_of_twelve_bits_is_read(tmp_path: Path) -> None:
         read(tmp_path / "cut.dcm")
 
 
-def test_a_second_decoder_takes_what_the_first_cannot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = packed(tmp_path / "a.dcm", ramp(12), 12, JPEGLSLossless)
-
-    def fails(*_: object) -> None:
-        raise RuntimeError("no")
-
-    monkeypatch.setattr(jpeg_ls, "decode_pixel_data", fails)
-    got = read(path)
+def test_a_second_decoder_takes_what_the_first_cannot(tmp_path: Path) -> None:
+    """A writer that fills up with zeros before the end marker, which CharLS does not forgive."""
+    whole = pydicom.dcmread(packed(tmp_path / "a.dcm", ramp(12), 12, JPEGLSLossless))
+    stream = next(iter(generate_frames(whole.PixelData, number_of_frames=1))).rstrip(b"\0")
+    filled = stream[:-2] + b"\0\0" + stream[-2:]
+    with pytest.raises(RuntimeError):
+        jpeg_ls.decode(np.frombuffer(filled, np.uint8))
+    twelve = {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11}
+    got = read(encapsulated(tmp_path / "b.dcm", [filled], (80, 70), JPEGLSLossless, **twelve))
     assert np.array_equal(got.stored, ramp(12))
     assert got.warnings == ("decoded by gdcm, as pyjpegls could not",)
 

@@ -88,8 +88,9 @@ def test_what_shutters_cover_is_blanked_and_said(
     elements = {"ShutterShape": shapes, "PhotometricInterpretation": photometric}
     for shape in shapes:
         elements |= SHUTTERS[shape]
-    plain = read(tmp_path / "plain.dcm", PhotometricInterpretation=photometric)
-    got = read(tmp_path / "a.dcm", **elements)
+    window = {"WindowCenter": 2048, "WindowWidth": 4096}
+    plain = read(tmp_path / "plain.dcm", PhotometricInterpretation=photometric, **window)
+    got = read(tmp_path / "a.dcm", **elements, **window)
     shown = np.logical_and.reduce([opening(shape) for shape in shapes])
     assert (got.display[~shown] == 0).all() and np.array_equal(
         got.display[shown], plain.display[shown]

@@ -105,3 +105,16 @@ def test_frames_of_one_image_are_shown_by_one_range(tmp_path: Path) -> None:
     levels = [int(pixels.display[0, 0]) for pixels in read_frames(instance)]
     assert levels == [0, 0, 128, 255]  # frames 2, 3 and 4 decide
     assert read_pixels(instance, 2).display[0, 0] == 128
+
+
+def test_what_a_shutter_hides_does_not_count(tmp_path: Path) -> None:
+    film = np.full((6, 5), 4095, np.uint16)
+    film[2:4] = [1000, 1200, 1400, 1600, 1800]
+    shutter = {
+        "ShutterShape": "RECTANGULAR", "ShutterLeftVerticalEdge": 1, "ShutterRightVerticalEdge": 5,
+        "ShutterUpperHorizontalEdge": 3, "ShutterLowerHorizontalEdge": 4,
+    }  # fmt: skip
+    (pixels,) = shown([write(tmp_path / "a.dcm", film, **BITS, **shutter)])
+    assert "full range 1000..1800 within the shutter" in pixels.policy
+    assert pixels.display[2].tolist() == [0, 64, 128, 191, 255] and not pixels.display[0].any()
+    assert (pixels.modality[0] == 4095).all()

@@ -156,8 +156,8 @@ def _frame(
     decoded, fields = decode(dataset, instance, frame), headers[frame]
     seen = decoded.instance
     try:
-        grey, levels, scale, policy, rgb = _shown(decoded, dataset, fields, seen)
-        covered, shutter = closed(fields, grey.shape[:2])
+        covered, shutter = closed(fields, decoded.stored.shape[:2])
+        grey, levels, scale, policy, rgb = _shown(decoded, dataset, fields, seen, covered)
     except (ValueError, OverflowError, MemoryError) as error:
         message = (
             f"the grey levels cannot be computed ({type(error).__name__}): the header's grey scale "
@@ -192,7 +192,11 @@ def _frame(
 
 
 def _shown(
-    decoded: Decoded, dataset: pydicom.Dataset, fields: Fields, instance: Instance
+    decoded: Decoded,
+    dataset: pydicom.Dataset,
+    fields: Fields,
+    instance: Instance,
+    covered: np.ndarray | None,
 ) -> tuple[np.ndarray, Levels, Scale | None, list[str], Callable[[], np.ndarray] | None]:
     """Integers to show, their levels, their affine scale, what was done, and the colours."""
     if instance.photometric == "PALETTE COLOR":
@@ -212,7 +216,7 @@ def _shown(
         return decoded.stored, levels, None, policy, lambda: entries[decoded.stored]
     if instance.samples == 1:
         grey = _without_padding(decoded)
-        span = partial(_span, fields, instance)
+        span = partial(_span, fields, instance, grey, covered)
         levels, policy = windowed_levels(grey, fields, instance) or grey_levels(
             grey, fields, instance, span
         )
@@ -232,8 +236,15 @@ def _shown(
     )  # fmt: skip
 
 
-def _span(fields: Fields, instance: Instance) -> Span | None:
-    return hounsfield_span(fields, instance) or _series_span(instance.shown_by)
+def _span(
+    fields: Fields, instance: Instance, grey: np.ndarray, covered: np.ndarray | None
+) -> Span | None:
+    """What is shown without a window; what a shutter hides does not count."""
+    decided = hounsfield_span(fields, instance) or _series_span(instance.shown_by)
+    if decided is not None or covered is None:
+        return decided
+    ends = _ends(grey, fields, covered)
+    return Span(*ends, f"full range {ends[0]:g}..{ends[1]:g} within the shutter") if ends else None
 
 
 @lru_cache(_SERIES)
@@ -242,7 +253,10 @@ def _series_span(frames: tuple[tuple[Instance, int], ...]) -> Span | None:
     ends: list[float] = []
     for instance, frame in frames:
         with suppress(MedinvError):  # it is told where it is read for itself
-            ends += _ends(instance, frame)
+            dataset = open_dataset(instance)
+            decoded, fields = decode(dataset, instance, frame), FrameHeaders(Fields(dataset))[frame]
+            grey = _without_padding(decoded)
+            ends += _ends(grey, fields, closed(fields, grey.shape)[0]) or ()
     if not ends:
         return None
     low, high = min(ends), max(ends)
@@ -250,18 +264,16 @@ def _series_span(frames: tuple[tuple[Instance, int], ...]) -> Span | None:
     return Span(low, high, policy)
 
 
-def _ends(instance: Instance, frame: int) -> tuple[float, ...]:
-    """Smallest and largest modality value that is no padding; empty where all are."""
-    dataset = open_dataset(instance)
-    decoded, fields = decode(dataset, instance, frame), FrameHeaders(Fields(dataset))[frame]
-    values = np.unique(_without_padding(decoded))
-    visible = values[~padding_mask(values, fields)]
-    modality, _ = modality_values(visible, fields)
-    return (
-        (float(modality.min()), float(modality.max()))
-        if modality.size and np.isfinite(modality).all()
-        else ()
-    )
+def _ends(
+    grey: np.ndarray, fields: Fields, covered: np.ndarray | None
+) -> tuple[float, float] | None:
+    """Smallest and largest modality value that is no padding and under no shutter; None where
+    there is none."""
+    values = np.unique(grey if covered is None else grey[~covered])
+    modality, _ = modality_values(values[~padding_mask(values, fields)], fields)
+    if not modality.size or not np.isfinite(modality).all():
+        return None
+    return float(modality.min()), float(modality.max())
 
 
 def _without_padding(decoded: Decoded) -> np.ndarray:

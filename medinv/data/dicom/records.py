@@ -85,6 +85,13 @@ class Broken:
     study_uid: str | None
     error: MedinvError
 
+    def __post_init__(self) -> None:
+        """Let go of what was in the hands of those who raised: a bomb's bytes, a file's content."""
+        error: BaseException | None = self.error
+        while error is not None:
+            error.__traceback__ = None
+            error = error.__cause__ or error.__context__
+
 
 @dataclass(frozen=True)
 class Study:
