@@ -59,7 +59,7 @@ def inference(card: Card) -> dict[str, Any]:
         **_head("$@bundle_root + '/eval'"),
         "config": network_config(card),
         "rules": card.rules.model_dump(mode="json"),
-        "datalist": f"${_RUNTIME}.studies(@dataset_dir, @rules)",
+        "datalist": "$runtime.studies(@dataset_dir, @rules)",
         "network_def": {"_target_": f"{_RUNTIME}.network", "config": "@config"},
         "network": "$@network_def.to(@device)",
         "preprocessing": {
@@ -102,7 +102,7 @@ def training(card: Card) -> dict[str, Any]:
     """configs/train.json: fine-tuning on a set of `medinv prepare`, by the cross-entropy alone."""
     parts = {
         part: {
-            "data": f"${_RUNTIME}.labelled(@dataset_dir, '{part}', @network_def.classes)",
+            "data": f"$runtime.labelled(@dataset_dir, '{part}', @network_def.classes)",
             "dataset": {
                 "_target_": "Dataset",
                 "data": f"@{name}#data",
@@ -187,7 +187,7 @@ def training(card: Card) -> dict[str, Any]:
         **_head("$@bundle_root + '/eval'"),
         "val_interval": 1,
         "config": network_config(card),
-        "network_def": f"${_RUNTIME}.network(@config).float()",
+        "network_def": "$runtime.network(@config).float()",
         "network": "$@network_def.to(@device)",
         "loss": {"_target_": "torch.nn.CrossEntropyLoss"},
         "optimizer": {
@@ -269,8 +269,7 @@ def _head(output: str) -> dict[str, Any]:
         "imports": [
             "$import torch",
             "$import monai",
-            f"$import {_RUNTIME}",
-            "$import medinv.data.monai",
+            f"$import {_RUNTIME} as runtime",  # a dotted name alone would not be found
         ],
         "bundle_root": ".",
         "output_dir": output,
