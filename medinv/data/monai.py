@@ -18,6 +18,7 @@ from monai.data.utils import affine_to_spacing
 from monai.utils import MetaKeys, SpaceKeys
 
 from medinv.data import intake
+from medinv.data.decoded import decoded_frames
 from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.frames import FrameHeaders
 from medinv.data.dicom.geometry import affine
@@ -30,6 +31,8 @@ from medinv.data.dicom.records import Instance
 from medinv.data.dicom.volume import Rule, Stack, read_stack, stack
 from medinv.data.frame import InputSpec
 from medinv.data.intake import ReadRequest
+from medinv.data.resize import resize_volume
+from medinv.data.volume import volume_of
 from medinv.errors import ConfigError, DataError, MissingDataError
 
 Values = Literal["modality", "display"]
@@ -42,14 +45,17 @@ class MedinvReader(ImageReader):
 
     Arguments:
         values: "modality", in the modality's units (Hounsfield units for CT) after Modality LUT or
-            rescale, float32; or "display", grey levels 0 to 255 after window or VOI LUT, uint8,
-            which are what medinv's models are shown. Bright is attenuating in both: modality
-            values of projections in MONOCHROME1 are counted down from the range of the stored
-            bits. Values of slices and of emission images keep their units.
+            rescale, float32; or "display", grey levels 0 to 255 after window or VOI LUT, or red,
+            green and blue in a last axis, uint8, which are what medinv's models are shown. Bright
+            is attenuating in both: modality values of projections in MONOCHROME1 are counted down
+            from the range of the stored bits. Values of slices and of emission images keep their
+            units.
         rule: what to do with slices that are missing, unevenly spaced or given twice: "refuse", or
             "longest-run" (see `medinv.data.dicom.volume.stack`).
         swap_ij: first array axis along the rows, as MONAI's readers have it; False: (row, column).
-        input_shape: (C, H, W) of a model: give what `medinv classify` shows it, uint8, instead.
+        input_shape: (C, H, W) or (1, D, H, W) of a model: give what it is shown, uint8, instead. A
+            list of paths is then the slices of one volume; a volume's axes are the body's, and its
+            affine is not known.
 
     The array is (I, J) for one image and (I, J, K) for a volume, slices ordered along their normal;
     several paths become channels, and must agree in shape and affine. `meta` holds the affine (4,
@@ -94,6 +100,8 @@ class MedinvReader(ImageReader):
 
     def get_data(self, img: list[Path]) -> tuple[np.ndarray, dict[str, Any]]:
         """The array and its metadata. Raises as the class says."""
+        if self.spec is not None and len(self.spec.size) == 3:
+            return _volume_input(_alike(img), self.spec)
         read = [self._one(path) for path in img]
         arrays, metas = [array for array, _ in read], [meta for _, meta in read]
         if len(read) == 1:
@@ -110,7 +118,7 @@ class MedinvReader(ImageReader):
         return np.stack(arrays), {**first, MetaKeys.ORIGINAL_CHANNEL_DIM: 0}
 
     def _one(self, path: Path) -> tuple[np.ndarray, dict[str, Any]]:
-        instances = _alike(path)
+        instances = _alike([path])
         if self.spec is not None:
             return _network_input(instances, self.spec, path)
         if instances[0].format == "nifti":
@@ -123,17 +131,20 @@ class MedinvReader(ImageReader):
             array = np.ascontiguousarray(array.swapaxes(0, 1))
             meta[MetaKeys.AFFINE] = meta[MetaKeys.AFFINE] @ _SWAP
         meta[MetaKeys.ORIGINAL_AFFINE] = meta[MetaKeys.AFFINE].copy()
-        meta[MetaKeys.SPATIAL_SHAPE] = array.shape
+        coloured = array.ndim == 3 and len(instances) == 1 and instances[0].frames == 1
+        meta[MetaKeys.SPATIAL_SHAPE] = array.shape[:2] if coloured else array.shape
         meta[MetaKeys.SPACE] = SpaceKeys.RAS
-        meta[MetaKeys.ORIGINAL_CHANNEL_DIM] = float("nan")
-        meta["spacing"] = affine_to_spacing(meta[MetaKeys.AFFINE], r=array.ndim)
+        meta[MetaKeys.ORIGINAL_CHANNEL_DIM] = -1 if coloured else float("nan")
+        meta["spacing"] = affine_to_spacing(
+            meta[MetaKeys.AFFINE], r=len(meta[MetaKeys.SPATIAL_SHAPE])
+        )
         return array, meta
 
     def _image(self, instance: Instance) -> tuple[np.ndarray, dict[str, Any]]:
-        pixels = read_pixels(instance)
+        (pixels,) = decoded_frames(instance)
         said = [pixels.policy]
         if self.values == "display":
-            array = pixels.display
+            array = pixels.display if pixels.colours is None else pixels.colours
         else:
             array = pixels.modality
             turned = _counted_down(instance)
@@ -157,11 +168,13 @@ def _paths(names: Sequence[PathLike | str] | PathLike | str) -> list[Path]:
     return [Path(name) for name in ([names] if isinstance(names, str | PathLike) else names)]
 
 
-def _alike(path: Path) -> tuple[Instance, ...]:
-    """The images under a path, which must be of one group."""
-    if not path.exists():
-        raise MissingDataError("no such file or folder", path=path)
-    found = index([path])
+def _alike(paths: Sequence[Path]) -> tuple[Instance, ...]:
+    """The images under paths, which must be of one group."""
+    path = paths[0]
+    for each in paths:
+        if not each.exists():
+            raise MissingDataError("no such file or folder", path=each)
+    found = index(paths)
     for broken in found.broken:
         raise broken.error
     groups = [each for study in found.studies for each in group(study.instances)]
@@ -210,6 +223,21 @@ def _network_input(
     return frame.inputs[spec], meta
 
 
+def _volume_input(
+    instances: tuple[Instance, ...], spec: InputSpec
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """What a model is shown of one volume, (1, D, H, W)."""
+    found = volume_of(instances)
+    meta = {
+        "modality": instances[0].modality or "",
+        "policy": found.policy,
+        "warnings": "; ".join(found.warnings),
+        MetaKeys.SPATIAL_SHAPE: spec.size,
+        MetaKeys.ORIGINAL_CHANNEL_DIM: 0,
+    }
+    return resize_volume(found.levels, spec.size), meta
+
+
 def _nifti(instance: Instance, path: Path) -> tuple[np.ndarray, dict[str, Any]]:
     if instance.location.member:
         raise DataError("NIfTI within a zip: unpack it first", path=path, stage="volume")
@@ -220,8 +248,10 @@ def _nifti(instance: Instance, path: Path) -> tuple[np.ndarray, dict[str, Any]]:
 
 def _counted_down(instance: Instance) -> float | None:
     """What modality values of an inverted projection are subtracted from; None of others."""
+    if not is_projection(instance):
+        return None
     fields = FrameHeaders(Fields(open_dataset(instance)))[0]
-    if not is_projection(instance) or not inverted(fields, instance):
+    if not inverted(fields, instance):
         return None
     lowest = -(1 << instance.bits_stored - 1) if instance.signed else 0
     ends = np.array([lowest, lowest + (1 << instance.bits_stored) - 1])

@@ -3,6 +3,8 @@
 import json
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +75,7 @@ def _proto(
 
     batch = torch.export.Dim("batch", min=1, max=1 << 16)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporter's own deprecations
+        with _quiet():
             program: Any = torch.onnx.export(
                 module,
                 (given,),
@@ -103,6 +104,20 @@ def _proto(
     onnx.checker.check_model(proto)
     data: bytes = proto.SerializeToString()
     return data
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter speaks of its own deprecations, and of torchvision, which is not wanted."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def _run(data: bytes, given: dict[str, Tensor]) -> tuple[Tensor, ...]:

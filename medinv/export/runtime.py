@@ -37,19 +37,22 @@ def network(config: Mapping[str, Any]) -> Calibrated:
     return build(Config.model_validate(dict(config))).double().eval()
 
 
-def studies(folder: str | Path, rules: Mapping[str, Any]) -> list[dict[str, str]]:
+def studies(folder: str | Path, rules: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The images of a folder that the rules of the model's card let through, {"image": path}.
 
-    What is left out, and why, `medinv classify` lists. Raises DataError where none is left.
+    Of a model of volumes an item is {"image": [path, ...]}, the files of one volume. What is left
+    out, and why, `medinv classify` lists. Raises DataError where nothing is left.
     """
     found = index([Path(folder)])
     wanted = Rules.model_validate(dict(rules))
     chosen = [choose(study, wanted).study for study in found.studies]
-    items = [
-        {"image": str(image.location.path)}
+    files = [
+        [str(image.location.path) for image in study.instances if not image.location.member]
         for study in chosen
-        for image in study.instances
-        if not image.location.member and image.frames == 1
+    ]
+    whole = wanted.selection.takes == "volume"
+    items: list[dict[str, Any]] = [
+        {"image": image} for paths in files for image in ([paths] if whole and paths else paths)
     ]
     if not items:
         left = sorted({one.code for study in chosen for one in study.skipped})

@@ -153,6 +153,28 @@ def test_display_of_a_volume_is_that_of_its_slices() -> None:
     assert volume.shape == (128, 128, 14) and np.array_equal(volume[..., 2], alone)
 
 
+def test_pictures_are_read_in_grey_and_in_colour(tmp_path: Path) -> None:
+    from PIL import Image
+
+    colours = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    Image.fromarray(colours).save(tmp_path / "a.png")
+    Image.fromarray(colours[..., 0]).save(tmp_path / "b.png")
+    loader = LoadImage(reader=MedinvReader(values="display"), ensure_channel_first=True)
+    assert np.array_equal(loader(tmp_path / "a.png"), colours.transpose(2, 1, 0))
+    assert np.array_equal(loader(tmp_path / "b.png")[0], colours[..., 0].T)
+
+
+def test_a_network_of_volumes_is_given_the_body_lying_as_in_training() -> None:
+    from medinv.data.dicom.index import index
+    from medinv.data.volume import read_volume
+
+    expected = read_volume(list(index([CT]).instances), (8, 16, 12))
+    reader = MedinvReader(input_shape=(1, 8, 16, 12))
+    loader = LoadImage(reader=reader, ensure_channel_first=True)
+    assert np.array_equal(loader(CT), expected)
+    assert np.array_equal(loader(sorted(CT.glob("*.dcm"))), expected)
+
+
 def test_nifti_is_what_nibabel_reader_gives(tmp_path: Path) -> None:
     affine = np.array([[-2, 0, 0, 9], [0, 3, 0.1, 8], [0, -0.1, 4, 7], [0, 0, 0, 1.0]])
     values = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
