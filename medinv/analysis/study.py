@@ -33,6 +33,7 @@ class ChosenStudy:
     study: Study
     warnings: tuple[str, ...]  # of the choice
     files: int  # of the study, all kinds, before the choice
+    volume: bool = False  # its instances are one image together
 
 
 @dataclass(frozen=True)
@@ -221,9 +222,11 @@ def _unaccounted(
         frame.instance.source for frame in {frame.key: frame for frame in frames}.values()
     )
     failed = Counter(one.source for one in broken)
+    together = chosen.volume and not failed
     odd = sum(
-        (read[one.source], failed[one.source]) not in ((one.frames, 0), (0, 1))
-        for one in study.instances
+        (read[one.source], failed[one.source])
+        not in (((k == 0, 0),) if together else ((one.frames, 0), (0, 1)))
+        for k, one in enumerate(study.instances)
     )
     if not odd and sum(read.values()) == len(frames):
         return None

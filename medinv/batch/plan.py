@@ -67,7 +67,8 @@ def chosen_study(study: Study, model: Classifier) -> ChosenStudy:
     """What of a study the model is shown, by the rules of its card."""
     choice = choose(study, model.card.rules)
     name = pseudonym(identity(study), "study")
-    return ChosenStudy(name, choice.study, choice.warnings, len(sources(study)))
+    volume = len(model.image_shape) == 4
+    return ChosenStudy(name, choice.study, choice.warnings, len(sources(study)), volume)
 
 
 def _fingerprint(study: Study) -> str:

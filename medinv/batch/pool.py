@@ -20,6 +20,7 @@ _DEFLATED = ".1.99"  # ending of its transfer syntax
 _FINEST = 8  # rows that an average of the lossless intake covers at least
 # on the estimate below, whose factors were measured on files of all kinds; bytes
 _MARGIN, _FIXED = 1.25, 8 << 20
+_A_VOXEL = 24  # bytes, of a volume on its way to grey levels: values, their order, levels
 
 
 def needed(instance: Instance, square: int = 0) -> int:
@@ -53,6 +54,10 @@ def _content(instance: Instance, frame: int, compressed: bool) -> int:
     unpacked = 2 * file if instance.location.member else 0  # by the zip, beside the content
     inflated = 2 * instance.frames * frame if instance.transfer_syntax.endswith(_DEFLATED) else 0
     return 2 * file + unpacked + inflated + (file // instance.frames if compressed else 0)
+
+
+def _voxels(request: ReadRequest) -> int:
+    return sum(one.rows * one.columns * one.frames for one in request.instances)
 
 
 def _spread(instance: Instance, square: int) -> int:
@@ -187,7 +192,8 @@ class Pool:
         """Read what the memory allows; the rest is broken by name."""
         sides = (side for spec in request.specs for side in spec.size)
         square = max(sides, default=0) if request.lossless else 0
-        needs = [(instance, needed(instance, square)) for instance in request.instances]
+        volume = _voxels(request) * _A_VOXEL if request.whole else 0
+        needs = [(instance, needed(instance, square) + volume) for instance in request.instances]
         fits = tuple(instance for instance, need in needs if need <= self._budget.total)
         amount = max(
             (need for _, need in needs if need <= self._budget.total), default=0

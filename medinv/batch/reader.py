@@ -8,12 +8,13 @@ frame, as messages cost more than frames), and ends when the other end of its so
 import signal
 import sys
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from medinv.data.dicom.records import Instance
 from medinv.data.frame import Frame
-from medinv.data.intake import ReadRequest, read_frames
+from medinv.data.intake import ReadRequest, read_frames, read_whole
 from medinv.errors import MedinvError, PixelDataError
 
 READY = "ready"
@@ -36,33 +37,56 @@ def serve(connection: Connection) -> None:
             request, alarm = connection.recv()
         except EOFError:
             return
-        for instance in request.instances:
+        signal.alarm(alarm)
+        for done in _answers(request, connection):
+            connection.send(done)
             signal.alarm(alarm)
-            connection.send(_read(instance, request, connection))
         signal.alarm(0)
 
 
+def _answers(request: ReadRequest, connection: Connection) -> Iterator[Done]:
+    """One a file. A volume comes with its first; where it cannot be read, every file says why."""
+    if request.whole is None:
+        for instance in request.instances:
+            yield _read(instance, request, connection)
+        return
+    done = _attempt(request.instances[0].source, lambda: read_whole(request))
+    yield done
+    for _ in request.instances[1:]:
+        yield Done(None, done.error, 0)
+
+
 def _read(instance: Instance, request: ReadRequest, connection: Connection) -> Done:
+    def send_all_but_the_last() -> Frame | None:
+        last: Frame | None = None
+        for frame in read_frames(instance, request):
+            if last is not None:
+                connection.send(last)
+            last = frame
+        return last
+
+    return _attempt(instance.source, send_all_but_the_last)
+
+
+def _attempt(source: str, read: Callable[[], Frame | None]) -> Done:
+    """What reading came to, whatever was raised."""
     error: MedinvError | None = None
     last: Frame | None = None
     # decoders quote header values in their warnings: only how many there were is kept
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            for frame in read_frames(instance, request):
-                if last is not None:
-                    connection.send(last)
-                last = frame
+            last = read()
         except MedinvError as raised:
             error = raised
         except MemoryError:
             message = "the memory does not suffice for the image"
-            error = PixelDataError(message, path=instance.source)
+            error = PixelDataError(message, path=source)
         except ConnectionError:
             raise
         except Exception as raised:  # an error of ours that no study should pay for
             message = f"the image cannot be read ({type(raised).__name__})"
-            error = PixelDataError(message, path=instance.source)
+            error = PixelDataError(message, path=source)
     return Done(last, error, len(caught))
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
 
 from medinv.analysis.infer import Prediction, predict_studies
 from medinv.analysis.result import StudyResult
@@ -13,7 +12,7 @@ from medinv.batch.pool import Pool
 from medinv.batch.workers import Reader
 from medinv.data.frame import Frame, InputSpec
 from medinv.data.intake import FramesRead, ReadRequest
-from medinv.errors import MedinvError, OutputError, typed
+from medinv.errors import MedinvError, OutputError, ShapeError, typed
 from medinv.models.density import Classifier
 
 Results = list[tuple[Job, StudyResult]]
@@ -30,11 +29,8 @@ class Work:
 
     def results(self, jobs: Sequence[Job], readers: Sequence[Reader]) -> Iterator[Results]:
         """The results of all jobs, study by study as they get done. Ends the readers."""
-        by_study = {
-            study_index: list(group)
-            for study_index, group in groupby(jobs, key=lambda job: job.slot.study_index)
-        }
-        requests = (self._request(index, of_study) for index, of_study in by_study.items())
+        by_study = self._together(jobs)
+        requests = (self._request(k, of_study) for k, of_study in enumerate(by_study))
         options = self.options
         try:
             with Pool(requests, readers, timeout=options.timeout, memory=options.memory) as pool:
@@ -46,7 +42,15 @@ class Work:
         finally:
             self._picture_reader.stop()
 
-    def _request(self, study_index: int, jobs: Sequence[Job]) -> ReadRequest:
+    def _together(self, jobs: Sequence[Job]) -> list[list[Job]]:
+        """Jobs whose images are read together: those of a study, but for each of a volume."""
+        together: dict[tuple[int, int | None], list[Job]] = {}
+        for job in jobs:
+            alone = job.slot.model_index if job.chosen.volume else None
+            together.setdefault((job.slot.study_index, alone), []).append(job)
+        return list(together.values())
+
+    def _request(self, number: int, jobs: Sequence[Job]) -> ReadRequest:
         """All that the models of a study want, read once."""
         chosen = {one.source: one for job in jobs for one in job.chosen.study.instances}
         specs = {InputSpec.of(self._analyst(job).model.image_shape) for job in jobs}
@@ -54,7 +58,8 @@ class Work:
             tuple(chosen.values()),
             tuple(sorted(specs)),
             lossless=self.options.lossless,
-            study_index=study_index,
+            whole=len(chosen) if jobs[0].chosen.volume else None,
+            study_index=number,
         )
 
     def _analyst(self, job: Job) -> Analyst:
@@ -130,6 +135,8 @@ class Work:
         return shown.warned(*missing)
 
     def _pictures(self, frames: Sequence[Frame], spec: InputSpec) -> list[Frame]:
+        if len(spec.size) != 2:
+            raise ShapeError("pictures are drawn of images; this model reads volumes")
         return self._again(frames, ReadRequest((), (spec,), display=True))
 
     def _again(self, frames: Sequence[Frame], request: ReadRequest) -> list[Frame]:

@@ -8,11 +8,12 @@ import numpy as np
 import typer
 
 from medinv.data.decoded import decoded_frames
+from medinv.data.dicom.grouping import group
 from medinv.data.dicom.index import index
 from medinv.data.dicom.pixels import Pixels
 from medinv.data.dicom.records import Instance
 from medinv.data.frame import Frame, InputSpec
-from medinv.data.intake import ReadRequest, read_frames
+from medinv.data.intake import ReadRequest, read_frames, read_whole
 from medinv.errors import ConfigError, DataError, MedinvError
 
 T = TypeVar("T")
@@ -26,11 +27,14 @@ def check_inputs(inputs: Sequence[Path]) -> None:
 
 
 def network_inputs(inputs: Sequence[Path], spec: InputSpec) -> Iterator[tuple[Frame, np.ndarray]]:
-    """Every readable frame of files, folders and zips with its network input (C, H, W) uint8.
+    """Every readable image of files, folders and zips with its network input (C, *size) uint8.
 
     What cannot be read is named on stderr. Raises ConfigError for a path that is not there and
     DataError where no image is left.
     """
+    if len(spec.size) == 3:
+        yield from _volumes(inputs, spec)
+        return
     wanted = ReadRequest((), (spec,))
     for _, frame in _each(inputs, lambda instance: read_frames(instance, wanted)):
         yield frame, frame.inputs[spec]
@@ -39,6 +43,24 @@ def network_inputs(inputs: Sequence[Path], spec: InputSpec) -> Iterator[tuple[Fr
 def stored_pixels(inputs: Sequence[Path]) -> Iterator[tuple[Instance, Pixels]]:
     """Every readable frame as stored, for the lossless certificate. As `network_inputs`."""
     return _each(inputs, decoded_frames)
+
+
+def _volumes(inputs: Sequence[Path], spec: InputSpec) -> Iterator[tuple[Frame, np.ndarray]]:
+    """Every group of slices that makes a volume, and every NIfTI file."""
+    check_inputs(inputs)
+    files, any_volume = index(list(inputs)), False
+    for broken in files.broken:
+        typer.echo(f"left out: {broken.error}", err=True)
+    for one in (one for study in files.studies for one in group(study.instances)):
+        try:
+            frame = read_whole(ReadRequest(one.instances, (spec,), whole=len(one.instances)))
+        except MedinvError as error:
+            typer.echo(f"left out: {error}", err=True)
+            continue
+        any_volume = True
+        yield frame, frame.inputs[spec]
+    if not any_volume:
+        raise DataError("expected at least one volume; none could be read")
 
 
 def _each(

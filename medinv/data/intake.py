@@ -13,7 +13,8 @@ from medinv.data.decoded import decoded_frames
 from medinv.data.dicom.pixels import Pixels
 from medinv.data.dicom.records import Broken, Instance
 from medinv.data.frame import Frame, FrameKey, InputSpec, LosslessCertificate
-from medinv.data.resize import resize
+from medinv.data.resize import resize, resize_volume
+from medinv.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,16 @@ class ReadRequest:
     only: frozenset[FrameKey] | None = None  # None: all
     # network inputs (1, side, side) float64 that came back, to be certified against the file
     decoded: Mapping[FrameKey, np.ndarray] = field(default_factory=dict)
+    whole: int | None = None  # so many images make one volume; None: each is read by itself
     study_index: int = 0  # comes back with the answer
 
 
 @dataclass
 class FramesRead:
-    """What a request gave: every instance is in `frames`, once for each frame, or in `broken`."""
+    """What a request gave: every instance is in `frames`, once for each frame, or in `broken`.
+
+    Of a volume there is one frame, of its first instance, or every instance is broken.
+    """
 
     study_index: int
     frames: list[Frame] = field(default_factory=list)
@@ -70,6 +75,40 @@ def read_frames(instance: Instance, request: ReadRequest) -> Iterator[Frame]:
             turn=pixels.turn,
             orientation=pixels.orientation,
         )
+
+
+def read_whole(request: ReadRequest) -> Frame:
+    """The images of a request as one volume.
+
+    Raises DataError where some of them are missing, as a volume without them would be another one,
+    or where the lossless intake was asked for, and what `medinv.data.volume.volume_of` does.
+    """
+    first = request.instances[0]
+    if request.lossless:
+        raise DataError("the lossless intake reads images, not volumes", path=first.source)
+    if len(request.instances) != request.whole:
+        raise DataError(
+            f"{len(request.instances)} of the {request.whole} images of this volume could be read: "
+            "it is not classified without the others",
+            path=first.source,
+        )
+    from medinv.data.volume import volume_of  # where nibabel waits until it is needed
+
+    found = volume_of(request.instances)
+    return Frame(
+        instance=first,
+        number=None,
+        policy=found.policy,
+        sha256=found.sha256,
+        lossy=any(one.lossy for one in request.instances),
+        aspect=1.0,
+        spacing=None,
+        inputs={
+            spec: resize_volume(found.levels, spec.size).repeat(spec.channels, axis=0)
+            for spec in request.specs
+        },
+        warnings=found.warnings,
+    )
 
 
 def _inputs(pixels: Pixels, request: ReadRequest) -> tuple[dict[InputSpec, np.ndarray], str | None]:

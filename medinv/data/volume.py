@@ -4,7 +4,7 @@ file, the body lying the same way in all of them.
     values in the modality's units, with the affine of the header
         -> axes as the body lies: slices from feet to head, rows from front to back, columns from
            the patient's right to the left, each axis of the array that which is nearest
-        -> grey levels 0..255 by one window for the whole volume
+        -> grey levels 0..255, by one window for the whole volume where the header states any
         -> area averages along each axis by itself
 
 An oblique volume is not rotated, and voxels that are not cubes become no cubes: each axis is
@@ -13,7 +13,7 @@ brought to the size that the network has, whatever its millimetres, which `Volum
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,8 +21,9 @@ from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.frames import FrameHeaders
 from medinv.data.dicom.grey import inverted, window, window_policy
 from medinv.data.dicom.index import open_dataset
+from medinv.data.dicom.pixels import Pixels, read_frames
 from medinv.data.dicom.records import Instance
-from medinv.data.dicom.volume import Slice, Stack, read_stack, stack
+from medinv.data.dicom.volume import Slice, Stack, stack
 from medinv.data.nifti import MOST_VOXELS, read_nifti
 from medinv.data.resize import resize_volume
 from medinv.errors import DataError, PixelDataError
@@ -37,7 +38,7 @@ class Volume:
 
     levels: np.ndarray  # (slices, rows, columns) uint8 grey levels
     spacing: tuple[float, float, float]  # mm between slices, rows, columns
-    sha256: str  # of the values before they were shown, float32, as they lie in the file
+    sha256: str  # of the hashes of all slices as stored, in order; of NIfTI of its values, float32
     policy: str  # what was done, in order
     warnings: tuple[str, ...]
 
@@ -68,18 +69,43 @@ def volume_of(instances: Sequence[Instance]) -> Volume:
 
 def _of_slices(instances: Sequence[Instance]) -> Volume:
     found = stack(list(instances))
-    voxels = sum(one.instance.rows * one.instance.columns for one in found.slices)
-    if voxels > MOST_VOXELS:
-        raise PixelDataError(
-            f"{voxels} voxels are announced, at most {MOST_VOXELS} are read",
-            path=instances[0].source,
-        )
-    values = read_stack(found)
     if found.affine is None:
-        raise DataError("these slices make no volume", stage="volume")
+        reasons = "; ".join(f"{one.code}: {one.message}" for one in found.refused)
+        raise DataError(
+            f"these slices make no volume: {reasons}", path=instances[0].source, stage="volume"
+        )
+    first = found.slices[0].instance
+    if first.rows * first.columns * len(found.slices) > MOST_VOXELS:
+        raise PixelDataError(
+            f"{first.rows} x {first.columns} x {len(found.slices)} voxels are announced, at most "
+            f"{MOST_VOXELS} are read",
+            path=first.source,
+        )
+    stated = _stated_window(found)
+    levels = np.empty((first.rows, first.columns, len(found.slices)), np.uint8)
+    places = {(one.instance.source, one.frame): k for k, one in enumerate(found.slices)}
+    digests, hows = [""] * len(places), dict[str, None]()
+    for instance in {one.instance.source: one.instance for one in found.slices}.values():
+        for pixels in read_frames(instance):
+            if (k := places.get((instance.source, pixels.frame))) is not None:
+                levels[..., k] = _shown(pixels, stated)
+                digests[k] = pixels.sha256
+                hows[pixels.policy] = None
     said = dict.fromkeys(text for one in instances for text in one.warnings)
     said |= dict.fromkeys(f"{one.code}: {one.message}, {one.handled}" for one in found.findings)
-    return _volume(values, found.affine, _stated_window(found), tuple(said))
+    how = stated.policy if stated else next(iter(hows))
+    return _volume(levels, found.affine, how, "".join(digests), tuple(said))
+
+
+def _shown(pixels: Pixels, stated: "_Window | None") -> np.ndarray:
+    """Grey levels of a slice as it lies in the file."""
+    levels = pixels.levels
+    if stated is not None:
+        levels = replace(levels, display=stated.of(levels.modality))
+    shown = levels.display_of(pixels.grey)
+    if pixels.dark is not None:
+        shown[pixels.dark] = 0
+    return shown
 
 
 def _of_nifti(instances: Sequence[Instance]) -> Volume:
@@ -94,7 +120,9 @@ def _of_nifti(instances: Sequence[Instance]) -> Volume:
         raise PixelDataError(
             "voxels that are no finite numbers: replace them", path=instances[0].source
         )
-    return _volume(read.values, read.affine, None, read.warnings)
+    levels, how = _by_range(read.values)
+    values = np.ascontiguousarray(read.values, "<f4").tobytes()
+    return _volume(levels, read.affine, how, values, read.warnings)
 
 
 _FORMATS: dict[str, Callable[[Sequence[Instance]], Volume]] = {
@@ -105,18 +133,33 @@ _FORMATS: dict[str, Callable[[Sequence[Instance]], Volume]] = {
 
 @dataclass(frozen=True)
 class _Window:
+    """Of the middle slice, for all of them: some scanners state another one in each."""
+
     centre: float
     width: float
     function: str
     inverted: bool
 
+    @property
+    def policy(self) -> str:
+        how = window_policy(self.centre, self.width, self.function)
+        return f"{how} of the middle slice" + ", inverted" * self.inverted
+
+    def of(self, modality: np.ndarray) -> np.ndarray:
+        """uint8 of values in the modality's units."""
+        shown = window(modality, self.centre, self.width, self.function)
+        if shown is None:
+            raise DataError("expected a window that can be used", stage="volume")
+        return np.rint((1 - shown if self.inverted else shown) * 255).astype(np.uint8)
+
 
 def _stated_window(found: Stack) -> _Window | None:
-    """Of the middle slice, for all of them; None where it states none that can be used."""
+    """None where the middle slice states none that can be used; each slice is then shown as an
+    image is, by one decision for its series."""
     middle: Slice = found.slices[len(found.slices) // 2]
     fields = FrameHeaders(Fields(open_dataset(middle.instance)))[middle.frame]
     centres, widths = fields.numbers("WindowCenter"), fields.numbers("WindowWidth")
-    if not centres or not widths:
+    if not centres or not widths or fields.sequence("VOILUTSequence"):
         return None
     function = fields.text("VOILUTFunction") or "LINEAR"
     if window(np.zeros(1), centres[0], widths[0], function) is None:
@@ -125,12 +168,15 @@ def _stated_window(found: Stack) -> _Window | None:
 
 
 def _volume(
-    values: np.ndarray, affine: np.ndarray, stated: _Window | None, warnings: tuple[str, ...]
+    levels: np.ndarray,
+    affine: np.ndarray,
+    how: str,
+    content: str | bytes,
+    warnings: tuple[str, ...],
 ) -> Volume:
+    """Of grey levels as they lie in the file."""
     from nibabel import orientations
 
-    stored = hashlib.sha256(np.ascontiguousarray(values, "<f4").tobytes()).hexdigest()
-    levels, how = _levels(values, stated)
     turn = orientations.ornt_transform(
         orientations.io_orientation(affine), orientations.axcodes2ornt(AXES)
     )
@@ -143,23 +189,15 @@ def _volume(
         f"{voxels} voxels of {' x '.join(f'{side:.3g}' for side in between)} mm (slices from feet "
         f"to head, rows to the back, columns to the left); {how}"
     )
-    return Volume(turned, between, stored, policy, warnings)
+    stored = hashlib.sha256(content.encode() if isinstance(content, str) else content)
+    return Volume(turned, between, stored.hexdigest(), policy, warnings)
 
 
-def _levels(values: np.ndarray, stated: _Window | None) -> tuple[np.ndarray, str]:
-    """uint8 by the window of the header, else by the range of the volume without its ends."""
-    if stated is None:
-        low, high = np.percentile(values, [LEFT_OUT, 100 - LEFT_OUT]).tolist()
-        if high <= low:
-            low, high = float(values.min()), float(values.max())
-        shown = np.clip((values - low) * (255 / ((high - low) or 1.0)), 0, 255)
-        return np.rint(shown).astype(np.uint8), (
-            f"range {low:.4g} to {high:.4g}, {LEFT_OUT:g} % left out at either end"
-        )
-    levels = np.empty(values.shape, np.uint8)
-    for k in range(values.shape[2]):  # slice by slice, for little memory
-        shown = window(values[..., k], stated.centre, stated.width, stated.function)
-        if shown is not None:
-            levels[..., k] = np.rint((1 - shown if stated.inverted else shown) * 255)
-    how = window_policy(stated.centre, stated.width, stated.function)
-    return levels, f"{how} of the middle slice" + ", inverted" * stated.inverted
+def _by_range(values: np.ndarray) -> tuple[np.ndarray, str]:
+    """uint8 by the range of a volume that no window comes with, its ends left out."""
+    low, high = np.percentile(values, [LEFT_OUT, 100 - LEFT_OUT]).tolist()
+    if high <= low:
+        low, high = float(values.min()), float(values.max())
+    shown = np.clip((values - low) * (255 / ((high - low) or 1.0)), 0, 255)
+    how = f"range {low:.4g} to {high:.4g}, {LEFT_OUT:g} % left out at either end"
+    return np.rint(shown).astype(np.uint8), how

@@ -163,6 +163,8 @@ class Card(_Frozen):
         Modalities and body parts stand in `scope`, the rest in `selection`.
         """
         selection = self.selection or Selection()
+        if self.config.model.axes == 3:
+            selection = selection.model_copy(update={"takes": "volume"})
         channels = self.config.image_shape[0]
         if self.scope is None:
             return Rules(selection=selection, channels=channels)
