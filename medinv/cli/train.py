@@ -1,5 +1,6 @@
 """`medinv train`: from a configuration to a model folder."""
 
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from medinv.cli.interrupts import interrupt, on_interrupt
 from medinv.cli.interrupts import say as say_at_once
 
 COMMAND = "medinv train"
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
@@ -17,6 +19,14 @@ class Stop:
 
     def __init__(self) -> None:
         self.training = self.asked = False
+
+    def listen(self) -> None:
+        """From now on Ctrl-C, or being asked to end, stops the training."""
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            on_interrupt(self.ask, signals=SIGNALS)
+            return
+        for one in SIGNALS:  # torchrun sends its own after that of the terminal, and then waits
+            signal.signal(one, lambda number, frame: None if self.asked else self.ask())
 
     def ask(self) -> None:
         """Called by the signal."""
@@ -54,7 +64,7 @@ def train(
     `torchrun --nproc-per-node N -m medinv train ...`.
     """
     stop = Stop()
-    on_interrupt(stop.ask, signals=(signal.SIGINT, signal.SIGTERM))
+    stop.listen()
 
     import torch
     from rich.console import Console

@@ -41,7 +41,8 @@ class Conditioning(AfterStep):
     def load_state_dict(self, state: dict[str, list[Tensor]]) -> None:
         """From a checkpoint."""
         if self.accretive is not None:
-            self.accretive.rotations = list(state["rotations"])
+            device = next(self.network.parameters()).device
+            self.accretive.rotations = [turn.to(device) for turn in state["rotations"]]
 
 
 @torch.no_grad()

@@ -108,3 +108,4 @@ def _top(part: Part) -> float:
 def _in_a_worker(worker: int) -> None:
     """Ctrl-C goes to every process of a terminal; the one that trains ends these."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -13,6 +13,7 @@ COMMENTS = {
     "depths": "convolutions a level; the side is halved between levels",
     "hidden": "widths a level",
     "mean": "of the training images, grey levels",
+    "uniform_means": "a finding counts alike wherever it is, at first",
     "padding": "zeros classifies a little better, circular inverts faster",
     "epochs": "can be raised later: medinv train ... --set train.epochs=N",
     "batch": "images a step; lower it where memory ends",

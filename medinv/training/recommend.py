@@ -128,6 +128,7 @@ def _density(info: DataSetInfo, levels: int) -> dict[str, Any]:
         "depths": list(depths),
         "hidden": list((16, 24, 32, 48, 64)[-levels:] if levels > 3 else (32, 48, 64)[:levels]),
         "mixing": "reversal",
+        "uniform_means": True,
     }
 
 
