@@ -172,7 +172,7 @@ def _shared(info: DataSetInfo, images: int, batch: int) -> dict[str, Any]:
 def _density_recipe(info: DataSetInfo, images: int, mirrored: bool) -> dict[str, Any]:
     shared = _shared(info, images, 32 if max(info.size) <= 64 else 16)
     light: dict[str, Any] = {"flip": True} if mirrored else {"gain": 0.05, "offset": 5}
-    return {**shared, "cross_entropy": 1.0, "cross_entropy_end": 0.1, **light, "keep": "best"}
+    return {**shared, "cross_entropy": 1.0, "cross_entropy_end": 0.3, **light, "keep": "best"}
 
 
 def _pooled_recipe(info: DataSetInfo, images: int, mirrored: bool) -> dict[str, Any]:
