@@ -33,6 +33,7 @@ class Prediction:
     decoded: np.ndarray  # (C, H, W) what the features gave back, unrounded
     dtype: str
     seconds: float
+    layout: tuple[str, ...] = ()  # why the image is not laid out like those in scope
     certificate: LosslessCertificate | None = None  # of the stored pixels, by the lossless intake
 
 
@@ -72,6 +73,7 @@ def predict(model: Classifier, images: Sequence[np.ndarray]) -> list[Prediction]
         reading = model.read(x[torch.arange(FORWARD).clamp_max(len(x) - 1)])
         restored = torch.cat([model.invert(reading.features[k : k + 1]) for k in range(len(x))])
         _check_finite(reading.probabilities, reading.scope, restored)
+        layout = model.layout.objections(x) if model.layout else [()] * len(x)
         seconds = (time.monotonic() - start) / len(x)
         predictions += [
             Prediction(
@@ -82,6 +84,7 @@ def predict(model: Classifier, images: Sequence[np.ndarray]) -> list[Prediction]
                 decoded=restored[k].cpu().numpy(),
                 dtype=str(weights.dtype).removeprefix("torch."),
                 seconds=seconds,
+                layout=layout[k],
             )
             for k in range(len(x))
         ]

@@ -44,6 +44,11 @@ class Scope(_Value):
     threshold: float
     reasons: tuple[str, ...] = ()
 
+    def objected(self, reasons: tuple[str, ...]) -> "Scope":
+        """The same with what else speaks against the image; within only where nothing does."""
+        within = self.in_scope and not reasons
+        return self.model_copy(update={"in_scope": within, "reasons": (*self.reasons, *reasons)})
+
 
 class RoundTrip(_Value):
     """What came back when the network ran backwards from the features of all images."""

@@ -171,6 +171,7 @@ class Analyst:
 
     def _image(self, frame: Frame, prediction: Prediction) -> ImageResult:
         instance, scope = frame.instance, self._scope(prediction.scope_score)
+        scope = scope.objected(prediction.layout)
         probabilities = dict(zip(self.model.classes, prediction.probabilities, strict=True))
         return ImageResult(
             sop_uid=self._name(instance.sop_uid, "image"),

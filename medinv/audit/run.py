@@ -190,7 +190,7 @@ def _measured(
         ("border", measures.border(bench)),
         ("changes", measures.changes(bench)),
     ]
-    if bench.subject.scope is None:
+    if not bench.subject.has_scope:
         notes.append("scope: this kind of model has none, so that every image gets a label")
     else:
         foreign = foreign_images(_chosen(data, request), each=each)

@@ -55,6 +55,11 @@ class Subject:
         return self.model.classes
 
     @property
+    def has_scope(self) -> bool:
+        """Whether it gives some images no label."""
+        return self.scope is not None or self.model.layout is not None
+
+    @property
     def two(self) -> bool:
         """Two classes, of which the second is the positive one."""
         return len(self.classes) == 2
@@ -76,6 +81,8 @@ class Subject:
         else:
             scores, called = logs, logs.argmax(1)
         flagged = distance > (self.scope.threshold if self.scope else torch.inf)
+        if self.model.layout is not None:
+            flagged |= self.model.layout.flagged(images)
         return Answers(*(part.numpy() for part in (scores, called, logs.exp(), flagged)))
 
     def _read(self, x: Tensor) -> Tensor:

@@ -53,6 +53,9 @@ def audit(
     on_interrupt(interrupt)
     loaded = load(model, dtype=torch.float32)
     images, source, chests = _images(loaded.card, data)
+    if keep and data is None and loaded.layout is None:
+        _keep_layout(model, images)
+        loaded = load(model, dtype=torch.float32)
     request = _request(part, region, quick, seed)
     found, examples = measure(
         loaded,
@@ -72,6 +75,16 @@ def audit(
         page = write_whole(out / "audit.html", render_audit(found, card, examples))
         typer.echo(f"{page}")
     typer.echo(f"{found.seconds:.0f} s. {found.disclaimer}")
+
+
+def _keep_layout(model: str, images: "LabelledImages") -> None:
+    """Give a model of an earlier version what newer ones are published with."""
+    from medinv.models.layout import fit_layout
+    from medinv.models.store import keep_layout
+
+    layout = fit_layout(images.train.images, images.validation.images)
+    if layout is not None:
+        keep_layout(model, layout)
 
 
 def _request(

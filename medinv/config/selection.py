@@ -14,8 +14,8 @@ Aggregation = Literal["maximum", "mean-of-top-3", "mean"]
 class Selection(Frozen):
     """Which images of a study a model may be shown. An empty rule lets everything pass.
 
-    What a header does not state is eligible under `views`, `thickness` and the rules that exclude
-    (`not_...`), and the results say so; under every other rule it is not eligible.
+    What a header does not state is eligible under `views`, `thickness`, `age` and the rules that
+    exclude (`not_...`), and the results say so; under every other rule it is not eligible.
     """
 
     takes: Literal["images", "volume"] = (
@@ -31,6 +31,7 @@ class Selection(Frozen):
     planes: tuple[Literal["axial", "coronal", "sagittal", "oblique"], ...] = ()
     slices: tuple[int, int] | None = None  # fewest and most
     thickness: tuple[float, float] | None = None  # thinnest and thickest slice, mm
+    age: tuple[float, float] | None = None  # youngest and oldest patient, completed years
     series_description: str | None = (
         None  # regular expressions, searched for in any case of letters
     )
@@ -44,7 +45,7 @@ class Selection(Frozen):
         """Cards of earlier versions say whether images in colour are read."""
         return {True: "luminance", False: "refuse"}[colour] if isinstance(colour, bool) else colour
 
-    @field_validator("slices", "thickness")
+    @field_validator("slices", "thickness", "age")
     @classmethod
     def _ordered(cls, bounds: tuple[float, float] | None) -> tuple[float, float] | None:
         if bounds is not None and not 0 <= bounds[0] <= bounds[1]:

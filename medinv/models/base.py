@@ -19,6 +19,7 @@ from medinv.config import Config, HeadTrain, ModelConfig
 from medinv.errors import ShapeError
 from medinv.layers import Chain, InvertibleConv2d, InvertibleConv3d
 from medinv.models.card import Card
+from medinv.models.layout import Layout
 from medinv.models.reference import Reference
 
 
@@ -34,6 +35,7 @@ class Calibrated(nn.Module, ABC):
     card: Card
     reference: Reference | None = None
     reference_missing: str | None = None
+    layout: Layout | None = None
     classes: tuple[str, ...]
     temperature_inverse: Tensor  # ()
     prior: Tensor  # (K,)

@@ -121,6 +121,7 @@ class Card(_Frozen):
     seconds: float
     versions: dict[str, str]
     audit: Audited | None = None  # None: what it decides by has not been measured
+    layout_sha256: str | None = None  # of what the scope knows of the images' layout, if anything
     disclaimer: str = DISCLAIMER
 
     @model_validator(mode="after")

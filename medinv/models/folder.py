@@ -18,8 +18,9 @@ from medinv.files import write_whole
 SHIPPED = Path(__file__).parent / "shipped"
 PINNED = SHIPPED / "hashes.json"
 WEIGHTS, CARD, CASES, FACTS = "weights.safetensors", "card.json", "cases.safetensors", "cases.json"
+LAYOUT = "layout.safetensors"
 SEAL = "sha256"  # the field of a card's file that binds all others
-LARGEST = {WEIGHTS: 2**31, CASES: 2**31, CARD: 2**22, FACTS: 2**20}  # bytes
+LARGEST = {WEIGHTS: 2**31, CASES: 2**31, CARD: 2**22, FACTS: 2**20, LAYOUT: 2**20}  # bytes
 
 
 def read_file(folder: Path, name: str) -> bytes:
@@ -73,11 +74,11 @@ def pinned() -> dict[str, str]:
     return hashes
 
 
-def pin(only: Path | None = None) -> None:
-    """Write the hashes of the shipped models' files as they stand, or of one file alone."""
-    paths = [path for path in sorted(SHIPPED.glob("*/*")) if path.name in LARGEST]
-    hashes = {} if only is None else pinned()
-    for path in paths if only is None else [only]:
+def pin(*only: Path) -> None:
+    """Write the hashes of the shipped models' files as they stand, or of some files alone."""
+    every = [path for path in sorted(SHIPPED.glob("*/*")) if path.name in LARGEST]
+    hashes = pinned() if only else {}
+    for path in only or every:
         hashes[path.relative_to(SHIPPED).as_posix()] = digest(path.read_bytes())
     write_whole(PINNED, json.dumps(hashes, indent=1).encode() + b"\n")
 

@@ -23,6 +23,7 @@ from medinv.models.build import build
 from medinv.models.card import Card
 from medinv.models.folder import (
     CARD,
+    LAYOUT,
     SEAL,
     SHIPPED,
     WEIGHTS,
@@ -32,6 +33,7 @@ from medinv.models.folder import (
     read_file,
     seal,
 )
+from medinv.models.layout import Layout, read_layout, serialise_layout
 from medinv.models.reference import read_reference
 
 LARGEST_WEIGHT = 1e9  # trained ones are far below; beyond this, products overflow
@@ -116,6 +118,7 @@ def load(
             f"{card.name} is a {type(model).__name__}; expected a model of kind {kind.__name__}"
         )
     model.card = card
+    model.layout = read_layout(folder, card.layout_sha256) if card.layout_sha256 else None
     if card.config.model.keeps_reference:
         model.reference, model.reference_missing = read_reference(folder, card.weights_sha256)
     else:
@@ -165,6 +168,22 @@ def save(folder: Path, weights: bytes, card: Card) -> None:
     """Write a model folder, each file whole or not at all, the card last. Raises OutputError."""
     write_whole(folder / WEIGHTS, weights)
     _save_card(folder, card)
+
+
+def keep_layout(name_or_path: str | Path, layout: Layout) -> Card:
+    """The card of a model whose scope has a layout from now on, written to its folder with it.
+
+    What was audited without it stands no longer. Of a shipped model both files are pinned anew.
+    Raises as `read_card`, and OutputError.
+    """
+    folder, card = locate(name_or_path), read_card(name_or_path)
+    data = serialise_layout(layout)
+    write_whole(folder / LAYOUT, data)
+    kept = card.model_copy(update={"layout_sha256": digest(data), "audit": None})
+    _save_card(folder, kept)
+    if folder.parent == SHIPPED:
+        pin(folder / LAYOUT, folder / CARD)
+    return kept
 
 
 def keep_audit(name_or_path: str | Path, audit: Audited) -> Card:

@@ -15,10 +15,14 @@ from medinv.config import Config
 from medinv.data.sets.foreign import foreign_images
 from medinv.data.sets.labelled import LabelledImages
 from medinv.data.sets.load import source_of
+from medinv.files import write_whole
 from medinv.metrics import Estimate
 from medinv.models.base import Calibrated, InvertibleNetwork
 from medinv.models.build import kind_of
 from medinv.models.card import Calibration, Card, OperatingPoint, Scope
+from medinv.models.folder import LAYOUT
+from medinv.models.folder import digest as sha256
+from medinv.models.layout import fit_layout, serialise_layout
 from medinv.models.reference import save_reference
 from medinv.models.store import save, serialise
 from medinv.training.calibrate import calibrate
@@ -51,6 +55,11 @@ def publish(
     card = _card(model, trained, config, data, command).model_copy(
         update={"weights_sha256": digest}
     )
+    layout = fit_layout(data.train.images, data.validation.images)
+    if layout is not None:
+        kept = serialise_layout(layout)
+        write_whole(folder / LAYOUT, kept)
+        card = card.model_copy(update={"layout_sha256": sha256(kept)})
     reference = make_reference(model, config, data, digest)
     if reference is not None:
         save_reference(folder, reference)

@@ -29,6 +29,7 @@ KEYWORDS = (
     "PixelDataProviderURL",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "ViewCodeSequence", "SpecificCharacterSet", "SeriesDescription", "StudyDescription",
+    "PatientAge", "StudyDate",
     "WindowCenter", "FrameOfReferenceUID", "ConcatenationUID", "InConcatenationNumber",
     "InConcatenationTotalNumber", "Manufacturer",
     *patient.KEYWORDS,

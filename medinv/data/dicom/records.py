@@ -55,6 +55,7 @@ class Instance:
     concatenation: str | None = None  # UID of the object that this is a part of
     part: tuple[int | None, int | None] = (None, None)  # its number from 1, and how many there are
     windowed: bool = False  # the header states a window
+    age: float | None = field(default=None, repr=False)  # of the patient, years: for rules alone
     # Frames of its series, whose range together an image is shown by where nothing says how.
     shown_by: tuple[tuple["Instance", int], ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """Which images of a study a model is shown, by the rules of its card: every group judged, every
 image left out with its reason."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -145,6 +146,7 @@ def _verdicts(group: Group, rules: Rules) -> tuple[Verdict, ...]:
         _listed("plane", group.plane, chosen.planes, lambda have, want: have in want, strict=True),
         _within("slices", float(group.slices), float(group.slices), chosen.slices, "images"),
         _within("thickness", thinnest, thickest, chosen.thickness, "mm"),
+        _age(group, chosen),
         _described(
             "series-description",
             first.series_description,
@@ -299,6 +301,22 @@ def _within(
         bounds[0] <= low and high <= bounds[1],
         f"{rule} {have} {unit} (this model reads {bounds[0]:g} to {bounds[1]:g})",
     )
+
+
+def _age(group: Group, chosen: Selection) -> Verdict | None:
+    """In completed years, as people are; the age itself is kept out of what is said."""
+    if chosen.age is None:
+        return None
+    low, high = chosen.age
+    ages = {math.floor(image.age) for image in group.instances if image.age is not None}
+    if not ages:
+        return Verdict("age", True, "age not stated", stated=False)
+    reads = f"this model reads ages of {low:g} to {high:g} years"
+    if max(ages) > high:
+        return Verdict("age", False, f"the patient is older ({reads})")
+    if min(ages) < low:
+        return Verdict("age", False, f"the patient is younger ({reads})")
+    return Verdict("age", True, f"age as required ({reads})")
 
 
 def _described(

@@ -6,6 +6,7 @@ import re
 from pydicom.uid import UID, UID_dictionary
 
 from medinv.data.dicom import objects
+from medinv.data.dicom.age import age
 from medinv.data.dicom.codes import quoted
 from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.frames import FrameHeaders, geometries, stacks
@@ -174,6 +175,7 @@ def _instance(
             fields.integer("InConcatenationTotalNumber"),
         ),
         windowed=FrameHeaders(fields)[0].has("WindowCenter"),
+        age=age(fields),
         warnings=tuple(dict.fromkeys(fields.warnings)),
     )
 
