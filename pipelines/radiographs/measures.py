@@ -5,26 +5,22 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
-from torch.nn import functional as F
 
+from medinv.audit.changes import blanked, exchanged, harmless
+from medinv.audit.estimates import mean
+from medinv.audit.measures import peaks_on, sized
+from medinv.audit.planted import Planted
+from medinv.audit.sample import Region, Sample
 from medinv.metrics import Estimate, clustered, proportion
 from pipelines.radiographs.lesions import Lesions
 from pipelines.radiographs.subjects import Subject
-from pipelines.radiographs.variants import (
-    Films,
-    Ground,
-    Planted,
-    blanked,
-    exchanged,
-    harmless,
-    shown,
-)
+from pipelines.radiographs.variants import PAIRS, shown
 
 MAPPED, MAPPED_PLANTS = 100, 40  # films of which the evidence is mapped
 Measured = Iterator[tuple[str, Estimate]]
 
 
-def answers(subject: Subject, films: Films, ground: Ground, own: torch.Tensor) -> Measured:
+def answers(subject: Subject, films: Sample, region: Region, own: torch.Tensor) -> Measured:
     """AUC of whole films and of either region alone, exchanges, and changes that are no finding.
     own: the model's films (N, 1, h, w) float.
     """
@@ -39,18 +35,18 @@ def answers(subject: Subject, films: Films, ground: Ground, own: torch.Tensor) -
         yield name, proportion((whole[films.labels.numpy() == label] >= 0) == label)
     for fixed, mask in ((False, "fitted mask"), (True, "one mask for all")):
         for lungs, name in ((True, "outside the lungs alone"), (False, "lungs alone")):
-            yield f"AUC, {name}, {mask}", auc(blanked(films, ground, lungs=lungs, fixed=fixed))
+            yield f"AUC, {name}, {mask}", auc(blanked(films, region, alone=not lungs, fixed=fixed))
     for label, name in (
         (0, "normal lungs in an ill surround"),
         (1, "ill lungs in a normal surround"),
     ):
         for aligned, how in ((True, "moved onto them"), (False, "as it lies")):
-            rows, images = exchanged(films, label, aligned=aligned)
+            rows, _, images = exchanged(films, region, label, pairs=PAIRS, aligned=aligned)
             odds = subject.odds(shown(films.images[rows], images, own[rows]))
             yield f"{name}, {how}: called pneumonia", proportion(odds >= 0)
     rows = films.rows(0)
     yield "normal films called pneumonia", proportion(whole[rows] >= 0)
-    for name, images in harmless(films.images[rows]):
+    for _, name, images in harmless(films.images[rows]):
         changed = shown(films.images[rows], images, own[rows])
         wrong = (subject.odds(changed) >= 0) & ~subject.flagged(changed)
         yield f"normal films, {name}: called pneumonia and not flagged", proportion(wrong)
@@ -59,7 +55,7 @@ def answers(subject: Subject, films: Films, ground: Ground, own: torch.Tensor) -
 
 
 def planted(
-    subject: Subject, films: Films, own: torch.Tensor, made: dict[str, Planted], *, mapped: bool
+    subject: Subject, films: Sample, own: torch.Tensor, made: dict[str, Planted], *, mapped: bool
 ) -> Measured:
     """Of normal films that the model calls normal the share called pneumonia with a finding, and
     whether the evidence peaks on it.
@@ -72,23 +68,23 @@ def planted(
         yield f"planted, {name}: called pneumonia", proportion(called)
         some = torch.from_numpy(np.flatnonzero(called)[:MAPPED_PLANTS])
         if mapped and len(some):
-            where = _sized(one.where[kept][some], own.shape[-1]) > 0.25
+            where = sized(one.where[kept][some], own.shape[-1]) > 0.25
             maps = subject.maps(images[some])
             yield f"planted, {name}: evidence peaks on it", proportion(peaks_on(maps, where))
 
 
-def evidence(subject: Subject, films: Films, own: torch.Tensor) -> Measured:
+def evidence(subject: Subject, films: Sample, region: Region, own: torch.Tensor) -> Measured:
     """Of films with pneumonia that are called so, how much of the evidence for it lies in the lungs
     and 0.04 of a side around them, and whether it peaks there.
     """
     rows = films.rows(1)
     rows = rows[torch.from_numpy(subject.odds(own[rows]) >= 0)][:MAPPED]
     maps = subject.maps(own[rows])
-    inside = _sized(films.wide[rows, 0], own.shape[-1]) > 0.5
+    inside = sized(region.wide[rows, 0], own.shape[-1]) > 0.5
     shares = (maps.clip(0) * inside).sum((1, 2)) / maps.clip(0).sum((1, 2))
-    yield "evidence for pneumonia in the lungs", mean_of(shares)
+    yield "evidence for pneumonia in the lungs", _mean(shares)
     yield "evidence peaks in the lungs", proportion(peaks_on(maps, inside))
-    yield "area of that region", mean_of(inside.mean((1, 2)))
+    yield "area of that region", _mean(inside.mean((1, 2)))
 
 
 def lesions(subject: Subject, found: Lesions, name: str) -> Measured:
@@ -107,22 +103,10 @@ def lesions(subject: Subject, found: Lesions, name: str) -> Measured:
         areas = [
             roc_auc_score(m.ravel(), v.ravel()) for m, v in zip(found.masks, values, strict=True)
         ]
-        yield f"{name}, {kind}: AUROC", mean_of(np.array(areas))
+        yield f"{name}, {kind}: AUROC", _mean(np.array(areas))
         yield f"{name}, {kind}: pointing", proportion(peaks_on(values, found.masks))
 
 
-def peaks_on(maps: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Whether the highest pixel of each map (N, H, W) lies in `where`."""
-    flat = maps.reshape(len(maps), -1)
-    return where.reshape(len(maps), -1)[np.arange(len(maps)), flat.argmax(1)]
-
-
-def mean_of(values: np.ndarray, seed: int = 0) -> Estimate:
-    """The mean of cases with the percentile interval of a bootstrap."""
-    rows = np.random.default_rng(seed).integers(len(values), size=(1000, len(values)))
-    low, high = np.percentile(values[rows].mean(1), [2.5, 97.5])
-    return Estimate(value=float(values.mean()), low=float(low), high=float(high), n=len(values))
-
-
-def _sized(masks: torch.Tensor, size: int) -> np.ndarray:
-    return F.interpolate(masks[:, None], size=(size, size), mode="area")[:, 0].numpy()
+def _mean(values: np.ndarray) -> Estimate:
+    """Of cases, each a patient of its own."""
+    return mean(values, np.arange(len(values)))

@@ -22,12 +22,14 @@ from pathlib import Path
 
 import torch
 
+from medinv.audit.planted import plantings
+from medinv.audit.sample import Region, Sample
 from medinv.files import write_whole
 from medinv.metrics import Estimate
 from pipelines.radiographs.lesions import boxed, drawn
 from pipelines.radiographs.measures import answers, evidence, lesions, planted
 from pipelines.radiographs.subjects import Subject, subject
-from pipelines.radiographs.variants import Films, Ground, films_of, plantings
+from pipelines.radiographs.variants import films_of, named
 from pipelines.record import Table, record
 
 CLAIM = """\
@@ -40,14 +42,20 @@ lesions has to be compared with."""
 
 
 def measured(
-    one: Subject, part: str, films: Films, ground: Ground, *, maps: bool
+    one: Subject, part: str, films: Sample, region: Region, *, maps: bool
 ) -> dict[str, Estimate]:
     """All rows of one model."""
     own = torch.from_numpy(getattr(one.data, part).images).float()
-    rows = dict(answers(one, films, ground, own))
-    rows |= planted(one, films, own, dict(plantings(films)), mapped=maps)
+    rows = dict(answers(one, films, region, own))
+    rows |= planted(
+        one,
+        films,
+        own,
+        {named(found.name): found for found in plantings(films, region)},
+        mapped=maps,
+    )
     if maps:
-        rows |= evidence(one, films, own)
+        rows |= evidence(one, films, region, own)
         if part == "test":
             size = own.shape[-1]
             rows |= lesions(one, drawn(size), "radiologists' masks")
@@ -115,7 +123,7 @@ def main() -> None:
         help="a column of rows that were kept of a model which is gone",
     )
     options = parser.parse_args()
-    films, ground = films_of(options.part)
+    films, region = films_of(options.part)
     found = {}
     if options.beside:
         name, file = options.beside
@@ -128,7 +136,7 @@ def main() -> None:
         path = one.kept_in(options.cache, options.part + "-maps" * options.maps)
         rows = kept(path)
         if rows is None:
-            rows = measured(one, options.part, films, ground, maps=options.maps)
+            rows = measured(one, options.part, films, region, maps=options.maps)
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 tree = {row: value.model_dump() for row, value in rows.items()}

@@ -9,18 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medinv.audit import subject as audit
 from medinv.config import Config, load_config
 from medinv.data.sets.labelled import LabelledImages
 from medinv.data.sets.load import load_images
-from medinv.explanation.local import cycle_spun_terms
-from medinv.models.build import build
+from medinv.models.build import build, kind_of
 from medinv.models.density import Classifier
 from medinv.models.depths import mean_states
 from medinv.models.folder import CARD
 from medinv.models.store import load
-from medinv.training.calibrate import calibrate, in_batches
-
-AT_ONCE = 8
+from medinv.training.calibrate import calibrate
 
 
 @dataclass(frozen=True)
@@ -33,24 +31,23 @@ class Subject:
     data: LabelledImages
     states: dict[str, Tensor]
 
+    @property
+    def asked(self) -> audit.Subject:
+        """As an audit asks it."""
+        scope = kind_of(self.config.model).scope
+        return audit.Subject(self.model, scope(self.model) if scope else None, self.states)
+
     def odds(self, images: Tensor) -> np.ndarray:
         """Calibrated log-odds of pneumonia (N,), less those from which it is called."""
-        raw = in_batches(
-            lambda x: self.model.log_odds(self.model.logits(x)), self.model, images.numpy()
-        )
-        return (raw - self.model.decision_logit).numpy()
+        return self.asked.answers(images).scores
 
     def flagged(self, images: Tensor) -> np.ndarray:
         """Which images (N,) lie out of scope."""
-        scores = in_batches(lambda x: self.model.read(x).scope, self.model, images.numpy())
-        return (scores > self.model.scope_threshold).numpy()
+        return self.asked.answers(images).flagged
 
     def maps(self, images: Tensor) -> np.ndarray:
         """Local evidence for pneumonia (N, h, w)."""
-        parts = [
-            cycle_spun_terms(self.model, some, self.states).maps for some in images.split(AT_ONCE)
-        ]
-        return torch.cat(parts).numpy()
+        return self.asked.maps(images, np.ones(len(images)), images[0])
 
     def kept_in(self, folder: Path, what: str) -> Path | None:
         """Where rows of this model are kept, by its weights; None for a training under way."""
