@@ -18,6 +18,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from sklearn.covariance import ledoit_wolf
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -44,6 +45,7 @@ from medinv.models.base import (
 )
 
 SCOPE_QUANTILE = 0.99  # of validation images: the bound of the scope
+ENOUGH = 10  # images a term, from which on their covariance is taken as it is
 
 
 @dataclass(frozen=True)
@@ -240,12 +242,24 @@ def _fit(
         odds, classes = logits[:, 1] - logits[:, 0], torch.from_numpy(labels)
         network.typical_odds.copy_(torch.stack([odds[classes == k].median() for k in (0, 1)]))
     centre = terms.mean(0)
-    whitening = torch.linalg.inv(torch.linalg.cholesky(torch.cov(terms.T)))
+    whitening = torch.linalg.inv(torch.linalg.cholesky(covariance(terms)))
     network.scope_centre.copy_(centre)
     network.scope_whitening.copy_(whitening)
     others = _logits_and_terms(network, validation)[1]
     distances = ((others - centre) @ whitening.T).norm(dim=1)
     network.scope_threshold.fill_(distances.quantile(SCOPE_QUANTILE).item())
+
+
+def covariance(terms: Tensor) -> Tensor:
+    """The covariance (d, d) of terms (n, d); of few images shrunk, so that it has an inverse.
+
+    Shrunk as Ledoit and Wolf (2004) do, by term in units of its own standard deviation.
+    """
+    if len(terms) >= ENOUGH * terms.shape[1]:
+        return torch.cov(terms.T)
+    scale = terms.std(0).clamp_min(1e-12)
+    shrunk = ledoit_wolf(((terms - terms.mean(0)) / scale).double().numpy())[0]
+    return torch.from_numpy(shrunk).to(terms) * scale * scale[:, None]
 
 
 def _logits_and_terms(network: Classifier, images: np.ndarray) -> tuple[Tensor, Tensor]:

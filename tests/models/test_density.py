@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from medinv.errors import ShapeError
+from medinv.models.density import covariance
 
 
 def test_features_hold_the_whole_image(tiny_model, tiny_images) -> None:
@@ -50,6 +51,16 @@ def test_noise_is_further_out_of_scope_than_any_image_of_the_kind(tiny_model, ti
     with torch.no_grad():
         inside, outside = tiny_model.read(tiny_images).scope, tiny_model.read(noise).scope
     assert outside.min() > inside.max() and outside.min() > tiny_model.scope_threshold
+
+
+@pytest.mark.parametrize("count", [4, 12, 2000])
+def test_the_scope_can_be_fitted_to_few_images(count) -> None:
+    torch.manual_seed(0)
+    terms = torch.randn(count, 8).double() @ torch.diag(torch.arange(1.0, 9.0)).double()
+    fitted = covariance(terms)
+    assert torch.linalg.eigvalsh(fitted).min() > 0
+    assert (fitted.diagonal() / terms.var(0)).sub(1).abs().max() < 0.4
+    assert torch.equal(fitted, torch.cov(terms.T)) == (count == 2000)
 
 
 def test_a_wrong_size_says_which_was_expected(tiny_model) -> None:
