@@ -11,7 +11,7 @@ from medinv.data.decoded import decoded_frames
 from medinv.data.dicom.grouping import group
 from medinv.data.dicom.index import index
 from medinv.data.dicom.pixels import Pixels
-from medinv.data.dicom.records import Instance
+from medinv.data.dicom.records import Index, Instance
 from medinv.data.frame import Frame, InputSpec
 from medinv.data.intake import ReadRequest, read_frames, read_whole
 from medinv.errors import ConfigError, DataError, MedinvError
@@ -45,12 +45,21 @@ def stored_pixels(inputs: Sequence[Path]) -> Iterator[tuple[Instance, Pixels]]:
     return _each(inputs, decoded_frames)
 
 
-def _volumes(inputs: Sequence[Path], spec: InputSpec) -> Iterator[tuple[Frame, np.ndarray]]:
-    """Every group of slices that makes a volume, and every NIfTI file."""
+def _indexed(inputs: Sequence[Path]) -> Index:
+    """What is there. Files that are broken, or are images of a kind that is not read, are named."""
     check_inputs(inputs)
-    files, any_volume = index(list(inputs)), False
+    files = index(list(inputs))
     for broken in files.broken:
         typer.echo(f"left out: {broken.error}", err=True)
+    for skipped in files.skipped:
+        if skipped.code != "not-dicom":
+            typer.echo(f"left out: {skipped.source}: {skipped.message}", err=True)
+    return files
+
+
+def _volumes(inputs: Sequence[Path], spec: InputSpec) -> Iterator[tuple[Frame, np.ndarray]]:
+    """Every group of slices that makes a volume, and every NIfTI file."""
+    files, any_volume = _indexed(inputs), False
     for one in (one for study in files.studies for one in group(study.instances)):
         try:
             frame = read_whole(ReadRequest(one.instances, (spec,), whole=len(one.instances)))
@@ -66,10 +75,7 @@ def _volumes(inputs: Sequence[Path], spec: InputSpec) -> Iterator[tuple[Frame, n
 def _each(
     inputs: Sequence[Path], read: Callable[[Instance], Iterator[T]]
 ) -> Iterator[tuple[Instance, T]]:
-    check_inputs(inputs)
-    files, any_image = index(list(inputs)), False
-    for broken in files.broken:
-        typer.echo(f"left out: {broken.error}", err=True)
+    files, any_image = _indexed(inputs), False
     for instance in files.instances:
         try:
             for frame in read(instance):

@@ -53,9 +53,8 @@ def read_frames(instance: Instance, request: ReadRequest) -> Iterator[Frame]:
     three. Raises what `medinv.data.decoded.decoded_frames` does, and PixelDataError for colour that
     the lossless intake was asked for.
     """
-    wanted = request.only and {
-        number for source, number in request.only if source == instance.source
-    }
+    only = request.only
+    wanted = None if only is None else {n for source, n in only if source == instance.source}
     for pixels in decoded_frames(instance, wanted):
         number = pixels.frame + 1
         inputs, intake = _inputs(pixels, request)

@@ -21,7 +21,7 @@ from medinv.data.dicom.records import Instance, Skipped
 from medinv.errors import DataError, MedinvError, PixelDataError
 
 if TYPE_CHECKING:  # else brought where it is needed: few folders hold pictures
-    from PIL import Image
+    from PIL import ImageFile
 
 MODALITY = "picture"
 MOST_PIXELS = 1 << 27  # values of a picture; beyond it a damaged header would fill the memory
@@ -121,7 +121,7 @@ def read_picture(instance: Instance) -> Picture:
 
 
 @contextmanager
-def _opened(location: Location, stage: str) -> "Iterator[Image.Image]":
+def _opened(location: Location, stage: str) -> "Iterator[ImageFile.ImageFile]":
     from PIL import Image
 
     with location.open() as stream, warnings.catch_warnings():
@@ -145,7 +145,7 @@ def _opened(location: Location, stage: str) -> "Iterator[Image.Image]":
             ) from error
 
 
-def _kind(image: "Image.Image") -> tuple[int, int] | None:
+def _kind(image: "ImageFile.ImageFile") -> tuple[int, int] | None:
     """Samples and bits of a pixel; None for a kind that is not read."""
     if image.mode == "P" and image.palette is not None:
         colours = np.array(image.getpalette("RGB"), int).reshape(-1, 3)
@@ -153,7 +153,7 @@ def _kind(image: "Image.Image") -> tuple[int, int] | None:
     return _KINDS.get(image.mode)
 
 
-def _pages(image: "Image.Image") -> bool:
+def _pages(image: "ImageFile.ImageFile") -> bool:
     """Whether there are several; what a camera keeps beside a photograph (MPO) does not count."""
     if image.format != "TIFF":
         return image.format != "MPO" and bool(getattr(image, "is_animated", False))
@@ -164,7 +164,7 @@ def _pages(image: "Image.Image") -> bool:
     return True
 
 
-def _is_lossy(image: "Image.Image") -> bool:
+def _is_lossy(image: "ImageFile.ImageFile") -> bool:
     if image.format == "WEBP":
         stream = image.fp
         if stream is None:
@@ -180,20 +180,20 @@ def _is_lossy(image: "Image.Image") -> bool:
     )
 
 
-def _noted_orientation(image: "Image.Image") -> tuple[int | None, list[str]]:
+def _noted_orientation(image: "ImageFile.ImageFile") -> tuple[int | None, list[str]]:
     try:
         return image.getexif().get(_ORIENTATION), []
     except Exception:  # of damaged metadata Pillow raises whatever it met
         return None, ["the picture's metadata (EXIF) are damaged: shown as it is stored"]
 
 
-def _narrowed(image: "Image.Image") -> bool:
+def _narrowed(image: "ImageFile.ImageFile") -> bool:
     """Whether the decoder keeps 8 of 16 bits."""
     raw = " ".join(str(tile[3]) for tile in image.tile)
     return ";16" in raw and not image.mode.startswith("I;16")
 
 
-def _values(image: "Image.Image", samples: int) -> tuple[np.ndarray, bool]:
+def _values(image: "ImageFile.ImageFile", samples: int) -> tuple[np.ndarray, bool]:
     """The picture as stored, and whether any part of it is transparent."""
     if image.mode.startswith("I;16"):
         white_is_zero = image.format == "TIFF" and image.tag_v2.get(262) == _MIN_IS_WHITE  # type: ignore[attr-defined]  # of this format
@@ -205,7 +205,7 @@ def _values(image: "Image.Image", samples: int) -> tuple[np.ndarray, bool]:
     from PIL import Image
 
     coloured = image.convert("RGBA")
-    transparent = coloured.getextrema()[3][0] < 255  # type: ignore[index]  # of four bands
+    transparent = bool(np.asarray(coloured)[..., 3].min() < 255)
     behind = Image.new("RGBA", coloured.size, _BLACK)
     colours = np.array(Image.alpha_composite(behind, coloured).convert("RGB"))
     return (colours if samples == 3 else colours[..., 0].copy()), transparent

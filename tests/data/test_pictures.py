@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from medinv.cli.inputs import network_inputs, stored_pixels
 from medinv.config import Rules, Selection
 from medinv.data.decoded import decoded_frames
 from medinv.data.dicom.index import index
@@ -262,3 +263,16 @@ def test_a_file_that_changed_since_it_was_indexed_is_not_read(tmp_path) -> None:
     saved(tmp_path / "x.png", COLOURS)
     with pytest.raises(DataError, match="index it again"):
         list(decoded_frames(found))
+
+
+def test_the_commands_that_work_on_single_images_read_pictures_too(tmp_path, capsys) -> None:
+    saved(tmp_path / "a.png", GREY)
+    saved(tmp_path / "b.jpg", Image.new("CMYK", (9, 9)), format="JPEG")
+    (tmp_path / "c.png").write_bytes((tmp_path / "a.png").read_bytes()[:-40])
+    spec = InputSpec(1, (12, 10))
+    ((read, given),) = network_inputs([tmp_path], spec)
+    assert given.shape == (1, 12, 10) and read.instance.source.endswith("a.png")
+    said = capsys.readouterr().err
+    assert "c.png" in said and "CMYK" in said
+    ((instance, pixels),) = stored_pixels([tmp_path])
+    assert np.array_equal(pixels.stored, GREY) and instance is not None
