@@ -4,7 +4,7 @@ It says what the model is, how well it does, on what it was measured, and where 
 directly by every renderer. Light: no torch comes with it.
 """
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,6 +13,9 @@ from medinv.errors import ConfigError
 from medinv.metrics import Estimate, ObservedShare
 from medinv.models.audited import Audited
 
+# Numbers that decide: against one that is none, every image would be called negative and in scope.
+_Probability = Annotated[float, Field(ge=0, le=1)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
 DISCLAIMER = "Research use, not for diagnosis."
 
 
@@ -26,7 +29,7 @@ class OperatingPoint(_Frozen):
     Beside it stands what that gave on test images.
     """
 
-    threshold: float
+    threshold: _Probability
     chosen_on: str
     sensitivity: Estimate
     specificity: Estimate
@@ -49,8 +52,8 @@ class Calibration(_Frozen):
     """How far probabilities are from frequencies on test images, and the fit that made them."""
 
     fitted_on: str
-    temperature_inverse: float
-    prior: tuple[float, ...]
+    temperature_inverse: _Finite
+    prior: tuple[_Finite, ...]
     brier: Estimate
     calibration_error: Estimate
     interval: FitInterval | None = None
@@ -63,7 +66,7 @@ class Scope(_Frozen):
     modalities: tuple[str, ...]
     body_parts: tuple[str, ...]
     statistic: str
-    threshold: float
+    threshold: _Finite
     flagged_in_scope: (
         Estimate  # share of test images of the same kind that are flagged all the same
     )

@@ -131,6 +131,23 @@ def test_a_card_that_is_none_is_refused(copy, content) -> None:
         load(copy)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda card: card["operating_point"].update(threshold=float("nan")),
+        lambda card: card["operating_point"].update(threshold=2.0),
+        lambda card: card["scope"].update(threshold=float("nan")),
+        lambda card: card["calibration"].update(temperature_inverse=float("inf")),
+        lambda card: card["calibration"].update(prior=[float("nan"), 0.5]),
+    ],
+)
+def test_a_card_that_would_decide_by_no_number_is_refused(copy, change) -> None:
+    """Against a threshold that is none every image would be called negative, and in scope."""
+    rewrite(copy, change)
+    with pytest.raises(IntegrityError, match="not a model card"):
+        load(copy)
+
+
 def test_weights_of_another_network_are_refused_even_with_their_hash(copy) -> None:
     rewrite(copy, lambda card: card["config"]["model"].update(hidden=[4, 4]))
     with pytest.raises(IntegrityError, match="do not fit"):

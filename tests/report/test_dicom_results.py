@@ -23,7 +23,7 @@ from medinv.errors import HeaderError
 from medinv.report.derived import presented
 from medinv.report.dicom import evidence
 from medinv.report.dicom.common import Analysis, device_uid
-from medinv.report.dicom.header import quoted
+from medinv.report.dicom.header import is_slice, quoted
 from medinv.report.dicom.results import dicom_results
 from medinv.report.dicom.trial import try_headers
 from medinv.report.figures import pictures
@@ -392,9 +392,7 @@ def test_bytes_that_cannot_be_read_are_written_as_they_were_and_said(
         assert pydicom.dcmread(stream).get_item(tag).value.rstrip() == stored
 
 
-@pytest.mark.parametrize(
-    "keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"]
-)
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
 @pytest.mark.parametrize("uid", ["1.2.840.99999.FILM-A", "1.2.03.4", "1.2." + "3" * 61])
 def test_an_image_of_no_valid_uid_gets_no_object(keyword, uid) -> None:
     """One that names it is not valid, one that names it otherwise refers to nothing."""
@@ -403,6 +401,17 @@ def test_an_image_of_no_valid_uid_gets_no_object(keyword, uid) -> None:
     with pytest.raises(HeaderError, match=f"the header's {keyword} is none") as caught:
         quoted(head)
     assert uid not in str(caught.value)
+
+
+def test_a_frame_of_reference_of_no_valid_uid_is_left_out_and_said() -> None:
+    """A film needs none, and a slice is outlined without."""
+    (slice_,) = slices(1)
+    slice_.FrameOfReferenceUID = "1.2.03.4"
+    made = quoted(slice_)
+    assert "FrameOfReferenceUID" not in made.elements and not is_slice(made.elements)
+    (warning,) = made.warnings
+    assert "FrameOfReferenceUID" in warning and "1.2.03.4" not in warning
+    try_headers([made.elements])
 
 
 def test_a_header_without_a_series_is_refused_in_words_that_quote_no_value() -> None:

@@ -27,7 +27,8 @@ _REQUIRED = (
     "Rows",
     "Columns",
 )
-_UIDS = (*(name for name in _REQUIRED if name.endswith("UID")), "FrameOfReferenceUID")
+_UIDS = tuple(name for name in _REQUIRED if name.endswith("UID"))
+_FRAME = "FrameOfReferenceUID"
 _MAY_BE_EMPTY = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
     "StudyID", "AccessionNumber", "ReferringPhysicianName",
@@ -77,9 +78,12 @@ def quoted(dataset: Dataset) -> Quoted:
             "the image that it sends",
             stage="dicom results",
         )
-    kept, warnings = Dataset(), []
+    kept, warnings = Dataset(), list[str]()
     for keyword in _REQUIRED + _IF_THERE:
         _keep(dataset, kept, keyword)
+    if not UID(str(kept.get(_FRAME) or "1.2")).is_valid:
+        del kept[_FRAME]  # without it an image is reported and outlined, and makes no volume
+        warnings.append(f"DICOM results: {_FRAME} is no valid UID and was left out")
     for keyword in _MAY_BE_EMPTY + _TEXT_IF_THERE:
         if keyword in _MAY_BE_EMPTY or keyword in dataset:
             warnings += _keep_text(dataset, kept, keyword)
