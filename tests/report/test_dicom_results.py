@@ -23,7 +23,7 @@ from medinv.errors import HeaderError
 from medinv.report.derived import presented
 from medinv.report.dicom import evidence
 from medinv.report.dicom.common import Analysis, device_uid
-from medinv.report.dicom.header import is_slice, quoted
+from medinv.report.dicom.header import quoted
 from medinv.report.dicom.results import dicom_results
 from medinv.report.dicom.trial import try_headers
 from medinv.report.figures import pictures
@@ -404,14 +404,16 @@ def test_an_image_of_no_valid_uid_gets_no_object(keyword, uid) -> None:
 
 
 def test_a_frame_of_reference_of_no_valid_uid_is_left_out_and_said() -> None:
-    """A film needs none, and a slice is outlined without."""
-    (slice_,) = slices(1)
-    slice_.FrameOfReferenceUID = "1.2.03.4"
-    made = quoted(slice_)
-    assert "FrameOfReferenceUID" not in made.elements and not is_slice(made.elements)
+    """A film needs none; slices do."""
+    made = quoted(header(FrameOfReferenceUID="1.2.03.4"))
+    assert "FrameOfReferenceUID" not in made.elements
     (warning,) = made.warnings
     assert "FrameOfReferenceUID" in warning and "1.2.03.4" not in warning
     try_headers([made.elements])
+    (odd,) = slices(1)
+    odd.FrameOfReferenceUID = "1.2.03.4"
+    with pytest.raises(HeaderError):
+        try_headers([quoted(odd).elements])
 
 
 def test_a_header_without_a_series_is_refused_in_words_that_quote_no_value() -> None:

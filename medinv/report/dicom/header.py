@@ -82,7 +82,7 @@ def quoted(dataset: Dataset) -> Quoted:
     for keyword in _REQUIRED + _IF_THERE:
         _keep(dataset, kept, keyword)
     if not UID(str(kept.get(_FRAME) or "1.2")).is_valid:
-        del kept[_FRAME]  # without it an image is reported and outlined, and makes no volume
+        del kept[_FRAME]  # which a film does not need
         warnings.append(f"DICOM results: {_FRAME} is no valid UID and was left out")
     for keyword in _MAY_BE_EMPTY + _TEXT_IF_THERE:
         if keyword in _MAY_BE_EMPTY or keyword in dataset:
