@@ -203,14 +203,14 @@ def _network_input(
         for instance in instances
         for frame in intake.read_frames(instance, ReadRequest((instance,), (spec,), display=True))
     ]
-    if len(frames) != 1 or frames[0].display is None:
+    if len(frames) != 1:
         raise DataError(
             f"a model is shown one image, got {len(frames)}: name a file", path=path, stage="volume"
         )
     (frame,) = frames
     geometry = frame.turn.geometry(instances[0].geometry, instances[0].rows, instances[0].columns)
-    matrix = affine(geometry)
-    for axis, (have, side) in enumerate(zip(frame.display.shape[:2], spec.size, strict=True)):
+    matrix, sides = affine(geometry), np.asarray(frame.display).shape
+    for axis, (have, side) in enumerate(zip(sides[:2], spec.size, strict=True)):
         matrix[:3, 3] += matrix[:3, axis] * (have / side - 1) / 2  # centres of the first pixels
         matrix[:3, axis] *= have / side
     meta = _meta(instances[0], matrix, frame.policy, frame.warnings)

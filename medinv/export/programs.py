@@ -27,8 +27,8 @@ class Forwards(nn.Module):
         super().__init__()
         self.network, self.invertible = network, invertible
         self.score = None if scope is None else scope.score
-        self.outputs = ("logits", "probabilities")
-        self.outputs += ("scope",) * (scope is not None) + ("features",) * invertible
+        more = ("scope",) * (scope is not None) + ("features",) * invertible
+        self.outputs: tuple[str, ...] = ("logits", "probabilities", *more)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """The outputs, in order."""
@@ -44,7 +44,7 @@ class Forwards(nn.Module):
 class Backwards(nn.Module):
     """Features -> the image that has them, in grey levels, unrounded."""
 
-    outputs = ("image",)
+    outputs: tuple[str, ...] = ("image",)
 
     def __init__(self, network: Calibrated):
         super().__init__()

@@ -6,14 +6,14 @@ that the arithmetic allows.
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from monai.inferers import Inferer
-from torch import Tensor, nn
+from torch import Tensor
 
 from medinv.config import Config, Rules
 from medinv.data.dicom.index import index
@@ -100,7 +100,9 @@ class CalibratedInferer(Inferer):
         self.kind = kind_of(Config.model_validate(dict(config)).model)
 
     @torch.no_grad()
-    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
+    def __call__(
+        self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Tensor:
         """(N, C, *size) -> (N, K) or (N, K + 1)."""
         model: Any = network
         images = torch.as_tensor(inputs).as_subclass(Tensor)  # without MONAI's metadata

@@ -89,7 +89,7 @@ def metrics_of(classes: Sequence[str]) -> dict[str, Metric]:
             "calibration_error": _of_enough(lambda y, p: expected_calibration_error(y, p[:, 1])),
         }
     each = {
-        f"called {name}": lambda y, p, called, k=k: _share(called == k, y == k)
+        f"sensitivity of {name}": lambda y, p, called, k=k: _share(called == k, y == k)
         for k, name in enumerate(classes)
     }
     return {

@@ -1,5 +1,6 @@
 """Which images of a set are looked at together: by words, by numbers cut into bins."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
@@ -12,6 +13,8 @@ from medinv.errors import ConfigError
 AGES = (18.0, 40.0, 65.0)  # where ages are divided, years
 NOT_STATED = "not stated"
 FEW = 8  # values of a column of numbers that are taken as they are
+_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)([YMWD]?)")
+_A_YEAR = {"": 1.0, "Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}  # PS3.5: AS
 Subgroup = tuple[str, str, NDArray]
 """A column, a value of it, and the rows (N,) bool that have it."""
 
@@ -28,7 +31,7 @@ def subgroups(
         if column not in part.columns:
             have = ", ".join(sorted(part.columns)) or "none"
             raise ConfigError(f"--by {column}: the set has no such column; it has {have}")
-        values = part.columns[column]
+        values = _numbers(part.columns[column])
         numeric = values.dtype.kind in "iuf"
         if numeric and (column in edges or len(np.unique(values)) > FEW):
             yield from _bins(column, values.astype(float), edges.get(column))
@@ -36,6 +39,18 @@ def subgroups(
         names = np.array([_word(value) for value in values], dtype=str)
         for name in sorted(set(names), key=lambda word: (word == NOT_STATED, word)):
             yield column, name, names == name
+
+
+def _numbers(values: NDArray) -> NDArray:
+    """Words as floats where every word that is stated is a number, or an age of DICOM in years."""
+    stated = [text for text in values.tolist() if isinstance(text, str) and text.strip()]
+    matches = {text: _NUMBER.fullmatch(text.strip()) for text in stated}
+    if not stated or not all(matches.values()):
+        return values
+    numbers = {
+        text: float(match[1]) / _A_YEAR[match[2]] for text, match in matches.items() if match
+    }
+    return np.array([numbers.get(text, np.nan) for text in values.tolist()])
 
 
 def _word(value: object) -> str:

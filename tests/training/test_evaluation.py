@@ -167,7 +167,7 @@ def test_three_classes_have_metrics_by_class() -> None:
     probabilities = np.eye(3)[labels] * 0.6 + 0.4 / 3
     said = (probabilities, np.where(labels == 2, 1, labels))
     (found,) = estimates(labels, np.arange(60), ("a", "b", "c"), [said])
-    assert found["called a"].value == 1 and found["called c"].value == 0
+    assert found["sensitivity of a"].value == 1 and found["sensitivity of c"].value == 0
     assert found["accuracy"].value == pytest.approx(2 / 3) and found["auc"].value == 1
 
 
@@ -247,5 +247,16 @@ def test_numbers_of_few_values_are_taken_as_they_are() -> None:
     assert found == {
         "1": [True, False, False, False],
         "2": [False, True, False, True],
+        "not stated": [False, False, True, False],
+    }
+
+
+def test_ages_in_words_are_numbers() -> None:
+    ages = np.array(["045Y", "17", "", "018M"])
+    part = Part(np.zeros((4, 1, 4, 4), np.uint8), np.zeros(4, int), np.arange(4), {"age": ages})
+    found = {value: rows.tolist() for _, value, rows in subgroups(part, ["age"], {"age": [18]})}
+    assert found == {
+        "below 18": [False, True, False, True],
+        "18 and above": [True, False, False, False],
         "not stated": [False, False, True, False],
     }
