@@ -266,6 +266,13 @@ def _rare(folder: Path) -> str:
     return str(folder / "rare.csv")
 
 
+def test_a_set_for_testing_alone(cohort) -> None:
+    made = run(cohort, shares=(0.0, 0.0, 1.0))
+    assert made.info.patients == {"training": 0, "validation": 0, "test": 12}
+    data = read_set(cohort / "set").data
+    assert len(data.test) == 24 and len(data.train) == 0
+
+
 def test_ctrl_c_leaves_nothing(cohort) -> None:
     def stopped(requests):
         yield from read_here([next(iter(requests))])

@@ -85,7 +85,7 @@ def test_validation_is_drawn_from_training_where_none_is_given() -> None:
 
 
 def test_a_class_that_is_absent_from_a_part_is_named() -> None:
-    with pytest.raises(DataError, match=r"ill in test.*--allow-absent"):
+    with pytest.raises(DataError, match=r"'ill' in test.*--allow-absent"):
         check_present(["ill", "well"], ["training", "test"], ["test"], ("well", "ill"))
 
 

@@ -15,6 +15,7 @@ from medinv.errors import ConfigError, DataError
 
 # Kinds of names, the likelier first; the first ones name one image, the others as many as it takes.
 _SINGLE = ("path", "file name", "file name without its ending", "SOP Instance UID")
+_TOLD = ("path", "SOP Instance UID", "study UID")  # where nothing fits
 KINDS = (*_SINGLE, "folder", "series UID", "study UID", "patient")
 
 
@@ -50,11 +51,11 @@ def match(
     tell other labels of as many images, and DataError where no row fits any image.
     """
     columns = _columns(table, key)
-    by_name = {kind: _by_name(images, kind) for kind in KINDS}
+    by_name = {kind: named for kind in KINDS if (named := _by_name(images, kind))}
     tried = [
         _tried(table, column, kind, by_name[kind], len(images))
         for column in columns
-        for kind in KINDS
+        for kind in by_name
     ]
     best = max(tried, key=lambda one: one.score)
     if not any(best.score):
@@ -163,9 +164,7 @@ def _nothing(table: LabelTable, columns: Sequence[str], images: Sequence[Found],
         f"{name} {_shown(row.cells[name], phi)}" for name in columns if row and row.cells[name]
     ]
     have = [
-        f"{kind} {_shown(image.names[kind][0], phi)}"
-        for kind in KINDS
-        if image.names.get(kind) and kind != "patient"
+        f"{kind} {_shown(image.names[kind][0], phi)}" for kind in _TOLD if image.names.get(kind)
     ]
     return (
         f"no row of {table.name} fits any of {len(images)} images; its first row has "
@@ -178,4 +177,8 @@ def _shown(text: str, phi: bool) -> str:
     """A path or file as it is; of anything else letters as A and digits as 9."""
     if phi or "/" in text or "\\" in text or re.search(r"\.[A-Za-z]{2,5}$", text):
         return repr(text)
-    return repr(re.sub(r"[^\W\d_]", "A", re.sub(r"\d", "9", text)))
+    return repr(_shortened(re.sub(r"[^\W\d_]", "A", re.sub(r"\d", "9", text))))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 32 else f"{text[:24]}... ({len(text)} characters)"

@@ -43,7 +43,7 @@ def draw_sheet(path: Path, info: DataSetInfo, data: LabelledImages) -> None:
     foot = info.disclaimer + (f"  {more} more classes are not shown." if more else "")
     draw.text((_MARGIN, height - 30), foot, _SOFT, _font(12))
     with whole(path) as stream:
-        sheet.save(stream, "PNG", optimize=True)
+        sheet.save(stream, "PNG")
 
 
 def _head(draw: ImageDraw.ImageDraw, info: DataSetInfo, block: int) -> None:

@@ -132,7 +132,7 @@ def check_present(
     """Raise DataError for a class that a wanted part has no image of."""
     have = set(zip(parts, labels, strict=True))
     absent = [
-        f"{name} in {part}" for part in wanted for name in classes if (part, name) not in have
+        f"{name!r} in {part}" for part in wanted for name in classes if (part, name) not in have
     ]
     if absent:
         raise DataError(
