@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from medinv.data.dicom.orientation import Turn
 from medinv.data.dicom.records import Broken, Instance
 from medinv.data.frame import Frame, InputSpec
-from medinv.data.intake import FramesRead, ReadRequest, read_frames
+from medinv.data.intake import FramesRead, ReadRequest, read_frames, read_whole
 from medinv.data.prepare.labelled import Item
 from medinv.data.prepare.write import Refused
 from medinv.errors import typed
@@ -57,7 +58,7 @@ Take = Callable[[Sequence[Item], InputSpec, Path, Progress], Taken]
 def take_images(
     items: Sequence[Item], spec: InputSpec, scratch: Path, progress: Progress, *, read: Read
 ) -> Taken:
-    """Read every item's frame into a file. One that cannot be read stops nothing."""
+    """Read every item's frame, or volume, into a file. One that cannot be read stops nothing."""
     taken = room_for(len(items), spec, scratch)
     wanted = {
         (item.image.instances[0].source, item.image.frame): number
@@ -75,7 +76,8 @@ def take_images(
                 taken.turns[number] = frame.turn
                 done += 1
         for broken in answer.broken:
-            for number in by_source[broken.source]:
+            # of a volume every slice is broken: the first stands for it
+            for number in by_source.get(broken.source, ()):
                 wanted.pop((broken.source, items[number].image.frame), None)
                 error = broken.error
                 taken.refuse(number, items[number], error.code, error.message)
@@ -88,47 +90,42 @@ def take_images(
     return taken
 
 
-def take_volumes(
-    items: Sequence[Item], spec: InputSpec, scratch: Path, progress: Progress
-) -> Taken:
-    """Read every item's volume. One that cannot be read stops nothing."""
-    from medinv.data.volume import read_volume
-
-    taken = room_for(len(items), spec, scratch)
-    for number, item in enumerate(items):
-        try:
-            taken.put(number, item, read_volume(item.image.instances, spec.size))
-        except Exception as raised:
-            error = typed(raised)
-            taken.refuse(number, item, error.code, error.message)
-        progress(number + 1, len(items))
-    return taken
-
-
 def _requests(items: Sequence[Item], spec: InputSpec) -> Iterator[ReadRequest]:
-    """Files of a few studies each, in the order of the items."""
-    instances: dict[str, Instance] = {}
-    number = 0
-    for item in items:
-        instance = item.image.instances[0]
-        instances[instance.source] = instance
-        if len(instances) == _MOST:
-            yield ReadRequest(tuple(instances.values()), (spec,), study_index=number)
-            instances, number = {}, number + 1
-    if instances:
-        yield ReadRequest(tuple(instances.values()), (spec,), study_index=number)
+    """Volumes one by one, images some files at a time, in the order of the items."""
+    if len(spec.size) == 3:
+        for number, item in enumerate(items):
+            slices = item.image.instances
+            yield ReadRequest(slices, (spec,), whole=len(slices), study_index=number)
+        return
+    files = {item.image.instances[0].source: item.image.instances[0] for item in items}
+    instances = list(files.values())
+    for start in range(0, len(instances), _MOST):
+        few = tuple(instances[start : start + _MOST])
+        yield ReadRequest(few, (spec,), study_index=start // _MOST)
 
 
 def read_here(requests: Iterable[ReadRequest]) -> Iterator[FramesRead]:
     """Read in this process, which a decoder that crashes ends: for few files, and for tests."""
     for request in requests:
-        for instance in request.instances:
-            answer = FramesRead(request.study_index)
-            frames: list[Frame] = []
-            try:
-                frames += read_frames(instance, request)
-            except Exception as error:
-                answer.broken.append(Broken(instance.source, instance.study_uid, typed(error)))
-            else:
-                answer.frames = frames
-            yield answer
+        answer = FramesRead(request.study_index)
+        if request.whole is not None:
+            _attempt(answer, request.instances[0], partial(_whole, request))
+        else:
+            for one in request.instances:
+                _attempt(answer, one, partial(_each, one, request))
+        yield answer
+
+
+def _whole(request: ReadRequest) -> list[Frame]:
+    return [read_whole(request)]
+
+
+def _each(instance: Instance, request: ReadRequest) -> list[Frame]:
+    return list(read_frames(instance, request))
+
+
+def _attempt(answer: FramesRead, instance: Instance, read: Callable[[], list[Frame]]) -> None:
+    try:
+        answer.frames += read()
+    except Exception as error:
+        answer.broken.append(Broken(instance.source, instance.study_uid, typed(error)))

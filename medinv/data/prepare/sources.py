@@ -18,7 +18,7 @@ from medinv.data.prepare.items import gather
 from medinv.data.prepare.labelled import Labelled, by_folders, by_table
 from medinv.data.prepare.labels import LabelTable, read_table
 from medinv.data.prepare.masks import MaskSource
-from medinv.data.prepare.read import Read, Take, take_images, take_volumes
+from medinv.data.prepare.read import Read, Take, take_images
 from medinv.data.sets.labelled import AS_STORED
 from medinv.errors import ConfigError
 
@@ -132,7 +132,7 @@ def _of_files(
     return Source(
         labelled,
         InputSpec(channels, size),
-        take_volumes if volumes else partial(take_images, read=read),
+        partial(take_images, read=read),
         rules,
         VOLUMES if volumes else RESIZED,
         ask.masks,
