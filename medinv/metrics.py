@@ -4,7 +4,8 @@ For two classes probabilities are of the positive class, for more of every class
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from pydantic import BaseModel, ConfigDict
 Metric = Callable[[NDArray, NDArray], float]
 # Probabilities between which observed shares are counted.
 EDGES = (0.0, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 1.0)
+RESAMPLES, CLASS_RESAMPLES = 1000, 200  # of a bootstrap: of two classes, and of more
+DRAWS = 20  # most draws of a bootstrap for each resample that is wanted
 Z = 1.959964  # the 97.5th percentile of the normal distribution
 
 
@@ -34,33 +37,42 @@ class Estimate(BaseModel):
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
+def patient_draws(patients: NDArray, seed: int) -> Iterator[NDArray]:
+    """Rows of a bootstrap that draws whole patients, without end (Efron and Tibshirani 1993)."""
+    generator = np.random.default_rng(seed)
+    members = [np.flatnonzero(patients == patient) for patient in np.unique(patients)]
+    while True:
+        drawn = generator.integers(len(members), size=len(members))
+        yield np.concatenate([members[i] for i in drawn])
+
+
 def clustered(
     metric: Metric,
     labels: NDArray,
     scores: NDArray,
     patients: NDArray,
     *,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
-) -> Estimate:
+) -> Estimate | None:
     """A metric with the percentile interval of a bootstrap that draws whole patients.
 
-    The bootstrap is that of Efron and Tibshirani (1993). labels (N,) 0 or 1, scores (N,), patients
-    (N,); resamples without both classes are drawn again.
+    labels (N,), scores (N, ...), patients (N,). A metric is NaN where it is not defined, as the
+    AUC of images of one class: such resamples are drawn again, at most DRAWS times as many. None
+    where the metric is not defined of all images, or of too few resamples to bound it.
     """
-    generator = np.random.default_rng(seed)
-    members = [np.flatnonzero(patients == patient) for patient in np.unique(patients)]
-    values: list[float] = []
-    while len(values) < resamples:
-        rows = np.concatenate(
-            [members[i] for i in generator.integers(len(members), size=len(members))]
-        )
-        if 0 < labels[rows].mean() < 1:
-            values.append(metric(labels[rows], scores[rows]))
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Estimate(
-        value=float(metric(labels, scores)), low=float(low), high=float(high), n=len(labels)
+    value = metric(labels, scores)
+    if math.isnan(value):
+        return None
+    drawn = (
+        metric(labels[rows], scores[rows])
+        for rows in islice(patient_draws(patients, seed), DRAWS * resamples)
     )
+    values = list(islice((one for one in drawn if not math.isnan(one)), resamples))
+    if len(values) < resamples:
+        return None
+    low, high = np.percentile(values, [2.5, 97.5])
+    return Estimate(value=float(value), low=float(low), high=float(high), n=len(labels))
 
 
 def proportion(hits: NDArray) -> Estimate:
@@ -111,7 +123,7 @@ def expected_calibration_error(labels: NDArray, probabilities: NDArray, bins: in
     The measure is that of Naeini et al. (AAAI 2015).
     """
     order = np.argsort(probabilities, kind="stable")
-    groups = np.array_split(order, bins)
+    groups = [group for group in np.array_split(order, bins) if len(group)]
     return float(
         sum(len(g) * abs(labels[g].mean() - probabilities[g].mean()) for g in groups) / len(labels)
     )
@@ -135,70 +147,169 @@ def youden_threshold(labels: NDArray, probabilities: NDArray) -> float:
 def metrics(
     labels: NDArray, probabilities: NDArray, patients: NDArray, threshold: float
 ) -> dict[str, Estimate]:
-    """AUC, accuracy, sensitivity, specificity, Brier score and calibration error.
+    """AUC, accuracy, sensitivity, specificity, Brier score and calibration error of two classes.
 
-    They are taken at one operating point, all clustered by patient.
+    They are taken at one operating point, all clustered by patient. Resamples hold both classes
+    where `labels` do; what is not defined of them, such as the AUC of one class, is left out.
     """
-    from sklearn.metrics import brier_score_loss, roc_auc_score
-
     called = probabilities >= threshold
     measures: dict[str, tuple[Metric, NDArray]] = {
-        "auc": (roc_auc_score, probabilities),
+        "auc": (auc, probabilities),
         "accuracy": (lambda y, c: float((y == c).mean()), called),
-        "sensitivity": (lambda y, c: float(c[y == 1].mean()), called),
-        "specificity": (lambda y, c: float((~c[y == 0]).mean()), called),
-        "brier": (brier_score_loss, probabilities),
+        "sensitivity": (lambda y, c: _mean(c[y == 1]), called),
+        "specificity": (lambda y, c: _mean(~c[y == 0]), called),
+        "brier": (lambda y, p: float(np.square(p - y).mean()), probabilities),
         "calibration_error": (expected_calibration_error, probabilities),
     }
-    return {
-        name: clustered(metric, labels, scores, patients)
-        for name, (metric, scores) in measures.items()
-    }
+    both = 0 < labels.mean() < 1
+    return _estimates(
+        {
+            name: (_of_both(metric) if both else metric, scores)
+            for name, (metric, scores) in measures.items()
+        },
+        labels,
+        patients,
+        RESAMPLES,
+    )
 
 
 def class_metrics(
-    labels: NDArray, probabilities: NDArray, *, resamples: int = 200, seed: int = 0
+    labels: NDArray,
+    probabilities: NDArray,
+    patients: NDArray,
+    *,
+    ordered: bool = False,
+    resamples: int = CLASS_RESAMPLES,
 ) -> dict[str, Estimate]:
-    """Accuracy, macro AUC, Brier score and calibration error of independent images.
+    """Accuracy, macro AUC, Brier score and calibration error of more than two classes.
 
-    labels (N,), probabilities (N, K). Accuracy has the interval of Wilson, macro AUC is that of one
-    class against the rest. Brier is the mean squared distance of the probabilities from the truth,
-    0 to 2; calibration error that of the called class (Guo et al. 2017, 1706.04599). All but
-    accuracy have percentile intervals of a bootstrap over images; resamples without one of the
-    classes are drawn again.
+    labels (N,), probabilities (N, K), patients (N,). Macro AUC is that of one class against the
+    rest, over the classes that are there. Brier is the mean squared distance of the probabilities
+    from the truth, 0 to 2; calibration error that of the called class (Guo et al. 2017,
+    1706.04599). Of `ordered` classes also the quadratic weighted kappa of the call (Cohen 1968) and
+    the mean distance, in grades, of the expected grade from the true one. Accuracy has the interval
+    of Wilson that counts patients, the others that of a bootstrap of patients; what is not defined
+    is left out.
     """
-    generator, classes = np.random.default_rng(seed), probabilities.shape[1]
-    measures = {
+    measures: dict[str, Metric] = {
+        "balanced_accuracy": balanced_accuracy,
         "auc": macro_auc,
         "brier": class_brier,
         "calibration_error": called_calibration_error,
     }
-    values: list[list[float]] = []
-    while len(values) < resamples:
-        rows = generator.integers(len(labels), size=len(labels))
-        if len(np.unique(labels[rows])) == classes:
-            values.append(
-                [measure(labels[rows], probabilities[rows]) for measure in measures.values()]
-            )
-    low, high = np.percentile(values, [2.5, 97.5], axis=0)
-    others = {
-        name: Estimate(
-            value=measure(labels, probabilities), low=float(a), high=float(b), n=len(labels)
+    if ordered:
+        measures |= {"weighted_kappa": weighted_kappa, "grade_error": grade_error}
+    asked = {name: (metric, probabilities) for name, metric in measures.items()}
+    right = float((probabilities.argmax(1) == labels).mean())
+    accuracy = wilson(right, len(np.unique(patients)), len(labels))
+    return {"accuracy": accuracy} | _estimates(asked, labels, patients, resamples)
+
+
+class ClassMetrics(BaseModel):
+    """One class against the rest; what is not defined, as of a class without images, is None."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    images: int
+    auc: Estimate | None
+    sensitivity: Estimate | None  # share of its images that are called so
+    specificity: Estimate | None  # share of the other images that are not
+    precision: Estimate | None  # share of the images called so that are
+    called: tuple[int, ...]  # how many of its images are called each class: a row of the confusion
+
+
+def by_class(
+    labels: NDArray,
+    called: NDArray,
+    probabilities: NDArray,
+    patients: NDArray,
+    classes: Sequence[str],
+) -> tuple[ClassMetrics, ...]:
+    """Metrics of each class against the rest, in order.
+
+    labels, called, patients (N,), probabilities (N, K); `called` are numbers of classes. Shares
+    have the interval of Wilson that counts patients, since images of one patient are alike.
+    """
+
+    def share(hits: NDArray, of: NDArray) -> Estimate | None:
+        count = len(np.unique(patients[of]))
+        return wilson(float(hits[of].mean()), count, int(of.sum())) if count else None
+
+    told = []
+    for k, name in enumerate(classes):
+        hit, truth = called == k, labels == k
+        one = ClassMetrics(
+            name=name,
+            images=int(truth.sum()),
+            auc=clustered(auc, truth, probabilities[:, k], patients, resamples=CLASS_RESAMPLES),
+            sensitivity=share(hit, truth),
+            specificity=share(~hit, ~truth),
+            precision=share(truth, hit),
+            called=tuple(np.bincount(called[truth], minlength=len(classes)).tolist()),
         )
-        for (name, measure), a, b in zip(measures.items(), low, high, strict=True)
+        told.append(one)
+    return tuple(told)
+
+
+def _estimates(
+    measures: dict[str, tuple[Metric, NDArray]], labels: NDArray, patients: NDArray, resamples: int
+) -> dict[str, Estimate]:
+    """Those that are defined."""
+    told = {
+        name: clustered(metric, labels, scores, patients, resamples=resamples)
+        for name, (metric, scores) in measures.items()
     }
-    return {"accuracy": proportion(probabilities.argmax(1) == labels), **others}
+    return {name: estimate for name, estimate in told.items() if estimate is not None}
+
+
+def _of_both(metric: Metric) -> Metric:
+    """The same, not defined of labels of one class."""
+    return lambda y, s: metric(y, s) if 0 < y.mean() < 1 else math.nan
+
+
+def _mean(values: NDArray) -> float:
+    """NaN of none."""
+    return float(values.mean()) if len(values) else math.nan
+
+
+def auc(labels: NDArray, scores: NDArray) -> float:
+    """Area under the curve of labels (N,) 0 or 1; NaN where one of the two is not there."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(labels, scores)) if 0 < labels.mean() < 1 else math.nan
 
 
 def macro_auc(labels: NDArray, probabilities: NDArray) -> float:
-    """Mean over classes of the AUC of one class against the rest."""
-    from sklearn.metrics import roc_auc_score
+    """Mean, over the classes that are there, of the AUC of one class against the rest."""
+    present = np.unique(labels)
+    if len(present) < 2:
+        return math.nan
+    return float(np.mean([auc(labels == k, probabilities[:, k]) for k in present]))
 
-    return float(
-        np.mean(
-            [roc_auc_score(labels == k, probabilities[:, k]) for k in range(probabilities.shape[1])]
-        )
-    )
+
+def balanced_accuracy(labels: NDArray, probabilities: NDArray) -> float:
+    """Mean, over the classes that are there, of the share of their images that are called so."""
+    called = probabilities.argmax(1)
+    return float(np.mean([(called[labels == k] == k).mean() for k in np.unique(labels)]))
+
+
+def weighted_kappa(labels: NDArray, probabilities: NDArray) -> float:
+    """Agreement of called with true grades beyond chance, misses weighted by their square.
+
+    NaN where chance alone agrees wholly, as of images of one grade that are all called so.
+    """
+    called = probabilities.argmax(1)
+    grades = np.arange(probabilities.shape[1])
+    apart = np.square(grades[:, None] - grades)
+    true, told = (np.bincount(one, minlength=len(grades)) for one in (labels, called))
+    chance = float(true @ apart @ told) / len(labels)
+    return 1 - float(np.square(called - labels).sum()) / chance if chance else math.nan
+
+
+def grade_error(labels: NDArray, probabilities: NDArray) -> float:
+    """Mean distance of the expected grade, the mean of all by probability, from the true one."""
+    return float(np.abs(probabilities @ np.arange(probabilities.shape[1]) - labels).mean())
 
 
 def class_brier(labels: NDArray, probabilities: NDArray) -> float:

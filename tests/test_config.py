@@ -34,7 +34,11 @@ def test_every_configuration_is_one_and_comes_back_from_json(path: Path) -> None
         ("chest-xray", "data.counts=[1,1,1]", r"data\.counts: .* data\.set chest-xray"),
         ("cifar10", "train.cross_entropy=0.3", r"train\.cross_entropy: .* model\.kind pooled"),
         ("cifar10", "model.clamp=0.3", r"model\.clamp: .* model\.kind pooled"),
-        ("cifar10", "reference={axes: 4}", "reference: a model of kind pooled keeps none"),
+        (
+            "cifar10-twin",
+            "reference={axes: 4}",
+            "reference: a model of kind pooled-twin keeps none",
+        ),
         ("cifar10", "train.weight_decay=0.1", "weight_decay has no effect with optimiser muon"),
         ("cifar10", "train.gain=0.1", "no effect beside flip"),
         ("chest-xray-twin", "train.orthogonality=0.1", r"train\.orthogonality: .* twin"),
@@ -90,3 +94,29 @@ def test_a_size_is_one_side_or_one_for_each_axis() -> None:
     for size in (65, [64], [64, 63], [64, 64, 64, 64], "64x64"):
         with pytest.raises(ValidationError):
             sizes.validate_python(size)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.multilabel=true", "train a model for each"),
+        ("model.findings=[a, b]", "an image has one class"),
+        ("model.ordered=true", "two classes have no grades between them"),
+        ("model.classes=[clear, ' clear ']", "a name each, all different"),
+        ("model.classes=[clear, out of scope]", "no class may be called out of scope"),
+        ('model.classes=[clear, "a\\\\b"]', "without a backslash"),
+        ("model.classes=[clear, opacity, other]", "reference.expectation: what belongs in a part"),
+        ("model.channels=3", "fitted to grey images alone"),
+    ],
+)
+def test_what_classes_cannot_be_is_refused_by_name(configs, override, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(
+            configs / "phantom-opacity.yaml", (override, "reference={axes: 4, expectation: 20}")
+        )
+
+
+def test_grades_and_names_of_any_language_are_taken(configs) -> None:
+    names = "[gesund, Lungenentzündung, 肺炎]"
+    given = (f"model.classes={names}", "model.ordered=true", "reference={transport: 8}")
+    assert load_config(configs / "phantom-opacity.yaml", given).model.classes[2] == "肺炎"

@@ -7,7 +7,7 @@ from medinv.analysis.result import ImageResult, StudyResult
 from medinv.data.frame import Frame, InputSpec
 from medinv.errors import DataError
 from medinv.explanation.explain import explain
-from medinv.models.density import Classifier
+from medinv.models.base import InvertibleNetwork
 
 EXPLAINED = 6  # images a study, those of highest suspicion first; the others are listed
 DRAWN_FOREIGN = 2  # images of a study that has none in scope
@@ -27,7 +27,7 @@ def drawn(result: StudyResult, rule: Rule) -> list[int]:
 
 
 def explained(
-    result: StudyResult, model: Classifier, rule: Rule, read: PictureReader
+    result: StudyResult, model: InvertibleNetwork, rule: Rule, read: PictureReader
 ) -> StudyResult:
     """The result whose drawn images have their pixels at full size and, in scope, an explanation.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from medinv.data.frame import LosslessCertificate
 from medinv.errors import MedinvError, NetworkError, ShapeError, typed
-from medinv.models.density import Classifier
+from medinv.models.base import InvertibleNetwork
 
 BITS = 8
 FORWARD = 4
@@ -27,7 +27,7 @@ class Prediction:
     """What the network says of one image, and whether it gave the image back."""
 
     probabilities: tuple[float, ...]  # calibrated, in the order of the model's classes
-    scope_score: float
+    scope_score: float | None  # None of a model without a scope
     exact: bool
     max_abs_error: float  # grey levels
     decoded: np.ndarray  # (C, H, W) what the features gave back, unrounded
@@ -38,7 +38,7 @@ class Prediction:
 
 
 def predict_studies(
-    model: Classifier, studies: Sequence[Sequence[np.ndarray]]
+    model: InvertibleNetwork, studies: Sequence[Sequence[np.ndarray]]
 ) -> list[list[Prediction] | MedinvError]:
     """Predictions of the images (C, H, W) in grey levels of each study, several studies in one go.
 
@@ -56,7 +56,7 @@ def predict_studies(
 
 
 @torch.inference_mode()
-def predict(model: Classifier, images: Sequence[np.ndarray]) -> list[Prediction]:
+def predict(model: InvertibleNetwork, images: Sequence[np.ndarray]) -> list[Prediction]:
     """Predictions of images (C, H, W) in grey levels; each the same whatever stands beside it.
 
     Raises ShapeError for another shape than the model's and NetworkError for numbers that are not
@@ -72,13 +72,14 @@ def predict(model: Classifier, images: Sequence[np.ndarray]) -> list[Prediction]
         x = torch.from_numpy(np.stack(images[i : i + FORWARD])).to(weights)
         reading = model.read(x[torch.arange(FORWARD).clamp_max(len(x) - 1)])
         restored = torch.cat([model.invert(reading.features[k : k + 1]) for k in range(len(x))])
+        scope = None if reading.scope is None else reading.scope.tolist()
         _check_finite(reading.probabilities, reading.scope, restored)
         layout = model.layout.objections(x) if model.layout else [()] * len(x)
         seconds = (time.monotonic() - start) / len(x)
         predictions += [
             Prediction(
                 probabilities=tuple(reading.probabilities[k].tolist()),
-                scope_score=reading.scope[k].item(),
+                scope_score=scope[k] if scope else None,
                 exact=bool((restored[k].round() == x[k]).all()),
                 max_abs_error=(restored[k] - x[k]).abs().max().item(),
                 decoded=restored[k].cpu().numpy(),
@@ -91,8 +92,8 @@ def predict(model: Classifier, images: Sequence[np.ndarray]) -> list[Prediction]
     return predictions
 
 
-def _check_finite(*values: Tensor) -> None:
-    if not all(bool(value.isfinite().all()) for value in values):
+def _check_finite(*values: Tensor | None) -> None:
+    if not all(bool(value.isfinite().all()) for value in values if value is not None):
         raise NetworkError(
             "expected finite numbers from the network, got others: its weights are damaged or too "
             "large; restore the model"

@@ -37,11 +37,16 @@ class Problem(Failure):
 
 
 class Scope(_Value):
-    """Whether the model's likelihood places the image among those that the model was made for."""
+    """Whether the model places the image among those that it was made for.
+
+    It judges by its likelihood or by its features, as the card's scope says. Of a model that cannot
+    judge, score and threshold are None and every image counts as in scope, which its results warn
+    of.
+    """
 
     in_scope: bool
-    score: float
-    threshold: float
+    score: float | None
+    threshold: float | None
     reasons: tuple[str, ...] = ()
 
     def objected(self, reasons: tuple[str, ...]) -> "Scope":

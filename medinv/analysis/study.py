@@ -1,6 +1,5 @@
 """One study through one model: what came out, or why nothing did."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,9 @@ from medinv.data.frame import Frame
 from medinv.data.intake import FramesRead
 from medinv.errors import MedinvError, UnaccountedError
 from medinv.files import pseudonym
-from medinv.models.density import Classifier
+from medinv.models.base import InvertibleNetwork
+
+NO_SCOPE = "no scope: this model cannot tell whether images are of the kind that it was made for"
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,14 @@ class ChosenStudy:
 class Analyst:
     """One model and how its results are stated: by which rule, with UIDs (`phi`) or pseudonyms."""
 
-    model: Classifier
+    model: InvertibleNetwork
     rule: Rule
     phi: bool = False
 
     @classmethod
-    def of(cls, model: Classifier, rule: str | None = None, *, phi: bool = False) -> "Analyst":
+    def of(
+        cls, model: InvertibleNetwork, rule: str | None = None, *, phi: bool = False
+    ) -> "Analyst":
         """With the rule of that name; None: the one that the model's card names."""
         named = rule or model.card.aggregation
         return cls(model, Rule(named, model.classes, model.threshold), phi)
@@ -95,6 +98,7 @@ class Analyst:
         self, chosen: ChosenStudy, read: FramesRead, classified: bool, broken: int
     ) -> list[str]:
         said = [
+            "" if self.model.card.scope or self.model.layout else NO_SCOPE,
             f"no reference: {self.model.reference_missing}" if self._should_have_reference else "",
             f"decoders gave {read.decoder_warnings} warnings"
             if read.decoder_warnings and chosen.study.instances
@@ -192,12 +196,14 @@ class Analyst:
             pixels=frame,
         )
 
-    def _scope(self, score: float) -> Scope:
-        """By the likelihood; the header was looked at when images were chosen."""
+    def _scope(self, score: float | None) -> Scope:
+        """By what the model judges by; the header was looked at when images were chosen."""
         bound = self.model.card.scope
-        limit = bound.threshold if bound else math.inf
+        if bound is None or score is None:
+            return Scope(in_scope=True, score=None, threshold=None)
+        limit, by = bound.threshold, self.model.card.config.model.judged_by
         inside = score <= limit
-        reason = f"likelihood: score {score:.1f}; images in scope reach {limit:.1f}"
+        reason = f"{by}: score {score:.1f}; images in scope reach {limit:.1f}"
         reasons = () if inside else (reason,)
         return Scope(in_scope=inside, score=score, threshold=limit, reasons=reasons)
 

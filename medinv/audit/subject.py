@@ -9,9 +9,8 @@ from torch import Tensor
 
 from medinv.audit.sample import widened
 from medinv.explanation.local import cycle_spun_terms
-from medinv.models.base import Calibrated, ScopeScore, in_batches
+from medinv.models.base import Calibrated, InvertibleNetwork, ScopeScore, in_batches
 from medinv.models.build import kind_of
-from medinv.models.density import Classifier
 
 AT_ONCE = 8  # images whose evidence is mapped together
 TILES = 8  # a side, of evidence by occlusion
@@ -67,7 +66,7 @@ class Subject:
     @property
     def evidence_by(self) -> str:
         """How evidence is mapped."""
-        local = self.states and self.two and isinstance(self.model, Classifier)
+        local = self.states and self.two and isinstance(self.model, InvertibleNetwork)
         return LOCAL if local else OCCLUSION
 
     def answers(self, images: Tensor) -> Answers:
@@ -87,9 +86,10 @@ class Subject:
 
     def _read(self, x: Tensor) -> Tensor:
         """Calibrated logits and the scope's score, (N, K + 1), in one pass where that is enough."""
-        if isinstance(self.model, Classifier):
+        if isinstance(self.model, InvertibleNetwork):
             reading = self.model.read(x)
-            logits, distance = reading.logits, reading.scope
+            logits, scope = reading.logits, reading.scope
+            distance = torch.zeros(len(x)).to(x) if scope is None else scope
         else:
             logits = self.model.logits(x)
             distance = self.scope.score(x) if self.scope else torch.zeros(len(x)).to(x)
@@ -97,10 +97,10 @@ class Subject:
 
     def maps(self, images: Tensor, classes: np.ndarray, ground: Tensor) -> np.ndarray:
         """Evidence for a class each, classes (N,): maps (N, *size)."""
-        if self.evidence_by == LOCAL and isinstance(self.model, Classifier):
+        if self.evidence_by == LOCAL and isinstance(self.model, InvertibleNetwork):
             parts = [
                 cycle_spun_terms(self.model, some, self.states).maps
-                for some in images.to(self.model.means).split(AT_ONCE)
+                for some in images.to(self.model.class_weights).split(AT_ONCE)
             ]
             sign = torch.from_numpy(2.0 * classes - 1).view(-1, 1, 1)
             return (sign * torch.cat(parts)).numpy()

@@ -13,7 +13,7 @@ from medinv.batch.options import Shard, identity, sources
 from medinv.data.dicom.records import Index, Instance, Study
 from medinv.data.dicom.rules import choose
 from medinv.files import pseudonym
-from medinv.models.density import Classifier
+from medinv.models.base import InvertibleNetwork
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Plan:
 
 
 def make_plan(
-    index: Index, models: Sequence[Classifier], shard: Shard, options: dict[str, object]
+    index: Index, models: Sequence[InvertibleNetwork], shard: Shard, options: dict[str, object]
 ) -> Plan:
     """A job for every study of the shard and every model, in the order of the index.
 
@@ -63,7 +63,7 @@ def make_plan(
     )
 
 
-def chosen_study(study: Study, model: Classifier) -> ChosenStudy:
+def chosen_study(study: Study, model: InvertibleNetwork) -> ChosenStudy:
     """What of a study the model is shown, by the rules of its card."""
     choice = choose(study, model.card.rules)
     name = pseudonym(identity(study), "study")

@@ -27,9 +27,9 @@ from medinv.batch.workers import Reader
 from medinv.data.dicom.index import index as index_files
 from medinv.data.dicom.records import Index
 from medinv.errors import ConfigError
+from medinv.models.base import InvertibleNetwork
 from medinv.models.card import Card
-from medinv.models.density import Classifier
-from medinv.models.store import load
+from medinv.models.store import load_invertible
 
 INTERRUPTED, TOO_MANY = "interrupted", "too many failures"
 
@@ -60,7 +60,7 @@ class Summary:
 
 def classify(
     paths: str | Path | Sequence[str | Path],
-    model: str | Path | Classifier,
+    model: str | Path | InvertibleNetwork,
     *,
     rule: str | None = None,
     lossless: bool = False,
@@ -85,7 +85,7 @@ def classify(
     for path in given:
         if not path.exists():
             raise ConfigError("no such file or folder", path=path)
-    network = model if isinstance(model, Classifier) else load(model, Classifier)
+    network = model if isinstance(model, InvertibleNetwork) else load_invertible(model)
     network.card.check_takes_studies()
     options = Options(Path(), rule=rule, lossless=lossless, phi=phi)
     plan = make_plan(index_files(given), [network], options.shard, options.of_rows())
@@ -98,7 +98,7 @@ def classify(
 
 def run(
     index: Index,
-    models: Sequence[Classifier],
+    models: Sequence[InvertibleNetwork],
     options: Options,
     *,
     readers: Sequence[Reader] = (),
@@ -189,7 +189,7 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _record(models: Sequence[Classifier], options: Options, plan: Plan) -> dict[str, Any]:
+def _record(models: Sequence[InvertibleNetwork], options: Options, plan: Plan) -> dict[str, Any]:
     packages = ("medinv", "torch", "monai", "pydicom", "numpy")
     return {
         "shard": [options.shard.number, options.shard.of],

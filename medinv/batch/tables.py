@@ -18,6 +18,8 @@ COLUMNS: dict[str, tuple[str, Callable[[StudyResult], Any]]] = {
     "status": ("string", lambda r: r.status),
     "label": ("string", lambda r: r.label),
     "probability": ("float64", lambda r: r.answer and r.answer.probability),
+    "next_label": ("string", lambda r: _next(r)[0]),
+    "next_probability": ("float64", lambda r: _next(r)[1]),
     "rule": ("string", lambda r: r.rule),
     "images": ("int64", lambda r: len(r.instances)),
     "in_scope": ("int64", lambda r: sum(image.in_scope for image in r.instances)),
@@ -102,6 +104,11 @@ TABLES: tuple[Callable[[Path], AbstractContextManager[Add]], ...] = (
     csv_table,
     parquet_table,
 )
+
+
+def _next(result: StudyResult) -> tuple[str | None, float | None]:
+    """Of more than two classes the likeliest that is not called, with its probability."""
+    return next(iter(result.answer.others), (None, None)) if result.answer else (None, None)
 
 
 def _flat(result: StudyResult) -> dict[str, Any]:

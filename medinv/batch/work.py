@@ -13,7 +13,7 @@ from medinv.batch.workers import Reader
 from medinv.data.frame import Frame, InputSpec
 from medinv.data.intake import FramesRead, ReadRequest
 from medinv.errors import MedinvError, OutputError, ShapeError, typed
-from medinv.models.density import Classifier
+from medinv.models.base import InvertibleNetwork
 
 Results = list[tuple[Job, StudyResult]]
 
@@ -21,7 +21,9 @@ Results = list[tuple[Job, StudyResult]]
 class Work:
     """Studies through several models, with a reader of its own for what is read once more."""
 
-    def __init__(self, models: Sequence[Classifier], options: Options, *, explain: bool = False):
+    def __init__(
+        self, models: Sequence[InvertibleNetwork], options: Options, *, explain: bool = False
+    ):
         self.options = options
         self.explain = explain or bool(options.renderers)
         self.analysts = [Analyst.of(model, options.rule, phi=options.phi) for model in models]

@@ -213,8 +213,7 @@ def _run(
 
     from medinv.batch.run import run  # brings torch, while the readers start
     from medinv.cli.show import print_results, progress, until_interrupted
-    from medinv.models.density import Classifier
-    from medinv.models.store import load
+    from medinv.models.store import load_invertible
 
     renderers: dict[str, Renderer] = {}
     if report or dicom:
@@ -224,7 +223,7 @@ def _run(
         wanted = {"report": (report, once.reports), "dicom": (dicom, once.dicom)}
         renderers = {name: renderer for name, (asked, renderer) in wanted.items() if asked}
     options = replace(options, renderers=renderers)
-    loaded = [load(name, Classifier) for name in names]
+    loaded = [load_invertible(name) for name in names]
     with until_interrupted(), progress("classifying") as bar:
         summary = run(
             files, loaded, options, readers=readers, on_plan=bar.begin, on_study=bar.advance

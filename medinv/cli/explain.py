@@ -23,6 +23,13 @@ def explain(
             "seconds an image.",
         ),
     ] = False,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            help="Class that the one called is held against. Default: the next likely one.",
+        ),
+    ] = None,
 ) -> None:
     """Write reconstruction, evidence and counterfactual of every image, with their residuals.
 
@@ -35,20 +42,29 @@ def explain(
 
     from medinv.cli.inputs import network_inputs
     from medinv.data.frame import InputSpec, looked_at
+    from medinv.errors import ConfigError
+    from medinv.explanation.explain import Detail
     from medinv.explanation.explain import explain as explain_image
     from medinv.explanation.result import arrays, scalars
     from medinv.files import pseudonym, write_whole
-    from medinv.models.density import Classifier
-    from medinv.models.store import load, read_card
+    from medinv.models.store import load_invertible, read_card
 
-    read_card(model).check_takes_studies()
-    loaded = load(model, Classifier)
+    card = read_card(model)
+    card.check_takes_studies()
+    if target is not None and target not in card.classes:
+        raise ConfigError(f"--target: expected one of {', '.join(card.classes)}; got {target!r}")
+    loaded = load_invertible(model)
     if loaded.reference_missing:
         typer.echo(
             f"{loaded.reference_missing}: nearest cases and local evidence are left out", err=True
         )
     for frame, image in network_inputs(inputs, InputSpec.of(loaded.image_shape)):
-        explanation = explain_image(loaded, image, detail="full" if full else "brief")
+        try:
+            detail: Detail = "full" if full else "brief"
+            explanation = explain_image(loaded, image, detail=detail, target=target)
+        except ConfigError as error:  # it is called as the target itself
+            typer.echo(f"left out: {frame.instance.source}: {error.message}", err=True)
+            continue
         name, data = pseudonym(frame.instance.sop_uid, "image"), io.BytesIO()
         name += f"-frame-{frame.number}" if frame.number else ""
         pictures: dict[str, Any] = {"input": looked_at(image), **arrays(explanation)}

@@ -45,8 +45,7 @@ def receive(
     on_interrupt(end, (signal.SIGINT, signal.SIGTERM))
 
     from medinv.errors import ConfigError
-    from medinv.models.density import Classifier
-    from medinv.models.store import load
+    from medinv.models.store import load_invertible
     from medinv.net.receive import Service
     from medinv.net.settings import load_network
 
@@ -56,7 +55,7 @@ def receive(
             "name at least one node under callers: nobody else may open an association",
             path=network,
         )
-    loaded = [load(name, Classifier) for name in dict.fromkeys(model)]
+    loaded = [load_invertible(name) for name in dict.fromkeys(model)]
     for one in loaded:
         one.card.check_takes_studies()
     typer.echo("Research use, not for diagnosis.")

@@ -124,6 +124,6 @@ def _note(result: StudyResult) -> str:
         return f"{result.error.code}: {result.error.message}"
     reasons = [reason for image in result.instances for reason in image.scope.reasons]
     if result.probabilities is None and reasons:
-        return reasons[0].split(";")[0].replace("likelihood: score", "likelihood")
+        return reasons[0].split(";")[0].replace(": score", "")
     outside = sum(not image.in_scope for image in result.instances)
     return "; ".join([*([f"{outside} images out of scope"] if outside else []), *result.notes])

@@ -82,7 +82,7 @@ __all__ = [
 
 
 class ReferenceConfig(Frozen):
-    """What a density model keeps of its training images: see models.reference."""
+    """What an invertible model keeps of its training images: see models.reference."""
 
     axes: int = Field(default=8, ge=2)  # of the projection of the features
     cases: int | None = Field(default=None, ge=2)  # first training images; None: all
@@ -146,6 +146,19 @@ class Config(Frozen):
             raise ValueError(
                 f"data.size: expected one number, or one for each of the {self.model.axes} axes of "
                 f"the model (model.axes); got {list(self.image_shape[1:])}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _grounds_that_can_be_fitted(self) -> Self:
+        kept, model = self.reference, self.model
+        grey = model.channels == 1 and model.axes == 2
+        if kept and (kept.transport or kept.expectation) and not grey:
+            raise ValueError("reference: transport and expectation are fitted to grey images alone")
+        if kept and kept.expectation and len(model.classes) > 2:
+            raise ValueError(
+                "reference.expectation: what belongs in a part of an image is that of the negative "
+                f"one of two classes; of {len(model.classes)} take reference.transport"
             )
         return self
 

@@ -1,12 +1,15 @@
 """The network: one class a kind of model."""
 
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from medinv.config.base import Frozen, Named
 from medinv.config.train import DensityTrain, HeadTrain, PooledTrain, TrainConfig
 
+# What other software calls several findings at once.
+SEVERAL = frozenset({"findings", "independent", "multi_label", "multilabel"})
+RESERVED = frozenset({"failed", "out of scope", "skipped"})  # what a result is called without one
 KERNELS = 2**26  # most products of widths, summed over convolutions: 600 million weights
 
 
@@ -17,13 +20,43 @@ class ModelConfig(Named):
     recipe: ClassVar[type[TrainConfig]] = HeadTrain
     keeps_reference: ClassVar[bool] = False
     twin: ClassVar[str | None] = None  # the kind of its ordinary counterpart
+    judged_by: ClassVar[str] = "likelihood"  # what a scope of this kind looks at
 
     kind: str
     channels: int = Field(default=1, ge=1, le=16)
     axes: Literal[2, 3] = 2
     classes: tuple[str, ...] = Field(min_length=2, max_length=1000)
+    # The classes are grades, the lowest first: metrics then say how far off a call is.
+    ordered: bool = False
     mean: float  # grey levels
     std: float = Field(gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_class_an_image(cls, tree: Any) -> Any:
+        asked = sorted(SEVERAL & set(tree)) if isinstance(tree, dict) else []
+        if asked:
+            raise ValueError(
+                f"{asked[0]}: an image has one class; for several findings at once train a model "
+                "for each (a column of labels.csv each), or name their combinations as classes"
+            )
+        return tree
+
+    @model_validator(mode="after")
+    def _classes_that_can_be_told_apart(self) -> Self:
+        names = [name.strip() for name in self.classes]
+        if len(set(names)) < len(names) or not all(names):
+            raise ValueError(f"classes must have a name each, all different; got {self.classes}")
+        if any(not name.isprintable() or "\\" in name or len(name) > 64 for name in names):
+            raise ValueError(
+                f"classes must be at most 64 printable letters without a backslash, which no DICOM "
+                f"result can hold; got {self.classes}"
+            )
+        if RESERVED & set(names):
+            raise ValueError(f"no class may be called {', '.join(sorted(RESERVED & set(names)))}")
+        if self.ordered and len(names) < 3:
+            raise ValueError("ordered: two classes have no grades between them; leave it out")
+        return self
 
 
 class _Levels(Frozen):
@@ -90,6 +123,8 @@ class PooledConfig(_Levels, ModelConfig):
 
     recipe = PooledTrain
     twin = "pooled-twin"
+    keeps_reference = True
+    judged_by = "features"
 
     kind: Literal["pooled"] = "pooled"
     slope: float = Field(default=0.5, gt=0, le=1)  # of the activations on the negative side

@@ -12,7 +12,7 @@ the residual of what it claims, and a function that makes it of a model and an i
     from torch import Tensor
 
     from medinv.explanation.result import Explanation
-    from medinv.models.density import Classifier
+    from medinv.explanation.trunk import Asked
 
     WIDTH = 2  # pixels
 
@@ -27,8 +27,8 @@ the residual of what it claims, and a function that makes it of a model and an i
         residual: float  # |inside + border + constant - logit|
 
 
-    def border(model: Classifier, x: Tensor, so_far: Explanation) -> Border:
-        """The evidence of one image `x` (1, 1, H, W) on its border and off it, log-odds."""
+    def border(model: Asked, x: Tensor, so_far: Explanation) -> Border:
+        """The evidence of one image `x` (1, C, H, W) on its border and off it, log-odds."""
         whole = so_far.evidence
         inside = float(whole.contributions[WIDTH:-WIDTH, WIDTH:-WIDTH].sum())
         edge = float(whole.contributions.sum()) - inside

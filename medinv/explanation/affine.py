@@ -17,14 +17,20 @@ from medinv.layers import (
     AdditiveCoupling,
     AffineCoupling,
     AsinhActivation,
+    Bypass,
     Chain,
     ChannelFlip,
+    ChannelPadding,
     FrozenNorm,
     Haar,
+    Haar3d,
+    InjectiveConv2d,
+    InvertibleBatchNorm,
     InvertibleConv2d,
     InvertibleConv3d,
     LeakyReLU,
     Multiscale,
+    OnVolumes,
     SmoothLeakyReLU,
     SoftLeakyReLU,
     Squeeze,
@@ -57,13 +63,30 @@ def freeze(layer: nn.Module, x: Tensor) -> Map:
 @freeze.register(nn.Conv3d)
 @freeze.register(ActNorm)
 @freeze.register(ChannelFlip)
+@freeze.register(ChannelPadding)
 @freeze.register(FrozenNorm)
 @freeze.register(Haar)
+@freeze.register(Haar3d)
+@freeze.register(InjectiveConv2d)
+@freeze.register(InvertibleBatchNorm)
 @freeze.register(InvertibleConv2d)
 @freeze.register(InvertibleConv3d)
 @freeze.register(Squeeze)
 def _affine_already(layer: nn.Module, x: Tensor) -> Map:
+    """Batch normalisation is affine by its running statistics, in evaluation mode."""
     return layer
+
+
+@freeze.register
+def _around(layer: Bypass, x: Tensor) -> Map:
+    inner = freeze(layer.inner, x[:, : layer.kept])
+    return lambda u: layer.join(inner(u[:, : layer.kept]), u)
+
+
+@freeze.register
+def _on_volumes(layer: OnVolumes, x: Tensor) -> Map:
+    inner = freeze(layer.layer, x.flatten(2, 3))
+    return lambda u: inner(u.flatten(2, 3)).unflatten(2, u.shape[2:4])
 
 
 @freeze.register

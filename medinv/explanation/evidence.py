@@ -8,6 +8,7 @@ from medinv.errors import ShapeError
 from medinv.explanation.affine import freeze
 from medinv.explanation.result import Evidence, HeadView, LayerEvidence
 from medinv.explanation.trunk import (
+    Asked,
     Explainable,
     decision,
     last_state,
@@ -15,7 +16,6 @@ from medinv.explanation.trunk import (
     mean_grey,
     picture,
 )
-from medinv.models.density import Classifier
 from medinv.models.depths import run, steps
 
 
@@ -82,23 +82,26 @@ def layer_terms(model: Explainable, x: Tensor) -> tuple[list[Tensor], Tensor, Te
 
 
 @torch.no_grad()
-def likelihood_ratio(model: Classifier, x: Tensor) -> LayerEvidence:
+def likelihood_ratio(model: Asked, x: Tensor) -> LayerEvidence:
     """The log-odds of one image `x` (1, C, *size) as a sum over places of the coarse features.
 
-    There is no reference image and nothing is frozen: the log-ratio of two Gaussians that share a
-    unit covariance falls apart by place,
+    There is no reference image and nothing is frozen. Of a density the log-ratio of two Gaussians
+    that share a unit covariance falls apart by place,
 
-        sum over l of (mu_1 - mu_0)_l . c_l - (|mu_1|_l^2 - |mu_0|_l^2) / 2.
+        sum over l of (mu_1 - mu_0)_l . c_l - (|mu_1|_l^2 - |mu_0|_l^2) / 2,
 
-    Each term is how many times likelier what stands at l is under the positive class. The bias is
-    the calibration's intercept.
+    so that each term is how many times likelier what stands at l is under the first class. Of a
+    linear head on means each place carries its part of the mean. The bias is that of the
+    calibration and of the head.
     """
-    coarse, no_logits = last_state(model, x), x.new_zeros(1, 2)
-    bias = model.log_odds(no_logits)
-    slope = model.log_odds(no_logits + x.new_tensor([0.0, 1.0])) - bias
-    first, second = model.means
-    terms = slope * ((second - first) * coarse[0] - (second.square() - first.square()) / 2)
-    return _sums("likelihood ratio", terms, bias.item(), decision(model, coarse).item())
+    coarse, no_logits = last_state(model, x), x.new_zeros(1, len(model.classes))
+    still = model.log_odds(no_logits)
+    one = no_logits.clone()
+    one[:, model.pair[0]] = 1.0
+    slope = model.log_odds(one) - still
+    terms, rest = model.odds_terms(coarse, *model.pair)
+    bias = (still + slope * rest).item()
+    return _sums("likelihood ratio", slope * terms[0], bias, decision(model, coarse).item())
 
 
 @torch.no_grad()

@@ -24,9 +24,9 @@ from medinv.explanation.result import (
 from medinv.explanation.robustness import robustness
 from medinv.explanation.sanity import controls
 from medinv.explanation.trace import trace
-from medinv.explanation.trunk import picture
+from medinv.explanation.trunk import Asked, asked, picture
 from medinv.layers import round_trip
-from medinv.models.density import Classifier
+from medinv.models.base import InvertibleNetwork
 
 Detail = Literal["brief", "report", "full"]
 DETAILS: tuple[Detail, ...] = ("brief", "report", "full")
@@ -37,15 +37,15 @@ BITS = 8  # of the stored values of a network input
 class Part:
     """A field of `Explanation`, the detail from which on it is made, and what makes it.
 
-    make: of the model, the image (1, 1, H, W) and the explanation without any such part.
+    make: of the model as asked, the image (1, C, *size) and the explanation without any such part.
     """
 
     name: str
     detail: Detail
-    make: Callable[[Classifier, Tensor, Explanation], Any]
+    make: Callable[[Asked, Tensor, Explanation], Any]
 
 
-def _neighbours(model: Classifier, x: Tensor, so_far: Explanation) -> Neighbours | None:
+def _neighbours(model: Asked, x: Tensor, so_far: Explanation) -> Neighbours | None:
     return nearest(model, model.reference, x) if model.reference else None
 
 
@@ -60,64 +60,95 @@ PARTS: tuple[Part, ...] = (
 )
 
 
-def explain(model: Classifier, image: NDArray, *, detail: Detail = "brief") -> Explanation:
-    """What `model` says of one network input `image` (1, H, W) uint8, and why.
+def explain(
+    model: InvertibleNetwork,
+    image: NDArray,
+    *,
+    detail: Detail = "brief",
+    target: str | None = None,
+) -> Explanation:
+    """What `model` says of one network input `image` (C, *size) uint8, and why.
 
-    brief: prediction, reconstruction, evidence, local evidence with its check where the model has a
-    reference, and the counterfactual of the class that is not called. report: also trace,
-    neighbours and sanity. full: all, seconds an image. A figure is the same at every detail and at
-    every call. What needs the model's reference is None where it has none.
+    Evidence is for the class called against another one, `target`: by itself the next likely class.
+    Of two classes it is for the second against the first, whichever is called. brief: prediction,
+    reconstruction, evidence, local evidence with its check where the model has a reference, and the
+    counterfactual of the other class. report: also trace, neighbours and sanity. full: all, seconds
+    an image. A figure is the same at every detail and at every call. What needs the model's
+    reference is None where it has none.
 
-    Raises ShapeError for an image that the model does not take, ConfigError for another detail.
+    Raises ShapeError for an image that the model does not take, ConfigError for another detail and
+    for a target that is no class or the one that is called.
     """
     if detail not in DETAILS:
         raise ConfigError(f"detail: expected one of {', '.join(DETAILS)}; got {detail!r}")
     x = _network_input(model, image)
     prediction = _prediction(model, x)
-    local = _local_evidence(model, x)
-    other = 1 - model.classes.index(prediction.label)
+    other = _other(model, prediction, target)
+    two = len(model.classes) == 2
+    question = asked(model, *(model.pair if two else (_number(model, prediction.label), other)))
+    local = _local_evidence(question, x)
+    edit, tried = counterfactual(question, x, other, local)
     explanation = Explanation(
         prediction=prediction,
         reconstruction=_reconstruction(model, x),
-        evidence=evidence(model, x),
+        evidence=evidence(question, x),
         local_evidence=local,
-        counterfactual=counterfactual(model, x, other, local),
+        counterfactual=edit,
+        towards=model.classes[question.pair[0]],
+        against=model.classes[question.pair[1]],
+        tried=tried,
     )
     wanted = [part for part in PARTS if DETAILS.index(part.detail) <= DETAILS.index(detail)]
-    return replace(explanation, **{part.name: part.make(model, x, explanation) for part in wanted})
+    made = {part.name: part.make(question, x, explanation) for part in wanted}
+    return replace(explanation, **made)
 
 
-def _network_input(model: Classifier, image: NDArray) -> Tensor:
+def _number(model: InvertibleNetwork, name: str) -> int:
+    return model.classes.index(name)
+
+
+def _other(model: InvertibleNetwork, prediction: Prediction, target: str | None) -> int:
+    """The class that the one called is held against. Raises ConfigError."""
+    others = [name for name in model.classes if name != prediction.label]
+    if target is None:
+        return _number(model, max(others, key=lambda name: prediction.probabilities[name]))
+    if target not in others:
+        raise ConfigError(
+            f"target: expected one of {', '.join(others)}, as this image is called "
+            f"{prediction.label}; got {target!r}"
+        )
+    return _number(model, target)
+
+
+def _network_input(model: InvertibleNetwork, image: NDArray) -> Tensor:
     if image.shape != model.image_shape or image.dtype != np.uint8:
         raise ShapeError(
             f"explain expects one network input {model.image_shape} uint8; got {image.shape} "
             f"{image.dtype}; resize it as medinv.data.resize does, with its axis of channels"
         )
-    return torch.from_numpy(image)[None].to(model.means)
+    return torch.from_numpy(image)[None].to(model.class_weights)
 
 
 @torch.no_grad()
-def _prediction(model: Classifier, x: Tensor) -> Prediction:
+def _prediction(model: InvertibleNetwork, x: Tensor) -> Prediction:
     reading = model.read(x)
-    probabilities = reading.probabilities[0].tolist()
-    score = reading.scope.item()
     return Prediction(
-        label=model.classes[int(probabilities[1] >= model.threshold)],
-        probabilities=dict(zip(model.classes, probabilities, strict=True)),
-        scope_score=score,
-        in_scope=score <= model.scope_threshold.item(),
+        label=model.classes[int(model.called(reading.logits))],
+        probabilities=dict(zip(model.classes, reading.probabilities[0].tolist(), strict=True)),
+        scope_score=None if reading.scope is None else reading.scope.item(),
+        in_scope=bool(model.in_scope(reading)),
     )
 
 
 @torch.no_grad()
-def _reconstruction(model: Classifier, x: Tensor) -> Reconstruction:
-    """The features of one image `x` (1, 1, H, W) decoded, and compared with it."""
+def _reconstruction(model: InvertibleNetwork, x: Tensor) -> Reconstruction:
+    """The features of one image `x` (1, C, *size) decoded, and compared with it."""
     trip = round_trip(model.trunk, x, bits=BITS)
     image = picture(trip.restored).numpy()
     return Reconstruction(image, trip.all_exact, BITS, trip.max_abs_error, trip.dtype)
 
 
-def region_of(model: Classifier, x: Tensor) -> NDArray | None:
+def region_of(model: Asked, x: Tensor) -> NDArray | None:
     """Which pixels (H, W) of one image `x` (1, 1, H, W) the label is about, as the model has it.
 
     None where it keeps no region.
@@ -126,12 +157,13 @@ def region_of(model: Classifier, x: Tensor) -> NDArray | None:
     return reference.region.inside(x)[0, 0].numpy() if reference and reference.region else None
 
 
-def _local_evidence(model: Classifier, x: Tensor) -> LocalEvidence | None:
+def _local_evidence(model: Asked, x: Tensor) -> LocalEvidence | None:
     """With its check; None where the model has no reference of mean states."""
     reference = model.reference
     if not reference or not reference.states:
         return None
     noise, compose = model.card.config.train.noise, model.card.config.train.compose
-    local = local_evidence(model, x, reference.states, noise, region_of(model, x))
+    _, against = model.pair
+    local = local_evidence(model, x, reference.grounds(against), noise, region_of(model, x))
     local = replace(local, region_name=compose.region if compose else "")
-    return checked(model, x, local, reference.class_means[0])
+    return checked(model, x, local, reference.class_means[against])

@@ -2,9 +2,9 @@
 
 At the pixels nearly all of the evidence cancels, and a constant grey image is a poor ground to
 compare with. Half-way up the trunk, against the mean of what stands there over training images of
-the negative class, what remains is what is unusual about this image and counts. It is the mean over
-copies of the image, each moved a little and with faint noise, so that it does not hang on where the
-grid lies.
+the class compared with (of two the negative one), what remains is what is unusual about this image
+and counts. It is the mean over copies of the image, each moved a little and with faint noise, so
+that it does not hang on where the grid lies.
 """
 
 from collections.abc import Mapping
@@ -54,8 +54,8 @@ def local_evidence(
     """The log-odds of one image `x` (1, C, *size) as an exact sum over places, and jitter.
 
     states: by the name of a depth (see `models.depths.steps`), the mean state (C_d, *size_d) of
-    images of the negative class there. With u_d the state of a copy, m_d the mean one and A_d, b_d
-    the affine map from there to the log-odds with gates frozen at the copy, its log-odds are
+    images of the class compared with there. With u_d the state of a copy, m_d the mean one and A_d,
+    b_d the affine map from there to the log-odds with gates frozen at the copy, its log-odds are
 
         sum A_d (u_d - m_d) + b_d
 
@@ -111,10 +111,10 @@ def checked(model: Explainable, x: Tensor, local: LocalEvidence, ground: Tensor)
     """`local`, of one image `x` (1, C, *size), with its check.
 
     The CHECKED share of the pixels that speaks most for the class called is replaced by those of
-    `ground` (C, *size), the mean image of the negative class, with soft edges, since a hard edge
-    would be a finding by itself; then the same shape moved round the image by quarters of each of
-    the last two axes. The map says what counted; a change of the image says whether it counts. What
-    any other place would do as well is not claimed.
+    `ground` (C, *size), the mean image of the class compared with. Edges are soft, since a hard one
+    would be a finding by itself. Then the same shape is moved round the image by quarters of each
+    of the last two axes. The map says what counted; a change of the image says whether it counts.
+    What any other place would do as well is not claimed.
     """
     sign = 1.0 if local.logit >= model.decision_logit.item() else -1.0
     count = max(1, round(CHECKED * local.locations.size))

@@ -1,7 +1,9 @@
 """What an explanation is: plain arrays with the figures that say how far they can be trusted.
 
 Grey levels are those of the network's input (0 to 255); images are (*size), (H, W) for films and
-slices; log-odds are calibrated, of the positive class (the second). Every result carries the
+slices, and (H, W, 3) in colour; maps are (*size), the sum over channels; log-odds are calibrated,
+of two classes those of the positive one (the second), of more those of `Explanation.towards`, the
+class called, against `Explanation.against`. Every result carries the
 residual of the identity that it claims, or the re-check of what it says.
 """
 
@@ -27,8 +29,9 @@ class Prediction:
 
     label: str  # the class called
     probabilities: dict[str, float]  # calibrated, by class in the model's order
-    scope_score: float  # distance of the likelihood's terms from those of images in scope
-    in_scope: bool  # by its likelihood it is an image of the model's kind
+    # Distance from images in scope, by terms of the likelihood or by features; None: not judged.
+    scope_score: float | None
+    in_scope: bool  # by that it is an image of the model's kind, or that was not judged
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Counterfactual:
     target_logit: float  # log-odds aimed at
     logit: float  # log-odds when the stored counterfactual is classified anew
     flipped: bool  # re-check: the stored counterfactual is classified as the target
-    in_scope: bool  # re-check: by its likelihood it is an image of the model's kind
+    in_scope: bool  # re-check: by its scope it is an image of the model's kind, or not judged
     rms: float  # root mean square of the difference, grey levels
     out_of_range: float  # share of pixels that left 0..255 before clipping
     changed: float  # share of pixels that differ by more than CHANGED
@@ -81,11 +84,16 @@ class Counterfactual:
 
 
 @dataclass(frozen=True)
-class LocalCheck:
-    """What the answer does when the strongest part of a map is replaced by the reference.
+class Attempt:
+    """A way to a counterfactual that gave none: by what it asks for, or by which re-check."""
 
-    Beside it stands what it does when the same shape elsewhere is replaced.
-    """
+    method: Method
+    why: str
+
+
+@dataclass(frozen=True)
+class LocalCheck:
+    """What the answer does when the strongest part of a map, or as much elsewhere, is replaced."""
 
     share: float  # of the pixels, replaced
     fall: float  # log-odds by which the class called loses
@@ -99,7 +107,7 @@ class LocalCheck:
 
 @dataclass(frozen=True)
 class LocalEvidence:
-    """Where the decision comes from, against the mean of images of the negative class.
+    """Where the decision comes from, against the mean of images of the class compared with.
 
     locations.sum() + outside + bias + jitter = logit, exactly. Where the model keeps a region that
     its label is about, terms of pixels outside are not among `locations`, where they are 0, but
@@ -206,8 +214,7 @@ class LayerEvidence:
 class HeadView:
     """What the head looks at: the features without their part along its direction, decoded.
 
-    The head is one direction in the features. With that part removed the log-odds are those of the
-    bias alone, whatever else the features hold.
+    The log-odds are then those of the bias alone, whatever else the features hold.
     """
 
     without: NDArray  # (*size) grey levels decoded from the features without that part
@@ -219,10 +226,7 @@ class HeadView:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Training images whose projected features are nearest, and what the projection can show.
-
-    No image is here: `ids` are rows of the training set, which who has it can open.
-    """
+    """Training images whose projected features are nearest, by rows of the set: no image."""
 
     ids: tuple[int, ...]  # rows of the training set, nearest first
     labels: tuple[str, ...]  # their classes
@@ -258,10 +262,7 @@ class Control:
 
 @dataclass(frozen=True)
 class Likeness:
-    """How alike an explanation is to one that cannot be right.
-
-    Near 1: it does not depend on what it claims to explain.
-    """
+    """How alike an explanation is to one that cannot be right; near 1 it depends on nothing."""
 
     name: str  # such as "untrained weights"
     of: str  # "evidence" or "local evidence"
@@ -292,10 +293,7 @@ class Distance:
 
 @dataclass(frozen=True)
 class WorstCase:
-    """The change of the features, of a given size, that moves the decoded image most.
-
-    It is the largest singular vector of the inverse's Jacobian.
-    """
+    """The change of the features, of a given size, that moves the decoded image most."""
 
     size: float  # length of the change of the features
     amplification: float  # length of the image's change over that of the features'
@@ -334,6 +332,9 @@ class Explanation:
     evidence: Evidence
     local_evidence: LocalEvidence | None  # None where the model has no reference
     counterfactual: Counterfactual
+    towards: str  # the class that evidence above zero speaks for
+    against: str  # the class that evidence below zero speaks for
+    tried: tuple[Attempt, ...] = ()  # ways to a counterfactual before the one that gave it
     trace: Trace | None = None
     neighbours: Neighbours | None = None
     sanity: Controls | None = None

@@ -18,43 +18,46 @@ from torch import Tensor
 from medinv.explanation.evidence import evidence
 from medinv.explanation.local import local_terms
 from medinv.explanation.result import Control, Controls, Counterfactual, Explanation, Likeness
-from medinv.explanation.trunk import log_odds
+from medinv.explanation.trunk import Asked, asked, picture
+from medinv.models.base import InvertibleNetwork
 from medinv.models.build import build
-from medinv.models.density import Classifier
 from medinv.models.depths import mean_states
-from medinv.models.reference import Reference
 
 SEED = 1  # of the untrained weights: the same image gets the same controls in whatever batch
 UNTRAINED, SHAM = "untrained weights", "a head of random direction"
 BISECTIONS = 40
+COLOURS = 3  # channels of a picture in colour, its last axis
 LARGEST_BLUR = 64.0  # pixels, standard deviation: beyond it an image of this size is plain
 
 
-def controls(model: Classifier, x: Tensor, explanation: Explanation) -> Controls:
-    """What stands beside the explanation of one image `x` (1, 1, H, W) of integer grey levels.
+def controls(model: Asked, x: Tensor, explanation: Explanation) -> Controls:
+    """What stands beside the explanation of one image `x` (1, C, *size) of integer grey levels.
 
     Changes as large as the counterfactual: noise, blur and, where the model has a reference, the
     difference of the class means. And the evidence, local evidence first where there is some, by an
     untrained network and by one whose head has learned no label. The untrained one takes its
-    statistics from this image and its edits, and its mean states from the mean image of the
-    negative class, as no training image is at hand. Maps of local evidence are compared without
+    statistics from this image and its edits, and its mean states from the mean image of the class
+    compared with, as no training image is at hand. Maps of local evidence are compared without
     copies of the image, the own one too: with copies it would take a second more. The same at every
     call.
     """
     edit, reference = explanation.counterfactual, model.reference
-    fresh, sham = (
-        untrained(model, _images([x[0, 0].cpu().numpy(), *edit.strip], x)),
-        sham_head(model),
-    )
-    others = {UNTRAINED: fresh, SHAM: sham}
+    stored = picture(x).numpy()
+    others = {
+        UNTRAINED: _asked(model, untrained(model.network, _images([stored, *edit.strip], x))),
+        SHAM: _asked(model, sham_head(model.network, model.pair)),
+    }
     own = explanation.evidence.contributions
     likenesses = [
         likeness(name, "evidence", own, evidence(other, x).contributions)
         for name, other in others.items()
     ]
     if explanation.local_evidence and reference:
-        first = {UNTRAINED: _mean_image_states(fresh, reference, x), SHAM: reference.states}
-        mine = _local_map(model, x, reference.states)
+        states = reference.grounds(model.pair[1])
+        ground = reference.class_means[model.pair[1]][None].to(x)
+        first = {UNTRAINED: mean_states(others[UNTRAINED].trunk, [ground], tuple(states))}
+        first[SHAM] = states
+        mine = _local_map(model, x, states)
         likenesses = [
             likeness(name, "local evidence", mine, _local_map(other, x, first[name]))
             for name, other in others.items()
@@ -62,58 +65,60 @@ def controls(model: Classifier, x: Tensor, explanation: Explanation) -> Controls
     return Controls(_changes(model, x, edit), tuple(likenesses))
 
 
-def _changes(model: Classifier, x: Tensor, edit: Counterfactual) -> tuple[Control, ...]:
+def _asked(model: Asked, network: InvertibleNetwork) -> Asked:
+    """Another network, asked the same."""
+    return asked(network, *model.pair)
+
+
+def _changes(model: Asked, x: Tensor, edit: Counterfactual) -> tuple[Control, ...]:
     target, step = model.classes.index(edit.target), None
     if model.reference:
         means = model.reference.class_means
-        step = (means[target] - means[1 - target])[0].numpy()
+        other = sum(model.pair) - target
+        step = picture((means[target] - means[other])[None]).numpy()
 
     @torch.no_grad()
-    def logit(image: NDArray) -> float:
-        return log_odds(model, _images([image], x)).item()
+    def answer(image: NDArray) -> tuple[float, bool]:
+        logits = model.logits(_images([image], x))
+        return model.log_odds(logits).item(), bool(model.called(logits) == target)
 
-    def flips(odds: float) -> bool:
-        return (odds >= model.decision_logit.item()) == bool(target)
-
-    stored = x[0, 0].cpu().numpy().astype(np.uint8)
-    return equal_changes(stored, edit.image, logit, flips, class_step=step)
+    stored = picture(x).numpy().astype(np.uint8)
+    return equal_changes(stored, edit.image, answer, class_step=step)
 
 
 def _images(stored: list[NDArray], x: Tensor) -> Tensor:
-    """Images (H, W) as a batch (N, 1, H, W) of the type and on the device of `x`."""
-    return torch.from_numpy(np.stack(stored))[:, None].to(x)
+    """Pictures (*size) or (*size, C) as a batch (N, C, *size) of the type and device of `x`."""
+    many = torch.from_numpy(np.stack(stored))
+    return (many[:, None] if x.shape[1] == 1 else many.movedim(-1, 1)).to(x)
 
 
-def _local_map(model: Classifier, x: Tensor, states: dict[str, Tensor]) -> NDArray:
+def _local_map(model: Asked, x: Tensor, states: dict[str, Tensor]) -> NDArray:
     return local_terms(model, x, states)[0][0].cpu().numpy()
-
-
-def _mean_image_states(model: Classifier, reference: Reference, x: Tensor) -> dict[str, Tensor]:
-    """What stands for the reference's states in a network that has seen no training image."""
-    return mean_states(model.trunk, [reference.class_means[:1].to(x)], tuple(reference.states))
 
 
 def equal_changes(
     x: NDArray,
     counterfactual: NDArray,
-    logit: Callable[[NDArray], float],
-    flips: Callable[[float], bool],
+    answer: Callable[[NDArray], tuple[float, bool]],
     *,
     class_step: NDArray | None = None,
     seed: int = 0,
 ) -> tuple[Control, ...]:
     """Noise, blur and, where given, a fixed step, each of the counterfactual's root mean square.
 
-    x, counterfactual: stored images (*size) uint8; `logit` classifies such an image and `flips`
-    says whether that is the class aimed at; `class_step` (*size) is the difference of the class
-    means. Like the counterfactual, each is clipped and rounded to what could be stored; the size is
-    met after that, where it can be met at all.
+    x, counterfactual: stored images (*size) or in colour (H, W, 3), uint8; `answer` gives the
+    log-odds of such an image and whether it is called as the counterfactual's target; `class_step`,
+    of their shape, is the difference of the class means. Like the counterfactual, each is clipped
+    and rounded to what could be stored; the size is met after that, where it can be met at all.
     """
     image = x.astype(float)
     noise = 255 * np.random.default_rng(seed).normal(size=x.shape)
+    spread = np.array([LARGEST_BLUR] * x.ndim)
+    if x.ndim == 3 and x.shape[-1] == COLOURS:
+        spread[-1] = 0.0  # colours do not run into one another
     changes: dict[str, Callable[[float], NDArray]] = {
         "noise": lambda t: image + t * noise,
-        "blur": lambda t: gaussian_filter(image, t * LARGEST_BLUR),
+        "blur": lambda t: gaussian_filter(image, t * spread),
     }
     if class_step is not None:
         unit = 255 * class_step / max(_rms(class_step), 1e-9)
@@ -121,14 +126,14 @@ def equal_changes(
     controls = []
     for name, change in changes.items():
         stored = _of_size(change, image, _rms(counterfactual - image))
-        difference, reached = stored - image, logit(stored)
+        difference, (reached, flipped) = stored - image, answer(stored)
         controls.append(
             Control(
                 name=name,
                 image=stored,
                 rms=_rms(difference),
                 logit=reached,
-                flipped=flips(reached),
+                flipped=flipped,
                 cosine=cosine(difference, counterfactual - image),
             )
         )
@@ -177,24 +182,29 @@ def cosine(first: NDArray, second: NDArray) -> float:
 
 
 @torch.no_grad()
-def sham_head(model: Classifier, *, seed: int = 0) -> Classifier:
-    """A copy of `model` whose class means differ in a random direction by as much.
+def sham_head(
+    model: InvertibleNetwork, pair: tuple[int, int] = (1, 0), *, seed: int = 0
+) -> InvertibleNetwork:
+    """A copy of `model` in which two classes differ in a random direction, by as much.
 
-    Its head has learned no label; the trunk keeps its weights.
+    Its head has learned no label of the two; the trunk keeps its weights.
     """
     sham = deepcopy(model)
     generator = torch.Generator().manual_seed(seed)
-    direction = model.means[1] - model.means[0]
+    towards, against = pair
+    weights = model.class_weights
+    direction = weights[towards] - weights[against]
     random = torch.randn(direction.shape, generator=generator, dtype=direction.dtype)
     random = random.to(direction.device)
     random *= torch.linalg.vector_norm(direction) / torch.linalg.vector_norm(random)
-    middle = model.means.mean(0)
-    sham.means.copy_(torch.stack([middle - random / 2, middle + random / 2]))
+    middle = weights[[against, towards]].mean(0)
+    sham.class_weights[against] = middle - random / 2
+    sham.class_weights[towards] = middle + random / 2
     return sham
 
 
 @torch.no_grad()
-def untrained(model: Classifier, images: Tensor, *, seed: int = SEED) -> Classifier:
+def untrained(model: InvertibleNetwork, images: Tensor, *, seed: int = SEED) -> InvertibleNetwork:
     """A newly built network of the configuration of `model`'s card, as training starts.
 
     Its weights are random, of `seed`, whatever random numbers were drawn before; its statistics are
@@ -203,7 +213,7 @@ def untrained(model: Classifier, images: Tensor, *, seed: int = SEED) -> Classif
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        fresh = cast(Classifier, build(model.card.config)).to(images).eval()
+        fresh = cast(InvertibleNetwork, build(model.card.config)).to(images).eval()
     fresh.trunk.initialise(images)
     for name in ("temperature_inverse", "prior", "decision_logit", "typical_odds"):
         getattr(fresh, name).copy_(getattr(model, name))

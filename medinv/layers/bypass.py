@@ -34,7 +34,7 @@ class Bypass(Invertible):
     def forward(self, x: Tensor) -> Tensor:
         """y."""
         check_images(x, self.channels, "Bypass", multiple_of=2**self.halvings)
-        return self._join(self.inner(x[:, : self.kept]), x)
+        return self.join(self.inner(x[:, : self.kept]), x)
 
     def inverse(self, y: Tensor) -> Tensor:
         """x."""
@@ -51,11 +51,12 @@ class Bypass(Invertible):
         """Both."""
         check_images(x, self.channels, "Bypass", multiple_of=2**self.halvings)
         y, log_det = self.inner.call_and_log_det(x[:, : self.kept])
-        return self._join(y, x), log_det
+        return self.join(y, x), log_det
 
     def initialise(self, x: Tensor) -> Tensor:
         """From a first batch."""
-        return self._join(self.inner.initialise(x[:, : self.kept]), x)
+        return self.join(self.inner.initialise(x[:, : self.kept]), x)
 
-    def _join(self, y: Tensor, x: Tensor) -> Tensor:
+    def join(self, y: Tensor, x: Tensor) -> Tensor:
+        """The output, of what `inner` makes `y` and of the image `x` that goes around it."""
         return torch.cat([y, to_channels(x[:, self.kept :], 2**self.halvings)], 1)

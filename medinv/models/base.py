@@ -8,7 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from medinv.models.card import Card
 from medinv.models.layout import Layout
 from medinv.models.reference import Reference
 
+SCOPE_QUANTILE = 0.99  # of validation images: the bound of a scope
+
 
 class Calibrated(nn.Module, ABC):
     """Class probabilities are softmax(temperature_inverse * logits + prior).
@@ -29,9 +31,12 @@ class Calibrated(nn.Module, ABC):
     The buffers are fitted on validation images (see `medinv.training.calibrate`): temperature,
     prior, and, of two classes, `decision_logit`, the calibrated log-odds of the positive class (the
     second) from which it is called. `medinv.models.store.load` adds `card`, `reference` and, where
-    there is none, `reference_missing`: why.
+    there is none, `reference_missing`: why. `added` are buffers that a folder may lack, since
+    models were written without them: they then stay as they were built, which says "not fitted".
     """
 
+    added: ClassVar[frozenset[str]] = frozenset()
+    ordered: bool = False  # the classes are grades, the lowest first
     card: Card
     reference: Reference | None = None
     reference_missing: str | None = None
@@ -69,6 +74,12 @@ class Calibrated(nn.Module, ABC):
         calibrated = self.calibrated(logits)
         return calibrated[:, 1] - calibrated[:, 0]
 
+    def called(self, logits: Tensor) -> Tensor:
+        """Numbers (N,) of the classes called: of two by the operating point, else the likeliest."""
+        if len(self.classes) == 2:
+            return (self.log_odds(logits) >= self.decision_logit).long()
+        return self.calibrated(logits).argmax(1)
+
     @property
     def threshold(self) -> float:
         """The probability of the positive class from which it is called."""
@@ -84,19 +95,46 @@ class Calibrated(nn.Module, ABC):
         return sum(isinstance(module, nn.Conv2d | nn.Conv3d) for module in self.modules())
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What one forward pass says of N images."""
+
+    features: Tensor  # (N, C', *size')
+    logits: Tensor  # (N, K) uncalibrated
+    probabilities: Tensor  # (N, K) calibrated
+    scope: Tensor | None  # (N,) distance from images in scope; None of a model without a scope
+    log_likelihoods: Tensor | None = None  # (N, K) nats, on grey levels; None without a density
+
+
 class InvertibleNetwork(Calibrated):
     """Images (N, C, *size) in grey levels -> features, from which the image comes back, and logits.
 
-    `coarse` is the number of the features' first channels: those that decide.
+    `coarse` is the number of the features' first channels: those that decide, linearly. Buffers
+    fitted on training images by the kind: `typical_odds`, the median uncalibrated log-odds of
+    images of each class, of two classes (2,) of the second against the first, of more (K, K) of
+    the row's class against the column's; `scope_threshold`, the bound of `Reading.scope`, 0 while
+    there is none. `pair` and `network` let a network of two classes stand where a question of two
+    classes is asked (see `medinv.explanation.trunk.Pair`).
     """
 
     trunk: Chain
     image_shape: tuple[int, ...]
     coarse: int
+    typical_odds: Tensor
+    scope_threshold: Tensor  # ()
+    pair: ClassVar[tuple[int, int]] = (1, 0)
 
     def __init__(self, trunk: Chain, image_shape: tuple[int, ...], classes: tuple[str, ...]):
         super().__init__(classes)
         self.trunk, self.image_shape = trunk, image_shape
+        count = len(classes)
+        self.register_buffer("typical_odds", torch.zeros(2 if count == 2 else (count, count)))
+        self.register_buffer("scope_threshold", torch.zeros(()))
+
+    @property
+    def network(self) -> "InvertibleNetwork":
+        """Itself."""
+        return self
 
     def features(self, x: Tensor) -> Tensor:
         """The whole latent (N, C', *size'); its first channels decide. Raises ShapeError."""
@@ -114,6 +152,59 @@ class InvertibleNetwork(Calibrated):
     @abstractmethod
     def logits_of(self, z: Tensor) -> Tensor:
         """Uncalibrated logits (N, K) of features."""
+
+    @abstractmethod
+    def read(self, x: Tensor) -> Reading:
+        """What one forward pass says of images (N, C, *size) in grey levels. Raises ShapeError."""
+
+    @property
+    @abstractmethod
+    def class_weights(self) -> nn.Parameter:
+        """What coarse features are held against, by class (K, ...)."""
+
+    @abstractmethod
+    def odds_terms(self, coarse: Tensor, towards: int, against: int) -> tuple[Tensor, Tensor]:
+        """The uncalibrated log-odds of one class against another as a sum over coarse features.
+
+        The terms are (N, C, *size), one a value of `coarse` and affine in it, and beside them what
+        no value carries, ().
+        """
+
+    @abstractmethod
+    def class_direction(self, towards: int, against: int, coarse: Tensor) -> Tensor:
+        """The slope (C, *size) of those log-odds in coarse features (N, C, *size)."""
+
+    @property
+    def has_scope(self) -> bool:
+        """Whether it can tell images that it was not made for."""
+        return self.scope_threshold.item() > 0
+
+    def in_scope(self, reading: Reading) -> Tensor:
+        """Whether (N,) images are of the model's kind; all of them where it cannot tell."""
+        if reading.scope is None:
+            return torch.ones(len(reading.logits), dtype=torch.bool)
+        return reading.scope <= self.scope_threshold
+
+    def typical(self, target: int, other: int) -> Tensor:
+        """Median uncalibrated log-odds () of `target` against `other` over images of `target`."""
+        if len(self.classes) > 2:
+            return self.typical_odds[target, other]
+        return self.typical_odds[1] if target else -self.typical_odds[0]
+
+    @torch.no_grad()
+    def fit_typical_odds(self, logits: Tensor, labels: Tensor) -> None:
+        """From the logits (n, K) of training images and their labels (n,).
+
+        Classes without images keep 0, which says that nothing is known of them.
+        """
+        of_class = [logits[labels == k] for k in range(len(self.classes))]
+        if len(self.classes) == 2:
+            odds = [(each[:, 1] - each[:, 0]).median() for each in of_class]
+            self.typical_odds.copy_(torch.stack(odds))
+            return
+        for k, each in enumerate(of_class):
+            if len(each):
+                self.typical_odds[k] = (each[:, k : k + 1] - each).median(0).values
 
     def decays(self, name: str, parameter: nn.Parameter) -> bool:
         """Kernels within couplings alone: inverted kernels and class means keep their size."""
@@ -193,9 +284,8 @@ class Kind(Generic[Settings, Network]):
     `loss` is of a batch: images (N, C, *size) float, labels (N,), the recipe and the epoch from 0.
     `fit` sets, after training, what the kind needs beside calibration: from training images, their
     labels and validation images. `after_step` gives what is done after each step of the
-    optimiser. `scope` and
-    `directions` (rows of coarse features along which classes differ, from which a reference is
-    made) are None where a kind has none. `invertible`: its networks are InvertibleNetworks.
+    optimiser. `scope` is None where a kind has none. `invertible`: its networks are
+    InvertibleNetworks and keep a reference.
     """
 
     config: type[Settings]
@@ -205,7 +295,6 @@ class Kind(Generic[Settings, Network]):
     fit: Callable[[Network, np.ndarray, np.ndarray, np.ndarray], None] = _nothing
     after_step: Callable[[Network, Any], AfterStep] = _nothing_after
     scope: Callable[[Network], ScopeScore] | None = None
-    directions: Callable[[Network], Tensor] | None = None
     invertible: bool = False
 
 

@@ -19,4 +19,5 @@ def kind_of(model: ModelConfig) -> Kind[Any, Any]:
 def build(config: Config) -> Calibrated:
     """The untrained network of a configuration; weights drawn from torch's global generator."""
     network: Calibrated = kind_of(config.model).build(config.model, config.image_shape)
+    network.ordered = config.model.ordered
     return network

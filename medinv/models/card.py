@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medinv.config import NAME, Aggregation, Config, Rules, Selection
 from medinv.errors import ConfigError
-from medinv.metrics import Estimate, ObservedShare
+from medinv.metrics import ClassMetrics, Estimate, ObservedShare
 from medinv.models.audited import Audited
 
 # Numbers that decide: against one that is none, every image would be called negative and in scope.
@@ -57,6 +57,10 @@ class Calibration(_Frozen):
     brier: Estimate
     calibration_error: Estimate
     interval: FitInterval | None = None
+    # Of more than two classes: the factor and the biases that lead from these log-probabilities to
+    # those of a fit to other patients, for many draws of them.
+    refits: tuple[tuple[float, ...], ...] = ()
+    refitted_on: tuple[int, int] | None = None  # images and patients
     observed: tuple[ObservedShare, ...] = ()
 
 
@@ -99,6 +103,7 @@ class Card(_Frozen):
     data_command: str = ""  # that made the set
     splits: dict[str, int]
     metrics: dict[str, Estimate]
+    by_class: tuple[ClassMetrics, ...] = ()  # of more than two classes
     operating_point: OperatingPoint | None  # of two-class models
     calibration: Calibration
     scope: Scope | None
@@ -139,10 +144,7 @@ class Card(_Frozen):
         return self.exactness is not None
 
     def check_takes_studies(self) -> None:
-        """Raise ConfigError unless the model is one for DICOM studies.
-
-        It must be invertible, and have a scope that its likelihood judges.
-        """
+        """Raise ConfigError unless the model is one for studies: invertible, and of images."""
         if not self.invertible:
             raise ConfigError(
                 f"{self.name} is an ordinary network: it cannot run backwards; choose an "
@@ -153,11 +155,10 @@ class Card(_Frozen):
                 f"{self.name} was trained on images of {self.exactness.bits} bits; studies are "
                 "read with 8: `medinv verify` and `medinv evaluate` measure it on its own images"
             )
-        if self.scope is None:
+        if self.config.model.axes != 2:
             raise ConfigError(
-                f"{self.name} was trained on {self.config.data.set} images alone: it has no scope "
-                "to judge DICOM studies by; `medinv verify` and `medinv evaluate` measure it on "
-                "its own test images"
+                f"{self.name} takes volumes, which are not read from studies: `medinv verify` and "
+                "`medinv evaluate` measure it on its own test images"
             )
 
     @property

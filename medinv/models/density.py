@@ -13,7 +13,6 @@ comparison, is `Twin`.
 """
 
 import math
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -35,42 +34,30 @@ from medinv.layers import (
 )
 from medinv.layers.processes import uniform_like
 from medinv.models.base import (
+    SCOPE_QUANTILE,
     Calibrated,
     InvertibleNetwork,
     Kind,
     Loss,
+    Reading,
     ScopeScore,
     in_batches,
     label_loss,
 )
 
-SCOPE_QUANTILE = 0.99  # of validation images: the bound of the scope
 ENOUGH = 10  # images a term, from which on their covariance is taken as it is
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What one forward pass says of N images."""
-
-    features: Tensor  # (N, C 4^L, H / 2^L, W / 2^L)
-    logits: Tensor  # (N, K) log p(x | k) up to a constant that the classes share
-    probabilities: Tensor  # (N, K) calibrated
-    log_likelihoods: Tensor  # (N, K) nats, of the density on grey levels
-    scope: Tensor  # (N,) distance of the likelihood's terms from those of images in scope
 
 
 class Classifier(InvertibleNetwork):
     """Images (N, C, H, W) in grey levels -> features, class logits, likelihoods.
 
     `trunk` is a Chain of the fixed scaling and a Multiscale; `means` is (K, C_coarse, h, w).
-    Buffers fitted after training: `typical_odds`, the median uncalibrated log-odds of training
-    images of each class, and the centre, whitening and threshold of the scope.
+    Buffers fitted after training: those of every such network, and the centre and whitening of the
+    scope.
     """
 
-    typical_odds: Tensor  # (K,)
     scope_centre: Tensor  # (T,)
     scope_whitening: Tensor  # (T, T)
-    scope_threshold: Tensor  # ()
 
     def __init__(
         self,
@@ -88,10 +75,8 @@ class Classifier(InvertibleNetwork):
         terms = len(self.levels.levels) + 2 * sum(
             part.shape[1] for part in self.levels.split(blank)
         )
-        self.register_buffer("typical_odds", torch.zeros(len(classes)))
         self.register_buffer("scope_centre", torch.zeros(terms))
         self.register_buffer("scope_whitening", torch.eye(terms))
-        self.register_buffer("scope_threshold", torch.tensor(math.inf))
 
     @property
     def levels(self) -> Multiscale:
@@ -103,6 +88,21 @@ class Classifier(InvertibleNetwork):
         means = self.means.flatten(1)
         return z[:, : self.means.shape[1]].flatten(1) @ means.T - means.square().sum(1) / 2
 
+    @property
+    def class_weights(self) -> nn.Parameter:
+        """The class means (K, C, h, w)."""
+        return self.means
+
+    def odds_terms(self, coarse: Tensor, towards: int, against: int) -> tuple[Tensor, Tensor]:
+        """The log-ratio of two Gaussians that share a unit covariance falls apart by value."""
+        first, second = self.means[against], self.means[towards]
+        terms = (second - first) * coarse - (second.square() - first.square()) / 2
+        return terms, coarse.new_zeros(())
+
+    def class_direction(self, towards: int, against: int, coarse: Tensor) -> Tensor:
+        """The difference of the class means (C, h, w)."""
+        return self.means[towards] - self.means[against]
+
     def read(self, x: Tensor) -> Reading:
         """What one forward pass says of images (N, C, H, W) in grey levels. Raises ShapeError."""
         parts, log_dets = self._parts(x)
@@ -113,9 +113,12 @@ class Classifier(InvertibleNetwork):
             - z.square().flatten(1).sum(1) / 2
             - z[0].numel() * math.log(2 * math.pi) / 2
         )
-        scope = ((_terms(parts, log_dets) - self.scope_centre) @ self.scope_whitening.T).norm(dim=1)
         return Reading(
-            z, logits, self.calibrated(logits).softmax(1), shared[:, None] + logits, scope
+            z,
+            logits,
+            self.calibrated(logits).softmax(1),
+            self._distance(_terms(parts, log_dets)) if self.has_scope else None,
+            shared[:, None] + logits,
         )
 
     def logits_and_terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,6 +128,9 @@ class Classifier(InvertibleNetwork):
         """
         parts, log_dets = self._parts(x)
         return self.logits_of(self.levels.merge(parts)), _terms(parts, log_dets)
+
+    def _distance(self, terms: Tensor) -> Tensor:
+        return ((terms - self.scope_centre) @ self.scope_whitening.T).norm(dim=1)
 
     def _parts(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         self._check(x)
@@ -209,7 +215,9 @@ def _loss(
 ) -> Loss:
     """-log p(x | y) a dimension, and the cross-entropy of the label by its weight."""
     reading = network.read(dequantised(images))
-    nll = -reading.log_likelihoods.gather(1, labels[:, None]).mean() / images[0].numel()
+    nll = (
+        -cast(Tensor, reading.log_likelihoods).gather(1, labels[:, None]).mean() / images[0].numel()
+    )
     cross_entropy = F.cross_entropy(network.calibrated(reading.logits), labels)
     total = nll + _cross_entropy_weight(recipe, epoch) * cross_entropy
     return Loss(total, cross_entropy.item(), nll.item() / math.log(2))
@@ -231,16 +239,14 @@ def _cross_entropy_weight(recipe: DensityTrain, epoch: int) -> float:
 def _fit(
     network: Classifier, images: np.ndarray, labels: np.ndarray, validation: np.ndarray
 ) -> None:
-    """Typical log-odds of two classes, and the scope.
+    """Typical log-odds, and the scope.
 
     The scope is the Mahalanobis distance of the likelihood's terms from their mean on training
     images, so that images *more* likely than any of those count as foreign too (typicality,
     Nalisnick et al. 2019, 1906.02994); its bound is a quantile of validation images.
     """
     logits, terms = _logits_and_terms(network, images)
-    if len(network.classes) == 2:
-        odds, classes = logits[:, 1] - logits[:, 0], torch.from_numpy(labels)
-        network.typical_odds.copy_(torch.stack([odds[classes == k].median() for k in (0, 1)]))
+    network.fit_typical_odds(logits, torch.from_numpy(labels))
     centre = terms.mean(0)
     whitening = torch.linalg.inv(torch.linalg.cholesky(covariance(terms)))
     network.scope_centre.copy_(centre)
@@ -272,7 +278,7 @@ def _scope(network: Classifier) -> ScopeScore:
         f"Mahalanobis distance of {len(network.scope_centre)} terms of the log-likelihood; "
         f"bound: quantile {SCOPE_QUANTILE} of validation images",
         network.scope_threshold.item(),
-        lambda x: network.read(x).scope,
+        lambda x: cast(Tensor, network.read(x).scope),
     )
 
 
@@ -283,7 +289,6 @@ DENSITY = Kind(
     start=_start,
     fit=_fit,
     scope=_scope,
-    directions=lambda network: (network.means[1:] - network.means[:1]).detach().flatten(1),
     invertible=True,
 )
 

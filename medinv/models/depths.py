@@ -1,5 +1,6 @@
 """A trunk layer by layer: what stands at each depth, and the way back from it."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -7,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from medinv.layers import Chain, Invertible, Multiscale
+from medinv.layers import Bypass, Chain, Haar, Haar3d, Invertible, Multiscale
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,34 @@ class State:
 
 
 def steps(trunk: Chain) -> tuple[Step, ...]:
-    """The layers of a trunk in order, those of a Multiscale one by one."""
-    path: list[Step] = []
-    for index, part in enumerate(trunk, start=1):
-        if not isinstance(part, Multiscale):
-            path.append(Step(f"layer {index}: {type(part).__name__}", part, None))
-            continue
-        levels = zip(part.levels, (*part.keep, None), strict=True)
-        for number, (level, kept) in enumerate(levels, start=1):
-            layers = list(cast(Chain, level))
-            for place, layer in enumerate(layers, start=1):
-                name = f"level {number}, layer {place}: {type(layer).__name__}"
-                path.append(Step(name, layer, kept if place == len(layers) else None))
+    """The layers of a trunk in order, those of a Multiscale and within a Bypass one by one.
+
+    They are named by their level, which begins with a halving, and their place in it.
+    """
+    path, places = list[Step](), Counter[int]()
+    for level, layer, kept in _walk(trunk, 0):
+        places[level] += 1
+        where = f"level {level}, layer" if level else "layer"
+        path.append(Step(f"{where} {places[level]}: {type(layer).__name__}", layer, kept))
     return tuple(path)
+
+
+def _walk(trunk: Chain, level: int) -> list[tuple[int, Invertible, int | None]]:
+    """The level of each layer of a trunk that begins in `level`, the layer, and what it keeps."""
+    path: list[tuple[int, Invertible, int | None]] = []
+    for part in trunk:
+        if isinstance(part, Bypass) and path:  # what goes around leaves after the layer before it
+            path[-1] = (*path[-1][:2], part.kept)
+            path += _walk(part.inner, level)
+        elif isinstance(part, Multiscale):
+            for inner, kept in zip(part.levels, (*part.keep, None), strict=True):
+                level += 1
+                path += [(level, layer, None) for layer in cast(Chain, inner)]
+                path[-1] = (*path[-1][:2], kept)
+        else:
+            level += isinstance(part, Haar | Haar3d)
+            path.append((level, part, None))
+    return path
 
 
 def run(path: tuple[Step, ...], x: Tensor) -> Iterator[State]:

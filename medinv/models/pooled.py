@@ -31,8 +31,19 @@ from medinv.layers import (
     LeakyReLU,
     OnVolumes,
 )
-from medinv.models.base import Calibrated, InvertibleNetwork, Kind, label_loss
+from medinv.models.base import (
+    SCOPE_QUANTILE,
+    Calibrated,
+    InvertibleNetwork,
+    Kind,
+    Reading,
+    ScopeScore,
+    in_batches,
+    label_loss,
+)
 from medinv.models.penalty import Conditioning
+
+LEAST_SPREAD = 1e-6  # of a feature, relative to the mean variance: a dead one is no distance
 
 
 class PooledClassifier(InvertibleNetwork):
@@ -40,8 +51,13 @@ class PooledClassifier(InvertibleNetwork):
 
     The first `coarse` channels of the features are the last level; their spatial means are what the
     head sees. The trunk widens, hence is left-invertible: `invert(features(x)) = x`, while features
-    that no image has are projected.
+    that no image has are projected. Its scope is the distance of those means from the nearest mean
+    of a class, by the covariance that the classes share (Lee et al. 2018, 1807.03888).
     """
+
+    added = frozenset({"typical_odds", "scope_threshold", "scope_means", "scope_whitening"})
+    scope_means: Tensor  # (K, coarse)
+    scope_whitening: Tensor  # (coarse, coarse)
 
     def __init__(
         self, trunk: Chain, image_shape: tuple[int, ...], coarse: int, classes: tuple[str, ...]
@@ -49,10 +65,44 @@ class PooledClassifier(InvertibleNetwork):
         super().__init__(trunk, image_shape, classes)
         self.coarse = coarse
         self.head = nn.Linear(coarse, len(classes))
+        self.register_buffer("scope_means", torch.zeros(len(classes), coarse))
+        self.register_buffer("scope_whitening", torch.eye(coarse))
+
+    def pooled(self, z: Tensor) -> Tensor:
+        """The means (N, coarse) of the deciding channels of features: what the head sees."""
+        return z[:, : self.coarse].flatten(2).mean(2)
 
     def logits_of(self, z: Tensor) -> Tensor:
         """Logits of features: linear in the means of the deciding channels."""
-        return self.head(z[:, : self.coarse].flatten(2).mean(2))
+        return self.head(self.pooled(z))
+
+    def read(self, x: Tensor) -> Reading:
+        """What one forward pass says of images (N, C, *size) in grey levels. Raises ShapeError."""
+        z = self.features(x)
+        pooled = self.pooled(z)
+        logits = self.head(pooled)
+        scope = self.distance(pooled) if self.has_scope else None
+        return Reading(z, logits, self.calibrated(logits).softmax(1), scope)
+
+    def distance(self, pooled: Tensor) -> Tensor:
+        """Mahalanobis distance (N,) of what the head sees from the nearest class mean."""
+        apart = (pooled[:, None] - self.scope_means) @ self.scope_whitening.T
+        return torch.linalg.vector_norm(apart, dim=2).amin(1)
+
+    @property
+    def class_weights(self) -> nn.Parameter:
+        """The rows of the head (K, coarse)."""
+        return self.head.weight
+
+    def odds_terms(self, coarse: Tensor, towards: int, against: int) -> tuple[Tensor, Tensor]:
+        """The head is linear: each place carries its part of the mean; the bias none does."""
+        terms = self.class_direction(towards, against, coarse) * coarse
+        return terms, self.head.bias[towards] - self.head.bias[against]
+
+    def class_direction(self, towards: int, against: int, coarse: Tensor) -> Tensor:
+        """The difference of the head's rows, the same at every place (coarse, *size)."""
+        row = (self.head.weight[towards] - self.head.weight[against]) / coarse[0, 0].numel()
+        return row.reshape(-1, *[1] * (coarse.ndim - 2)).expand(coarse.shape[1:])
 
 
 def image_trunk(model: PooledConfig) -> Chain:
@@ -165,8 +215,48 @@ def _start(
     network.trunk.initialise(some.to(network.head.weight.device))
 
 
+@torch.no_grad()
+def _fit(
+    network: PooledClassifier, images: np.ndarray, labels: np.ndarray, validation: np.ndarray
+) -> None:
+    """Typical log-odds, and the scope, bounded by the same quantile as that of densities.
+
+    The covariance is shrunk as far as the number of images asks for (Ledoit and Wolf 2004).
+    """
+    from sklearn.covariance import ledoit_wolf
+
+    seen = in_batches(lambda x: network.pooled(network.features(x)), network, images).double()
+    targets = torch.from_numpy(labels)
+    network.fit_typical_odds(network.head(seen.to(network.head.weight)).cpu(), targets)
+    means = torch.stack([seen[targets == k].mean(0) for k in range(len(network.classes))])
+    covariance = torch.from_numpy(ledoit_wolf((seen - means[targets]).numpy())[0])
+    covariance += LEAST_SPREAD * covariance.diagonal().mean() * torch.eye(len(covariance))
+    network.scope_means.copy_(means)
+    network.scope_whitening.copy_(torch.linalg.inv(torch.linalg.cholesky(covariance)))
+    others = in_batches(
+        lambda x: network.distance(network.pooled(network.features(x))), network, validation
+    )
+    network.scope_threshold.fill_(others.quantile(SCOPE_QUANTILE).item())
+
+
+def _scope(network: PooledClassifier) -> ScopeScore:
+    return ScopeScore(
+        f"Mahalanobis distance of {network.coarse} pooled features from the nearest class mean; "
+        f"bound: quantile {SCOPE_QUANTILE} of validation images",
+        network.scope_threshold.item(),
+        lambda x: network.distance(network.pooled(network.features(x))),
+    )
+
+
 POOLED = Kind(
-    PooledConfig, _build, label_loss, start=_start, after_step=Conditioning, invertible=True
+    PooledConfig,
+    _build,
+    label_loss,
+    start=_start,
+    fit=_fit,
+    after_step=Conditioning,
+    scope=_scope,
+    invertible=True,
 )
 
 

@@ -25,7 +25,8 @@ from medinv.models.folder import CASES, FACTS, digest, has_file, read_file
 from medinv.models.region import Donors, Template
 from medinv.models.transport import Transport
 
-STATE = "usual: "  # in the file, before the name of a depth
+# In the file, before the name of a depth: states of the negative class, and of every class.
+STATE, STATES = "usual: ", "usual of each class: "
 # Before the name of a part.
 TRANSPORT, EXPECTATION, REGION, DONORS = "transport: ", "expectation: ", "region: ", "donors: "
 
@@ -62,10 +63,11 @@ class Reference:
     axes (K, values of the coarse features), scale (K,), offset (K,), points (n, K), labels (n,).
     class_means (classes, C, *size): the mean training image of each class, grey levels.
     states: by the name of a depth of the trunk, the mean of what stands there over training images
-    of the negative class, (C_d, *size_d). transport: how images of the two classes differ, and
-    expectation: what belongs in a part of a negative image, where those were fitted. region: where
-    lies what the label is about, of a model that was trained with composed images. donors: training
-    images that may be shown in part, where the configuration asks for them.
+    of each class, (classes, C_d, *size_d); of two classes of the negative one alone, (C_d,
+    *size_d). transport: how images of the classes differ, and expectation: what belongs in a part
+    of a negative image, where those were fitted. region: where lies what the label is about, of a
+    model that was trained with composed images. donors: training images that may be shown in part,
+    where the configuration asks for them.
     """
 
     axes: Tensor
@@ -80,6 +82,12 @@ class Reference:
     expectation: Expectation | None = None
     region: Template | None = None
     donors: Donors | None = None
+
+    def grounds(self, label: int) -> dict[str, Tensor]:
+        """The mean states (C_d, *size_d) of a class; of two classes those of the negative one."""
+        if len(self.class_means) == 2:
+            return self.states
+        return {name: states[label] for name, states in self.states.items()}
 
     def project(self, coarse: Tensor) -> Tensor:
         """Coarse features (N, C, *size) to points (N, K)."""
@@ -125,15 +133,17 @@ def read_reference(folder: Path, weights_sha256: str) -> tuple[Reference | None,
 
 def save_reference(folder: Path, reference: Reference) -> ReferenceMetadata:
     """Write it beside the model; gives the facts with the hash of the file. Raises OutputError."""
+    many = len(reference.class_means)
     tensors = {
         "axes": reference.axes,
         "offset": reference.offset,
         "scale": reference.scale,
         "points": reference.points.half(),
-        "labels": reference.labels.to(torch.uint8),
+        "labels": reference.labels.to(torch.uint8 if many < 256 else torch.int16),
         "class_means": reference.class_means,
-        **{STATE + name: state for name, state in reference.states.items()},
     }
+    kept = STATE if many == 2 else STATES
+    tensors |= {kept + name: states for name, states in reference.states.items()}
     for prefix, part in ((TRANSPORT, reference.transport), (EXPECTATION, reference.expectation)):
         if part is not None:
             values = vars(part)
@@ -151,19 +161,27 @@ def save_reference(folder: Path, reference: Reference) -> ReferenceMetadata:
     return metadata
 
 
-def principal_axes(coarse: Tensor, directions: Tensor, count: int) -> Tensor:
+def principal_axes(coarse: Tensor, directions: Tensor, count: int, *, exact: bool = True) -> Tensor:
     """Orthonormal axes (count, values) of coarse features (n, values).
 
-    First those of `directions` (values,) or (d, values), then the principal axes of what is left.
+    First those of `directions` (values,) or (d, values), at least those, then the principal axes of
+    what is left; these by a seeded random projection (Halko et al. 2011) where not `exact`.
     """
     rows = directions if directions.ndim == 2 else directions[None]
     first = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     if len(first) > 1:
         first = torch.linalg.qr(first.T)[0].T
+    wanted = count - len(first)
+    if wanted <= 0:
+        return first
     rest = coarse - coarse.mean(0)
     rest = rest - (rest @ first.T) @ first
-    others = torch.linalg.svd(rest, full_matrices=False)[2]
-    return torch.cat([first, others[: max(0, count - len(first))]])
+    if exact:
+        others = torch.linalg.svd(rest, full_matrices=False)[2]
+    else:
+        torch.manual_seed(0)
+        others = torch.svd_lowrank(rest, q=wanted, niter=4)[2].T
+    return torch.cat([first, others[:wanted]])
 
 
 NAMES = frozenset({"axes", "offset", "scale", "points", "labels", "class_means"})
@@ -181,7 +199,8 @@ def _from_tensors(
             if name.startswith(prefix)
         }
 
-    states, transport, expectation = part(STATE), part(TRANSPORT), part(EXPECTATION)
+    states = part(STATE) | part(STATES)
+    transport, expectation = part(TRANSPORT), part(EXPECTATION)
     region, donors = part(REGION), part(DONORS)
     whole = {name: t for name, t in tensors.items() if name in NAMES}
     try:

@@ -1,7 +1,8 @@
 """Models on disk: a folder of weights and a card for each.
 
-The folder holds `weights.safetensors`, `card.json` and, of a density model, its reference. Loading
-runs no code from the folder. Shipped models lie in `medinv/models/shipped/` and are loaded by name.
+The folder holds `weights.safetensors`, `card.json` and, of an invertible model, its reference.
+Loading runs no code from the folder. Shipped models lie in `medinv/models/shipped/` and are loaded
+by name.
 """
 
 import json
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from medinv.errors import ConfigError, IntegrityError, MedinvError, ModelNotFoundError
 from medinv.files import write_whole
 from medinv.models.audited import Audited
-from medinv.models.base import Calibrated
+from medinv.models.base import Calibrated, InvertibleNetwork
 from medinv.models.build import build
 from medinv.models.card import Card
 from medinv.models.folder import (
@@ -126,12 +127,20 @@ def load(
     return model.to(dtype).eval()
 
 
+def load_invertible(
+    name_or_path: str | Path, *, dtype: torch.dtype = torch.float64
+) -> InvertibleNetwork:
+    """The same of a model that runs backwards, of whatever kind. Raises ConfigError for another."""
+    return load(name_or_path, InvertibleNetwork, dtype=dtype)  # type: ignore[type-abstract]
+
+
 def _network(card: Card, data: bytes, path: Path) -> Calibrated:
     """The network of a card with these weights. Raises IntegrityError."""
     try:
         tensors = load_tensors(data)
         model = build(card.config)
-        model.load_state_dict(tensors)
+        fitted = {name: t for name, t in model.state_dict().items() if name in model.added}
+        model.load_state_dict({**fitted, **tensors})
     except (RuntimeError, SafetensorError, MedinvError) as error:
         raise IntegrityError(
             f"the weights do not fit the network of the card: {str(error).splitlines()[0]}",

@@ -23,27 +23,28 @@ SHRUNK = 0.1
 
 @dataclass(frozen=True)
 class Transport:
-    """axes (SIDE^2, K) orthonormal, centres (2, SIDE^2) grey levels, maps (2, K, K).
+    """axes (SIDE^2, A) orthonormal, centres (K, SIDE^2) grey levels, maps (K, K, A, A).
 
-    `maps[s]` goes from class s to the other. Averages: no image is in them.
+    `maps[s, t]` goes from class s to class t; of two classes maps are (2, A, A), from either to the
+    other. Averages: no image is in them.
     """
 
     axes: Tensor
     centres: Tensor
     maps: Tensor
 
-    def step(self, x: Tensor, target: int) -> Tensor:
-        """What to add to images x (N, 1, H, W) of the other class to make them typical of `target`.
+    def step(self, x: Tensor, target: int, source: int | None = None) -> Tensor:
+        """What to add to images x (N, 1, H, W) of `source` to make them typical of `target`.
 
-        Grey levels; as smooth as coarse images are.
+        Grey levels; as smooth as coarse images are. source: by itself the other of two classes.
         """
-        source = 1 - target
-        axes, centres, maps = (t.to(x) for t in (self.axes, self.centres, self.maps))
+        source = 1 - target if source is None else source
+        axes, centres = self.axes.to(x), self.centres.to(x)
+        each = self.maps[source].to(x)
+        to_target = each[target] if self.maps.ndim == 4 else each
         coordinates = (coarse(x) - centres[source]) @ axes
         moved = (
-            centres[target]
-            - centres[source]
-            + (coordinates @ maps[source].T - coordinates) @ axes.T
+            centres[target] - centres[source] + (coordinates @ to_target.T - coordinates) @ axes.T
         )
         return F.interpolate(
             moved.reshape(-1, 1, SIDE, SIDE), size=x.shape[2:], mode="bilinear", align_corners=False
@@ -52,24 +53,32 @@ class Transport:
 
 @torch.no_grad()
 def fit_transport(images: Tensor, labels: Tensor, axes: int) -> Transport:
-    """Fitted to training images (n, 1, H, W) in grey levels and labels (n,) of two classes.
+    """Fitted to training images (n, 1, H, W) in grey levels and labels (n,), some of every class.
 
     The fit is along the `axes` principal axes within the classes.
     """
     points = coarse(images.double())
-    centres = torch.stack([points[labels == k].mean(0) for k in (0, 1)])
+    classes = range(int(labels.max()) + 1)
+    centres = torch.stack([points[labels == k].mean(0) for k in classes])
     within = points - centres[labels]
     principal = torch.linalg.svd(within, full_matrices=False)[2][:axes].T
     roots, covariances = [], []
-    for k in (0, 1):
+    for k in classes:
         covariance = torch.cov((within[labels == k] @ principal).T)
         covariances.append((1 - SHRUNK) * covariance + SHRUNK * covariance.diag().diag())
         roots.append(_root(covariances[k]))
     inverses = [torch.linalg.inv(root) for root in roots]
-    maps = [
-        inverses[s] @ _root(roots[s] @ covariances[1 - s] @ roots[s]) @ inverses[s] for s in (0, 1)
-    ]
-    return Transport(principal.float(), centres.float(), torch.stack(maps).float())
+    maps = torch.stack(
+        [
+            inverses[s] @ _root(roots[s] @ covariances[t] @ roots[s]) @ inverses[s]
+            for s in classes
+            for t in classes
+        ]
+    )
+    maps = maps.unflatten(0, (len(classes), len(classes)))
+    if len(classes) == 2:
+        maps = maps[[0, 1], [1, 0]]
+    return Transport(principal.float(), centres.float(), maps.float())
 
 
 def coarse(x: Tensor) -> Tensor:

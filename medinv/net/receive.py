@@ -13,7 +13,7 @@ from medinv.batch.results import Results
 from medinv.batch.run import run
 from medinv.data.dicom.index import index
 from medinv.errors import DataError, MedinvError
-from medinv.models.density import Classifier
+from medinv.models.base import InvertibleNetwork
 from medinv.net.inbox import IMAGES, Inbox, Waiting
 from medinv.net.listener import listening
 from medinv.net.results import results_named
@@ -38,7 +38,7 @@ class Service:
     def __init__(
         self,
         network: Network,
-        models: Sequence[Classifier],
+        models: Sequence[InvertibleNetwork],
         folder: Path,
         say: Callable[[str], object] = lambda text: None,
     ):

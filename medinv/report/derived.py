@@ -5,7 +5,7 @@ Numbers of images count from 1, in the order of the result.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import groupby
@@ -111,6 +111,16 @@ def contrast(image: ImageResult, card: Card) -> Contrast:
     return Contrast(image.label, explained(image).counterfactual.target, False)
 
 
+def judged_by(card: Card) -> str | None:
+    """What the scope looks at, in a word; None of a model that has none."""
+    return card.config.model.judged_by if card.scope else None
+
+
+def probability_subject(card: Card) -> str:
+    """What the probability is of that observed shares are told by."""
+    return card.classes[1] if len(card.classes) == 2 else strings.THE_CLASS_CALLED
+
+
 def explained(image: ImageResult) -> Explanation:
     """The image's explanation, for what is only said of explained images.
 
@@ -166,9 +176,34 @@ def study_uncertainty(result: StudyResult, card: Card) -> Uncertainty | None:
 
 
 def image_uncertainty(image: ImageResult, card: Card) -> Uncertainty | None:
-    """Of two classes; None for others, for which no calibration is measured, and out of scope."""
+    """That of the probability quoted; None out of scope and where the card holds no interval."""
     told = image.answer
-    return uncertainty(card.calibration, told.probability) if told and not told.others else None
+    if told is None:
+        return None
+    if told.others:
+        return class_uncertainty(card.calibration, image.probabilities, told.name)
+    return uncertainty(card.calibration, told.probability)
+
+
+def class_uncertainty(
+    calibration: Calibration, probabilities: Mapping[str, float], called: str
+) -> Uncertainty | None:
+    """Of more than two classes: how the probability of the class called moves with the fit.
+
+    Its logits are the log-probabilities, to a constant; each other fit of the card is applied to
+    them. None where the card holds none.
+    """
+    fits, counts = calibration.refits, calibration.refitted_on
+    if not fits or counts is None:
+        return None
+    logs = np.log(np.maximum(np.array(list(probabilities.values())), 1e-300))
+    moved = np.array([fit[0] * logs + np.array(fit[1:]) for fit in fits])
+    moved = np.exp(moved - moved.max(1, keepdims=True))
+    shares = (moved / moved.sum(1, keepdims=True))[:, list(probabilities).index(called)]
+    low, high = np.percentile(shares, [2.5, 97.5])
+    here = probabilities[called]
+    alike = (one for one in calibration.observed if _holds(one, here))
+    return Uncertainty(min(float(low), here), max(float(high), here), *counts, next(alike, None))
 
 
 def uncertainty(calibration: Calibration, probability: float) -> Uncertainty | None:
@@ -241,7 +276,8 @@ def origin(card: Card) -> dict[str, Any]:
 
 def calibration_fit(card: Card) -> dict[str, Any]:
     """The calibration without its tables, which are told by themselves."""
-    return card.calibration.model_dump(mode="json", exclude={"interval", "observed"})
+    tables = {"interval", "observed", "refits", "refitted_on"}
+    return card.calibration.model_dump(mode="json", exclude=tables)
 
 
 def levels(trace: Trace) -> tuple[Level, ...]:

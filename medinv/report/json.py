@@ -20,7 +20,7 @@ from medinv.explanation.result import (
     Reconstruction,
     Trace,
 )
-from medinv.metrics import Estimate, ObservedShare
+from medinv.metrics import ClassMetrics, Estimate, ObservedShare
 from medinv.models.card import Card
 from medinv.report import derived, strings
 from medinv.report.derived import Uncertainty, balance
@@ -29,6 +29,7 @@ from medinv.report.figures import Panel, Pictures
 SCHEMA = "medinv-report-1"
 GREY, ODDS, SHARE = "grey levels (0 to 255)", "log-odds", "1"
 DEVIATIONS = "standard deviations"
+CLASS_MEASURES = ("auc", "sensitivity", "specificity", "precision")
 # What the layout calls two of the methods: it keeps its words.
 MADE_BY: dict[Method, str] = {"inpainting": "removal", "brightening": "planting"}
 
@@ -106,6 +107,12 @@ def _uncertainty(uncertainty: Uncertainty | None) -> dict[str, Any] | None:
     }
 
 
+def _class(one: ClassMetrics) -> dict[str, Any]:
+    estimates = {key: getattr(one, key) for key in CLASS_MEASURES}
+    told = {key: value and _interval(value) for key, value in estimates.items()}
+    return {"name": one.name, "images": one.images, **told, "called": list(one.called)}
+
+
 def _observed(one: ObservedShare) -> dict[str, Any]:
     return {
         "probability_from": one.low,
@@ -145,8 +152,8 @@ def _image(number: int, image: ImageResult, card: Card, panel: Panel | None) -> 
         "uncertainty": _uncertainty(derived.image_uncertainty(image, card)),
         "scope": {
             "in_scope": derived.inside(image),
-            "score": _number(scope.score, SHARE),
-            "threshold": _number(scope.threshold, SHARE),
+            "score": None if scope.score is None else _number(scope.score, SHARE),
+            "threshold": None if scope.threshold is None else _number(scope.threshold, SHARE),
             "reasons": list(scope.reasons),
         },
         "warnings": list(image.warnings),
@@ -340,6 +347,7 @@ def _model(result: StudyResult, card: Card) -> dict[str, Any]:
         "calibration": derived.calibration_fit(card),
         "subgroups": None,
         "observed": [_observed(one) for one in card.calibration.observed],
+        **({"by_class": [_class(one) for one in card.by_class]} if card.by_class else {}),
         "hashes": derived.hashes(result, card),
         "origin": derived.origin(card),
     }

@@ -4,21 +4,26 @@ It learns calibrated probabilities, an operating point and the bounds of its sco
 """
 
 import math
+from itertools import islice
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
+from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from medinv.config import ModelConfig
 from medinv.data.sets.labelled import LabelledImages, Part
-from medinv.metrics import youden_threshold
+from medinv.errors import DataError
+from medinv.metrics import patient_draws, youden_threshold
 from medinv.models.base import Calibrated, in_batches
 from medinv.models.build import kind_of
 
 # Where the interval of the calibration is kept; between them it is interpolated.
 LOG_ODDS = tuple(float(value) for value in range(-15, 16))
+RIDGE = 0.1  # on the calibration of more than two classes, against one unit of loss an image
+REFITS, MOST_REFITTED = 100, 50  # of more than two classes; and how many classes at most
 
 
 @torch.no_grad()
@@ -26,14 +31,17 @@ def calibrate(model: Calibrated, settings: ModelConfig, data: LabelledImages) ->
     """Fit the buffers of a network on validation images, and what its kind fits on training images.
 
     Two classes: logistic regression of the labels on the log-odds (Platt 1999), and Youden's
-    operating point. More: one temperature, by the likelihood of the labels (Guo et al. 2017,
-    1706.04599), and no operating point. Test images serve for nothing.
+    operating point. More: one factor and a bias a class, by the likelihood of the labels (Guo et
+    al. 2017, 1706.04599, with the biases of their vector scaling), and no operating point. Test
+    images serve for nothing.
     """
     logits = in_batches(model.logits, model, data.validation.images)
     if len(model.classes) == 2:
         _fit_two(model, logits, data.validation.labels)
     else:
-        model.temperature_inverse.fill_(_inverse_temperature(logits, data.validation.labels))
+        factor, biases = fit_classes(logits.numpy(), data.validation.labels)
+        model.temperature_inverse.fill_(factor)
+        model.prior.copy_(torch.from_numpy(biases))
     kind = kind_of(settings)
     kind.fit(model, data.train.images, data.train.labels, data.validation.images)
 
@@ -47,14 +55,29 @@ def _fit_two(model: Calibrated, logits: Tensor, labels: np.ndarray) -> None:
     model.decision_logit.fill_(math.log(threshold / (1 - threshold)))
 
 
-def _inverse_temperature(logits: Tensor, labels: np.ndarray) -> float:
-    """The factor on logits (N, K) that makes the labels likeliest."""
-    scores, targets = logits.double(), torch.from_numpy(labels)
+def fit_classes(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """The factor on logits (N, K) and the biases (K,) that make the labels (N,) likeliest.
 
-    def loss(log_factor: float) -> float:
-        return torch.nn.functional.cross_entropy(math.exp(log_factor) * scores, targets).item()
+    The biases sum to zero. A weak ridge holds both, as in the fit of two classes: without it labels
+    that separate, or a class that none has, would drive them beyond all bounds.
+    """
+    scores = logits.astype(float)
+    scores = scores - scores.mean(1, keepdims=True)
+    scale = float(scores.std()) or 1.0
+    truth, scores = np.eye(scores.shape[1])[labels], scores / scale
 
-    return math.exp(minimize_scalar(loss, bounds=(-7.0, 7.0), method="bounded").x)
+    def loss(given: np.ndarray) -> tuple[float, np.ndarray]:
+        calibrated = given[0] * scores + given[1:]
+        log_sum = logsumexp(calibrated, axis=1, keepdims=True)
+        off = np.exp(calibrated - log_sum) - truth
+        value = (log_sum[:, 0] - (truth * calibrated).sum(1)).sum() + (RIDGE * given**2).sum() / 2
+        slope = np.concatenate([[(off * scores).sum()], off.sum(0)]) + RIDGE * given
+        return value, slope
+
+    start = np.concatenate([[scale], np.zeros(scores.shape[1])])
+    least = [(1e-3, None), *[(None, None)] * scores.shape[1]]
+    fit = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=least).x
+    return float(fit[0]) / scale, fit[1:] - fit[1:].mean()
 
 
 def _fit(odds: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
@@ -72,21 +95,39 @@ def fit_interval(
 
     These are 95 % bounds at LOG_ODDS, from `resamples` draws of whole patients of `part`, the
     images that `model` was calibrated on. It covers the fit alone: not what a logistic curve cannot
-    follow, and not images of another kind.
+    follow, and not images of another kind. Raises DataError where `part` has one class alone.
     """
     logits = in_batches(model.logits, model, part.images)
     odds, slope = (logits[:, 1] - logits[:, 0]).numpy(), model.temperature_inverse.item()
     intercept = (model.prior[1] - model.prior[0]).item()
     raw = (np.array(LOG_ODDS) - intercept) / slope
-    generator, patients = np.random.default_rng(seed), np.unique(part.patients)
-    members = [np.flatnonzero(part.patients == patient) for patient in patients]
-    refitted: list[np.ndarray] = []
-    while len(refitted) < resamples:
-        rows = np.concatenate(
-            [members[i] for i in generator.integers(len(members), size=len(members))]
-        )
-        if 0 < part.labels[rows].mean() < 1:
-            again = _fit(odds[rows], part.labels[rows])
-            refitted.append(again[0] * raw + again[1])
+    if not 0 < part.labels.mean() < 1:
+        raise DataError("calibration: expected images of both classes among the validation images")
+    draws = (
+        rows for rows in patient_draws(part.patients, seed) if 0 < part.labels[rows].mean() < 1
+    )
+    refitted = []
+    for rows in islice(draws, resamples):
+        again = _fit(odds[rows], part.labels[rows])
+        refitted.append(again[0] * raw + again[1])
     low, high = np.percentile(refitted, [2.5, 97.5], axis=0)
     return {"log_odds": LOG_ODDS, "low": tuple(low.tolist()), "high": tuple(high.tolist())}
+
+
+def refits(model: Calibrated, part: Part, *, seed: int = 0) -> tuple[tuple[float, ...], ...]:
+    """Fits of more than two classes to REFITS draws of whole patients of `part`.
+
+    Each is a factor and the biases, relative to the fit in force: calibrated log-probabilities
+    times the factor plus the biases, made to sum to one, are those of the other fit. Empty beyond
+    MOST_REFITTED classes, of which a card would hold too many numbers.
+    """
+    if len(model.classes) > MOST_REFITTED:
+        return ()
+    logits = in_batches(model.logits, model, part.images).numpy()
+    factor, biases = model.temperature_inverse.item(), model.prior.cpu().numpy()
+    relative = []
+    for rows in islice(patient_draws(part.patients, seed), REFITS):
+        again, shifts = fit_classes(logits[rows], part.labels[rows])
+        ratio = again / factor
+        relative.append((ratio, *(shifts - ratio * biases).tolist()))
+    return tuple(relative)

@@ -6,7 +6,16 @@ from torch import Tensor
 
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.layers import InvertibleConv2d, InvertibleConv3d
-from medinv.metrics import Estimate, ObservedShare, class_metrics, metrics, observed, proportion
+from medinv.metrics import (
+    ClassMetrics,
+    Estimate,
+    ObservedShare,
+    by_class,
+    class_metrics,
+    metrics,
+    observed,
+    proportion,
+)
 from medinv.models.base import Calibrated, InvertibleNetwork, ScopeScore, in_batches
 from medinv.models.card import Exactness, FitInterval
 from medinv.training.calibrate import fit_interval
@@ -16,15 +25,24 @@ INVERTED = 2**39  # over the square of an image's values: how many are run backw
 
 
 def measure(model: Calibrated, part: Part) -> dict[str, Estimate]:
-    """The metrics of a part, with 95 % intervals.
+    """The metrics of a part, with 95 % intervals over patients.
 
-    AUC, accuracy, sensitivity, specificity, Brier score and calibration error, over patients. More
-    than two classes: accuracy, macro AUC, Brier score and calibration error, over images.
+    AUC, accuracy, sensitivity, specificity, Brier score and calibration error. More than two
+    classes: accuracy, balanced accuracy, macro AUC, Brier score and calibration error, and of
+    ordered ones how far off calls are. What is not defined, as of a part of one class, is left out.
     """
     probabilities = in_batches(model.probabilities, model, part.images).numpy()
     if len(model.classes) > 2:
-        return class_metrics(part.labels, probabilities)
+        return class_metrics(part.labels, probabilities, part.patients, ordered=model.ordered)
     return metrics(part.labels, probabilities[:, 1], part.patients, model.threshold)
+
+
+def measure_classes(model: Calibrated, part: Part) -> tuple[ClassMetrics, ...]:
+    """Each class of a part against the rest, with what its images are called."""
+    logits = in_batches(model.logits, model, part.images)
+    called = model.cpu().called(logits).numpy()
+    probabilities = model.calibrated(logits).softmax(1).detach().numpy()
+    return by_class(part.labels, called, probabilities, part.patients, model.classes)
 
 
 def most_inverted(images: np.ndarray) -> int:
@@ -84,6 +102,13 @@ def calibration_interval(model: Calibrated, fitted: Part) -> FitInterval:
 
 
 def observed_shares(model: Calibrated, data: LabelledImages) -> tuple[ObservedShare, ...]:
-    """How often test images of a probability are positive."""
-    probabilities = in_batches(model.probabilities, model, data.test.images)[:, 1].numpy()
-    return observed(data.test.labels, probabilities, data.test.patients)
+    """How often test images of a probability have the class that it is of.
+
+    Of two classes that is the positive one, of more the one that is called.
+    """
+    probabilities = in_batches(model.probabilities, model, data.test.images).numpy()
+    labels, patients = data.test.labels, data.test.patients
+    if len(model.classes) == 2:
+        return observed(labels, probabilities[:, 1], patients)
+    right = (probabilities.argmax(1) == labels).astype(int)
+    return observed(right, probabilities.max(1), patients)

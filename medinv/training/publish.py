@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 
 from medinv.config import Config
@@ -25,13 +26,14 @@ from medinv.models.folder import digest as sha256
 from medinv.models.layout import fit_layout, serialise_layout
 from medinv.models.reference import save_reference
 from medinv.models.store import save, serialise
-from medinv.training.calibrate import calibrate
+from medinv.training.calibrate import calibrate, refits
 from medinv.training.measure import (
     calibration_interval,
     condition_numbers,
     exactness,
     flagged,
     measure,
+    measure_classes,
     observed_shares,
 )
 from medinv.training.reference import make_reference
@@ -81,6 +83,7 @@ def _card(
         **config.card.model_dump(exclude={"modalities", "body_parts"}),
         splits={name: len(part) for name, part in parts.items()},
         metrics=metrics,
+        by_class=measure_classes(model, data.test) if len(model.classes) > 2 else (),
         operating_point=_operating_point(model, metrics),
         calibration=_calibration(model, data, metrics),
         scope=_scope(model, config, data),
@@ -121,15 +124,17 @@ def _operating_point(model: Calibrated, metrics: dict[str, Estimate]) -> Operati
 def _calibration(
     model: Calibrated, data: LabelledImages, metrics: dict[str, Estimate]
 ) -> Calibration:
-    two = len(model.classes) == 2
+    two, fitted = len(model.classes) == 2, data.validation
     return Calibration(
         fitted_on=CHOSEN_ON,
         temperature_inverse=model.temperature_inverse.item(),
         prior=tuple(model.prior.tolist()),
         brier=metrics["brier"],
         calibration_error=metrics["calibration_error"],
-        interval=calibration_interval(model, data.validation) if two else None,
-        observed=observed_shares(model, data) if two else (),
+        interval=calibration_interval(model, fitted) if two else None,
+        refits=() if two else refits(model, fitted),
+        refitted_on=None if two else (len(fitted), len(np.unique(fitted.patients))),
+        observed=observed_shares(model, data),
     )
 
 

@@ -1,14 +1,15 @@
 """What a model keeps of its training images, made from them: `medinv.models.reference.Reference`.
 
 Training cases projected to a few axes with their labels, for similar cases; the mean image of each
-class; the mean state of negative images at some depths, for local evidence; and, where the
-configuration asks for them, how the classes differ or what belongs in a part of an image, for
-counterfactuals. What the projection gives away of an image is measured on validation images: by
-least-squares decoding, by the network run backwards from it, and by the most that any linear index
-of that size could.
+class; the mean state of the images of a class at some depths, for local evidence (of two classes
+that of the negative one); and, where the configuration asks for them, how the classes differ or
+what belongs in a part of an image, for counterfactuals. What the projection gives away of an image
+is measured on validation images: by least-squares decoding, by the network run backwards from it,
+and by the most that any linear index of that size could.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -31,7 +32,12 @@ from medinv.training.composed import composer_of
 
 BATCH = 32
 NEAREST = 5
-DEFAULT_LEVELS, DEFAULT_PLACE = (2, 3), 2  # the second coupling of these levels
+# Where a level's states stand by themselves: after what mixes its channels or bends them.
+LANDMARKS = ("AffineCoupling", "LeakyReLU")
+DEFAULT_LEVELS, DEFAULT_PLACE = (2, 3), 2  # the second landmark of these levels
+HELD = 2**27  # most values that are held at a time for one measurement: half a gigabyte
+EXACT = 2**24  # values up to which principal axes are found by a full decomposition
+STATES = 3000  # images of a class of which states are averaged
 
 Fitted = TypeVar("Fitted")
 
@@ -44,8 +50,7 @@ def make_reference(
 
     Raises ConfigError where `reference.depths` names depths that the trunk does not have.
     """
-    directions = kind_of(config.model).directions
-    if directions is None:
+    if not kind_of(config.model).invertible:
         return None
     model = cast(InvertibleNetwork, network)
     settings = config.reference or ReferenceConfig()
@@ -58,15 +63,14 @@ def make_reference(
         )
     model.float()
     train = _first(data.train, settings.cases)
-    projection = _projection(model, directions(model).float(), train, settings.axes)
+    projection = _projection(model, train, settings.axes)
     metadata = _metadata(model, projection, train, data.validation, weights_sha256)
     metadata = metadata.model_copy(
         update={"training_set": _words(config, len(train), len(data.train))}
     )
     labels = torch.from_numpy(train.labels)
     means = [train.images[train.labels == k].mean(0) for k in range(len(model.classes))]
-    negative = torch.from_numpy(train.images[train.labels == 0]).float().split(BATCH)
-    states = mean_states(model.trunk, negative, depths)
+    states = _states(model, train, depths)
     model.double()
     composer = composer_of(data.train, config.train)
     return Reference(
@@ -85,16 +89,35 @@ def make_reference(
     )
 
 
-def default_depths(model: InvertibleNetwork) -> tuple[str, ...]:
-    """Where states are averaged unless named: the second coupling of the second and third level.
+def _states(model: InvertibleNetwork, train: Part, depths: tuple[str, ...]) -> dict[str, Tensor]:
+    """As `Reference.states` holds them."""
+    count = len(model.classes)
+    if count == 2:
+        return mean_states(model.trunk, _batches(train, 0), depths)
+    of_class = [mean_states(model.trunk, _batches(train, k), depths) for k in range(count)]
+    return {name: torch.stack([each[name] for each in of_class]) for name in depths}
 
-    Of a level that has fewer it is the last, and of a trunk of one level those of the first.
+
+def _batches(part: Part, label: int) -> Iterator[Tensor]:
+    """The first images of a class, in float32."""
+    rows = np.flatnonzero(part.labels == label)[:STATES]
+    for start in range(0, len(rows), BATCH):
+        yield torch.from_numpy(part.images[rows[start : start + BATCH]]).float()
+
+
+def default_depths(model: InvertibleNetwork) -> tuple[str, ...]:
+    """Where states are averaged unless named: the second landmark of the second and third level.
+
+    Of a level that has fewer it is the last, of a trunk of one level those of the first, and of a
+    trunk without landmarks its last step.
     """
     levels: dict[int, list[str]] = {}
     for step in steps(model.trunk):
-        if step.name.endswith("AffineCoupling"):
+        if step.name.startswith("level ") and step.name.endswith(LANDMARKS):
             level = int(step.name.removeprefix("level ").partition(",")[0])
             levels.setdefault(level, []).append(step.name)
+    if not levels:
+        return (steps(model.trunk)[-1].name,)
     chosen = [level for level in DEFAULT_LEVELS if level in levels] or sorted(levels)[:1]
     return tuple(levels[k][min(DEFAULT_PLACE, len(levels[k])) - 1] for k in chosen)
 
@@ -115,29 +138,45 @@ class _Projection:
         return self.centre + (points * self.scale) @ self.axes
 
 
-def _projection(
-    model: InvertibleNetwork, directions: Tensor, train: Part, count: int
-) -> _Projection:
-    coarse = _coarse(model, train).flatten(1)
-    axes = principal_axes(coarse, directions, min(count, len(train), coarse.shape[1]))
-    offset = axes @ coarse.mean(0)
+def _projection(model: InvertibleNetwork, train: Part, count: int) -> _Projection:
+    """Axes from as many cases as can be held; points of all."""
+    values = math.prod(_coarse(model, _first(train, 1)).shape[1:])
+    some = _part(train, _spread(len(train), HELD // values))
+    seen = _coarse(model, some)
+    directions = torch.stack(
+        [model.class_direction(k, 0, seen).flatten() for k in range(1, len(model.classes))]
+    )
+    coarse = seen.flatten(1)
+    most = min(count, len(some), values)
+    axes = principal_axes(coarse, directions.detach(), most, exact=coarse.numel() < EXACT)
+    offset, centre = axes @ coarse.mean(0), coarse.mean(0)
     raw = coarse @ axes.T - offset
-    scale = raw.std(0)
-    return _Projection(axes, offset, scale, coarse.mean(0), raw / scale)
+    if len(some) < len(train):
+        raw = _seen(model, train, lambda part: part.flatten(1) @ axes.T) - offset
+    # A direction along which no case differs, as of equal classes, has no unit.
+    scale = raw.std(0).clamp_min(torch.finfo(raw.dtype).tiny)
+    return _Projection(axes, offset, scale, centre, raw / scale)
 
 
 def _coarse(model: InvertibleNetwork, part: Part) -> Tensor:
     """What the head sees of a part's images, (N, C, *size)."""
+    return _seen(model, part, lambda coarse: coarse)
+
+
+def _seen(model: InvertibleNetwork, part: Part, of: Callable[[Tensor], Tensor]) -> Tensor:
     return in_batches(
-        lambda x: model.features(x)[:, : model.coarse], model, part.images, batch=BATCH
+        lambda x: of(model.features(x)[:, : model.coarse]), model, part.images, batch=BATCH
     )
 
 
 def _metadata(
     model: InvertibleNetwork, projection: _Projection, train: Part, validation: Part, digest: str
 ) -> ReferenceMetadata:
+    most = HELD // math.prod(model.image_shape)
+    rows, rows_v = (_spread(len(part), most) for part in (train, validation))
+    train, validation = _part(train, rows), _part(validation, rows_v)
     coarse = _coarse(model, validation)
-    points, points_v = projection.points, projection.project(coarse)
+    points, points_v = projection.points[rows], projection.project(coarse)
     pixels, pixels_v = (_pixels(part) for part in (train, validation))
     mean = pixels.mean(0)
     least_squares = _with_ones(points_v) @ torch.linalg.lstsq(_with_ones(points), pixels).solution
@@ -151,7 +190,7 @@ def _metadata(
         weights_sha256=digest,
         cases_sha256="",
         training_set="",
-        cases=len(train),
+        cases=len(projection.points),
         axes=len(projection.axes),
         recovered_least_squares=_explained(pixels_v, least_squares, mean),
         recovered_network=_explained(pixels_v, _backwards(model, projection, coarse), mean),
@@ -202,8 +241,9 @@ def _fitted(
     """A fit along at most as many axes as the smallest class has images to tell."""
     if axes is None:
         return None
-    most = int(np.bincount(part.labels).min()) - 1
-    images, labels = torch.from_numpy(part.images).float(), torch.from_numpy(part.labels)
+    some = _part(part, _spread(len(part), HELD // math.prod(part.images.shape[1:])))
+    most = int(np.bincount(some.labels).min()) - 1
+    images, labels = torch.from_numpy(some.images).float(), torch.from_numpy(some.labels)
     return fit(images, labels, min(axes, most))
 
 
@@ -224,7 +264,17 @@ def _donors(composer: Composer | None, part: Part, count: int | None) -> Donors 
 
 
 def _first(part: Part, count: int | None) -> Part:
-    return Part(part.images[:count], part.labels[:count], part.patients[:count])
+    return _part(part, slice(count))
+
+
+def _part(part: Part, rows: np.ndarray | slice) -> Part:
+    return Part(part.images[rows], part.labels[rows], part.patients[rows])
+
+
+def _spread(count: int, most: int) -> np.ndarray:
+    """Rows of at most so many cases, at equal distances: sets may be in the order of classes."""
+    wanted = min(count, max(most, 2))
+    return np.arange(wanted) * count // wanted
 
 
 def _words(config: Config, cases: int, count: int) -> str:

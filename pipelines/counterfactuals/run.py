@@ -130,7 +130,7 @@ def controls(images: np.ndarray, edited: np.ndarray, step: np.ndarray) -> dict[s
     """Changes of the same size by name, (N, H, W)."""
     stored = np.clip(np.rint(edited), 0, 255).astype(np.uint8)
     found = [
-        equal_changes(x, y, lambda image: 0.0, lambda logit: False, class_step=step)
+        equal_changes(x, y, lambda image: (0.0, False), class_step=step)
         for x, y in zip(images, stored, strict=True)
     ]
     return {

@@ -12,6 +12,7 @@ from medinv.audit.measures import peaks_on, sized
 from medinv.audit.planted import Planted
 from medinv.audit.sample import Region, Sample
 from medinv.metrics import Estimate, clustered, proportion
+from medinv.metrics import auc as area
 from pipelines.radiographs.lesions import Lesions
 from pipelines.radiographs.subjects import Subject
 from pipelines.radiographs.variants import PAIRS, shown
@@ -27,7 +28,7 @@ def answers(subject: Subject, films: Sample, region: Region, own: torch.Tensor) 
 
     def auc(images: torch.Tensor) -> Estimate:
         odds = subject.odds(shown(films.images, images, own))
-        return clustered(roc_auc_score, films.labels.numpy(), odds, films.patients.numpy())
+        return clustered(area, films.labels.numpy(), odds, films.patients.numpy())
 
     yield "AUC, whole film", auc(films.images)
     whole = subject.odds(own)

@@ -1,6 +1,8 @@
 """A natural-image model from the command line: trained, measured anew,
-certified on its own test images, and kept from DICOM studies.
+certified on its own test images, and told from films.
 """
+
+import json
 
 import numpy as np
 import pytest
@@ -8,7 +10,6 @@ from typer.testing import CliRunner
 
 from medinv.cli.main import app
 from medinv.data.sets import cifar10 as natural
-from medinv.errors import ConfigError
 
 SMALL = (
     "model.depths=[1,1]",
@@ -64,14 +65,15 @@ def test_every_test_image_is_certified(folder) -> None:
     assert result.exit_code == 0 and "CERTIFIED: 30 of 30 images" in result.output
 
 
-@pytest.mark.parametrize(
-    "command", [["classify", "--out", "unused"], ["explain", "--out", "unused"], ["verify"]]
-)
-def test_it_is_kept_from_studies_with_a_reason(folder, samples, command) -> None:
-    result = CliRunner().invoke(app, [command[0], str(samples), "-m", str(folder), *command[1:]])
-    assert (
-        isinstance(result.exception, ConfigError) and "own test images" in result.exception.message
-    )
+def test_films_are_out_of_its_scope(folder, samples, tmp_path) -> None:
+    """Ten kinds of flat colours: a radiograph is none of them."""
+    films = str(samples / "studies" / "study-01")
+    given = ["classify", films, "-m", str(folder), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.output
+    (row,) = map(json.loads, (tmp_path / "out" / "results.jsonl").read_text().splitlines())
+    assert row["label"] == "out of scope" and row["instances"][0]["scope"]["score"] > 0
+    assert "features: score" in row["instances"][0]["scope"]["reasons"][0]
 
 
 def test_how_to_get_public_sets_is_said(folder) -> None:

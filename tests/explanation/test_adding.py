@@ -53,7 +53,7 @@ def test_a_way_to_a_counterfactual_is_added_by_a_file_and_a_line(
         targets.append(target)
         return direction.counterfactual(model, x, target) if local else None
 
-    ways = (Way(attempt, must_hold=False), *counterfactual.WAYS)
+    ways = (Way("direction", attempt, must_hold=False), *counterfactual.WAYS)
     monkeypatch.setattr(counterfactual, "WAYS", ways)
     explanation = explain.explain(explained, tiny_data.test.images[0])
     assert explanation.counterfactual.method == "direction"

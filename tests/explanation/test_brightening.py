@@ -11,7 +11,7 @@ from medinv.explanation.counterfactual.brightening import (
     bumps,
     counterfactual,
 )
-from medinv.explanation.counterfactual.direction import uncalibrated
+from medinv.explanation.trunk import uncalibrated
 from medinv.models.transport import SIDE
 
 CANDIDATES = Candidates(places=6, radii=(1.0, 2.0), finalists=12, halvings=8, share=1.0)

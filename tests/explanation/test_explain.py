@@ -107,6 +107,7 @@ def test_each_detail_adds_parts_and_changes_none(explained, image) -> None:
     always = given(brief)
     assert always == {
         "prediction", "reconstruction", "evidence", "local_evidence", "counterfactual",
+        "towards", "against", "tried",
     }  # fmt: skip
     assert given(report) == always | BY_REPORT and given(full) == always | BY_REPORT | BY_FULL
     for name in given(brief):

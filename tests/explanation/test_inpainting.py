@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from medinv.explanation.counterfactual.direction import uncalibrated
 from medinv.explanation.counterfactual.inpainting import Extent, counterfactual, inpaint, region
 from medinv.explanation.local import FEATHER, SHARPENED, local_evidence
+from medinv.explanation.trunk import uncalibrated
 
 
 @pytest.fixture

@@ -34,8 +34,7 @@ def test_changes_have_the_size_of_the_counterfactual() -> None:
         for c in equal_changes(
             x,
             edited,
-            lambda image: float(image.mean()),
-            lambda logit: logit > x.mean() + 1,
+            lambda image: (float(image.mean()), bool(image.mean() > x.mean() + 1)),
             class_step=step,
         )
     }
@@ -58,9 +57,7 @@ def test_a_blur_cannot_be_larger_than_a_plain_image() -> None:
     x[0, 0] = 101
     found = {
         c.name: c
-        for c in equal_changes(
-            x, np.full((16, 16), 200, np.uint8), lambda image: 0.0, lambda logit: False
-        )
+        for c in equal_changes(x, np.full((16, 16), 200, np.uint8), lambda image: (0.0, False))
     }
     assert found["blur"].rms < 1 and found["noise"].rms == pytest.approx(100, rel=0.03)
 

@@ -44,7 +44,9 @@ def judged(monkeypatch):
 def test_a_local_one_that_holds_comes_first(subject, judged, target) -> None:
     model, x, local = subject
     judged(LOCAL[target], flipped=True, in_scope=True)
-    assert counterfactual.counterfactual(model, x, target, local).method == LOCAL[target]
+    edit, tried = counterfactual.counterfactual(model, x, target, local)
+    assert edit.method == LOCAL[target]
+    assert [one.method for one in tried] == ([] if target else ["brightening"])
 
 
 @pytest.mark.parametrize("target", [0, 1])
@@ -55,11 +57,15 @@ def test_a_local_one_whose_re_check_fails_gives_way(
     model, x, local = subject
     judged(LOCAL[target], flipped=flipped, in_scope=in_scope)
     judged("transport", flipped=False, in_scope=False)
-    edit = counterfactual.counterfactual(model, x, target, local)
+    edit, tried = counterfactual.counterfactual(model, x, target, local)
+    whys = {one.method: one.why for one in tried}
+    assert whys[LOCAL[target]] == ("out of scope" if flipped else f"not called {edit.target}")
+    assert "asks for the" in whys[LOCAL[1 - target]], "what the other local way would need is said"
     assert edit.method == "transport" and not edit.valid, "told whatever its re-checks say"
     model.reference = replace(model.reference, transport=None)
     judged("direction", flipped=False, in_scope=False)
-    edit = counterfactual.counterfactual(model, x, target, local)
+    edit, tried = counterfactual.counterfactual(model, x, target, local)
+    assert [one.method for one in tried][-1] == "transport"
     assert edit.method == "direction" and edit.target == model.classes[target]
 
 

@@ -24,9 +24,15 @@ def test_the_rules_are_those_of_the_scope_and_the_selection() -> None:
     assert card.rules.selection.views == ("AP", "PA")
 
 
-def test_a_benchmark_takes_no_studies() -> None:
-    with pytest.raises(ConfigError, match="cifar10 images alone"):
-        read_card("cifar10").check_takes_studies()
+def test_volumes_and_ordinary_networks_take_no_studies() -> None:
+    card = read_card("cifar10")
+    card.check_takes_studies()
+    model = card.config.model.model_copy(update={"axes": 3})
+    volumes = card.model_copy(update={"config": card.config.model_copy(update={"model": model})})
+    with pytest.raises(ConfigError, match="cifar10 takes volumes"):
+        volumes.check_takes_studies()
+    with pytest.raises(ConfigError, match="cannot run backwards"):
+        card.model_copy(update={"exactness": None}).check_takes_studies()
 
 
 def test_a_value_prints_with_its_interval() -> None:

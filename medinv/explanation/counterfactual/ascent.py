@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medinv.explanation.counterfactual.direction import from_features, uncalibrated
+from medinv.explanation.counterfactual.direction import from_features
 from medinv.explanation.result import Counterfactual
+from medinv.explanation.trunk import Asked, typical, uncalibrated
 from medinv.models.base import Calibrated
-from medinv.models.density import Classifier
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,19 @@ class Search:
 
 
 def ascend(
-    model: Classifier,
+    model: Asked,
     x: Tensor,
     target: int,
     *,
     witness: Witness | None = None,
     search: Search = Search(),
 ) -> Tensor:
-    """The features (N, ...) of counterfactuals of images x (N, 1, H, W)."""
-    sign = 1.0 if target else -1.0
-    wanted = search.share * model.typical_odds[target]
+    """The features (N, ...) of counterfactuals of images x (N, C, *size).
+
+    A witness is a network of two classes, and so must be the model that is asked beside it.
+    """
+    sign = 1.0 if target == model.pair[0] else -1.0
+    wanted = search.share * typical(model, target)
     with torch.no_grad():
         start = model.features(x)
     change = torch.zeros_like(start, requires_grad=True)
@@ -72,7 +75,7 @@ def ascend(
 
 
 def counterfactual(
-    model: Classifier,
+    model: Asked,
     x: Tensor,
     target: int,
     *,

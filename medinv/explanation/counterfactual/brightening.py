@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medinv.explanation.counterfactual.direction import from_image, uncalibrated
+from medinv.explanation.counterfactual.direction import from_image
 from medinv.explanation.counterfactual.inpainting import SIDE as CHOSEN_ON
 from medinv.explanation.result import Counterfactual, LocalEvidence
-from medinv.models.density import Classifier
+from medinv.explanation.trunk import Asked, typical, uncalibrated
 from medinv.models.expectation import Expectation
 from medinv.models.transport import SIDE
 
@@ -41,7 +41,7 @@ class Candidates:
 
 @torch.no_grad()
 def brighten(
-    model: Classifier, expectation: Expectation, x: Tensor, *, candidates: Candidates = Candidates()
+    model: Asked, expectation: Expectation, x: Tensor, *, candidates: Candidates = Candidates()
 ) -> Tensor:
     """The image `x` (1, 1, H, W) with the brightening of least root mean square that suffices.
 
@@ -49,7 +49,7 @@ def brighten(
     Tried as stored, returned before rounding and clipping.
     """
     spots = bumps(expectation, x, candidates)
-    wanted = candidates.share * model.typical_odds[1]
+    wanted = candidates.share * typical(model, 1)
     rise = _odds(model, _added(x, spots, candidates.first)) - _odds(model, x)
     gain = rise / spots.flatten(1).norm(dim=1)
     best = spots[gain.topk(min(candidates.finalists, len(spots))).indices]
@@ -66,12 +66,12 @@ def brighten(
 
 
 def counterfactual(
-    model: Classifier, x: Tensor, target: int, local: LocalEvidence | None = None
+    model: Asked, x: Tensor, target: int, local: LocalEvidence | None = None
 ) -> Counterfactual | None:
     """The same encoded, decoded and classified anew.
 
     None towards the negative class, and where the model's reference does not say where findings
-    lie.
+    lie: it says so of two classes of grey images.
     """
     if not target or not model.reference or not model.reference.expectation:
         return None
@@ -102,5 +102,5 @@ def _added(x: Tensor, spots: Tensor, amount: float | Tensor) -> Tensor:
     return (x + each.to(x) * spots).clamp(0, 255).round()
 
 
-def _odds(model: Classifier, images: Tensor) -> Tensor:
+def _odds(model: Asked, images: Tensor) -> Tensor:
     return torch.cat([uncalibrated(model, model.features(some)) for some in images.split(AT_ONCE)])

@@ -4,48 +4,63 @@ import torch
 from torch import Tensor
 
 from medinv.explanation.result import CHANGED, Counterfactual, LocalEvidence, Method
-from medinv.explanation.trunk import decision
-from medinv.models.density import Classifier
+from medinv.explanation.trunk import Asked, asked, decision, picture, typical, uncalibrated
 
 STRIP = 5  # images from the input to the counterfactual, both included
 
 
 @torch.no_grad()
 def counterfactual(
-    model: Classifier, x: Tensor, target: int, local: LocalEvidence | None = None
+    model: Asked, x: Tensor, target: int, local: LocalEvidence | None = None
 ) -> Counterfactual:
-    """Move the features of one image `x` (1, 1, H, W) along the class direction and decode.
+    """Move the features of one image `x` (1, C, *size) along the class direction and decode.
 
     ECINN (Hvilshoj et al. 2021, 2103.13701): the coarse latent c goes to c + t (mu_1 - mu_0), where
-    t brings the log-odds to the median that training images of `target` (0 or 1) have; all else in
-    the features stays. The decoded image is rounded and clipped to what could be stored, and
-    classified anew. Every density model can have it.
+    t brings the log-odds to the median that training images of `target` have, and to the opposite
+    of the image's own where no training images are known; all else in the features stays. Where a
+    third class would be called then, c moves on along the direction from that one. The decoded
+    image is rounded and clipped to what could be stored, and classified anew. Every invertible
+    model can have it.
     """
     start = model.features(x)
-    end = towards(model, start, model.typical_odds[target])
-    return from_features(model, x, target, (start, end), "direction")
+    wanted = typical(model, target)
+    end = towards(model, start, wanted if wanted != 0 else -uncalibrated(model, start))
+    return from_features(model, x, target, (start, past_others(model, end, target)), "direction")
 
 
-def towards(model: Classifier, z: Tensor, wanted: Tensor) -> Tensor:
+def towards(model: Asked, z: Tensor, wanted: Tensor) -> Tensor:
     """Features z (N, ...) moved along the class direction to uncalibrated log-odds `wanted`."""
-    direction = model.means[1] - model.means[0]
+    coarse = z[:, : model.coarse]
+    direction = model.class_direction(*model.pair, coarse)
     t = (wanted - uncalibrated(model, z)) / direction.square().sum()
     moved = z.clone()
-    moved[:, : direction.shape[0]] += t[:, None, None, None] * direction
+    moved[:, : model.coarse] += t.reshape(-1, *[1] * (z.ndim - 1)) * direction
     return moved
 
 
-def uncalibrated(model: Classifier, z: Tensor) -> Tensor:
-    """Uncalibrated log-odds (N,) of features, in which `typical_odds` are."""
-    logits = model.logits_of(z)
-    return logits[:, 1] - logits[:, 0]
+def past_others(model: Asked, z: Tensor, target: int) -> Tensor:
+    """Features z (1, ...) in which no class outside of the pair is likelier than `target`.
+
+    Where one is, by the uncalibrated logits, z moves along the direction from it to where training
+    images of `target` mostly are, one class after the other, at most twice each.
+    """
+    others = [k for k in range(len(model.classes)) if k not in model.pair]
+    for _ in range(2 * len(others)):
+        logits = model.calibrated(model.logits_of(z))[0]
+        rival = max(others, key=lambda k: logits[k].item())
+        if logits[rival] < logits[target]:
+            break
+        question = asked(model.network, target, rival)
+        wanted = typical(question, target)
+        z = towards(question, z, wanted if wanted > 0 else -uncalibrated(question, z) + 1)
+    return z
 
 
 @torch.no_grad()
 def from_features(
-    model: Classifier, x: Tensor, target: int, ends: tuple[Tensor, Tensor], method: Method
+    model: Asked, x: Tensor, target: int, ends: tuple[Tensor, Tensor], method: Method
 ) -> Counterfactual:
-    """The counterfactual of the image `x` (1, 1, H, W) decoded from features, with its re-checks.
+    """The counterfactual of the image `x` (1, C, *size) decoded from features, with its re-checks.
 
     ends: the features of `x` and those of the counterfactual; the strip goes straight from the
     first to the second.
@@ -57,9 +72,9 @@ def from_features(
 
 @torch.no_grad()
 def from_image(
-    model: Classifier, x: Tensor, target: int, edited: Tensor, method: Method
+    model: Asked, x: Tensor, target: int, edited: Tensor, method: Method
 ) -> Counterfactual:
-    """The counterfactual `edited` (1, 1, H, W) of the image `x`, with its re-checks.
+    """The counterfactual `edited` (1, C, *size) of the image `x`, with its re-checks.
 
     It was edited as an image and is encoded and decoded here; the strip goes straight through the
     pixels, so that nothing changes on the way that does not change in the end.
@@ -70,25 +85,26 @@ def from_image(
 
 
 def _rechecked(
-    model: Classifier, x: Tensor, target: int, decoded: tuple[Tensor, Tensor], method: Method
+    model: Asked, x: Tensor, target: int, decoded: tuple[Tensor, Tensor], method: Method
 ) -> Counterfactual:
-    """Of the decoded strip (STRIP, 1, H, W) and the features at its end."""
+    """Of the decoded strip (STRIP, C, *size) and the features at its end."""
     path, end = decoded
     stored = path.clamp(0, 255).round()
     anew = model.read(stored[-1:])
     logit = model.log_odds(anew.logits).item()
-    difference = stored[-1, 0] - x[0, 0]
+    difference = stored[-1:] - x
+    strip = tuple(picture(image[None]).to(torch.uint8).numpy() for image in stored)
     return Counterfactual(
-        image=stored[-1, 0].to(torch.uint8).cpu().numpy(),
-        difference=difference.cpu().numpy(),
+        image=strip[-1],
+        difference=picture(difference).numpy(),
         target=model.classes[target],
         target_logit=decision(model, end).item(),
         logit=logit,
-        flipped=(logit >= model.decision_logit.item()) == bool(target),
-        in_scope=anew.scope.item() <= model.scope_threshold.item(),
+        flipped=bool(model.called(anew.logits) == target),
+        in_scope=bool(model.in_scope(anew)),
         rms=difference.square().mean().sqrt().item(),
         out_of_range=((path[-1] < -0.5) | (path[-1] > 255.5)).double().mean().item(),
-        changed=(difference.abs() > CHANGED).double().mean().item(),
-        strip=tuple(stored[:, 0].to(torch.uint8).cpu().numpy()),
+        changed=(difference.abs().amax(1) > CHANGED).double().mean().item(),
+        strip=strip,
         method=method,
     )

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medinv.explanation.counterfactual.direction import from_image, uncalibrated
+from medinv.explanation.counterfactual.direction import from_image
 from medinv.explanation.result import Counterfactual, LocalEvidence
-from medinv.models.density import Classifier
+from medinv.explanation.trunk import Asked, typical, uncalibrated
 from medinv.models.region import Donors, Template, onto
 
 AT_ONCE = 8  # images that go through the network together
@@ -52,7 +52,7 @@ def exchanged(
 
 @torch.no_grad()
 def counterfactual(
-    model: Classifier, x: Tensor, target: int, local: LocalEvidence | None = None
+    model: Asked, x: Tensor, target: int, local: LocalEvidence | None = None
 ) -> Counterfactual | None:
     """The first that is answered otherwise and in scope, encoded, decoded and classified anew.
 
@@ -65,14 +65,15 @@ def counterfactual(
     tried = exchanged(reference.region, reference.donors, x, target, choice=choice)
     if not len(tried):
         return None
-    sign = 1 if target else -1
+    sign = 1 if target == model.pair[0] else -1
     odds, inside = [], []
     for some in tried.clamp(0, 255).round().split(AT_ONCE):
         z = model.features(some)
         odds.append(sign * uncalibrated(model, z))
-        inside.append(model.read(some).scope <= model.scope_threshold)
+        reading = model.read(some)
+        inside.append(model.in_scope(reading))
     reached = torch.cat(odds)
-    enough = (reached >= sign * choice.share * model.typical_odds[target]) & torch.cat(inside)
+    enough = (reached >= sign * choice.share * typical(model, target)) & torch.cat(inside)
     best = int(enough.int().argmax() if enough.any() else reached.argmax())
     return from_image(model, x, target, tried[best : best + 1], "exchange")
 

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter
 from torch import Tensor
 
-from medinv.explanation.counterfactual.direction import from_image, uncalibrated
+from medinv.explanation.counterfactual.direction import from_image
 from medinv.explanation.local import FEATHER, SHARPENED
 from medinv.explanation.result import Counterfactual, LocalEvidence
-from medinv.explanation.trunk import decision
-from medinv.models.density import Classifier
+from medinv.explanation.trunk import Asked, decision, typical, uncalibrated
 from medinv.models.expectation import Expectation
 
 SIDE = 64  # of the images on which lengths were chosen, pixels
@@ -42,7 +41,7 @@ class Extent:
 
 @torch.no_grad()
 def inpaint(
-    model: Classifier,
+    model: Asked,
     expectation: Expectation,
     x: Tensor,
     evidence: NDArray,
@@ -61,7 +60,7 @@ def inpaint(
     tried = expectation.fill(x.expand(len(masks), -1, -1, -1), masks)
     z = model.features(tried.clamp(0, 255).round())
     odds = uncalibrated(model, z)
-    reached = (odds <= extent.share * model.typical_odds[0]) & (
+    reached = (odds <= extent.share * typical(model, 0)) & (
         decision(model, z) < model.decision_logit
     )
     chosen = int(reached.int().argmax() if reached.any() else odds.argmin())
@@ -69,7 +68,7 @@ def inpaint(
 
 
 def counterfactual(
-    model: Classifier, x: Tensor, target: int, local: LocalEvidence | None = None
+    model: Asked, x: Tensor, target: int, local: LocalEvidence | None = None
 ) -> Counterfactual | None:
     """The same encoded, decoded and classified anew.
 

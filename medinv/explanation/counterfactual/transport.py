@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medinv.explanation.counterfactual.direction import from_features, towards, uncalibrated
+from medinv.explanation.counterfactual.direction import from_features, past_others, towards
 from medinv.explanation.result import Counterfactual, LocalEvidence
-from medinv.models.density import Classifier
+from medinv.explanation.trunk import Asked, typical, uncalibrated
 from medinv.models.transport import Transport
 
 
@@ -31,20 +31,20 @@ class Path:
 
 @torch.no_grad()
 def transport_features(
-    model: Classifier, transport: Transport, x: Tensor, target: int, *, path: Path = Path()
+    model: Asked, transport: Transport, x: Tensor, target: int, *, path: Path = Path()
 ) -> Tensor:
     """The features (N, ...) of counterfactuals of images x (N, 1, H, W) of the other class."""
-    step = transport.step(x, target)
+    step = transport.step(x, target, sum(model.pair) - target)
     size = step.square().flatten(1).mean(1).sqrt().clamp_min(1e-12)[:, None, None, None]
     z = model.features((x + path.length * step / size).clamp(0, 255))
-    reached, wanted = uncalibrated(model, z), path.share * model.typical_odds[target]
-    beyond = torch.maximum if target else torch.minimum
+    reached, wanted = uncalibrated(model, z), path.share * typical(model, target)
+    beyond = torch.maximum if target == model.pair[0] else torch.minimum
     return towards(model, z, beyond(reached, wanted))
 
 
 @torch.no_grad()
 def counterfactual(
-    model: Classifier, x: Tensor, target: int, local: LocalEvidence | None = None
+    model: Asked, x: Tensor, target: int, local: LocalEvidence | None = None
 ) -> Counterfactual | None:
     """The same decoded for one image `x` (1, 1, H, W), rounded, clipped and classified anew.
 
@@ -53,4 +53,5 @@ def counterfactual(
     if not model.reference or not model.reference.transport:
         return None
     end = transport_features(model, model.reference.transport, x, target)
+    end = past_others(model, end, target)
     return from_features(model, x, target, (model.features(x), end), "transport")

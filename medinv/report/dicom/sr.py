@@ -18,6 +18,7 @@ from medinv.report.dicom.common import CODING_SCHEME, MAKER, Analysis, device_ui
 from medinv.report.dicom.evidence import Regions, Segmented
 from medinv.report.dicom.header import procedure
 
+OTHERS = 10  # classes beside the one called whose probabilities are told
 _PRESENCE = Code("705057003", "SCT", "Presence")
 _OPERATING_POINT = private("operating-point", "Probability from which on the model says present")
 _EVIDENCE = private("evidence", "Contribution to the log-odds of the finding, sum over the region")
@@ -115,7 +116,12 @@ def _answer(
     told, point = given.answer, analysis.card.operating_point
     if told is None:
         raise ValueError(f"expected an image or study with a label, got {given.label}")
+    card_classes = analysis.card.classes
     measurements = [_percent(codes.DCM.Probability, told.probability)]
+    measurements += [
+        _percent(private(f"class-{card_classes.index(name)}", f"Probability of {name}"[:64]), share)
+        for name, share in told.others[:OTHERS]
+    ]
     limit = [_percent(_OPERATING_POINT, point.threshold)] if point else []
     presence = codes.SCT.Present if given.label == told.name else codes.SCT.Absent
     return sr.MeasurementsAndQualitativeEvaluations(

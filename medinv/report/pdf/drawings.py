@@ -177,3 +177,29 @@ class ProbabilityBar(Flowable):
         canvas.setFillColor(INK)
         canvas.setFont(REGULAR, 7)
         canvas.drawCentredString(min(max(at, half), self.width - half), 3, words)
+
+
+class ClassBar(Flowable):
+    """From 0 to 100 %: the probability of one class, with its interval where one is known."""
+
+    def __init__(self, value: float, between: tuple[float, float] | None, width: float):
+        super().__init__()
+        self.value, self.between, self.width = value, between, width
+
+    def wrap(self, *_: float) -> tuple[float, float]:
+        """Its size (points), as reportlab asks for it."""
+        return self.width, 9
+
+    def draw(self) -> None:
+        """Onto the page's canvas."""
+        canvas = self.canv
+        canvas.setFillColor(TRACK)
+        canvas.rect(0, 1, self.width, 6, stroke=0, fill=1)
+        canvas.setFillColor(FILL)
+        canvas.rect(0, 1, self.width * self.value, 6, stroke=0, fill=1)
+        if self.between:
+            low, high = (self.width * end for end in self.between)
+            canvas.setFillColor(INK)
+            canvas.setFillAlpha(0.62)
+            canvas.rect(low, 2.8, max(high - low, 1), 2.4, stroke=0, fill=1)
+            canvas.setFillAlpha(1)

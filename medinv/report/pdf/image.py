@@ -18,7 +18,7 @@ HALF = (WIDTH - 12) / 2
 def image_page(panel: Panel, card: Card, *, heading: bool) -> list[Flowable]:
     """All that is shown of one image, on one page."""
     drawn, image = panel.explained, panel.image
-    head = _heading(panel) if heading else []
+    head = _heading(panel, card) if heading else []
     if drawn is None:
         box = (HALF, 80 * mm)
         left = [*_stored(panel, box), text(intake_words(panel, card), "quiet")]
@@ -32,8 +32,8 @@ def image_page(panel: Panel, card: Card, *, heading: bool) -> list[Flowable]:
         *head,
         columns([_stored(panel, box), _evidence(panel, drawn, two, box)], WIDTH),
         *_how(panel, two, card),
-        *_checks(panel, drawn, two),
-        *_counterfactual(panel, drawn),
+        *_checks(panel, drawn, two, derived.judged_by(card)),
+        *_counterfactual(panel, drawn, derived.judged_by(card)),
         *_neighbours(panel),
     ]
 
@@ -54,10 +54,10 @@ def intake_words(panel: Panel, card: Card) -> str:
     return strings.native_note(panel, derived.intake(panel.image, card)) + warned
 
 
-def _heading(panel: Panel) -> list[Flowable]:
+def _heading(panel: Panel, card: Card) -> list[Flowable]:
     image = panel.image
     said = strings.image_heading(panel.number, image.called, image.answer)
-    return [text(said, "h2"), *scope(image)]
+    return [text(said, "h2"), *scope(image, card)]
 
 
 def _stored(panel: Panel, box: tuple[float, float]) -> list[Flowable]:
@@ -92,7 +92,7 @@ def _how(panel: Panel, two: Contrast, card: Card) -> list[Flowable]:
     return [text(strings.HOW_HEADING, "h3"), boxes(cells, WIDTH), Spacer(0, 4)]
 
 
-def _checks(panel: Panel, drawn: Explained, two: Contrast) -> list[Flowable]:
+def _checks(panel: Panel, drawn: Explained, two: Contrast, by: str | None) -> list[Flowable]:
     explanation = derived.explained(panel.image)
     trip, edit, local = (
         explanation.reconstruction,
@@ -100,7 +100,7 @@ def _checks(panel: Panel, drawn: Explained, two: Contrast) -> list[Flowable]:
         explanation.local_evidence,
     )
     exact = strings.reconstruction_check(trip.exact, trip.bits, trip.max_abs_error)
-    again = strings.counterfactual_recheck(edit.target, edit.flipped, edit.in_scope)
+    again = strings.counterfactual_recheck(edit.target, edit.flipped, edit.in_scope, by)
     cells = [
         [text(exact, "good" if trip.exact else "bad")],
         [text(strings.evidence_check(drawn.evidence.residual))],
@@ -112,11 +112,11 @@ def _checks(panel: Panel, drawn: Explained, two: Contrast) -> list[Flowable]:
     return [text(strings.AT_A_GLANCE, "h3"), columns(cells, WIDTH)]
 
 
-def _counterfactual(panel: Panel, drawn: Explained) -> list[Flowable]:
+def _counterfactual(panel: Panel, drawn: Explained, by: str | None) -> list[Flowable]:
     edit = derived.explained(panel.image).counterfactual
     parts = [
         text(strings.counterfactual_heading(edit.target, edit.valid), "h2"),
-        text(" ".join(strings.counterfactual_words(edit))),
+        text(" ".join(strings.counterfactual_words(edit, by))),
     ]
     if not edit.valid:
         return parts

@@ -92,6 +92,7 @@ def model_section(result: StudyResult, card: Card) -> list[Flowable]:
         text(f"{strings.MODEL_HEADING}: {model}", "h2"),
         pairs_table(strings.card_facts(card, derived.calibration_fit(card))),
         *_metrics(card),
+        *_classes(card),
         *_reliability(card),
         text(strings.ORIGIN, "h3"),
         pairs_table([*origin, *hashes], "mono"),
@@ -114,12 +115,30 @@ def _metrics(card: Card) -> list[Flowable]:
     return [text(strings.METRICS, "h3"), rows(lines, [150, 70, 110, 60], head=True)]
 
 
+def _classes(card: Card) -> list[Flowable]:
+    """Of more than two classes: each against the rest."""
+    if not card.by_class:
+        return []
+    measures = ("auc", "sensitivity", "specificity", "precision")
+    names = (strings.CLASS, *map(strings.metric_name, measures), strings.CALLED_AS)
+    lines = [
+        (
+            one.name,
+            *(strings.class_estimate(getattr(one, measure)) for measure in measures),
+            strings.called_as(one.called, card.classes),
+        )
+        for one in card.by_class
+    ]
+    shares = (0.16, 0.16, 0.16, 0.16, 0.16, 0.2)
+    return [text(strings.BY_CLASS, "h3"), table(names, lines, shares)]
+
+
 def _reliability(card: Card) -> list[Flowable]:
-    """Of two classes: what was observed of test images by their probability."""
+    """What was observed of test images by their probability."""
     if not card.calibration.observed:
         return []
     head = (
-        strings.probability_of(card.classes[1]),
+        strings.probability_of(derived.probability_subject(card)),
         strings.SHARE_OBSERVED,
         strings.INTERVAL,
         strings.CASES,

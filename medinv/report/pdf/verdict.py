@@ -5,8 +5,8 @@ from reportlab.platypus import Flowable, Spacer
 from medinv.analysis.result import Answer, ImageResult, StudyResult
 from medinv.models.card import Card
 from medinv.report import derived, strings
-from medinv.report.pdf.drawings import ProbabilityBar
-from medinv.report.pdf.parts import WIDTH, bullets, columns, notice, text
+from medinv.report.pdf.drawings import ClassBar, ProbabilityBar
+from medinv.report.pdf.parts import WIDTH, bullets, columns, notice, rows, text
 
 
 def verdict(result: StudyResult, card: Card) -> list[Flowable]:
@@ -22,7 +22,7 @@ def verdict(result: StudyResult, card: Card) -> list[Flowable]:
         return [*left, named]
     left += [*_sentences(result, told, card), named]
     if len(result.instances) == 1:
-        left += scope(result.instances[0])
+        left += scope(result.instances[0], card)
     if point := card.operating_point:
         where = strings.operating_point(told.name, point.threshold, point.chosen_on)
         gave = strings.operating_figures(point.sensitivity, point.specificity)
@@ -45,20 +45,38 @@ def _probability(result: StudyResult, told: Answer, card: Card) -> list[Flowable
     point, sure = card.operating_point, derived.study_uncertainty(result, card)
     ends = (sure.low, sure.high) if sure else None
     threshold = point.threshold if point else None
+    grades = result.probabilities if card.config.model.ordered else None
     certainty = strings.certainty(told, sure, derived.several_decide(result))
     return [
         text(strings.percent(told.probability), "title"),
         *([text(strings.uncertain(*ends))] if ends else []),
         text(strings.probability_of(told.name)),
-        ProbabilityBar(told.probability, threshold, ends, WIDTH * 0.46),
+        *(
+            _classes(told, ends)
+            if told.others
+            else [ProbabilityBar(told.probability, threshold, ends, WIDTH * 0.46)]
+        ),
+        *([text(strings.expected_grade(grades))] if grades else []),
         text(" ".join(certainty), "quiet"),
     ]
 
 
-def scope(image: ImageResult) -> list[Flowable]:
+def _classes(told: Answer, ends: tuple[float, float] | None) -> list[Flowable]:
+    """A bar a class, by falling probability."""
+    width = WIDTH * 0.46
+    lines: list[list[Flowable]] = []
+    for k, (name, share) in enumerate(strings.class_rows(told)):
+        bar = ClassBar(share, ends if k == 0 else None, width * 0.34)
+        lines.append([text(name, "cell"), bar, text(strings.percent(share), "cell")])
+    return [rows(lines, [width * 0.46, width * 0.36, width * 0.18])]
+
+
+def scope(image: ImageResult, card: Card) -> list[Flowable]:
     """Whether the image is of the model's kind, and why not."""
     judgement = image.scope
-    sentence = strings.scope_sentence(derived.inside(image), judgement.score, judgement.threshold)
+    sentence = strings.scope_sentence(
+        derived.inside(image), judgement.score, judgement.threshold, derived.judged_by(card)
+    )
     return [*bullets(judgement.reasons), text(sentence, "quiet")]
 
 
@@ -69,7 +87,7 @@ def notices(result: StudyResult, card: Card) -> list[Flowable]:
         head = text(f"{error.code} ({strings.STAGE}: {error.stage})", "h3")
         boxes.append(notice([head, text(error.message)], WIDTH, bad=True))
     if result.status == "ok" and not result.in_scope:
-        reasons = scope(result.instances[0]) if len(result.instances) == 1 else []
+        reasons = scope(result.instances[0], card) if len(result.instances) == 1 else []
         parts = [text(strings.NO_LABEL, "h3"), text(strings.SCOPE_REFUSAL), *reasons]
         boxes.append(notice(parts, WIDTH, bad=True))
     if warnings := derived.warnings(result, card):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from medinv.report.strings.labels import (
@@ -20,9 +21,10 @@ from medinv.report.strings.labels import (
     TASK,
     TRAINED_ON,
 )
-from medinv.report.strings.numbers import key_words, plain
+from medinv.report.strings.numbers import estimate, key_words, plain
 
 if TYPE_CHECKING:
+    from medinv.metrics import Estimate
     from medinv.models.card import Card
 
 SUBGROUPS_UNKNOWN = (
@@ -55,6 +57,17 @@ def card_facts(
         (LIMITS, card.limits),
         (NOT_TESTED, card.not_tested),
     )
+
+
+def class_estimate(given: Estimate | None) -> str:
+    """A measure of one class in a table; a dash where it is not defined."""
+    return estimate(given) if given else "\u2013"
+
+
+def called_as(called: Sequence[int], classes: Sequence[str]) -> str:
+    """What the images of a class were called, the most frequent first: a row of the confusion."""
+    ranked = sorted(zip(called, classes, strict=True), key=lambda pair: -pair[0])
+    return ", ".join(f"{count}\u00a0{name}" for count, name in ranked if count) or "\u2013"
 
 
 def metric_name(key: str) -> str:

@@ -59,21 +59,24 @@ def counterfactual_heading(target: str, valid: bool) -> str:
     return f"No counterfactual for \u201c{target}\u201d"
 
 
-def counterfactual_words(edit: Counterfactual) -> tuple[str, str, str]:
-    """What it is, what its re-check said, and how large it is."""
+def counterfactual_words(edit: Counterfactual, by: str | None) -> tuple[str, str, str]:
+    """What it is, what its re-check said, and how large it is.
+
+    by: what the model's scope looks at, None of a model without one; so below.
+    """
     return (
-        counterfactual_reading(edit),
+        counterfactual_reading(edit, by),
         counterfactual_check(edit.target, edit.flipped, edit.logit),
         counterfactual_size(edit.rms, edit.changed, edit.out_of_range),
     )
 
 
-def counterfactual_reading(edit: Counterfactual) -> str:
+def counterfactual_reading(edit: Counterfactual, by: str | None) -> str:
     """How it was made, or why it is not shown."""
     if edit.valid:
         return MADE[edit.method].format(target=edit.target)
     failed = ([] if edit.flipped else [f"classified as {edit.target}"]) + (
-        [] if edit.in_scope else ["an image of the model's kind by its likelihood"]
+        [] if edit.in_scope else [f"an image of the model's kind by its {by}"]
     )
     return (
         f"The image was edited towards {edit.target}, but the edited image is not "
@@ -81,12 +84,17 @@ def counterfactual_reading(edit: Counterfactual) -> str:
     )
 
 
-def counterfactual_recheck(target: str, flipped: bool, in_scope: bool) -> str:
+def counterfactual_recheck(target: str, flipped: bool, in_scope: bool, by: str | None) -> str:
     """The two re-checks."""
+    be = "is" if by == "likelihood" else "are"
+    scope = (
+        "this model cannot judge its scope"
+        if by is None
+        else f"its {by} {be} {'in' if in_scope else 'out of'} scope"
+    )
     return (
         "The counterfactual, stored and classified anew, is "
-        f"{'now' if flipped else 'not'} called {target}, "
-        f"and its likelihood is {'in' if in_scope else 'out of'} scope."
+        f"{'now' if flipped else 'not'} called {target}, and {scope}."
     )
 
 

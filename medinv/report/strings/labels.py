@@ -67,6 +67,8 @@ INTENDED_USE, TRAINED_ON, DATA_LICENCE, TASK, CLASSES = (
 SCOPE, EXACTNESS = "Scope", "Reconstruction of test images"
 ORIGIN = "How the weights came to be"
 OPERATING_POINT = "operating point"
+BY_CLASS, CLASS, CALLED_AS = "Each class against the rest, on test images", "Class", "Called"
+THE_CLASS_CALLED = "the class called"
 MEASURE, VALUE, INTERVAL, CASES = "Measure", "Value", "95 % interval", "Cases"
 RELIABILITY, SHARE_OBSERVED = "Probability and what was observed on test images", "Share observed"
 LABEL, PROBABILITY, FLAGS, REPORT = "Label", "Probability", "Flags", "Report"
@@ -110,6 +112,10 @@ KINDS = {"broken": "could not be read", "skipped": "skipped"}
 METRIC_NAMES = {
     "auc": "AUC",
     "accuracy": "Accuracy",
+    "balanced_accuracy": "Mean sensitivity of the classes",
+    "precision": "Precision",
+    "weighted_kappa": "Quadratic weighted kappa",
+    "grade_error": "Mean distance of the expected grade",
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
     "ece": "Calibration error (ECE)",

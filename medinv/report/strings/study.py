@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from medinv.metrics import Estimate, ObservedShare
     from medinv.report.derived import Uncertainty
 
+NAMED, LISTED = 3, 10  # other classes told in the sentence; classes that have a bar
+CALLED = "that they were called"  # of several classes, what an observed share is of
 UNCERTAINTY_UNKNOWN = "The model card gives no interval for this probability."
 UNCERTAINTY_SEVERAL = (
     "No interval is given: several images decided, and calibration was measured on single images."
@@ -60,16 +62,37 @@ def answer_cell(told: Answer | None) -> str:
 
 
 def verdict(label: str, told: Answer, threshold: float | None, images: int) -> str:
-    """The answer in a sentence, with its probability and those of all other classes."""
+    """The answer in a sentence, with its probability and those of the next classes."""
     what = "this image" if images == 1 else f"this study ({counted(images, IMAGES)})"
     side = ""
     if threshold is not None:
         where = "at or above" if told.probability >= threshold else "below"
         side = f", {where} the operating point of {percent(threshold)}"
-    others = "".join(f", of {name} {percent(share)}" for name, share in told.others)
+    near, far = told.others[:NAMED], told.others[NAMED:]
+    others = "".join(f", of {name} {percent(share)}" for name, share in near)
+    if far:
+        others += f", of {len(far)} others together {percent(sum(share for _, share in far))}"
+    next_best = f"; the next likely class is {near[0][0]}" if near else ""
     return (
-        f"The model calls {what} {label}. The calibrated probability of {told.name} is "
+        f"The model calls {what} {label}{next_best}. The calibrated probability of {told.name} is "
         f"{percent(told.probability)}{side}{others}."
+    )
+
+
+def class_rows(told: Answer) -> tuple[tuple[str, float], ...]:
+    """Classes with their probabilities, the one called first; beyond LISTED together."""
+    near, far = told.others[: LISTED - 1], told.others[LISTED - 1 :]
+    rest = ((f"{len(far)} other classes", sum(share for _, share in far)),) if far else ()
+    return ((told.name, told.probability), *near, *rest)
+
+
+def expected_grade(named: Mapping[str, float]) -> str:
+    """Of ordered classes: the mean grade by probability, among the names at its ends."""
+    names = list(named)
+    grade = sum(k * share for k, share in enumerate(named.values()))
+    return (
+        f"The classes are grades: by all probabilities the expected grade is {number(grade, 2)}, "
+        f"from 0 ({names[0]}) to {len(names) - 1} ({names[-1]})."
     )
 
 
@@ -81,7 +104,8 @@ def certainty(told: Answer, sure: Uncertainty | None, several: bool) -> tuple[st
     if sure.observed is None:
         return reading, OBSERVED_NONE
     differs = () if sure.observed_covers(told.probability) else (OBSERVED_DIFFERS,)
-    return (reading, observed_share(told.name, sure.observed), *differs)
+    of = CALLED if told.others else told.name
+    return (reading, observed_share(of, sure.observed), *differs)
 
 
 def uncertain(low: float, high: float) -> str:
@@ -154,11 +178,16 @@ def bar_alt(
     )
 
 
-def scope_sentence(in_scope: bool, score: float, threshold: float) -> str:
-    """How far the image lies from the training images."""
+def scope_sentence(
+    in_scope: bool, score: float | None, threshold: float | None, by: str | None
+) -> str:
+    """How far the image lies from the training images. by: what the model judges that by."""
+    if score is None or threshold is None or by is None:
+        return "This model cannot tell whether the image is of the kind that it was made for."
+    what = f"{by.removesuffix('s')} score"
     return (
-        f"{'In scope: l' if in_scope else 'L'}ikelihood score {number(score)}, a distance from the "
-        f"training images; images in scope reach {number(threshold)}."
+        f"{f'In scope: {what}' if in_scope else label_title(what)} {number(score)}, a distance "
+        f"from the training images; images in scope reach {number(threshold)}."
     )
 
 
