@@ -15,6 +15,7 @@ from medinv.errors import ConfigError, ExportError
 from medinv.export.facts import Written
 from medinv.export.programs import check, programs, smooth_images
 from medinv.export.torch_export import write_torch_export
+from medinv.models.build import build
 from medinv.models.density import Classifier
 from medinv.models.store import load
 
@@ -100,8 +101,6 @@ def test_onnx_gives_the_same_by_onnxruntime(
 def test_an_ordinary_network_has_programs_forwards_alone(
     tiny_config: Config, tiny_data: LabelledImages, model: Classifier
 ) -> None:
-    from medinv.models.build import build
-
     tree = tiny_config.model_dump()
     tree["model"] = {"kind": "lenet", "classes": ("clear", "opacity"), "mean": 100, "std": 50}
     tree["train"] = {"epochs": 1, "batch": 16, "learning_rate": 1e-3}
@@ -112,6 +111,37 @@ def test_an_ordinary_network_has_programs_forwards_alone(
     made = programs(network, torch.float64)
     assert made.backwards is None and made.forwards.outputs == ("logits", "probabilities")
     assert check(made, made.forwards(made.images), None).logits < 1e-9
+
+
+POOLED = {"kind": "pooled", "classes": ("a", "b", "c"), "mean": 100, "std": 50, "depths": [1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "size", "kept"),
+    [
+        ({"hidden": [8, 16]}, 16, 0),
+        ({"hidden": [8, 16], "padding": "zeros"}, 16, 0),
+        ({"hidden": [8, 16], "padding": "zeros", "norm": "act"}, 64, 1),
+        ({"hidden": [8, 64], "axes": 3}, 16, 0),
+    ],
+)
+def test_pooled_networks_of_three_classes_run_backwards_too(
+    settings: dict, size: int, kept: int, tiny_config: Config, model: Classifier
+) -> None:
+    tree = tiny_config.model_dump()
+    tree["model"], tree["train"] = POOLED | settings, {"epochs": 1, "batch": 16, "learning_rate": 1}
+    tree["data"]["size"] = size
+    tree.pop("reference", None)
+    config = Config.model_validate(tree)
+    torch.manual_seed(0)
+    network = build(config).double().eval()
+    network.card = model.card.model_copy(update={"config": config})
+    made = programs(network, torch.float64)
+    assert len(made.kept) == kept
+    with torch.no_grad():
+        outputs = made.forwards(made.images)
+        found = check(made, outputs, made.backwards(outputs[-1]))
+    assert found.exact and found.logits < 1e-8 and outputs[1].shape == (3, 3)
 
 
 def test_a_program_that_is_not_the_model_is_refused(model: Classifier) -> None:
