@@ -16,6 +16,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from medinv.config import CardTexts
 from medinv.errors import ConfigError, IntegrityError, MedinvError, ModelNotFoundError
 from medinv.files import write_whole
 from medinv.models.audited import Audited
@@ -177,6 +178,26 @@ def save(folder: Path, weights: bytes, card: Card) -> None:
     """Write a model folder, each file whole or not at all, the card last. Raises OutputError."""
     write_whole(folder / WEIGHTS, weights)
     _save_card(folder, card)
+
+
+def keep_texts(name_or_path: str | Path, texts: CardTexts) -> Card:
+    """The card of a model with the sentences and rules of a configuration, written to its folder.
+
+    What no run measured may change without a new training. Of a shipped model the card is pinned
+    anew. Raises as `read_card`, and OutputError.
+    """
+    folder, card = locate(name_or_path), read_card(name_or_path)
+    scope = card.scope and card.scope.model_copy(
+        update={"modalities": texts.modalities, "body_parts": texts.body_parts}
+    )
+    said = {name: getattr(texts, name) for name in CardTexts.model_fields}
+    said = {name: value for name, value in said.items() if name in Card.model_fields}
+    config = card.config.model_copy(update={"card": texts})
+    kept = card.model_copy(update={**said, "scope": scope, "config": config})
+    _save_card(folder, kept)
+    if folder.parent == SHIPPED:
+        pin(folder / CARD)
+    return kept
 
 
 def keep_layout(name_or_path: str | Path, layout: Layout) -> Card:

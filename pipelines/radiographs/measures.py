@@ -8,30 +8,28 @@ from sklearn.metrics import roc_auc_score
 
 from medinv.audit.changes import blanked, exchanged, harmless
 from medinv.audit.estimates import mean
-from medinv.audit.measures import peaks_on, sized
+from medinv.audit.measures import peaks_on, whole_levels
 from medinv.audit.planted import Planted
 from medinv.audit.sample import Region, Sample
 from medinv.metrics import Estimate, clustered, proportion
 from medinv.metrics import auc as area
 from pipelines.radiographs.lesions import Lesions
 from pipelines.radiographs.subjects import Subject
-from pipelines.radiographs.variants import PAIRS, shown
+from pipelines.radiographs.variants import PAIRS
 
 MAPPED, MAPPED_PLANTS = 100, 40  # films of which the evidence is mapped
 Measured = Iterator[tuple[str, Estimate]]
 
 
-def answers(subject: Subject, films: Sample, region: Region, own: torch.Tensor) -> Measured:
-    """AUC of whole films and of either region alone, exchanges, and changes that are no finding.
-    own: the model's films (N, 1, h, w) float.
-    """
+def answers(subject: Subject, films: Sample, region: Region) -> Measured:
+    """AUC of whole films and of either region alone, exchanges, and changes that are no finding."""
 
     def auc(images: torch.Tensor) -> Estimate:
-        odds = subject.odds(shown(films.images, images, own))
+        odds = subject.odds(whole_levels(images))
         return clustered(area, films.labels.numpy(), odds, films.patients.numpy())
 
     yield "AUC, whole film", auc(films.images)
-    whole = subject.odds(own)
+    whole = subject.odds(films.images)
     for label, name in ((1, "sensitivity"), (0, "specificity")):
         yield name, proportion((whole[films.labels.numpy() == label] >= 0) == label)
     for fixed, mask in ((False, "fitted mask"), (True, "one mask for all")):
@@ -43,45 +41,43 @@ def answers(subject: Subject, films: Sample, region: Region, own: torch.Tensor) 
     ):
         for aligned, how in ((True, "moved onto them"), (False, "as it lies")):
             rows, _, images = exchanged(films, region, label, pairs=PAIRS, aligned=aligned)
-            odds = subject.odds(shown(films.images[rows], images, own[rows]))
+            odds = subject.odds(whole_levels(images))
             yield f"{name}, {how}: called pneumonia", proportion(odds >= 0)
     rows = films.rows(0)
     yield "normal films called pneumonia", proportion(whole[rows] >= 0)
     for _, name, images in harmless(films.images[rows]):
-        changed = shown(films.images[rows], images, own[rows])
+        changed = whole_levels(images)
         wrong = (subject.odds(changed) >= 0) & ~subject.flagged(changed)
         yield f"normal films, {name}: called pneumonia and not flagged", proportion(wrong)
-    yield "upside down: flagged", proportion(subject.flagged(own.flip(2)))
-    yield "flagged as they are", proportion(subject.flagged(own))
+    yield "upside down: flagged", proportion(subject.flagged(films.images.flip(2)))
+    yield "flagged as they are", proportion(subject.flagged(films.images))
 
 
-def planted(
-    subject: Subject, films: Sample, own: torch.Tensor, made: dict[str, Planted], *, mapped: bool
-) -> Measured:
+def planted(subject: Subject, films: Sample, made: dict[str, Planted], *, mapped: bool) -> Measured:
     """Of normal films that the model calls normal the share called pneumonia with a finding, and
     whether the evidence peaks on it.
     """
-    normal = subject.odds(own) < 0
+    normal = subject.odds(films.images) < 0
     for name, one in made.items():
         kept = torch.from_numpy(normal[one.rows.numpy()])
-        images = shown(films.images[one.rows], one.images, own[one.rows])[kept]
+        images = whole_levels(one.images)[kept]
         called = subject.odds(images) >= 0
         yield f"planted, {name}: called pneumonia", proportion(called)
         some = torch.from_numpy(np.flatnonzero(called)[:MAPPED_PLANTS])
         if mapped and len(some):
-            where = sized(one.where[kept][some], own.shape[-1]) > 0.25
+            where = (one.where[kept][some] > 0.25).numpy()
             maps = subject.maps(images[some])
             yield f"planted, {name}: evidence peaks on it", proportion(peaks_on(maps, where))
 
 
-def evidence(subject: Subject, films: Sample, region: Region, own: torch.Tensor) -> Measured:
+def evidence(subject: Subject, films: Sample, region: Region) -> Measured:
     """Of films with pneumonia that are called so, how much of the evidence for it lies in the lungs
     and 0.04 of a side around them, and whether it peaks there.
     """
     rows = films.rows(1)
-    rows = rows[torch.from_numpy(subject.odds(own[rows]) >= 0)][:MAPPED]
-    maps = subject.maps(own[rows])
-    inside = sized(region.wide[rows, 0], own.shape[-1]) > 0.5
+    rows = rows[torch.from_numpy(subject.odds(films.images[rows]) >= 0)][:MAPPED]
+    maps = subject.maps(films.images[rows])
+    inside = (region.wide[rows, 0] > 0.5).numpy()
     shares = (maps.clip(0) * inside).sum((1, 2)) / maps.clip(0).sum((1, 2))
     yield "evidence for pneumonia in the lungs", _mean(shares)
     yield "evidence peaks in the lungs", proportion(peaks_on(maps, inside))

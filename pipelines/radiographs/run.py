@@ -20,10 +20,7 @@ import re
 import time
 from pathlib import Path
 
-import torch
-
 from medinv.audit.planted import plantings
-from medinv.audit.sample import Region, Sample
 from medinv.files import write_whole
 from medinv.metrics import Estimate
 from pipelines.radiographs.lesions import boxed, drawn
@@ -41,23 +38,16 @@ that models were trained on. The two maps that look at no model are what any evi
 lesions has to be compared with."""
 
 
-def measured(
-    one: Subject, part: str, films: Sample, region: Region, *, maps: bool
-) -> dict[str, Estimate]:
+def measured(one: Subject, part: str, *, maps: bool) -> dict[str, Estimate]:
     """All rows of one model."""
-    own = torch.from_numpy(getattr(one.data, part).images).float()
-    rows = dict(answers(one, films, region, own))
-    rows |= planted(
-        one,
-        films,
-        own,
-        {named(found.name): found for found in plantings(films, region)},
-        mapped=maps,
-    )
+    films, region = films_of(one.data, part)
+    rows = dict(answers(one, films, region))
+    made = {named(found.name): found for found in plantings(films, region)}
+    rows |= planted(one, films, made, mapped=maps)
     if maps:
-        rows |= evidence(one, films, region, own)
+        rows |= evidence(one, films, region)
         if part == "test":
-            size = own.shape[-1]
+            size = films.images.shape[-1]
             rows |= lesions(one, drawn(size), "radiologists' masks")
             rows |= lesions(one, boxed(size), "NIH boxes")
     return rows
@@ -123,8 +113,7 @@ def main() -> None:
         help="a column of rows that were kept of a model which is gone",
     )
     options = parser.parse_args()
-    films, region = films_of(options.part)
-    found = {}
+    found, count = {}, 0
     if options.beside:
         name, file = options.beside
         rows = kept(Path(file))
@@ -136,13 +125,13 @@ def main() -> None:
         path = one.kept_in(options.cache, options.part + "-maps" * options.maps)
         rows = kept(path)
         if rows is None:
-            rows = measured(one, options.part, films, region, maps=options.maps)
+            rows = measured(one, options.part, maps=options.maps)
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 tree = {row: value.model_dump() for row, value in rows.items()}
                 write_whole(path, json.dumps(tree, indent=1).encode())
-        found[name] = rows
-    made = table(options.part, found, len(films.images))
+        found[name], count = rows, len(getattr(one.data, options.part))
+    made = table(options.part, found, count)
     print(made.markdown())
     if options.part == "test":
         write(found, made, time.process_time() - began)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from medinv.report.strings.audit import AUDITED, CAUTIONS_HEADING, LOOKS_AT, audited_on, looks_at
 from medinv.report.strings.labels import (
     CALIBRATION,
     CLASSES,
@@ -45,6 +46,9 @@ def card_facts(
     return (
         (INTENDED_USE, card.intended_use),
         (TASK, card.task),
+        (LOOKS_AT, looks_at(card)),
+        (CAUTIONS_HEADING, card.audit.cautions if card.audit else ()),
+        (AUDITED, audited_on(card)),
         (CLASSES, ", ".join(card.classes)),
         (TRAINED_ON, card.training_data),
         (DATA_LICENCE, card.data_licence),
