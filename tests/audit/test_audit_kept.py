@@ -8,11 +8,12 @@ import pytest
 
 from medinv.audit.result import Figure, RegionUsed
 from medinv.audit.verdict import judge
+from medinv.config import load_config
 from medinv.errors import IntegrityError
 from medinv.metrics import Estimate
 from medinv.models.audited import NOT_AUDITED, Audited
-from medinv.models.store import keep_audit, load, locate, read_card
-from medinv.report.strings import audited_on, looks_at
+from medinv.models.store import keep_audit, keep_texts, load, locate, read_card
+from medinv.report.strings import card_facts, looks_at
 
 
 def _audited(weights: str) -> Audited:
@@ -43,8 +44,10 @@ def test_a_card_quotes_the_audit_of_its_weights(folder: Path) -> None:
     kept = keep_audit(folder, _audited(before.weights_sha256))
     assert read_card(folder) == kept and load(folder).card.audit == kept.audit
     assert kept.model_copy(update={"audit": None}) == before
-    assert looks_at(kept).startswith("Decides by the lungs and")
-    assert audited_on(kept) == "10 test images of 9 patients, quickly"
+    facts = dict(card_facts(kept, {}))
+    assert facts["What it looks at"].startswith("Decides by the lungs and")
+    assert facts["Audited"] == "10 test images of 9 patients, quickly"
+    assert facts["Know before you trust it"] == kept.audit.cautions
 
 
 def test_an_audit_of_other_weights_is_refused(folder: Path) -> None:
@@ -85,3 +88,15 @@ def test_a_verdict_is_never_better_than_its_intervals(
     told = judge(_figures(alone, blanked, follows, strays), (), region)
     assert told.kind == kind
     assert f"AUC {alone[0]:.2f} with the lungs alone" in told.sentence
+
+
+def test_texts_of_a_configuration_reach_the_card_and_nothing_measured_changes(
+    folder: Path, configs: Path
+) -> None:
+    texts = load_config(configs / "chest-xray.yaml").card
+    before, after = read_card(folder), keep_texts(folder, texts)
+    assert read_card(folder) == after and after.rules.selection.age == (1, 6)
+    assert after.limits == texts.limits and after.rules.body_parts == texts.body_parts
+    assert (after.metrics, after.weights_sha256) == (before.metrics, before.weights_sha256)
+    assert after.scope.threshold == before.scope.threshold
+    assert load(folder).card.title == texts.title
