@@ -132,11 +132,12 @@ def _network_input(model: InvertibleNetwork, image: NDArray) -> Tensor:
 @torch.no_grad()
 def _prediction(model: InvertibleNetwork, x: Tensor) -> Prediction:
     reading = model.read(x)
+    elsewhere = model.layout is not None and bool(model.layout.flagged(x))
     return Prediction(
         label=model.classes[int(model.called(reading.logits))],
         probabilities=dict(zip(model.classes, reading.probabilities[0].tolist(), strict=True)),
         scope_score=None if reading.scope is None else reading.scope.item(),
-        in_scope=bool(model.in_scope(reading)),
+        in_scope=bool(model.in_scope(reading)) and not elsewhere,
     )
 
 
