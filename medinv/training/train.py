@@ -15,6 +15,7 @@ from torch import Tensor
 
 from medinv.config import Config
 from medinv.data.sets.labelled import LabelledImages, Part
+from medinv.data.sets.load import check_classes
 from medinv.metrics import macro_auc
 from medinv.models.base import Calibrated, in_batches
 from medinv.training import checkpoint as checkpoints
@@ -92,6 +93,7 @@ def train(
     is no longer finite or the checkpoint is of another run, and KeyboardInterrupt, after writing
     the checkpoint, once `options.stop` says so.
     """
+    check_classes(config)
     data.check(config.image_shape, config.model.classes)
     batches = Batches(data.train, config, workers=options.workers)
     run = Run(config, data.train, device, batches.steps)

@@ -73,6 +73,16 @@ def test_a_configuration_is_not_written_over(config) -> None:
     assert done.returncode == 2 and "is there already" in done.stderr
 
 
+def test_classes_in_another_order_than_the_set_has_are_refused_before_training(config) -> None:
+    """Their label numbers would go by other names."""
+    other = ("--set", "model.classes=[disc,bar,square]")
+    done = subprocess.run(
+        [sys.executable, "-m", "medinv", "train", config, *other],
+        cwd=config.parent, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2 and "in its order, bar, disc, square" in done.stderr
+
+
 def test_from_a_set_to_a_model_left_by_ctrl_c_on_the_way(config, tmp_path) -> None:
     out, words = tmp_path / "model", ["train", str(config), *_small("train.epochs=40")]
     process = subprocess.Popen(

@@ -129,6 +129,7 @@ class Provenance:
     source: str = ""
     command: str = ""
     intake: str = ""  # what became of an image before it was stored
+    classes: tuple[str, ...] = ()  # in the order of label numbers
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from medinv.config import DataConfig
+from medinv.config import Config, DataConfig
 from medinv.data.sets.chest_xray import CHEST_XRAY
 from medinv.data.sets.cifar10 import CIFAR10
 from medinv.data.sets.control_phantoms import CONTROL_PHANTOMS
@@ -10,6 +10,7 @@ from medinv.data.sets.labelled import DataSet, LabelledImages, Progress
 from medinv.data.sets.medmnist import MEDMNIST
 from medinv.data.sets.phantoms import PHANTOMS
 from medinv.data.sets.prepared import PREPARED
+from medinv.errors import ConfigError
 
 SETS: tuple[DataSet[Any], ...] = (
     CHEST_XRAY,
@@ -24,6 +25,16 @@ SETS: tuple[DataSet[Any], ...] = (
 def source_of(config: DataConfig) -> DataSet[Any]:
     """The source whose settings these are."""
     return next(each for each in SETS if type(config) is each.config)
+
+
+def check_classes(config: Config) -> None:
+    """Raise ConfigError where a set names its classes, and the configuration names others."""
+    named, wanted = source_of(config.data).provenance(config.data).classes, config.model.classes
+    if named and named != wanted:
+        raise ConfigError(
+            f"model.classes: expected those of the set in its order, {', '.join(named)}; got "
+            f"{', '.join(wanted)}. To order or name them otherwise prepare the set with --classes"
+        )
 
 
 def load_images(config: DataConfig, *, progress: Progress = lambda text: None) -> LabelledImages:

@@ -138,7 +138,7 @@ def _span(chosen: np.ndarray) -> slice | np.ndarray:
 
 def _provenance(folder: str) -> Provenance:
     info = read_info(folder)
-    return Provenance(info.source or info.name, info.command, info.intake)
+    return Provenance(info.source or info.name, info.command, info.intake, info.classes)
 
 
 PREPARED = DataSet(
