@@ -1,9 +1,9 @@
 """A configuration for somebody's own images: network, recipe and card by what a set says.
 
-The choices are those of recipes in configs/ that work: a density where the classes are few and the
-images small, since its likelihood judges scope and its evidence is linear; inverted convolutions
-under a pooled head for more classes, larger images and volumes, where a likelihood costs more than
-it tells.
+The choices are those of recipes in configs/ that work: a density for two classes of small images,
+since its likelihood judges scope and its evidence is linear; inverted convolutions under a pooled
+head for more classes, larger images and volumes, which they learn in fewer steps, where a
+likelihood costs more than it tells.
 """
 
 import math
@@ -15,7 +15,7 @@ from typing import Any
 from medinv.data.sets.info import PARTS, DataSetInfo
 from medinv.errors import ConfigError
 
-MOST_CLASSES, LARGEST_SIDE = 5, 128  # of a density
+MOST_CLASSES, LARGEST_SIDE = 2, 128  # of a density
 STEPS = 2500  # of the optimiser, that the epochs are to add up to
 FEWEST, MOST = 15, 60  # epochs
 SEVERAL = re.compile(r"[|;]")  # how other sets write several findings of one image
@@ -105,10 +105,10 @@ def _kind(info: DataSetInfo, kind: str | None) -> tuple[str, str]:
     if large:
         reasons.append(f"sides above {LARGEST_SIDE} pixels make a likelihood slow")
     if len(info.classes) > MOST_CLASSES:
-        reasons.append(f"with more than {MOST_CLASSES} classes a likelihood says little of them")
+        reasons.append("more than two classes are learned in fewer steps without a likelihood")
     if reasons:
         return "pooled", f"{'; '.join(reasons)}: inverted convolutions under a pooled head"
-    return "density", "few classes and small images: a density, whose likelihood judges its scope"
+    return "density", "two classes of small images: a density, whose likelihood judges its scope"
 
 
 def _levels(info: DataSetInfo) -> int:

@@ -21,6 +21,8 @@ class Record:
 
     def add(self, epochs: Sequence[Epoch]) -> None:
         """Take epochs, those of an earlier sitting included. Raises OutputError."""
+        if not epochs:
+            return
         self.epochs += epochs
         stream = io.StringIO()
         table = csv.DictWriter(stream, [each.name for each in fields(Epoch)], lineterminator="\n")

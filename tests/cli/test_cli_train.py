@@ -61,7 +61,7 @@ def _curve(folder: Path) -> list[float]:
 def config(shapes) -> Path:
     """What `init` writes beside the set."""
     said = _medinv("init", "shapes", cwd=shapes.parent)
-    assert "s an epoch" in said and "the inverse of one image" in said and "density" in said
+    assert "s an epoch" in said and "the inverse of one image" in said and "pooled head" in said
     return shapes.parent / "shapes.yaml"
 
 

@@ -40,7 +40,8 @@ def _config(info: DataSetInfo, **options) -> Config:
     "size, classes, channels, kind",
     [
         ((128, 128), 2, 1, DensityConfig),
-        ((28, 28), 3, 3, DensityConfig),
+        ((28, 28), 3, 3, PooledConfig),
+        ((32, 32), 2, 3, DensityConfig),
         ((96, 64), 2, 1, DensityConfig),
         ((64, 64), 6, 1, PooledConfig),
         ((224, 224), 2, 3, PooledConfig),
