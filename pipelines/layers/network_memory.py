@@ -3,7 +3,7 @@ stored, and recomputed by `train.recompute`.
 
     python -m pipelines.layers.network_memory --out DIR [--batch 8] [--quick]
 
-Writes networks.md and networks.json. The networks are those that `medinv init` recommends for two
+Writes layers-memory.md and .json. The networks are those that `medinv init` recommends for two
 classes of grey images, and the same with three times as many convolutions a level; each cell in a
 fresh process, in float32; memory is the growth of the resident set over one step, as the kernel's
 high-water mark tells it (Linux). Gradients: the largest difference over all weights, relative to
@@ -128,8 +128,8 @@ def main() -> None:
                     rows.append(json.loads(done.stdout))
                     print(rows[-1], file=sys.stderr, flush=True)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "networks.json").write_text(json.dumps(rows, indent=1))
-    (options.out / "networks.md").write_text(table(rows))
+    (options.out / "layers-memory.json").write_text(json.dumps(rows, indent=1))
+    (options.out / "layers-memory.md").write_text(table(rows))
     print(table(rows))
 
 
