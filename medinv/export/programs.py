@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from medinv.errors import ExportError
 from medinv.layers.plain import plain
 from medinv.models.base import Calibrated, ScopeScore
-from medinv.models.build import kind_of
+from medinv.models.build import kind_of, scope_of
 
 LOGITS = 1e-3  # relative difference of logits beyond which a program is another model
 EXACT = 0.5  # grey levels: what rounding takes away
@@ -79,7 +79,7 @@ def programs(model: Calibrated, dtype: torch.dtype) -> Programs:
     kind = kind_of(config.model)
     copy, kept = plain(model, images[:1].to(next(model.parameters())))
     network: Any = copy.to(dtype)
-    scope = None if kind.scope is None else kind.scope(network)
+    scope = scope_of(network, config.model)
     forwards = Forwards(network, scope, kind.invertible).eval()
     expected = tuple(one.double() for one in _of(model, kind)(images.to(next(model.parameters()))))
     return Programs(
@@ -93,8 +93,7 @@ def programs(model: Calibrated, dtype: torch.dtype) -> Programs:
 
 
 def _of(model: Calibrated, kind: Any) -> Forwards:
-    scope = None if kind.scope is None else kind.scope(model)
-    return Forwards(model, scope, kind.invertible)
+    return Forwards(model, scope_of(model, model.card.config.model), kind.invertible)
 
 
 def smooth_images(shape: tuple[int, ...]) -> Tensor:

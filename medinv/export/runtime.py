@@ -23,7 +23,7 @@ from medinv.data.sets.prepared import read_set
 from medinv.errors import DataError
 from medinv.files import write_whole
 from medinv.models.base import Calibrated
-from medinv.models.build import build, kind_of
+from medinv.models.build import build, scope_of
 
 OUT_OF_SCOPE = "out of scope"
 
@@ -97,7 +97,7 @@ class CalibratedInferer(Inferer):
 
     def __init__(self, config: Mapping[str, Any]):
         super().__init__()
-        self.kind = kind_of(Config.model_validate(dict(config)).model)
+        self.settings = Config.model_validate(dict(config)).model
 
     @torch.no_grad()
     def __call__(
@@ -107,8 +107,8 @@ class CalibratedInferer(Inferer):
         model: Any = network
         images = torch.as_tensor(inputs).as_subclass(Tensor)  # without MONAI's metadata
         made = [model.calibrated(model(images)).softmax(1)]
-        if self.kind.scope is not None:
-            scope = self.kind.scope(model)
+        scope = scope_of(model, self.settings)
+        if scope is not None:
             made.append((scope.score(images) / scope.threshold)[:, None])
         return torch.cat(made, 1)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from medinv.config import Config, ModelConfig
-from medinv.models.base import Calibrated, Kind
+from medinv.models.base import Calibrated, Kind, ScopeScore
 from medinv.models.baselines import FLAT, RESNET18
 from medinv.models.density import DENSITY, DENSITY_TWIN
 from medinv.models.pooled import POOLED, POOLED_TWIN
@@ -21,3 +21,10 @@ def build(config: Config) -> Calibrated:
     network: Calibrated = kind_of(config.model).build(config.model, config.image_shape)
     network.ordered = config.model.ordered
     return network
+
+
+def scope_of(network: Calibrated, model: ModelConfig) -> ScopeScore | None:
+    """The scope of a network of these settings; None where its kind has none or none was fitted."""
+    scope = kind_of(model).scope
+    made = None if scope is None else scope(network)
+    return made if made is not None and made.threshold > 0 else None

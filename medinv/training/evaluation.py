@@ -18,7 +18,7 @@ from medinv.data.sets.prepared import read_set
 from medinv.errors import ConfigError, DataError
 from medinv.metrics import Estimate, wilson
 from medinv.models.base import Calibrated, in_batches
-from medinv.models.build import kind_of
+from medinv.models.build import scope_of
 from medinv.models.card import DISCLAIMER
 from medinv.training.bootstrap import RESAMPLES, estimates
 from medinv.training.subgroups import Subgroup, subgroups
@@ -91,12 +91,11 @@ def answers(model: Calibrated, images: NDArray) -> Answers:
         called = (probabilities[:, 1] >= model.threshold).astype(np.int64)
     else:
         called = probabilities.argmax(1)
-    scope = kind_of(model.card.config.model).scope
+    scope = scope_of(model, model.card.config.model)
     if scope is None:
         return Answers(probabilities, called, None)
-    judge = scope(model)
-    scores = in_batches(judge.score, model, images).numpy()
-    return Answers(probabilities, called, scores <= judge.threshold)
+    scores = in_batches(scope.score, model, images).numpy()
+    return Answers(probabilities, called, scores <= scope.threshold)
 
 
 def check_fits(model: Calibrated, info: DataSetInfo) -> None:
