@@ -144,7 +144,7 @@ class Card(_Frozen):
         return self.exactness is not None
 
     def check_takes_studies(self) -> None:
-        """Raise ConfigError unless the model is one for studies: invertible, and of images."""
+        """Raise ConfigError unless the model is one for studies: invertible, and of 8 bits."""
         if not self.invertible:
             raise ConfigError(
                 f"{self.name} is an ordinary network: it cannot run backwards; choose an "
@@ -154,11 +154,6 @@ class Card(_Frozen):
             raise ConfigError(
                 f"{self.name} was trained on images of {self.exactness.bits} bits; studies are "
                 "read with 8: `medinv verify` and `medinv evaluate` measure it on its own images"
-            )
-        if self.config.model.axes != 2:
-            raise ConfigError(
-                f"{self.name} takes volumes, which are not read from studies: `medinv verify` and "
-                "`medinv evaluate` measure it on its own test images"
             )
 
     @property

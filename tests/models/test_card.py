@@ -24,13 +24,13 @@ def test_the_rules_are_those_of_the_scope_and_the_selection() -> None:
     assert card.rules.selection.views == ("AP", "PA")
 
 
-def test_volumes_and_ordinary_networks_take_no_studies() -> None:
+def test_models_of_volumes_take_one_volume_of_a_study_and_ordinary_networks_none() -> None:
     card = read_card("cifar10")
     card.check_takes_studies()
     model = card.config.model.model_copy(update={"axes": 3})
     volumes = card.model_copy(update={"config": card.config.model_copy(update={"model": model})})
-    with pytest.raises(ConfigError, match="cifar10 takes volumes"):
-        volumes.check_takes_studies()
+    volumes.check_takes_studies()
+    assert (card.rules.selection.takes, volumes.rules.selection.takes) == ("images", "volume")
     with pytest.raises(ConfigError, match="cannot run backwards"):
         card.model_copy(update={"exactness": None}).check_takes_studies()
 

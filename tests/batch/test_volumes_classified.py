@@ -1,0 +1,95 @@
+"""A model of volumes: the slices of a series are one image, whole or not at all."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+import torch
+
+import medinv
+from medinv.analysis.infer import predict
+from medinv.batch.options import Options
+from medinv.batch.reader import _answers
+from medinv.batch.run import run
+from medinv.cli.inputs import network_inputs
+from medinv.config import load_config
+from medinv.data.dicom.index import index
+from medinv.data.frame import InputSpec
+from medinv.data.intake import ReadRequest
+from medinv.data.volume import read_volume
+from medinv.models.build import build
+from medinv.models.store import read_card
+from medinv.report.write import Reports
+
+SPEC = InputSpec(1, (8, 16, 16))
+
+
+@pytest.fixture(scope="module")
+def model():
+    """An untrained network of volumes, with a card that names no scope."""
+    path = Path(__file__).parents[2] / "configs" / "adrenalmnist3d.yaml"
+    data = "data={set: prepared, folder: none, size: [8, 16, 16]}"
+    config = load_config(path, (data, "model.depths=[1]", "model.hidden=[8]"))
+    torch.manual_seed(0)
+    network = build(config).eval().double()
+    changes = {"config": config, "scope": None, "selection": None, "classes": config.model.classes}
+    network.card = read_card("phantom-opacity").model_copy(update={"name": "volumes"} | changes)
+    return network
+
+
+@pytest.fixture(scope="module")
+def series(samples, tmp_path_factory) -> Path:
+    """The generated CT of a sample study, without its radiograph."""
+    folder = tmp_path_factory.mktemp("series")
+    for path in sorted((samples / "studies" / "study-02").rglob("*.dcm")):
+        dataset = pydicom.dcmread(path)
+        if dataset.Modality == "CT":
+            dataset.save_as(folder / path.name)
+    return folder
+
+
+def test_the_slices_of_a_series_are_one_image(model, series, tmp_path) -> None:
+    instances = list(index([series]).instances)
+    assert len(instances) > 8
+    renderers = {"report": Reports().reports}
+    (row,) = run(index([series]), [model], Options(tmp_path / "out", renderers=renderers)).results
+    assert row.status == "ok" and not row.broken, row.error
+    (image,) = row.instances
+    taken = read_volume(instances, SPEC.size)
+    (prediction,) = predict(model, [taken])
+    expected = dict(zip(model.classes, prediction.probabilities, strict=True))
+    assert image.probabilities == expected and image.reconstruction_exact
+    assert "voxels" in image.intake and row.report is None
+    assert any("this model reads volumes" in warning for warning in row.warnings)
+    ((frame, given),) = network_inputs([series], SPEC)
+    assert np.array_equal(given, taken) and np.array_equal(frame.input, taken)
+
+
+def test_a_series_that_lacks_a_slice_fails_by_name_and_stops_nothing(
+    model, series, tmp_path
+) -> None:
+    for path in [path for k, path in enumerate(sorted(series.iterdir())) if k != 5]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    nibabel.Nifti1Image(
+        np.random.default_rng(0).integers(0, 99, (12, 12, 12)).astype(np.int16), np.eye(4)
+    ).to_filename(tmp_path / "whole.nii.gz")
+    rows = medinv.classify(tmp_path, model)
+    (failed,) = (row for row in rows if row.status == "failed")
+    assert "missing-slices" in failed.error.message and failed.label is None
+    (classified,) = (row for row in rows if row.status == "ok")
+    assert classified.instances[0].path.endswith("whole.nii.gz")
+
+
+def test_a_volume_without_all_its_files_is_never_read(series) -> None:
+    """Where a reader died of one, or the memory does not suffice for it."""
+    instances = tuple(index([series]).instances)
+    request = ReadRequest(instances, (SPEC,), whole=len(instances))
+    first, *others = _answers(request, None)
+    assert first.error is None and first.last.input.shape == SPEC.shape
+    assert len(others) == len(instances) - 1 and not any(done.last for done in others)
+    lost = list(_answers(replace(request, instances=instances[1:]), None))
+    assert len(lost) == len(instances) - 1
+    assert all(done.last is None and "images of this volume" in str(done.error) for done in lost)
