@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medinv.audit.planted import plantings
 from medinv.explanation.counterfactual import counterfactual
 from medinv.explanation.counterfactual.direction import from_image
 from medinv.explanation.counterfactual.exchange import exchanged
@@ -35,7 +36,7 @@ from medinv.models.base import Calibrated, in_batches
 from medinv.models.density import Classifier
 from medinv.models.store import load
 from pipelines.radiographs.measures import mean_of
-from pipelines.radiographs.variants import films_of, plantings
+from pipelines.radiographs.variants import films_of
 from pipelines.record import Table, record
 
 MODEL, PLANTED = "chest-xray", "one disc of radius 8, 100"
@@ -145,7 +146,7 @@ def main() -> None:
     options = parser.parse_args()
     model = load(MODEL, Classifier, dtype=torch.float32)
     judges = [load(folder, Calibrated, dtype=torch.float32) for folder in options.judge]
-    films, _ = films_of(options.part)
+    films, region = films_of(options.part)
     odds = in_batches(lambda x: model.log_odds(model.logits(x)), model, films.images.numpy())
     called = odds >= model.decision_logit
     rows = []
@@ -158,7 +159,7 @@ def main() -> None:
         same = list(shams(model, some, label))
         rows.append(told(f"{name}, sham", same, judges, 1 - label))
         print(rows[-2], rows[-1], sep="\n", flush=True)
-    plant = dict(plantings(films))[PLANTED]
+    plant = next(one for one in plantings(films, region) if one.name == PLANTED)
     plain = films.images[plant.rows]
     odds = in_batches(lambda x: model.log_odds(model.logits(x)), model, plant.images.numpy())
     seen = torch.nonzero(odds >= model.decision_logit)[:, 0][: options.films]

@@ -79,20 +79,27 @@ def evidence(subject: Subject, films: Sample, region: Region) -> Measured:
     maps = subject.maps(films.images[rows])
     inside = (region.wide[rows, 0] > 0.5).numpy()
     shares = (maps.clip(0) * inside).sum((1, 2)) / maps.clip(0).sum((1, 2))
-    yield "evidence for pneumonia in the lungs", _mean(shares)
+    yield "evidence for pneumonia in the lungs", mean_of(shares)
     yield "evidence peaks in the lungs", proportion(peaks_on(maps, inside))
-    yield "area of that region", _mean(inside.mean((1, 2)))
+    yield "area of that region", mean_of(inside.mean((1, 2)))
 
 
 def lesions(subject: Subject, found: Lesions, name: str) -> Measured:
-    """AUROC of pixels and pointing, of the local evidence and of two maps that look at no model:
-    others' masks, and the film less the mean normal film.
+    """AUROC of pixels and pointing, of the local evidence everywhere and as it is shown, in the
+    region that the model keeps, and of maps that look at no model: that region alone, others'
+    masks, and the film less the mean normal film.
     """
     images = torch.from_numpy(found.images).float()
     train = subject.data.train
     normal = train.images[train.labels == 0].mean(0)[0]
-    maps = {
-        "local evidence": subject.maps(images),
+    everywhere = subject.maps(images)
+    maps = {"local evidence": everywhere}
+    if subject.model.reference and subject.model.reference.region:
+        inside = subject.model.reference.region.inside(images)[:, 0].numpy()
+        least = everywhere.min((1, 2), keepdims=True)
+        maps["local evidence in the lungs"] = np.where(inside, everywhere - least, -1.0)
+        maps["the lungs alone"] = inside.astype(float)
+    maps |= {
         "mean mask of other patients": found.elsewhere(),
         "film less mean normal film": found.images[:, 0] - normal,
     }
@@ -100,10 +107,10 @@ def lesions(subject: Subject, found: Lesions, name: str) -> Measured:
         areas = [
             roc_auc_score(m.ravel(), v.ravel()) for m, v in zip(found.masks, values, strict=True)
         ]
-        yield f"{name}, {kind}: AUROC", _mean(np.array(areas))
+        yield f"{name}, {kind}: AUROC", mean_of(np.array(areas))
         yield f"{name}, {kind}: pointing", proportion(peaks_on(values, found.masks))
 
 
-def _mean(values: np.ndarray) -> Estimate:
+def mean_of(values: np.ndarray) -> Estimate:
     """Of cases, each a patient of its own."""
     return mean(values, np.arange(len(values)))
