@@ -9,6 +9,8 @@ What an ordinary network throws away when it narrows goes around the later level
 so that the latent holds the whole image. Its ordinary counterpart, for comparison, is `PooledTwin`.
 """
 
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -92,7 +94,7 @@ class PooledClassifier(InvertibleNetwork):
     @property
     def class_weights(self) -> nn.Parameter:
         """The rows of the head (K, coarse)."""
-        return self.head.weight
+        return cast(nn.Parameter, self.head.weight)
 
     def odds_terms(self, coarse: Tensor, towards: int, against: int) -> tuple[Tensor, Tensor]:
         """The head is linear: each place carries its part of the mean; the bias none does."""

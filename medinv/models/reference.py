@@ -152,8 +152,8 @@ def save_reference(folder: Path, reference: Reference) -> ReferenceMetadata:
     if reference.region is not None:
         tensors |= {REGION + name: part.half() for name, part in vars(reference.region).items()}
     if reference.donors is not None:
-        kept = vars(reference.donors)
-        tensors |= {DONORS + name: kept[name] for name in kept}
+        donors = vars(reference.donors)
+        tensors |= {DONORS + name: donors[name] for name in donors}
     data = save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
     metadata = reference.metadata.model_copy(update={"cases_sha256": digest(data)})
     write_whole(folder / CASES, data)

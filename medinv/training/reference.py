@@ -182,7 +182,7 @@ def _metadata(
     least_squares = _with_ones(points_v) @ torch.linalg.lstsq(_with_ones(points), pixels).solution
     torch.manual_seed(0)  # the low-rank decomposition draws
     best = torch.svd_lowrank(pixels - mean, q=len(projection.axes), niter=4)[2]
-    distance, rows = torch.cdist(points_v, points).topk(min(NEAREST, len(points)), largest=False)
+    distance, near = torch.cdist(points_v, points).topk(min(NEAREST, len(points)), largest=False)
     labels, labels_v = torch.from_numpy(train.labels), torch.from_numpy(validation.labels)
     chance = torch.from_numpy(np.random.default_rng(0).integers(len(train), size=len(validation)))
     shares = torch.bincount(labels) / len(labels)
@@ -195,9 +195,9 @@ def _metadata(
         recovered_least_squares=_explained(pixels_v, least_squares, mean),
         recovered_network=_explained(pixels_v, _backwards(model, projection, coarse), mean),
         recovered_best_axes=_explained(pixels_v, mean + (pixels_v - mean) @ best @ best.T, mean),
-        agreement=(labels[rows] == labels_v[:, None]).float().mean().item(),
+        agreement=(labels[near] == labels_v[:, None]).float().mean().item(),
         agreement_chance=shares[labels_v].mean().item(),
-        rms_nearest=_rms(pixels_v, pixels[rows[:, 0]]),
+        rms_nearest=_rms(pixels_v, pixels[near[:, 0]]),
         rms_chance=_rms(pixels_v, pixels[chance]),
         typical_distance=(_quantile(distance[:, 0], 0.5), _quantile(distance[:, 0], 0.95)),
     )

@@ -40,9 +40,8 @@ def grey_scale(header: Dataset) -> tuple[Dataset, dict[str, Any]]:
     if bits <= _WORD and (modality or _usable(fields, "VOILUTSequence", signed=lowest < 0)):
         lut = _composed(fields, bits, signed=signed)
         shown = [pr.SoftcopyVOILUTTransformation(voi_luts=[lut])]
-        without = (*_TABLES, *_WINDOW, *_RESCALE)
-        return _without(header, without), {"voi_lut_transformations": shown}
-    without = _TABLES
+        return _without(header, (*_TABLES, *_WINDOW, *_RESCALE)), {"voi_lut_transformations": shown}
+    without: tuple[str, ...] = _TABLES
     if usable_window(fields) is None:
         without += _WINDOW
     if not all(fields.numbers(keyword, 1) for keyword in _RESCALE[:2]):
