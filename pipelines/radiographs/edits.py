@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medinv.audit.planted import plantings
+from medinv.data.sets.load import load_images
 from medinv.explanation.counterfactual import counterfactual
 from medinv.explanation.counterfactual.direction import from_image
 from medinv.explanation.counterfactual.exchange import exchanged
@@ -62,7 +63,7 @@ def edits(model: Classifier, films: Tensor, target: int) -> Iterator[Edit]:
     for film in films.split(1):
         local = _local(model, film)
         inside = np.ones(film.shape[2:], bool) if local.region is None else local.region
-        made = counterfactual(model, film, target, local)
+        made, _ = counterfactual(model, film, target, local)
         yield Edit(film, made, inside)
 
 
@@ -113,7 +114,7 @@ def filled(model: Classifier, films: Tensor, where: Tensor, plain: Tensor) -> li
     """Rows on planted findings that were filled in: films with (N, 1, H, W) and without them."""
     on, left, changed, held = [], [], [], []
     for film, spot, before in zip(films.split(1), where.numpy(), plain.split(1), strict=True):
-        made = counterfactual(model, film, 0, _local(model, film))
+        made, _ = counterfactual(model, film, 0, _local(model, film))
         held.append(made.valid and made.method == "inpainting")
         square, rise = np.square(made.difference), (film - before)[0, 0].numpy()
         near = F.max_pool2d(torch.from_numpy(spot)[None, None], 9, 1, 4)[0, 0].numpy() > 0
@@ -146,7 +147,7 @@ def main() -> None:
     options = parser.parse_args()
     model = load(MODEL, Classifier, dtype=torch.float32)
     judges = [load(folder, Calibrated, dtype=torch.float32) for folder in options.judge]
-    films, region = films_of(options.part)
+    films, region = films_of(load_images(model.card.config.data), options.part)
     odds = in_batches(lambda x: model.log_odds(model.logits(x)), model, films.images.numpy())
     called = odds >= model.decision_logit
     rows = []
