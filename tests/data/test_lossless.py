@@ -206,9 +206,8 @@ def test_a_wrong_feature_is_no_certificate(chest: Classifier, tmp_path: Path) ->
             image[0, 0, 5, 5] += 255 / 4000
             return image
 
-    pixels, _ = written(
-        tmp_path / "x.dcm", noise((64, 64), "u2", 12), 12, WindowCenter=2000.5, WindowWidth=4001
-    )
+    stored = noise(chest.image_shape[1:], "u2", 12)
+    pixels, _ = written(tmp_path / "x.dcm", stored, 12, WindowCenter=2000.5, WindowWidth=4001)
     found = certify_lossless(Off(), pixels)
     assert not found.exact and found.stored_sha256 != found.recovered_sha256
 

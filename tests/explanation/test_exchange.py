@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from medinv.explanation import counterfactual
 from medinv.explanation.counterfactual.exchange import Choice, exchanged
+from medinv.explanation.explain import explain
 from medinv.models.region import Donors, Template
+from medinv.models.store import load
 
 SIDE = 16
 CHOICE = Choice(margin=0.0, edge=0.06)
@@ -62,3 +65,15 @@ def test_it_is_tried_after_the_local_ways_and_told_only_if_it_holds(
         assert edit.method == ("exchange" if tried.valid else "transport")
     model.reference = replace(model.reference, donors=None)
     assert counterfactual.exchange.counterfactual(model, x, 0) is None
+
+
+def test_the_shipped_chest_model_shows_the_lungs_of_another_child() -> None:
+    model = load("chest-xray")
+    donors = model.reference.donors
+    ill = donors.films[donors.labels == 1][0].byte().numpy()
+    edit = explain(model, ill).counterfactual
+    assert edit.method in ("inpainting", "exchange") and edit.valid and edit.target == "normal"
+    inside = model.reference.region.inside(torch.from_numpy(ill)[None])[0, 0].numpy()
+    assert np.square(edit.difference)[inside].sum() > 0.5 * np.square(edit.difference).sum()
+    model.reference = None
+    assert explain(model, ill).counterfactual.method == "direction"

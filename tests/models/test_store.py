@@ -294,7 +294,7 @@ def test_the_chest_model_on_its_test_images(data_dir) -> None:
     from medinv.training.measure import exactness, measure
 
     model = load("chest-xray")
-    test = load_chest_xray("MEDINV_DATA", 64).test
+    test = load_chest_xray("MEDINV_DATA", model.card.config.data.size).test
     found = measure(model, test)
     assert found["auc"].value >= 0.985
     assert found["auc"].value == pytest.approx(model.card.metrics["auc"].value, abs=1e-6)
