@@ -1,8 +1,10 @@
 """The command `medinv`. Heavy imports wait inside the commands, so that `--help` is quick."""
 
 import logging
+import os
 import signal
 import sys
+import threading
 
 import typer
 
@@ -66,9 +68,14 @@ def main() -> None:
 
 
 def _interrupted_again(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Ctrl-C that met the interpreter where nothing can be raised is raised anew, not printed."""
+    """Ctrl-C that met the interpreter where nothing can be raised is sent anew, not printed.
+
+    From a thread, a moment later: raised in here it would be printed too.
+    """
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
+        again = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
+        again.daemon = True
+        again.start()
     else:
         sys.__unraisablehook__(unraisable)
 

@@ -176,8 +176,12 @@ class InvertibleNetwork(Calibrated):
 
     @property
     def has_scope(self) -> bool:
-        """Whether it can tell images that it was not made for."""
-        return self.scope_threshold.item() > 0
+        """Whether it can tell images that it was not made for.
+
+        A program that is exported cannot branch on a value: it asks for the scope of models alone
+        that have one, see `medinv.export`.
+        """
+        return torch.compiler.is_compiling() or self.scope_threshold.item() > 0
 
     def in_scope(self, reading: Reading) -> Tensor:
         """Whether (N,) images are of the model's kind; all of them where it cannot tell."""

@@ -10,7 +10,8 @@ answer so. A sham stands beside it, the same exchange with donors of the film's 
 normal films with a planted disc that are called pneumonia, filled in where the evidence points:
 whether the edit lies on the disc, what is left of its rise, and how much else changes.
 
-Judges: `medinv train configs/chest-xray-twin.yaml --set seed=N --out FOLDER`. Needs MEDINV_DATA.
+Judges: `medinv train configs/chest-xray-judge.yaml --set seed=N --out FOLDER`, N 11 and 12. Needs
+MEDINV_DATA.
 Of test films the page pipelines/results/radiographs-edits.md is written. About six seconds a film.
 """
 

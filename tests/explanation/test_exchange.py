@@ -59,7 +59,7 @@ def test_it_is_tried_after_the_local_ways_and_told_only_if_it_holds(
     model, x = explained, tiny_images[:1]
     model.reference = replace(model.reference, expectation=None, region=template, donors=donors)
     for target in (0, 1):
-        edit = counterfactual.counterfactual(model, x, target, None)
+        edit, _ = counterfactual.counterfactual(model, x, target, None)
         tried = counterfactual.exchange.counterfactual(model, x, target)
         assert tried.method == "exchange" and tried.target == model.classes[target]
         assert edit.method == ("exchange" if tried.valid else "transport")

@@ -137,7 +137,10 @@ def _span(chosen: np.ndarray) -> slice | np.ndarray:
 
 
 def _provenance(folder: str) -> Provenance:
-    info = read_info(folder)
+    try:
+        info = read_info(folder)
+    except MissingDataError:  # its images may be in memory all the same
+        return Provenance()
     return Provenance(info.source or info.name, info.command, info.intake, info.classes)
 
 
