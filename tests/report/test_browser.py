@@ -99,12 +99,13 @@ def test_sliders_answer_to_mouse_and_keyboard(browser, pages, opacity):
 def test_the_keyboard_alone_reaches_the_sliders_in_the_order_of_the_page(browser, pages):
     browser.open(pages / "one.html", 375)
     reached = []
-    for _ in range(4):
+    named = "[document.activeElement.tagName, document.activeElement.id"
+    for _ in range(12):
         browser.press("Tab")
-        reached.append(
-            browser.run("document.activeElement.id || document.activeElement.getAttribute('href')")
-        )
-    assert reached == ["strength-1", "step-1", "report.pdf", "report.json"]
+        reached.append(browser.run(f"{named}, document.activeElement.getAttribute('href')]"))
+    names = [id_ or href for tag, id_, href in reached if tag in ("INPUT", "A")]
+    assert names[:4] == ["strength-1", "step-1", "report.pdf", "report.json"]
+    assert "SUMMARY" in [tag for tag, *_ in reached], "folded parts open by the keyboard too"
 
 
 @needs_chromium
