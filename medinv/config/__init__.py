@@ -183,10 +183,12 @@ class Config(Frozen):
         """Hash of all that the weights depend on, canonical JSON.
 
         What the card says and what is kept for explanations do not count, nor do values that are
-        the default, nor where a prepared set lies.
+        the default, nor where a prepared set or the model to begin with lies.
         """
         tree = self.model_dump(mode="json", exclude={"card", "reference"}, exclude_defaults=True)
         tree["data"].pop("folder", None)
+        if self.train.start is not None:
+            tree["train"]["start"] = Path(self.train.start).name
         tree["model"]["kind"], tree["data"]["set"] = self.model.kind, self.data.set
         return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
@@ -215,11 +217,14 @@ def load_config(path: str | Path, overrides: tuple[str, ...] = ()) -> Config:
 
 
 def _place(tree: dict[str, Any], folder: Path) -> None:
-    """A prepared set that lies beside the configuration is found from wherever it is read."""
-    data = tree.get("data")
-    if isinstance(data, dict) and isinstance(data.get("folder"), str):
-        beside = folder / data["folder"]
-        data["folder"] = str(beside) if beside.is_dir() else data["folder"]
+    """A prepared set or a model that lies beside the configuration is found from wherever it is
+    read.
+    """
+    for section, key in (("data", "folder"), ("train", "start")):
+        part = tree.get(section)
+        if isinstance(part, dict) and isinstance(part.get(key), str):
+            beside = folder / part[key]
+            part[key] = str(beside) if beside.is_dir() else part[key]
 
 
 def _problem(error: dict[str, Any], tree: dict[str, Any]) -> str:

@@ -16,10 +16,14 @@ class ComposeConfig(Frozen):
     region: str = "lungs"  # what the label is about, in words for reports
     films: int = Field(default=20, ge=2)  # a step
     weight: float = Field(default=0.6, gt=0)  # of their cross-entropy in the loss
+    # Weight of how far the answers to two films with the same lungs differ, and of how far those to
+    # blanked lungs say something: see training.composed.
+    steady: float = Field(default=0.0, ge=0)
     normal: float = Field(default=0.65, ge=0, le=1)  # share drawn from normal films
     inside: float = Field(default=0.35, ge=0, le=1)  # of normal films: a finding in the lungs
     patched: float = Field(default=0.1, ge=0, le=1)  # of normal films: a part of ill lungs
     sham: float = Field(default=0.1, ge=0, le=1)  # of normal films: a part of other normal lungs
+    rises: tuple[float, float] = (35.0, 110.0)  # least and most of a finding, grey levels
     outside: float = Field(default=0.25, ge=0, le=1)  # a finding outside the lungs
     exchange: float = Field(default=0.6, ge=0, le=1)  # another film's surround
     blank_surround: float = Field(default=0.15, ge=0, le=1)
@@ -39,4 +43,8 @@ class ComposeConfig(Frozen):
                 "inside, patched and sham are shares of one whole, as are exchange and "
                 "blank_surround; neither may exceed 1"
             )
+        if not 0 < self.rises[0] <= self.rises[1]:
+            raise ValueError(f"rises: expected the smaller one first; got {list(self.rises)}")
+        if self.steady and self.films % 2:
+            raise ValueError("steady compares films two by two: films must be even")
         return self

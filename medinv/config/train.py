@@ -15,6 +15,8 @@ class TrainConfig(Frozen):
     """The recipe. Each kind of model has one of these classes or one that adds to it."""
 
     epochs: int = Field(ge=1)
+    # A model, by name or folder, whose weights training begins with: see training.start.
+    start: str | None = None
     batch: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=2e-3, gt=0)
     warmup: int = Field(default=2, ge=0)  # epochs

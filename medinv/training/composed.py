@@ -35,12 +35,41 @@ def composer_of(part: Part, recipe: TrainConfig) -> Composer | None:
 def composed_loss(
     model: Calibrated, composer: Composer, generator: torch.Generator, layout: torch.memory_format
 ) -> Tensor:
-    """The weighted cross-entropy of the next composed films, dequantised as real ones are."""
-    composed = composer.batch(generator)
-    device, mine = next(model.parameters()).device, processes.share(len(composed.images))
+    """The weighted cross-entropy of the next composed films, dequantised as real ones are, and how
+    far their answers are from steady: see `unsteadiness`.
+    """
+    composed, recipe = composer.batch(generator), composer.recipe
+    mine = _share(len(composed.images), 2 if composer.pairs else 1)
+    device = next(model.parameters()).device
     images = (composed.images + torch.rand_like(composed.images) - 0.5)[mine]
-    logits = model.logits(images.to(device, memory_format=layout))
+    logits = model.calibrated(model.logits(images.to(device, memory_format=layout))).float()
     targets = composed.targets[mine].to(device)
-    cross_entropy = F.cross_entropy(model.calibrated(logits).float(), targets)
+    loss = F.cross_entropy(logits, targets)
+    if composer.pairs:
+        blanked = composed.blanked[mine].to(device)
+        loss = loss + recipe.steady * unsteadiness(logits, targets, blanked)
     evened = len(targets) * processes.size() / len(composed.images)  # shares may differ by one
-    return composer.recipe.weight * evened * cross_entropy
+    return recipe.weight * evened * loss
+
+
+def unsteadiness(logits: Tensor, targets: Tensor, blanked: Tensor) -> Tensor:
+    """How far the log-odds (N, 2) -> () move with what must not count.
+
+    Of two films with the same lungs, rows 2 i and 2 i + 1, it is their difference by Huber's loss:
+    squared while small, in proportion beyond 1, so that sure answers are not drawn together at the
+    cost of open ones. Of films whose region is `blanked` (N,) it is the distance from the log-odds
+    of their `targets` (N, 2), which are what is known of any film: in proportion throughout, since
+    small differences are enough to rank films by. The cross-entropy alone feels neither: it is flat
+    where targets are soft, and where answers are sure.
+    """
+    odds = logits[:, 1] - logits[:, 0]
+    known = targets[:, 1].clamp_min(1e-6).log() - targets[:, 0].clamp_min(1e-6).log()
+    other = odds.unflatten(0, (-1, 2)).flip(1).flatten()
+    differ = F.huber_loss(odds, other, reduction="none")
+    return torch.where(blanked, (odds - known).abs(), differ).mean()
+
+
+def _share(count: int, each: int) -> slice:
+    """This process's share of `count` films that stay together by `each`."""
+    share = processes.share(count // each)
+    return slice(each * share.start, each * share.stop)

@@ -23,6 +23,7 @@ from medinv.models.build import build, kind_of
 from medinv.training import checkpoint as checkpoints
 from medinv.training.composed import composed_loss, composer_of
 from medinv.training.optimisers import Optimiser, averaged
+from medinv.training.start import start_from
 
 
 class Run:
@@ -41,6 +42,8 @@ class Run:
         model = build(config).to(device)
         model = model.to(memory_format=self.layout)  # type: ignore[call-overload]
         kind.start(model, part.images, part.labels, config)
+        if recipe.start is not None:
+            start_from(model, recipe.start)
         processes.same(model)
         self.average = averaged(model, recipe.average)
         self.network = cast(Calibrated, self.average.module)

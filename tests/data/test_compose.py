@@ -72,7 +72,7 @@ def test_a_film_moved_onto_another_has_its_lungs_there() -> None:
 
 def test_another_surround_changes_neither_lungs_nor_label() -> None:
     made, _ = composer(exchange=1.0, inside=0.0, patched=0.0, sham=0.0, normal=0.5)
-    drawn = made._draw(torch.Generator().manual_seed(0))
+    drawn = made._draw(16, torch.Generator().manual_seed(0))
     batch = made.batch(torch.Generator().manual_seed(0))
     lungs, wide = made.masks(made.places[drawn])
     own = made.films[drawn].float()
@@ -102,6 +102,18 @@ def test_of_a_film_without_lungs_nothing_is_known() -> None:
     made, _ = composer(blank_lungs=1.0, exchange=0.0)
     batch = made.batch(torch.Generator().manual_seed(0))
     assert torch.allclose(batch.targets, torch.tensor([0.5, 0.5]).expand(16, 2))
+
+
+def test_steady_answers_are_asked_for_by_pairs_with_the_same_lungs() -> None:
+    made, _ = composer(exchange=1.0, steady=0.1)
+    batch = made.batch(torch.Generator().manual_seed(0))
+    assert torch.equal(batch.targets[0::2], batch.targets[1::2])
+    drawn = made._draw(8, torch.Generator().manual_seed(0))
+    lungs, wide = made.masks(made.places[drawn])
+    differ = (batch.images[0::2] - batch.images[1::2]).abs()
+    gain = 52  # of either exposure: up to a tenth and ten grey levels
+    assert (differ * lungs * (wide > 0.999)).max() < gain
+    assert (differ * (wide < 0.01)).mean() > 3
 
 
 def test_composed_films_are_grey_levels_and_the_same_seed_makes_the_same() -> None:

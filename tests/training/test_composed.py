@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from medinv.config import Config, load_config
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.models.base import Calibrated
+from medinv.training.composed import composed_loss, composer_of, unsteadiness
 from medinv.training.train import train
 
 
@@ -30,10 +31,23 @@ def config(configs, compose: str) -> Config:
     settings = ("model.depths=[2,2,2,2]", "model.hidden=[8,8,16,16]", "train.epochs=8")
     plain = ("train.average=0.9", "train.shift=0", "train.gain=0", "train.offset=0")
     steps = ("train.batch=16", "train.warmup=1", "train.cross_entropy=0.15")
+    steps += ("train.start=null", "train.learning_rate=0.002")
     path = configs / "chest-xray.yaml"
     return load_config(
         path, (f"data.size={SIZE}", *settings, *plain, *steps, f"train.compose={compose}")
     )
+
+
+class BrightnessAlone(Calibrated):
+    """A network that calls bright images ill, whatever is bright in them."""
+
+    def __init__(self):
+        super().__init__(("normal", "ill"))
+        self.unused = torch.nn.Parameter(torch.zeros(()))
+
+    def logits(self, x: Tensor) -> Tensor:
+        bright = (x.mean((1, 2, 3)) - 120) / 10
+        return torch.stack([torch.zeros_like(bright), bright], 1)
 
 
 @torch.no_grad()
@@ -52,6 +66,31 @@ def test_composed_films_teach_a_network_to_answer_by_the_lungs(configs, films) -
     before, after = (right_in_another_surround(m, data.validation, lungs) for m in (plain, taught))
     assert before < 0.55
     assert after > before + 0.1
+
+
+def test_answers_that_move_with_the_surround_cost_where_steady_ones_are_asked_for(
+    configs, films
+) -> None:
+    data, _ = films
+    losses = []
+    for steady in (1e-9, 1.0):
+        recipe = config(configs, f"{{films: 12, weight: 1.0, steady: {steady}}}").train
+        composer = composer_of(data.train, recipe)
+        torch.manual_seed(0)
+        with torch.no_grad():
+            loss = composed_loss(
+                BrightnessAlone(), composer, torch.Generator().manual_seed(0), torch.preserve_format
+            )
+        losses.append(loss.item())
+    assert losses[1] > losses[0] + 0.1
+
+
+def test_blanked_films_are_held_to_what_is_known_of_any_film() -> None:
+    logits = torch.tensor([[0.0, 3.0], [0.0, 1.0], [0.0, 0.5], [0.0, 0.2]])
+    targets = torch.tensor([[1.0, 0.0]] * 2 + [[0.5, 0.5]] * 2)
+    blanked = torch.tensor([False, False, True, True])
+    expected = (2 * (2 - 0.5) + 0.5 + 0.2) / 4  # Huber's loss of 2, twice; then the log-odds
+    assert unsteadiness(logits, targets, blanked).item() == pytest.approx(expected)
 
 
 def test_composed_films_are_the_same_in_a_run_that_was_interrupted(

@@ -16,16 +16,18 @@ LUNG, WIDE = (
     0.045,
 )  # how far beyond the estimated lungs findings reach, and an exchange leaves alone
 SOFT = 0.012  # standard deviation of the masks' soft edges
-RISES = (35.0, 110.0)  # grey levels of a planted finding
 SEEN = 15.0  # mean rise from which a patch of a pneumonia film counts as a finding
 
 
 @dataclass(frozen=True)
 class Composites:
-    """Films (N, 1, H, W) float32 grey levels with the probabilities (N, 2) of their labels."""
+    """Films (N, 1, H, W) float32 grey levels with the probabilities (N, 2) of their labels, and
+    which are blanked (N,) bool. Where `Composer.pairs`, rows 2 i and 2 i + 1 show the same lungs.
+    """
 
     images: Tensor
     targets: Tensor
+    blanked: Tensor
 
 
 class Composer:
@@ -57,6 +59,11 @@ class Composer:
         self.mean = torch.stack([films[rows].mean(0) for rows in self.rows]).mean(0)
 
     @property
+    def pairs(self) -> bool:
+        """Whether each film's lungs are shown twice, in different surrounds and exposures."""
+        return self.recipe.steady > 0
+
+    @property
     def region(self) -> Template:
         """The template with the region in which findings are planted, for the model to keep."""
         return Template(self.template.film, self.lungs)
@@ -67,37 +74,41 @@ class Composer:
 
     def batch(self, generator: torch.Generator) -> Composites:
         """`recipe.films` composed films."""
-        drawn, n = self._draw(generator), self.recipe.films
+        n, each = self.recipe.films, 2 if self.pairs else 1
+        drawn = self._draw(n // each, generator)
         images, labels = self.films[drawn].float(), self.labels[drawn].clone()
         lungs, wide = self.masks(self.places[drawn])
         for i in torch.nonzero(labels == 0)[:, 0].tolist():
             images[i, 0], labels[i] = self._inside(
                 images[i, 0], lungs[i, 0], wide[i, 0], int(drawn[i]), generator
             )
+        drawn, labels, images, wide = (
+            some.repeat_interleave(each, 0) for some in (drawn, labels, images, wide)
+        )
         images = self._surround(images, wide, self.places[drawn], generator)
         for i in torch.nonzero(chance(self.recipe.outside, n, generator))[:, 0].tolist():
             shape = findings.shape_in(1 - wide[i, 0], generator)
             images[i, 0] = findings.rise(images[i, 0], shape, self._rise(generator), generator)
         targets = torch.eye(2)[labels]
-        blank = chance(self.recipe.blank_lungs, n, generator)
+        blank = chance(self.recipe.blank_lungs, n // each, generator).repeat_interleave(each)
         images = torch.where(
             blank[:, None, None, None],
             images * (1 - wide) + self._fill(n, generator) * wide,
             images,
         )
         targets[blank] = self.shares
-        return Composites(self._varied(images, generator), targets)
+        return Composites(self._varied(images, generator), targets, blank)
 
-    def _draw(self, generator: torch.Generator) -> Tensor:
-        normal = round(self.recipe.normal * self.recipe.films)
-        counts = (normal, self.recipe.films - normal)
+    def _draw(self, films: int, generator: torch.Generator) -> Tensor:
+        normal = round(self.recipe.normal * films)
+        counts = (normal, films - normal)
         pairs = zip(self.rows, counts, strict=True)
         return torch.cat(
             [rows[torch.randint(len(rows), (k,), generator=generator)] for rows, k in pairs]
         )
 
     def _rise(self, generator: torch.Generator) -> float:
-        return float(uniform(*RISES, 1, generator))
+        return float(uniform(*self.recipe.rises, 1, generator))
 
     def _inside(
         self, film: Tensor, lungs: Tensor, wide: Tensor, row: int, generator: torch.Generator

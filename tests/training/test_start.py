@@ -1,0 +1,74 @@
+"""Training that begins with the weights of another model."""
+
+import pytest
+import torch
+from torch import nn
+
+from medinv.errors import ConfigError, ModelNotFoundError
+from medinv.models.build import build
+from medinv.training.publish import publish
+from medinv.training.start import start_from
+from medinv.training.train import train
+
+
+@pytest.fixture(scope="module")
+def earlier(tiny_config, tiny_data, tmp_path_factory):
+    """A trained model's folder and its weights."""
+    folder = tmp_path_factory.mktemp("earlier")
+    trained = train(tiny_config, tiny_data)
+    publish(folder, trained, tiny_config, tiny_data, command="")
+    return folder, dict(trained.model.named_parameters())
+
+
+def changed(config, section: str, **values):
+    return config.model_copy(update={section: getattr(config, section).model_copy(update=values)})
+
+
+def test_a_network_begins_with_an_earlier_models_weights_and_is_not_yet_calibrated(
+    earlier, tiny_config
+) -> None:
+    folder, weights = earlier
+    network = build(tiny_config)
+    start_from(network, str(folder))
+    for name, mine in network.named_parameters():
+        assert torch.allclose(mine.double(), weights[name].double()), name
+    assert network.temperature_inverse.item() == 1
+    assert not network.has_scope
+
+
+def test_a_training_that_starts_well_is_better_after_one_epoch(
+    earlier, tiny_config, tiny_data
+) -> None:
+    folder, _ = earlier
+    once = changed(tiny_config, "train", epochs=1, start=None)
+    again = changed(tiny_config, "train", epochs=1, start=str(folder))
+    new, taken_up = (train(config, tiny_data).epochs[0].bits_per_pixel for config in (once, again))
+    assert taken_up < new
+
+
+def test_other_classes_keep_their_own_start(earlier, tiny_config) -> None:
+    folder, weights = earlier
+    network = build(changed(tiny_config, "model", classes=("a", "b", "c")))
+    means = network.means.detach().clone()
+    start_from(network, str(folder))
+    assert torch.equal(network.means, means)
+    trunk = [name for name in weights if name.startswith("trunk.")]
+    mine = dict(network.named_parameters())
+    assert all(torch.allclose(mine[n].double(), weights[n].double()) for n in trunk)
+
+
+def test_another_network_and_a_missing_model_are_refused_by_name(earlier, tiny_config) -> None:
+    folder, _ = earlier
+    wider = tuple(width + 1 for width in tiny_config.model.hidden)
+    network: nn.Module = build(changed(tiny_config, "model", hidden=wider))
+    with pytest.raises(ConfigError, match=r"train\.start.*copy its `model` section"):
+        start_from(network, str(folder))
+    with pytest.raises(ModelNotFoundError):
+        start_from(network, "no-such-model")
+
+
+def test_where_the_earlier_model_lies_does_not_count_as_another_recipe(tiny_config) -> None:
+    one, two, other = (
+        changed(tiny_config, "train", start=start) for start in ("runs/a", "/else/a", "runs/b")
+    )
+    assert one.sha256() == two.sha256() != other.sha256()
