@@ -1,4 +1,4 @@
-"""`medinv data`: sets that the project makes itself, how to get others, and what one holds."""
+"""`medinv data`: sets that the project makes itself, and what one holds."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,36 +6,14 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Make data sets with known truth; say what a set holds and how to get the public ones.",
+    help="Make data sets with known truth, and say what a set holds.",
     no_args_is_help=True,
 )
 
 
 @app.callback()
 def _group() -> None:
-    """Make data sets with known truth; say what a set holds and how to get the public ones."""
-
-
-@app.command()
-def benchmarks() -> None:
-    """Say where the public benchmark sets come from, where to put them, and which are there."""
-    import os
-
-    from medinv.data.sets.load import SETS
-
-    folder = os.environ.get("MEDINV_DATA")
-    places = [Path(folder), Path(folder) / "medmnist"] if folder else []
-    typer.echo(
-        "Nothing is fetched by medinv: download what you need, put it in one folder and name that "
-        "in MEDINV_DATA.\n"
-    )
-    for source in SETS:
-        for name, files in source.files.items():
-            paths = [place / file for place in places for file in files]
-            there = next((path for path in paths if path.exists()), None)
-            state = f"there: {there}" if there else "not there"
-            typer.echo(f"{name:15} {source.origin[name]}\n{'':15} {state}")
-    typer.echo(f"\nMEDINV_DATA is {folder or 'not set'}. Research use, not for diagnosis.")
+    """Make data sets with known truth, and say what a set holds."""
 
 
 @app.command()

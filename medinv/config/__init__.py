@@ -27,10 +27,7 @@ from medinv.config.base import Frozen
 from medinv.config.compose import ComposeConfig
 from medinv.config.data import (
     ChestXrayData,
-    Cifar10Data,
-    ControlPhantomData,
     DataConfig,
-    MedMNISTData,
     PhantomData,
     PreparedData,
 )
@@ -55,17 +52,14 @@ __all__ = [
     "Aggregation",
     "CardTexts",
     "ChestXrayData",
-    "Cifar10Data",
     "ComposeConfig",
     "Config",
-    "ControlPhantomData",
     "DataConfig",
     "DensityConfig",
     "DensityTrain",
     "DensityTwinConfig",
     "FlatBaselineConfig",
     "HeadTrain",
-    "MedMNISTData",
     "ModelConfig",
     "PhantomData",
     "PooledConfig",

@@ -32,22 +32,6 @@ class ChestXrayData(DataConfig):
     path_variable: str = "MEDINV_DATA"
 
 
-class Cifar10Data(DataConfig):
-    """CIFAR-10 in the folder that the environment variable `path_variable` names."""
-
-    set: Literal["cifar10"] = "cifar10"
-    size: Side
-    path_variable: str = "MEDINV_DATA"
-
-
-class MedMNISTData(DataConfig):
-    """A benchmark of MedMNIST in the folder that the environment variable names."""
-
-    set: Literal["breastmnist", "pneumoniamnist", "adrenalmnist3d"]
-    size: Side
-    path_variable: str = "MEDINV_DATA"
-
-
 class PhantomData(DataConfig):
     """Generated radiographs: numbers of bodies for training, validation and testing.
 
@@ -59,23 +43,12 @@ class PhantomData(DataConfig):
     counts: tuple[int, int, int]
 
 
-class ControlPhantomData(DataConfig):
-    """Generated radiographs whose label an explanation must see through.
-
-    marker: a lead letter goes with the label in 90 %. sham: the labels are permuted.
-    """
-
-    set: Literal["control-phantoms"] = "control-phantoms"
-    size: Side
-    counts: tuple[int, int, int]
-    control: Literal["marker", "sham"]
-
-
 class PreparedData(DataConfig):
     """Images that `medinv prepare` laid into a folder.
 
     A relative folder is looked for from the folder that holds the configuration file, then from
-    the current one. It does not count for what the weights depend on: the hash of the images does.
+    the current one, then from the one that the environment variable MEDINV_DATA names. It does not
+    count for what the weights depend on: the hash of the images does.
     """
 
     set: Literal["prepared"] = "prepared"

@@ -323,7 +323,7 @@ def in_batches(
     first = next(model.parameters())
     return torch.cat(
         [
-            function(torch.from_numpy(images[i : i + batch]).to(first.device, first.dtype)).cpu()
+            function(torch.tensor(images[i : i + batch]).to(first.device, first.dtype)).cpu()
             for i in range(0, len(images), batch)
         ]
     )

@@ -213,7 +213,7 @@ def _start(
     network: PooledClassifier, images: np.ndarray, labels: np.ndarray, config: Config
 ) -> None:
     """The norms, from the first images."""
-    some = torch.from_numpy(images[: config.train.batch]).float()
+    some = torch.tensor(images[: config.train.batch]).float()
     network.trunk.initialise(some.to(network.head.weight.device))
 
 

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from medinv.data.phantoms import TEST_SEED, TRAIN_SEED, Recipe, draw, radiographs
 from medinv.data.phantoms.sets import thumbnail, thumbnails
-from medinv.data.sets.control_phantoms import MARKED, SEEDS
 from medinv.data.sets.load import load_images
 from medinv.models.density import Classifier
 from medinv.models.depths import mean_states
 from medinv.models.store import load
+from pipelines.datasets.controls import MARKED, SEEDS
 
 # Bodies of the training seed that say where opacities lie in general,
 # and pixels by which that is smeared.

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from medinv.cli.main import app
-from medinv.data.sets import cifar10 as natural
+from medinv.config import load_config
 
 SMALL = (
     "model.depths=[1,1]",
@@ -22,24 +22,27 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def folder(configs, tmp_path_factory):
-    """A model trained on ten kinds of flat colours in the shape of CIFAR-10;
+    """A model trained on ten kinds of flat colours in the shape of CIFAR-10, prepared from an npz;
     MEDINV_DATA holds for the whole module.
     """
     place, generator = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
     colours = generator.integers(20, 236, (10, 1, 1, 3))
     arrays = {}
-    for name, count in (("train", 140), ("test", 30)):
+    for name, count in (("train", 80), ("val", 60), ("test", 30)):
         labels = np.arange(count) % 10
+        noise = generator.integers(-15, 16, (count, 32, 32, 3))
         arrays |= {
-            f"x_{name}": (colours[labels] + generator.integers(-15, 16, (count, 32, 32, 3))).astype(
-                np.uint8
-            ),
-            f"y_{name}": labels,
+            f"{name}_images": (colours[labels] + noise).astype(np.uint8),
+            f"{name}_labels": labels,
         }
-    np.savez(place / natural.NPZ, **arrays)
+    np.savez(place / "colours.npz", **arrays)
+    recipe = load_config(configs / "cifar10.yaml")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDINV_DATA", str(place))
-        patch.setattr(natural, "VALIDATION", 60)
+        out, classes = str(place / recipe.data.folder), ",".join(recipe.model.classes)
+        given = [str(place / "colours.npz"), "--classes", classes, "--colour", "--out", out]
+        result = CliRunner().invoke(app, ["prepare", *given])
+        assert result.exit_code == 0, result.output
         given = ["train", str(configs / "cifar10.yaml"), "--out", str(place / "model")] + [
             part for one in SMALL for part in ("--set", one)
         ]
@@ -69,12 +72,3 @@ def test_films_are_out_of_its_scope(folder, samples, tmp_path) -> None:
     given = ["classify", films, "-m", str(folder), "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(app, given)
     assert result.exit_code == 3 and "1 grey" in result.output, result.output
-
-
-def test_how_to_get_public_sets_is_said(folder) -> None:
-    result = CliRunner().invoke(app, ["data", "benchmarks"])
-    assert (
-        result.exit_code == 0
-        and f"there: {folder.parent / natural.NPZ}" in result.output
-        and "not there" in result.output
-    )

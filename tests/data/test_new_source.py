@@ -65,5 +65,5 @@ def test_a_model_is_trained_on_it_and_its_card_says_so(config, tmp_path) -> None
 def test_a_setting_of_another_source_is_an_error_that_names_it(configs) -> None:
     with pytest.raises(ConfigError, match=r"data\.width: not a setting of data\.set phantoms"):
         load_config(configs / "phantom-opacity.yaml", ("data.width=3",))
-    with pytest.raises(ConfigError, match=r"data: .*expected one of .*chest-xray.*; got 'none'"):
+    with pytest.raises(ConfigError, match=r"data: .*expected one of .*prepared.*; got 'none'"):
         load_config(configs / "phantom-opacity.yaml", ("data.set=none",))

@@ -17,6 +17,7 @@ from medinv.data.resize import resize, resize_volume
 from medinv.errors import DataError, MedinvError
 
 _OFFICIAL = {"train": "training", "val": "validation", "test": "test"}
+_OF_PART = (("{}_images", "{}_labels"), ("x_{}", "y_{}"))  # as MedMNIST and as Keras name them
 _IMAGES, _LABELS = ("images", "x", "X", "imgs"), ("labels", "y", "Y")
 _CLASSES, _PATIENTS, _SPLITS = ("classes", "class_names"), ("patient", "patients"), ("split",)
 _COLOUR = 3
@@ -56,8 +57,9 @@ class Arrays:
 
 
 def read_arrays(path: Path, names: Sequence[str] = (), bits: int = 8) -> Arrays:
-    """The images of an npz with `train_images`, `train_labels`, `val_...` and `test_...`, or with
-    x and y (or images and labels) and, if wanted, classes, split and patient.
+    """The images of an npz with `train_images`, `train_labels`, `val_...` and `test_...`, or
+    `x_train`, `y_train`, `x_test` and so on, or with x and y (or images and labels) and, if wanted,
+    classes, split and patient.
 
     `names` are those of the classes by number. Raises DataError for an archive of something else.
     """
@@ -67,8 +69,8 @@ def read_arrays(path: Path, names: Sequence[str] = (), bits: int = 8) -> Arrays:
     except (OSError, ValueError, BadZipFile, EOFError) as error:
         message = f"expected an npz of arrays ({type(error).__name__})"
         raise DataError(message, path=path) from error
-    parts = [part for part in _OFFICIAL if f"{part}_images" in held and f"{part}_labels" in held]
-    arrays = _official(held, parts) if parts else _flat(held, path)
+    parts = _official(held)
+    arrays = _joined(held, parts) if parts else _flat(held, path)
     names = names or [str(name) for name in arrays.pop("classes", ())]
     images = _images(arrays["images"], bits, path)
     labels = _labels(arrays["labels"], names, path)
@@ -96,13 +98,23 @@ def _numbered(stem: str, number: int) -> Found:
     return Found(key=key, shown=key, names={}, position=number)
 
 
-def _official(held: Mapping[str, np.ndarray], parts: Sequence[str]) -> dict[str, np.ndarray]:
+def _official(held: Mapping[str, np.ndarray]) -> dict[str, tuple[str, str]]:
+    """The names of images and labels, by the part they are of."""
     return {
-        "images": np.concatenate([held[f"{part}_images"] for part in parts]),
-        "labels": np.concatenate([held[f"{part}_labels"] for part in parts]),
-        "split": np.repeat(
-            [_OFFICIAL[part] for part in parts], [len(held[f"{part}_images"]) for part in parts]
-        ),
+        part: (images.format(word), labels.format(word))
+        for images, labels in _OF_PART
+        for word, part in _OFFICIAL.items()
+        if images.format(word) in held and labels.format(word) in held
+    }
+
+
+def _joined(
+    held: Mapping[str, np.ndarray], parts: Mapping[str, tuple[str, str]]
+) -> dict[str, np.ndarray]:
+    return {
+        "images": np.concatenate([held[images] for images, _ in parts.values()]),
+        "labels": np.concatenate([held[labels] for _, labels in parts.values()]),
+        "split": np.repeat(list(parts), [len(held[images]) for images, _ in parts.values()]),
     }
 
 

@@ -15,11 +15,21 @@ def alike(digests: Sequence[str]) -> list[list[int]]:
     return [numbers for numbers in groups.values() if len(numbers) > 1]
 
 
-def contradicting(groups: Sequence[Sequence[int]], labels: Sequence[str]) -> set[int]:
-    """Images that look alike and have several labels: one of them is wrong, and none says which."""
-    return {
-        number for numbers in groups if len({labels[n] for n in numbers}) > 1 for number in numbers
-    }
+def contradicting(
+    groups: Sequence[Sequence[int]], labels: Sequence[str], given: Sequence[str | None] = ()
+) -> set[int]:
+    """Images that look alike and have several labels: one of them is wrong, and none says which.
+
+    Of parts that were given the test part stays as it was given, or nothing measured on it could be
+    held against what others measured: where its own labels agree, the images of other parts go.
+    """
+    clashing = set()
+    for numbers in groups:
+        if len({labels[n] for n in numbers}) > 1:
+            tested = [n for n in numbers if given and given[n] == PARTS[-1]]
+            settled = len({labels[n] for n in tested}) == 1
+            clashing |= set(numbers) - (set(tested) if settled else set())
+    return clashing
 
 
 @dataclass(frozen=True)

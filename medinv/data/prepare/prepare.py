@@ -124,7 +124,8 @@ def _written(
     items, taken = labelled.items, images.taken
     refused = dict(taken.refused)
     groups = alike([digest or f"refused {n}" for n, digest in enumerate(taken.digests)])
-    clashing = contradicting(groups, [item.label for item in items])
+    given = [item.part for item in items] if labelled.parts_given else ()
+    clashing = contradicting(groups, [item.label for item in items], given)
     refused |= {
         n: Refused(items[n].image.shown, "contradictory-images", _SAME, fault=True)
         for n in clashing
@@ -132,7 +133,7 @@ def _written(
     rows = [number for number in range(len(items)) if number not in refused]
     _any_left(rows, refused, labelled)
     place = {number: k for k, number in enumerate(rows)}
-    same = [[place[n] for n in numbers] for numbers in groups if numbers[0] in place]
+    same = [left for numbers in groups if (left := [place[n] for n in numbers if n in place])]
     kept = [items[number] for number in rows]
     whose = people(kept, () if labelled.parts_given else same, phi=wish.phi)
     parts, split = _parts(labelled, kept, whose, wish, classes)

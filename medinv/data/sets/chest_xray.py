@@ -5,6 +5,7 @@ the films of 224 x 224 as they were published; both hold the same films in the s
 """
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from medinv.config import ChestXrayData
 from medinv.data.resize import resize
-from medinv.data.sets.labelled import RESIZED, DataSet, LabelledImages, Part, data_folder
+from medinv.data.sets.labelled import RESIZED, DataSet, LabelledImages, Part
 from medinv.errors import MissingDataError
 
 FILE, SIDE = "kermany_cxr_112.npz", 112
@@ -32,7 +33,7 @@ def load_chest_xray(path_variable: str, size: int) -> LabelledImages:
     name is not there.
     """
     wanted = FILE if size <= SIDE else f"{FOLDER}/{LABELS}"
-    path = data_folder(path_variable, wanted) / wanted
+    path = Path(os.environ.get(path_variable) or "") / wanted
     if not path.is_file():
         raise MissingDataError(
             f"no such file; {path_variable} must name the folder that holds {wanted}", path=path
@@ -70,7 +71,5 @@ CHEST_XRAY = DataSet(
     ChestXrayData,
     lambda settings, progress: load_chest_xray(settings.path_variable, settings.size),
     intake=RESIZED,
-    origin={"chest-xray": f"{FILE} or {FOLDER}/, films of Kermany et al. 2018 (CC BY 4.0)"},
-    files={"chest-xray": (FILE, f"{FOLDER}/{LABELS}")},
     region="lungs",
 )

@@ -1,16 +1,14 @@
 """Labelled images in memory, split by patient, and what a source of them is."""
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
 from medinv.config import DataConfig
-from medinv.errors import DataError, MissingDataError
+from medinv.errors import DataError
 
 AS_STORED = "images of the data set as they are stored, 8 bits"
 RESIZED = "lossy: display grey levels, squashed to a square by area averages, rounded to 8 bits"
@@ -137,27 +135,13 @@ class DataSet(Generic[Settings]):
     """A source of labelled images: its settings, and how they become images.
 
     `load` is called with the settings and with what takes a word on long work. `intake` says on the
-    card what becomes of an image before the network sees it. `files` are, by the name of a set,
-    those of which one must lie in the folder of outside data, and `origin` where they come from;
-    both empty for what is generated. `provenance` is what a set says of itself. `region` names what
-    should decide where the images are frontal films of the chest: their lungs can be estimated.
+    card what becomes of an image before the network sees it. `provenance` is
+    what a set says of itself. `region` names what should decide where the images are frontal films
+    of the chest: their lungs can be estimated.
     """
 
     config: type[Settings]
     load: Callable[[Settings, Progress], LabelledImages]
     intake: str = AS_STORED
-    origin: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     provenance: Callable[[Settings], Provenance] = lambda settings: Provenance()
     region: Literal["", "lungs"] = ""
-
-
-def data_folder(path_variable: str, wanted: str) -> Path:
-    """The folder that an environment variable names; MissingDataError where it is not set."""
-    value = os.environ.get(path_variable)
-    if not value:
-        raise MissingDataError(
-            f"the environment variable {path_variable} must name the folder that holds {wanted}; "
-            "it is not set; see `medinv data benchmarks`"
-        )
-    return Path(value)

@@ -4,22 +4,12 @@ from typing import Any
 
 from medinv.config import Config, DataConfig
 from medinv.data.sets.chest_xray import CHEST_XRAY
-from medinv.data.sets.cifar10 import CIFAR10
-from medinv.data.sets.control_phantoms import CONTROL_PHANTOMS
 from medinv.data.sets.labelled import DataSet, LabelledImages, Progress
-from medinv.data.sets.medmnist import MEDMNIST
 from medinv.data.sets.phantoms import PHANTOMS
 from medinv.data.sets.prepared import PREPARED
 from medinv.errors import ConfigError
 
-SETS: tuple[DataSet[Any], ...] = (
-    CHEST_XRAY,
-    CIFAR10,
-    MEDMNIST,
-    PHANTOMS,
-    CONTROL_PHANTOMS,
-    PREPARED,
-)
+SETS: tuple[DataSet[Any], ...] = (CHEST_XRAY, PHANTOMS, PREPARED)
 
 
 def source_of(config: DataConfig) -> DataSet[Any]:

@@ -1,15 +1,17 @@
 """A set that `medinv prepare` made of somebody's own images: read memory-mapped."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from medinv.config import PreparedData
-from medinv.data.sets.info import IMAGES, MANIFEST, MASKS, PARTS, DataSetInfo, read_info
+from medinv.data.sets.info import IMAGES, INFO, MANIFEST, MASKS, PARTS, DataSetInfo, read_info
 from medinv.data.sets.labelled import DataSet, LabelledImages, Part, Provenance
 from medinv.errors import DataError, MissingDataError
 
+DATA_VARIABLE = "MEDINV_DATA"  # names the folder of outside data
 Columns = dict[str, np.ndarray]
 
 
@@ -56,7 +58,7 @@ def load_prepared(settings: PreparedData) -> LabelledImages:
 
     Raises DataError where they are not, and what `read_set` raises.
     """
-    found = read_set(settings.folder)
+    found = read_set(_located(settings.folder))
     size = settings.size
     fits = (
         found.info.size == tuple(size)
@@ -136,9 +138,18 @@ def _span(chosen: np.ndarray) -> slice | np.ndarray:
     return slice(int(rows[0]), int(rows[-1]) + 1) if together else rows
 
 
+def _located(folder: str) -> str:
+    """The folder from here or, where it is not, below the one of outside data."""
+    elsewhere = os.environ.get(DATA_VARIABLE)
+    if elsewhere and not (Path(folder) / INFO).is_file():
+        below = Path(elsewhere) / folder
+        return str(below) if (below / INFO).is_file() else folder
+    return folder
+
+
 def _provenance(folder: str) -> Provenance:
     try:
-        info = read_info(folder)
+        info = read_info(_located(folder))
     except MissingDataError:  # its images may be in memory all the same
         return Provenance()
     return Provenance(info.source or info.name, info.command, info.intake, info.classes)
