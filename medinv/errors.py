@@ -2,6 +2,7 @@
 
     MedinvError
     ├── ConfigError
+    │   └── DeviceError
     ├── ShapeError
     ├── InternalError
     ├── NetworkError
@@ -57,6 +58,12 @@ class ConfigError(MedinvError):
     """A configuration file, an override or an argument that cannot be used."""
 
     code, stage = "config", "config"
+
+
+class DeviceError(ConfigError):
+    """A device to compute on that this machine does not have."""
+
+    code = "device"
 
 
 class InternalError(MedinvError):

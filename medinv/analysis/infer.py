@@ -32,6 +32,7 @@ class Prediction:
     max_abs_error: float  # grey levels
     decoded: np.ndarray  # (C, H, W) what the features gave back, unrounded
     dtype: str
+    device: str  # cpu or cuda
     seconds: float
     layout: tuple[str, ...] = ()  # why the image is not laid out like those in scope
     certificate: LosslessCertificate | None = None  # of the stored pixels, by the lossless intake
@@ -84,6 +85,7 @@ def predict(model: InvertibleNetwork, images: Sequence[np.ndarray]) -> list[Pred
                 max_abs_error=(restored[k] - x[k]).abs().max().item(),
                 decoded=restored[k].cpu().numpy(),
                 dtype=str(weights.dtype).removeprefix("torch."),
+                device=weights.device.type,
                 seconds=seconds,
                 layout=layout[k],
             )

@@ -62,6 +62,7 @@ class RoundTrip(_Value):
     bits: int  # of the stored values
     max_abs_error: float  # grey levels, before rounding
     dtype: str
+    device: str = "cpu"  # or cuda
     intake: str
     intake_lossy: bool
 

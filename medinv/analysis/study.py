@@ -169,6 +169,7 @@ class Analyst:
             bits=max(frame.instance.bits_stored for frame in frames) if lossless else BITS,
             max_abs_error=max(prediction.max_abs_error for prediction in predictions),
             dtype=predictions[0].dtype,
+            device=predictions[0].device,
             intake=frames[0].intake or self.model.card.intake,
             intake_lossy=not lossless,
         )

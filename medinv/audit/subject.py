@@ -103,7 +103,7 @@ class Subject:
                 for some in images.to(self.model.class_weights).split(AT_ONCE)
             ]
             sign = torch.from_numpy(2.0 * classes - 1).view(-1, 1, 1)
-            return (sign * torch.cat(parts)).numpy()
+            return (sign * torch.cat(parts).cpu()).numpy()
         return np.stack(
             [
                 self._occluded(image, int(k), ground)

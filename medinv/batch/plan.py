@@ -43,7 +43,7 @@ def make_plan(
 
     `options` are those that the rows depend on.
     """
-    cards = [hashlib.sha256(model.card.model_dump_json().encode()).hexdigest() for model in models]
+    cards = [_model_hash(model) for model in models]
     jobs, studies, ours = [], [], version("medinv")
     for study_index, study in enumerate(index.studies):
         files = _fingerprint(study)
@@ -69,6 +69,12 @@ def chosen_study(study: Study, model: InvertibleNetwork) -> ChosenStudy:
     name = pseudonym(identity(study), "study")
     volume = len(model.image_shape) == 4
     return ChosenStudy(name, choice.study, choice.warnings, len(sources(study)), volume)
+
+
+def _model_hash(model: InvertibleNetwork) -> str:
+    """A hash of the card, the precision and the kind of device: all that numbers depend on."""
+    weights = next(model.parameters())
+    return _hash([model.card.model_dump_json(), str(weights.dtype), weights.device.type])
 
 
 def _fingerprint(study: Study) -> str:

@@ -28,7 +28,7 @@ from medinv.data.dicom.index import index as index_files
 from medinv.data.dicom.records import Index
 from medinv.errors import ConfigError
 from medinv.models.base import InvertibleNetwork
-from medinv.models.card import Card
+from medinv.models.device import described
 from medinv.models.store import load_invertible
 
 INTERRUPTED, TOO_MANY = "interrupted", "too many failures"
@@ -194,8 +194,8 @@ def _record(models: Sequence[InvertibleNetwork], options: Options, plan: Plan) -
     return {
         "shard": [options.shard.number, options.shard.of],
         "plan_sha256": plan.sha256,
-        "models": [_model_record(model.card, options) for model in models],
-        "device": "CPU, float64",
+        "models": [_model_record(model, options) for model in models],
+        "device": described(next(models[0].parameters()).device),
         "seed": None,
         "phi": options.phi,
         "intake": "lossless" if options.lossless else "resize",
@@ -209,10 +209,16 @@ def _record(models: Sequence[InvertibleNetwork], options: Options, plan: Plan) -
     }
 
 
-def _model_record(card: Card, options: Options) -> dict[str, Any]:
+def _model_record(model: InvertibleNetwork, options: Options) -> dict[str, Any]:
+    card, precision = model.card, str(next(model.parameters()).dtype).removeprefix("torch.")
     hashes = {
         "sha256": card.weights_sha256,
         "config_sha256": card.config_sha256,
         "data_sha256": card.data_sha256,
     }
-    return {"name": card.name, **hashes, "rule": options.rule or card.aggregation}
+    return {
+        "name": card.name,
+        **hashes,
+        "rule": options.rule or card.aggregation,
+        "precision": precision,
+    }

@@ -26,6 +26,8 @@ COLUMNS: dict[str, tuple[str, Callable[[StudyResult], Any]]] = {
     "exact": ("bool", lambda r: r.reconstruction and r.reconstruction.exact),
     "bits": ("int64", lambda r: r.reconstruction and r.reconstruction.bits),
     "max_abs_error": ("float64", lambda r: r.reconstruction and r.reconstruction.max_abs_error),
+    "precision": ("string", lambda r: r.reconstruction and r.reconstruction.dtype),
+    "device": ("string", lambda r: r.reconstruction and r.reconstruction.device),
     "error_stage": ("string", lambda r: r.error and r.error.stage),
     "error_code": ("string", lambda r: r.error and r.error.code),
     "error_message": ("string", lambda r: r.error and r.error.message),

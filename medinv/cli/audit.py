@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from medinv.cli.device import Device
+
 if TYPE_CHECKING:
     from medinv.audit.run import Request
     from medinv.data.sets.labelled import LabelledImages
@@ -37,6 +39,7 @@ def audit(
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Show images of the data set.")
     ] = True,
+    device: Device = "cpu",
 ) -> None:
     """Measure what a model decides by: its region, what surrounds it, or the border of its images.
 
@@ -51,11 +54,11 @@ def audit(
     from medinv.report.audit import render_audit
 
     on_interrupt(interrupt)
-    loaded = load(model, dtype=torch.float32)
+    loaded = load(model, dtype=torch.float32, device=device)
     images, source, chests = _images(loaded.card, data)
     if keep and data is None and loaded.layout is None:
         _keep_layout(model, images)
-        loaded = load(model, dtype=torch.float32)
+        loaded = load(model, dtype=torch.float32, device=device)
     request = _request(part, region, quick, seed)
     found, examples = measure(
         loaded,

@@ -1,11 +1,13 @@
 """`medinv classify`: studies in, results out."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from medinv.cli.device import Device, check_there
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -140,6 +142,7 @@ def classify(
             "--max-failures", min=0, metavar="N", help="Stop when more than N studies have failed."
         ),
     ] = None,
+    device: Device = "cpu",
     log: Annotated[
         Path | None,
         typer.Option(
@@ -189,6 +192,7 @@ def classify(
         log=log,
     )
     if not dry_run:  # before an archive is indexed for hours
+        check_there(device)
         check_free(options.folder, overwrite=overwrite, resume=resume or retry_failed)
     # their start takes as long as indexing a thousand files: both at once
     with started(0 if dry_run else options.readers) as ready:
@@ -197,17 +201,21 @@ def classify(
             code = print_selection(files, cards, Console(), every_rule=explain_selection, phi=phi)
             if dry_run:
                 raise typer.Exit(code)
-        raise typer.Exit(_run(files, dict.fromkeys(model), options, ready, report, dicom))
+        asked = _Asked(tuple(dict.fromkeys(model)), device, report, dicom)
+        raise typer.Exit(_run(files, asked, options, ready))
 
 
-def _run(
-    files: "Index",
-    names: Iterable[str],
-    options: "Options",
-    readers: "Sequence[Reader]",
-    report: bool,
-    dicom: bool,
-) -> int:
+@dataclass(frozen=True)
+class _Asked:
+    """Models by name, where they compute, and what is written beside the results."""
+
+    models: tuple[str, ...]
+    device: str
+    report: bool
+    dicom: bool
+
+
+def _run(files: "Index", asked: _Asked, options: "Options", readers: "Sequence[Reader]") -> int:
     """Classify, write what was asked for, say what came of it; returns the exit code."""
     from rich.console import Console
 
@@ -216,23 +224,23 @@ def _run(
     from medinv.models.store import load_invertible
 
     renderers: dict[str, Renderer] = {}
-    if report or dicom:
+    if asked.report or asked.dicom:
         from medinv.report import write
 
         once = write.Reports(phi=options.phi)
-        wanted = {"report": (report, once.reports), "dicom": (dicom, once.dicom)}
-        renderers = {name: renderer for name, (asked, renderer) in wanted.items() if asked}
+        wanted = {"report": (asked.report, once.reports), "dicom": (asked.dicom, once.dicom)}
+        renderers = {name: renderer for name, (named, renderer) in wanted.items() if named}
     options = replace(options, renderers=renderers)
-    loaded = [load_invertible(name) for name in names]
+    loaded = [load_invertible(name, device=asked.device) for name in asked.models]
     with until_interrupted(), progress("classifying") as bar:
         summary = run(
             files, loaded, options, readers=readers, on_plan=bar.begin, on_study=bar.advance
         )
-        if report:
+        if asked.report:
             write.index_page(summary.results, options.folder / "index.html")
     console = Console()
     print_results(summary.results, console)
-    _print_summary(summary, options, console, report)
+    _print_summary(summary, options, console, asked.report)
     return summary.exit_code
 
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medinv.cli.device import Device
+
 if TYPE_CHECKING:
     from medinv.metrics import Estimate
     from medinv.training.evaluation import Evaluation, Group
@@ -40,6 +42,7 @@ def evaluate(
         ),
     ] = None,
     json_: Annotated[Path | None, typer.Option("--json", help="Write the numbers there.")] = None,
+    device: Device = "cpu",
 ) -> None:
     """Measure a model on images with labels, with 95 % intervals by patient.
 
@@ -54,7 +57,7 @@ def evaluate(
             ["--part"] if part != "test" else []
         ):
             raise ConfigError(f"{', '.join(given)}: for a set of your own alone; name it by --data")
-        raise typer.Exit(_against_card(model))
+        raise typer.Exit(_against_card(model, device))
 
     from medinv.files import write_whole
     from medinv.models.store import load
@@ -63,20 +66,20 @@ def evaluate(
     columns = None if by is None else tuple(name for name in by.split(",") if name not in ("", "-"))
     edges = {name: _numbers(name, text) for name, text in _pairs("--bins", bins).items()}
     request = Request(data, part, columns, edges, _pairs("--map", map_))
-    models = [load(name) for name in (model, against) if name]
+    models = [load(name, device=device) for name in (model, against) if name]
     found = evaluate_set(request, *models, progress=lambda text: typer.echo(text, err=True))
     if json_ is not None:
         write_whole(json_, found.model_dump_json(indent=1).encode() + b"\n")
     _show(found)
 
 
-def _against_card(model: str) -> int:
+def _against_card(model: str, device: str) -> int:
     """The exit code: 1 where a metric is not the card's."""
     from medinv.data.sets.load import load_images
     from medinv.models.store import load
     from medinv.training.measure import measure
 
-    loaded = load(model)
+    loaded = load(model, device=device)
     data = load_images(loaded.card.config.data, progress=lambda text: typer.echo(text, err=True))
     same_data = data.sha256() == loaded.card.data_sha256
     differs = False

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from medinv.cli.device import Device
+
 
 def explain(
     inputs: Annotated[
@@ -30,6 +32,7 @@ def explain(
             help="Class that the one called is held against. Default: the next likely one.",
         ),
     ] = None,
+    device: Device = "cpu",
 ) -> None:
     """Write reconstruction, evidence and counterfactual of every image, with their residuals.
 
@@ -53,7 +56,7 @@ def explain(
     card.check_takes_studies()
     if target is not None and target not in card.classes:
         raise ConfigError(f"--target: expected one of {', '.join(card.classes)}; got {target!r}")
-    loaded = load_invertible(model)
+    loaded = load_invertible(model, device=device)
     if loaded.reference_missing:
         typer.echo(
             f"{loaded.reference_missing}: nearest cases and local evidence are left out", err=True

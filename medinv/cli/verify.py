@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medinv.cli.device import Device
+
 if TYPE_CHECKING:
     from medinv.models.base import InvertibleNetwork
 
@@ -28,14 +30,14 @@ def verify(
             help="Certify the lossless intake: features decode to every byte of the Pixel Data.",
         ),
     ] = False,
+    device: Device = "cpu",
 ) -> None:
     """Certify that the features of every image decode back to every pixel.
 
     Exit code 0 if all do, 1 if not.
     """
     from medinv.errors import ConfigError
-    from medinv.models.base import InvertibleNetwork
-    from medinv.models.store import load, read_card
+    from medinv.models.store import load_invertible, read_card
 
     card = read_card(model)
     if inputs or not card.invertible:
@@ -45,7 +47,7 @@ def verify(
             "--lossless certifies DICOM files: name files, folders or zips (the model's test "
             "images are 8-bit thumbnails)"
         )
-    loaded = load(model, InvertibleNetwork)  # type: ignore[type-abstract]  # any of its kinds
+    loaded = load_invertible(model, device=device)
     typer.echo(f"model             {card.name}, weights SHA-256 {card.weights_sha256}")
     verdict = _bytes_return(loaded, inputs or ()) if lossless else _pixels_return(loaded, inputs)
     typer.echo("Research use, not for diagnosis.")

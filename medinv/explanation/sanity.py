@@ -197,7 +197,7 @@ def sham_head(
     random = torch.randn(direction.shape, generator=generator, dtype=direction.dtype)
     random = random.to(direction.device)
     random *= torch.linalg.vector_norm(direction) / torch.linalg.vector_norm(random)
-    middle = weights[[against, towards]].mean(0)
+    middle = torch.stack([weights[against], weights[towards]]).mean(0)
     sham.class_weights[against] = middle - random / 2
     sham.class_weights[towards] = middle + random / 2
     return sham

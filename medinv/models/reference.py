@@ -90,8 +90,8 @@ class Reference:
         return {name: states[label] for name, states in self.states.items()}
 
     def project(self, coarse: Tensor) -> Tensor:
-        """Coarse features (N, C, *size) to points (N, K)."""
-        return (coarse.flatten(1).to(self.axes.dtype) @ self.axes.T - self.offset) / self.scale
+        """Coarse features (N, C, *size) to points (N, K), on the processor."""
+        return (coarse.flatten(1).to(self.axes) @ self.axes.T - self.offset) / self.scale
 
 
 def load_reference(folder: Path, weights_sha256: str) -> Reference:

@@ -23,6 +23,7 @@ from medinv.models.audited import Audited
 from medinv.models.base import Calibrated, InvertibleNetwork
 from medinv.models.build import build
 from medinv.models.card import Card
+from medinv.models.device import CPU, device_named
 from medinv.models.folder import (
     CARD,
     LAYOUT,
@@ -84,11 +85,15 @@ def read_card(name_or_path: str | Path) -> Card:
 
 
 @overload
-def load(name_or_path: str | Path, *, dtype: torch.dtype = ...) -> Calibrated: ...
+def load(
+    name_or_path: str | Path, *, dtype: torch.dtype = ..., device: str = ...
+) -> Calibrated: ...
 
 
 @overload
-def load(name_or_path: str | Path, kind: type[Network], *, dtype: torch.dtype = ...) -> Network: ...
+def load(
+    name_or_path: str | Path, kind: type[Network], *, dtype: torch.dtype = ..., device: str = ...
+) -> Network: ...
 
 
 def load(
@@ -96,15 +101,18 @@ def load(
     kind: type[Calibrated] = Calibrated,
     *,
     dtype: torch.dtype = torch.float64,
+    device: str = CPU,
 ) -> Calibrated:
     """The model of a shipped name or a folder, in evaluation mode, with `card` and `reference`.
 
-    `kind` is the class of networks that will do, such as `medinv.models.density.Classifier`. The
+    `kind` is the class of networks that will do, such as `medinv.models.density.Classifier`.
+    `device`: cpu, cuda or cuda:N. The
     reference comes from the same folder; where it is not there or not this model's, it is None and
     `reference_missing` says why.
-    Raises ModelNotFoundError, IntegrityError where the files do not belong together, and
-    ConfigError where the model is of another kind.
+    Raises ModelNotFoundError, IntegrityError where the files do not belong together, ConfigError
+    where the model is of another kind, and DeviceError for a device that is not there.
     """
+    place = device_named(device)
     card, folder = read_card(name_or_path), locate(name_or_path)
     path = folder / WEIGHTS
     data = read_file(folder, WEIGHTS)
@@ -125,14 +133,14 @@ def load(
         model.reference, model.reference_missing = read_reference(folder, card.weights_sha256)
     else:
         model.reference_missing = f"a model of kind {card.config.model.kind} keeps no reference"
-    return model.to(dtype).eval()
+    return model.to(place, dtype).eval()
 
 
 def load_invertible(
-    name_or_path: str | Path, *, dtype: torch.dtype = torch.float64
+    name_or_path: str | Path, *, dtype: torch.dtype = torch.float64, device: str = CPU
 ) -> InvertibleNetwork:
     """The same of a model that runs backwards, of whatever kind. Raises ConfigError for another."""
-    return load(name_or_path, InvertibleNetwork, dtype=dtype)  # type: ignore[type-abstract]
+    return load(name_or_path, InvertibleNetwork, dtype=dtype, device=device)  # type: ignore[type-abstract]
 
 
 def _network(card: Card, data: bytes, path: Path) -> Calibrated:

@@ -70,6 +70,8 @@ def write_studies(folder: Path, studies: int, compressed: bool) -> Path:
         slices.append(dataset)
     for number in range(studies * SLICES):
         dataset, study = slices[number % len(slices)], number // SLICES
+        dataset.PatientID = dataset.PatientName = f"PATIENT-{study}"
+        dataset.PatientBirthDate, dataset.PatientSex = "", "O"
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"1.2.3.{study}", f"1.2.3.{study}.1"
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = (
             f"1.2.3.{study}.1.{number}"
