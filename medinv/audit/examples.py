@@ -103,7 +103,7 @@ def _exchanged(bench: Bench, rows: Tensor) -> Iterator[tuple[str, Tensor, list[i
 
 
 def _asked(bench: Bench, name: str, images: Tensor) -> list[Shown]:
-    shown = whole_levels(images)
+    shown = whole_levels(images, bench.subject.unit)
     answers = bench.subject.answers(shown)
     maps = bench.subject.maps(shown, answers.called, bench.sample.ground)
     told = [1 if bench.subject.two else int(k) for k in answers.called]
@@ -127,5 +127,5 @@ def _slice(values: np.ndarray) -> np.ndarray:
 
 def _picture(image: Tensor) -> np.ndarray:
     """(C, *size) as (H, W), or (H, W, 3) of three channels."""
-    pixels = np.stack([_slice(channel) for channel in image.numpy()]).astype(np.uint8)
+    pixels = np.stack([_slice(channel) for channel in image.numpy()]).round().astype(np.uint8)
     return pixels.transpose(1, 2, 0) if len(pixels) == 3 else pixels[0]

@@ -20,7 +20,7 @@ from medinv.audit.changes import (
 from medinv.audit.linear import border_features, outline_features, plain_features, told_by
 from medinv.audit.planted import Planted, hidden, plantings
 from medinv.audit.result import Figure
-from medinv.audit.sample import Region, Sample
+from medinv.audit.sample import Region, Sample, grey
 from medinv.audit.subject import Answers, Subject
 from medinv.data.sets.labelled import Part
 
@@ -67,16 +67,16 @@ class Bench:
 
     def ask(self, images: Tensor) -> Answers:
         """Answers to changed images."""
-        return self.subject.answers(whole_levels(images))
+        return self.subject.answers(whole_levels(images, self.subject.unit))
 
     def auc(self, images: Tensor) -> "estimates.Estimate":
         """AUC of the whole sample, changed."""
         return estimates.auc(self.labels, self.ask(images).scores, self.patients)
 
 
-def whole_levels(images: Tensor) -> Tensor:
-    """What a network is given: grey levels 0..255, rounded."""
-    return images.clamp(0, 255).round()
+def whole_levels(images: Tensor, unit: float = 1.0) -> Tensor:
+    """What a network can be given of images from 0 to 255: whole levels, of which `unit` are 1."""
+    return (images.clamp(0, 255) * unit).round() / unit
 
 
 def whole(bench: Bench) -> Figures:
@@ -159,7 +159,7 @@ def exchanges(bench: Bench, region: Region) -> Figures:
 def border(bench: Bench) -> Figures:
     """How much of the label the border holds, and what the model makes of it."""
     sample = bench.sample
-    train = torch.from_numpy(np.ascontiguousarray(bench.train.images)).float()
+    train = grey(bench.train.images)
     for key, text, features in (
         ("border.linear", "AUC, a linear model on the border", border_features),
         ("plain.linear", "AUC, a linear model on brightness, contrast, sharpness", plain_features),
@@ -197,7 +197,7 @@ def scope(bench: Bench, foreign: dict[str, np.ndarray]) -> Figures:
     for key, (name, images) in spoilt.items():
         yield _unlabelled(key, name, bench.ask(images).flagged, bench.patients)
     for name, others in foreign.items():
-        hits = bench.ask(torch.from_numpy(others).float()).flagged
+        hits = bench.ask(grey(others)).flagged
         yield _unlabelled(f"foreign.{name}", name, hits, np.arange(len(hits)))
 
 
@@ -213,7 +213,7 @@ def planted(bench: Bench, region: Region) -> Figures:
         kept = torch.from_numpy(bench.answers.called[one.rows.numpy()] == 0)
         if not kept.any():
             continue
-        images, rows = whole_levels(one.images[kept]), one.rows[kept]
+        images, rows = whole_levels(one.images[kept], bench.subject.unit), one.rows[kept]
         called = bench.subject.answers(images).called == 1
         told = estimates.share(called, bench.sample.clusters(rows))
         text = f"planted, {one.name}: called {second}"

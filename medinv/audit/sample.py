@@ -48,6 +48,7 @@ class Region:
 class Sample:
     """Images (N, C, *size) float32 grey levels with labels and patients (N,), and their region.
 
+    Levels run from 0 to 255 whatever the bits, so that all lengths and strengths of changes hold.
     ground (C, *size): the mean training image, by which regions are blanked.
     """
 
@@ -66,6 +67,12 @@ class Sample:
         return self.patients[rows].numpy()
 
 
+def grey(images: np.ndarray) -> Tensor:
+    """Stored images of 8 or 16 bits as float32 from 0 to 255."""
+    top = np.iinfo(images.dtype).max
+    return torch.from_numpy(np.ascontiguousarray(images)).float() * (255 / top)
+
+
 def in_plane(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """A function of (M, 1, H, W), image by image, for images of any channels and axes."""
     flat = images.reshape(-1, 1, *images.shape[-2:])
@@ -80,12 +87,18 @@ def widened(masks: Tensor) -> Tensor:
 def sample_of(part: Part, train: Part, find: Callable[[Part, Part], Region] | None) -> Sample:
     """The images of a part, their ground from training images, and the region that `find` gives."""
     return Sample(
-        torch.from_numpy(np.ascontiguousarray(part.images)).float(),
+        grey(part.images),
         torch.from_numpy(part.labels),
         torch.from_numpy(part.patients),
-        torch.from_numpy(train.images.mean(0, dtype=np.float64)).float(),
+        ground_of(train),
         find(part, train) if find else None,
     )
+
+
+def ground_of(train: Part) -> Tensor:
+    """The mean training image (C, *size), from 0 to 255."""
+    mean = torch.from_numpy(train.images.mean(0, dtype=np.float64)).float()
+    return mean * (255 / np.iinfo(train.images.dtype).max)
 
 
 def lungs(part: Part, train: Part) -> Region:
@@ -93,7 +106,7 @@ def lungs(part: Part, train: Part) -> Region:
 
     Raises ValueError where what it finds cannot be lungs.
     """
-    films = torch.from_numpy(np.ascontiguousarray(part.images)).float()
+    films = grey(part.images)
     template = template_of(train)
     area = float(template.mask.mean())
     if not PLAUSIBLE[0] <= area <= PLAUSIBLE[1]:
@@ -110,8 +123,7 @@ def lungs(part: Part, train: Part) -> Region:
 
 def template_of(train: Part) -> Template:
     """The template of training films."""
-    films = torch.from_numpy(np.ascontiguousarray(train.images)).float()
-    return fit_template(films, torch.from_numpy(train.labels))
+    return fit_template(grey(train.images), torch.from_numpy(train.labels))
 
 
 def masked(part: Part, train: Part) -> Region:

@@ -59,6 +59,11 @@ class Subject:
         return self.scope is not None or self.model.layout is not None
 
     @property
+    def unit(self) -> float:
+        """How many of the model's own grey levels are one of 0..255, as images are handed in."""
+        return (2**self.model.card.bits - 1) / 255
+
+    @property
     def two(self) -> bool:
         """Two classes, of which the second is the positive one."""
         return len(self.classes) == 2
@@ -70,7 +75,8 @@ class Subject:
         return LOCAL if local else OCCLUSION
 
     def answers(self, images: Tensor) -> Answers:
-        """Of images (N, C, *size) in whole grey levels."""
+        """Of images (N, C, *size) from 0 to 255, in whole levels of the model's own."""
+        images = (images * self.unit).round()
         both = in_batches(self._read, self.model, images.numpy())
         logits, distance = both[:, :-1], both[:, -1]
         logs = logits.log_softmax(1)
@@ -96,7 +102,8 @@ class Subject:
         return torch.cat([self.model.calibrated(logits), distance[:, None]], 1)
 
     def maps(self, images: Tensor, classes: np.ndarray, ground: Tensor) -> np.ndarray:
-        """Evidence for a class each, classes (N,): maps (N, *size)."""
+        """Evidence for a class each, classes (N,): maps (N, *size); images as `answers` has."""
+        images, ground = images * self.unit, ground * self.unit
         if self.evidence_by == LOCAL and isinstance(self.model, InvertibleNetwork):
             parts = [
                 cycle_spun_terms(self.model, some, self.states).maps

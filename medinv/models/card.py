@@ -112,6 +112,7 @@ class Card(_Frozen):
         "maximum"  # how the images of a study decide for it, unless the user says otherwise
     )
     exactness: Exactness | None
+    bits: int = 8  # of a grey level of its images
     largest_condition_number: float | None
     limits: tuple[str, ...]
     not_tested: tuple[str, ...]
@@ -150,9 +151,9 @@ class Card(_Frozen):
                 f"{self.name} is an ordinary network: it cannot run backwards; choose an "
                 "invertible model"
             )
-        if self.exactness and self.exactness.bits != 8:
+        if self.bits != 8:
             raise ConfigError(
-                f"{self.name} was trained on images of {self.exactness.bits} bits; studies are "
+                f"{self.name} was trained on images of {self.bits} bits; studies are "
                 "read with 8: `medinv verify` and `medinv evaluate` measure it on its own images"
             )
 

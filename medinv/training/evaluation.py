@@ -101,10 +101,10 @@ def answers(model: Calibrated, images: NDArray) -> Answers:
 def check_fits(model: Calibrated, info: DataSetInfo) -> None:
     """Raise DataError unless the images of a set are of the model's shape and range."""
     wanted, sides = model.card.config.image_shape, "x".join(map(str, info.size))
-    if info.bits != 8:
+    if info.bits != model.card.bits:
         raise DataError(
-            f"the set holds {info.bits} bits, {model.card.name} reads 8: prepare it again with "
-            "--bits 8",
+            f"the set holds {info.bits} bits, {model.card.name} reads {model.card.bits}: prepare "
+            f"it again with --bits {model.card.bits}",
             stage="evaluate",
         )
     if info.shape != wanted:

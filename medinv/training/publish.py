@@ -88,6 +88,7 @@ def _card(
         calibration=_calibration(model, data, metrics),
         scope=_scope(model, config, data),
         exactness=exactness(backwards, data.test.images) if backwards else None,
+        bits=8 * data.train.images.dtype.itemsize,
         largest_condition_number=max(condition_numbers(backwards)) if backwards else None,
         intake=provenance.intake or source_of(config.data).intake,
         data_source=provenance.source,

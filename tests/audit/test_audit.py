@@ -1,5 +1,6 @@
 """A network that decides by the region, and one that decides by the border, are told apart."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,11 @@ def _part(count: int, classes: int, first: int) -> Part:
     )
 
 
+def _deep(part: Part) -> Part:
+    """The same images in 16 bits."""
+    return replace(part, images=part.images.astype(np.uint16) * 257)
+
+
 def _data(classes: int) -> LabelledImages:
     return LabelledImages(*(_part(90, classes, first) for first in (0, 1000, 2000)))
 
@@ -46,14 +52,19 @@ def _data(classes: int) -> LabelledImages:
 class Probe(Calibrated):
     """Calls a class by the mean grey level of some pixels, and by nothing else."""
 
-    def __init__(self, where: np.ndarray, classes: tuple[str, ...], configs: Path):
+    def __init__(
+        self, where: np.ndarray, classes: tuple[str, ...], configs: Path, *, bits: int = 8
+    ):
         super().__init__(classes)
+        self.unit = (2**bits - 1) / 255
         self.where = torch.nn.Parameter(torch.from_numpy(where / where.sum()).float())
         config = load_config(configs / "phantom-opacity-twin.yaml")
-        self.card = Card.model_construct(name="probe", weights_sha256="0" * 64, config=config)
+        self.card = Card.model_construct(
+            name="probe", weights_sha256="0" * 64, config=config, bits=bits
+        )
 
     def logits(self, x: Tensor) -> Tensor:
-        level = (x * self.where).sum((1, 2, 3)) - 100
+        level = (x / self.unit * self.where).sum((1, 2, 3)) - 100
         centres = 30.0 * torch.arange(len(self.classes))
         return -((level[:, None] - centres) ** 2) / 50
 
@@ -94,6 +105,19 @@ def test_without_a_region_nothing_is_claimed(configs: Path) -> None:
     assert found.verdict.kind == "not-shown" and not found.region.name
     assert found.value("border.model").value < 0.7
     assert [one.name for one in shown[0].shown] == ["as it is", "border alone"]
+
+
+def test_images_of_16_bits_are_changed_as_those_of_8(configs: Path) -> None:
+    plain, shown = _audit(REGION, 2, configs)
+    data = LabelledImages(*map(_deep, vars(_data(2)).values()))
+    model = Probe(REGION, CLASSES[:2], configs, bits=16).eval()
+    deep, other = audit(model, data, Request(quick=True))
+    for key in ("whole.auc", "region-alone.auc", "border.linear", "hidden-inside-16"):
+        assert deep.value(key).value == pytest.approx(plain.value(key).value, abs=0.02), key
+    for one in plain.figures:
+        if one.key.startswith("change."):  # a share of images: of 90 at most one is another
+            assert deep.value(one.key).value == pytest.approx(one.estimate.value, abs=0.02)
+    assert np.array_equal(shown[0].shown[0].image, other[0].shown[0].image)
 
 
 def test_the_same_request_gives_the_same_figures(configs: Path) -> None:

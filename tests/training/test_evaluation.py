@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -260,3 +261,19 @@ def test_ages_in_words_are_numbers() -> None:
         "18 and above": [True, False, False, False],
         "not stated": [False, False, True, False],
     }
+
+
+def test_a_set_of_16_bits_is_for_models_of_16_bits(
+    tmp_path: Path, folder: Path, tiny_data: LabelledImages
+) -> None:
+    deep = LabelledImages(
+        *(replace(part, images=part.images.astype(np.uint16)) for part in vars(tiny_data).values())
+    )
+    mine, model = prepared(tmp_path / "deep", deep, ("clear", "opacity")), load(folder)
+    with pytest.raises(DataError, match=r"holds 16 bits, .* reads 8: .* --bits 8"):
+        evaluate_set(Request(mine), model)
+    model.card = model.card.model_copy(update={"bits": 16})
+    found = evaluate_set(Request(mine, columns=()), model, model)
+    assert found.groups[0].metrics["auc"].n == 64
+    with pytest.raises(ConfigError, match="trained on images of 16 bits"):
+        model.card.check_takes_studies()
