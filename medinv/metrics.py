@@ -75,6 +75,40 @@ def clustered(
     return Estimate(value=float(value), low=float(low), high=float(high), n=len(labels))
 
 
+def clustered_auc(
+    labels: NDArray, scores: NDArray, patients: NDArray, *, seed: int = 0
+) -> Estimate:
+    """The area under the ROC curve with the interval of a bootstrap of patients, of more than two
+    classes the mean of one against the rest.
+
+    labels, patients (N,); scores (N,) of the second of two classes, or (N, K). Raises ValueError
+    where it is not defined, as of images of one class.
+    """
+    found = clustered(auc if scores.ndim == 1 else macro_auc, labels, scores, patients, seed=seed)
+    if found is None:
+        raise ValueError("expected images of two classes or more, of several patients")
+    return found
+
+
+def mean(values: NDArray, patients: NDArray, *, seed: int = 0) -> Estimate:
+    """The mean of values (N,) with the interval of a bootstrap of patients."""
+    weighed = clustered(lambda v, _: float(v.mean()), values, values, patients, seed=seed)
+    if weighed is None:
+        raise ValueError("expected values that are numbers")
+    return weighed
+
+
+def share(hits: NDArray, patients: NDArray) -> Estimate:
+    """The share of images with a property, hits (N,) bool, with the Wilson interval of patients.
+
+    Images of one patient are alike: the interval is that of as many cases as there are patients.
+    Raises ValueError where there is none.
+    """
+    if not len(hits):
+        raise ValueError("expected images; got none")
+    return wilson(float(hits.mean()), len(np.unique(patients)), len(hits))
+
+
 def proportion(hits: NDArray) -> Estimate:
     """A share of independent cases, hits (N,) bool, with its Wilson interval (1927)."""
     return wilson(float(hits.mean()), len(hits), len(hits))
@@ -111,9 +145,10 @@ def observed(
     shares = []
     for k in np.unique(bins):
         inside = bins == k
-        count = len(np.unique(patients[inside]))
-        share = wilson(float(labels[inside].mean()), count, int(inside.sum()))
-        shares.append(ObservedShare(low=edges[k], high=edges[k + 1], patients=count, share=share))
+        count, positive = len(np.unique(patients[inside])), share(labels[inside], patients[inside])
+        shares.append(
+            ObservedShare(low=edges[k], high=edges[k + 1], patients=count, share=positive)
+        )
     return tuple(shares)
 
 
@@ -200,9 +235,9 @@ def class_metrics(
     if ordered:
         measures |= {"weighted_kappa": weighted_kappa, "grade_error": grade_error}
     asked = {name: (metric, probabilities) for name, metric in measures.items()}
-    right = float((probabilities.argmax(1) == labels).mean())
-    accuracy = wilson(right, len(np.unique(patients)), len(labels))
-    return {"accuracy": accuracy} | _estimates(asked, labels, patients, resamples)
+    return {"accuracy": share(probabilities.argmax(1) == labels, patients)} | _estimates(
+        asked, labels, patients, resamples
+    )
 
 
 class ClassMetrics(BaseModel):
@@ -232,9 +267,8 @@ def by_class(
     have the interval of Wilson that counts patients, since images of one patient are alike.
     """
 
-    def share(hits: NDArray, of: NDArray) -> Estimate | None:
-        count = len(np.unique(patients[of]))
-        return wilson(float(hits[of].mean()), count, int(of.sum())) if count else None
+    def share_of(hits: NDArray, of: NDArray) -> Estimate | None:
+        return share(hits[of], patients[of]) if of.any() else None
 
     told = []
     for k, name in enumerate(classes):
@@ -243,9 +277,9 @@ def by_class(
             name=name,
             images=int(truth.sum()),
             auc=clustered(auc, truth, probabilities[:, k], patients, resamples=CLASS_RESAMPLES),
-            sensitivity=share(hit, truth),
-            specificity=share(~hit, ~truth),
-            precision=share(truth, hit),
+            sensitivity=share_of(hit, truth),
+            specificity=share_of(~hit, ~truth),
+            precision=share_of(truth, hit),
             called=tuple(np.bincount(called[truth], minlength=len(classes)).tolist()),
         )
         told.append(one)
@@ -274,10 +308,17 @@ def _mean(values: NDArray) -> float:
 
 
 def auc(labels: NDArray, scores: NDArray) -> float:
-    """Area under the curve of labels (N,) 0 or 1; NaN where one of the two is not there."""
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(labels, scores)) if 0 < labels.mean() < 1 else math.nan
+    """Area under the curve of labels (N,) 0 or 1, by ranks, ties half (Mann and Whitney 1947); NaN
+    where one of the two is not there.
+    """
+    positive = labels.astype(bool)
+    count = int(positive.sum())
+    others = len(positive) - count
+    if not count or not others:
+        return math.nan
+    _, place, ties = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(ties) - (ties - 1) / 2)[place][positive].sum()
+    return float((ranks - count * (count + 1) / 2) / (count * others))
 
 
 def macro_auc(labels: NDArray, probabilities: NDArray) -> float:

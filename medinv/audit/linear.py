@@ -12,12 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medinv.audit.changes import border_of
-from medinv.audit.estimates import auc
-from medinv.metrics import Estimate
+from medinv.data.sets.subgroups import grouped
+from medinv.metrics import Estimate, clustered_auc
 
 SIDE, DEPTH = 32, 8  # to which images are reduced, in the plane and along volumes
 RIDGE = 0.01  # inverse strength of the penalty: features are many and alike
-BINS = 8  # of a column of numbers
 FEWEST = 5  # training images of a value; rarer ones are taken together
 
 
@@ -55,54 +54,28 @@ def told_by(fitted: tuple[NDArray, NDArray], asked: tuple[NDArray, NDArray, NDAr
     plain = LogisticRegression(C=RIDGE, max_iter=300, tol=1e-3)
     plain.fit((features - centre) / spread, labels)
     scores = plain.decision_function((asked[0] - centre) / spread)
-    return auc(asked[1], np.asarray(scores), asked[2])
+    return clustered_auc(asked[1], np.asarray(scores), asked[2])
 
 
 def told_by_column(
-    fitted: tuple[NDArray, NDArray], asked: tuple[NDArray, NDArray, NDArray], classes: int
+    column: str,
+    fitted: tuple[NDArray, NDArray],
+    asked: tuple[NDArray, NDArray, NDArray],
+    classes: int,
 ) -> Estimate:
     """AUC of the classes' frequencies among training images of the same value of a column.
 
-    As `told_by`, with the values of the column (n,) for features. Numbers are taken by eighths.
+    As `told_by`, with the values of the column (n,) for features, grouped as subgroups are.
     """
-    values, asked_values = groups(fitted[0], fitted[0]), groups(fitted[0], asked[0])
-    overall = np.bincount(fitted[1], minlength=classes) / len(values)
-    table = {}
-    for value in np.unique(values):
-        inside = fitted[1][values == value]
+    overall = np.bincount(fitted[1], minlength=classes) / len(fitted[1])
+    scores = np.tile(overall, (len(asked[1]), 1))
+    known = grouped(column, fitted[0], fitted[0])
+    for value, rows in grouped(column, asked[0], fitted[0]).items():
+        inside = fitted[1][known[value]] if value in known else fitted[1][:0]
         if len(inside) >= FEWEST:
             counts = np.bincount(inside, minlength=classes)
-            table[value] = (counts + overall) / (len(inside) + 1)
-    scores = np.stack([table.get(value, overall) for value in asked_values])
-    return auc(asked[1], scores[:, 1] if classes == 2 else scores, asked[2])
-
-
-def groups(reference: NDArray, values: NDArray) -> NDArray:
-    """Values of a column as words; numbers by bounds that fill BINS with `reference` evenly."""
-    numbers = _numbers(reference)
-    if numbers is None or len(np.unique(numbers[~np.isnan(numbers)])) <= BINS:
-        return values.astype(str)
-    bounds = np.unique(np.nanquantile(numbers, np.linspace(0, 1, BINS + 1)[1:-1]))
-    own = _numbers(values)
-    if own is None:
-        return values.astype(str)
-    ends = ["", *(f"{bound:g}" for bound in bounds), ""]
-    names = np.array([_between(ends[k], ends[k + 1]) for k in range(len(bounds) + 1)])
-    return np.where(np.isnan(own), "", names[np.searchsorted(bounds, own, side="right")])
-
-
-def _between(low: str, high: str) -> str:
-    if not low:
-        return f"below {high}"
-    return f"{low} to below {high}" if high else f"from {low}"
-
-
-def _numbers(values: NDArray) -> NDArray | None:
-    """As numbers, NaN where empty; None where one is a word."""
-    try:
-        return np.array([float(v) if str(v).strip() else np.nan for v in values])
-    except ValueError:
-        return None
+            scores[rows] = (counts + overall) / (len(inside) + 1)
+    return clustered_auc(asked[1], scores[:, 1] if classes == 2 else scores, asked[2])
 
 
 def _reduced(images: Tensor) -> Tensor:

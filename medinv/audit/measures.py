@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medinv.audit import estimates
 from medinv.audit.changes import (
     blanked,
     blurred,
@@ -23,6 +22,7 @@ from medinv.audit.result import Figure
 from medinv.audit.sample import Region, Sample, grey
 from medinv.audit.subject import Answers, Subject
 from medinv.data.sets.labelled import Part
+from medinv.metrics import Estimate, clustered_auc, mean, share
 
 Figures = Iterator[Figure]
 WHOLE, BY_REGION, BORDER = (
@@ -69,9 +69,9 @@ class Bench:
         """Answers to changed images."""
         return self.subject.answers(whole_levels(images, self.subject.unit))
 
-    def auc(self, images: Tensor) -> "estimates.Estimate":
+    def auc(self, images: Tensor) -> Estimate:
         """AUC of the whole sample, changed."""
-        return estimates.auc(self.labels, self.ask(images).scores, self.patients)
+        return clustered_auc(self.labels, self.ask(images).scores, self.patients)
 
 
 def whole_levels(images: Tensor, unit: float = 1.0) -> Tensor:
@@ -86,14 +86,14 @@ def whole(bench: Bench) -> Figures:
         key="whole.auc",
         group=WHOLE,
         name="AUC",
-        estimate=estimates.auc(labels, bench.answers.scores, patients),
+        estimate=clustered_auc(labels, bench.answers.scores, patients),
     )
-    right = estimates.share(called == labels, patients)
+    right = share(called == labels, patients)
     yield Figure(key="whole.accuracy", group=WHOLE, name="accuracy", estimate=right)
     for k, name in enumerate(bench.subject.classes):
         rows = labels == k
         if rows.any():
-            hits = estimates.share(called[rows] == k, patients[rows])
+            hits = share(called[rows] == k, patients[rows])
             text = f"{name}: called so"
             yield Figure(key=f"whole.called.{name}", group=WHOLE, name=text, estimate=hits)
 
@@ -143,7 +143,7 @@ def exchanges(bench: Bench, region: Region) -> Figures:
             clusters = bench.sample.clusters(inner)
             how = ", moved onto it" if aligned else ""
             for what, wanted in (("region", k), ("surround", bench.labels[outer.numpy()])):
-                hits = estimates.share(called == wanted, clusters)
+                hits = share(called == wanted, clusters)
                 key = f"exchange.{what}.{name}{'.aligned' if aligned else ''}"
                 text = f"{region.name} of {name} in another's surround{how}: called as the {what}"
                 figure = Figure(key=key, group=BY_REGION, name=text, estimate=hits)
@@ -178,7 +178,7 @@ def changes(bench: Bench) -> Figures:
     for key, name, changed in (*harmless(images), *turned_over(images)):
         now = bench.ask(changed)
         other = (now.called != bench.answers.called) & ~now.flagged
-        told = estimates.share(other, bench.patients)
+        told = share(other, bench.patients)
         text = f"{name}: another label and no flag"
         yield Figure(key=f"change.{key}", group=CHANGES, name=text, estimate=told)
 
@@ -202,7 +202,7 @@ def scope(bench: Bench, foreign: dict[str, np.ndarray]) -> Figures:
 
 
 def _unlabelled(key: str, name: str, hits: np.ndarray, patients: np.ndarray) -> Figure:
-    told = estimates.share(hits, patients)
+    told = share(hits, patients)
     return Figure(key=f"scope.{key}", group=SCOPE, name=f"{name}: no label", estimate=told)
 
 
@@ -215,7 +215,7 @@ def planted(bench: Bench, region: Region) -> Figures:
             continue
         images, rows = whole_levels(one.images[kept], bench.subject.unit), one.rows[kept]
         called = bench.subject.answers(images).called == 1
-        told = estimates.share(called, bench.sample.clusters(rows))
+        told = share(called, bench.sample.clusters(rows))
         text = f"planted, {one.name}: called {second}"
         yield Figure(key=f"planted.{one.key}", group=PLANTED, name=text, estimate=told)
         yield from _pointing(bench, one, kept, images, called)
@@ -229,7 +229,7 @@ def _pointing(
         return
     maps = bench.subject.maps(images[some], np.ones(len(some)), bench.sample.ground)
     hits = peaks_on(maps, (one.where[kept][some] > 0.25).numpy())
-    told = estimates.share(hits, bench.sample.clusters(one.rows[kept][some]))
+    told = share(hits, bench.sample.clusters(one.rows[kept][some]))
     text = f"planted, {one.name}: evidence peaks on it"
     yield Figure(key=f"planted.{one.key}.peak", group=PLANTED, name=text, estimate=told)
 
@@ -245,7 +245,7 @@ def occluded(bench: Bench, region: Region) -> Figures:
         labels = bench.labels[rows]
         now = bench.ask(one.images[kept]).probabilities[np.arange(len(rows)), labels]
         falls = bench.answers.probabilities[rows, labels] - now
-        told = estimates.mean(falls, bench.sample.clusters(one.rows[kept]))
+        told = mean(falls, bench.sample.clusters(one.rows[kept]))
         text = f"{one.name}: fall of the probability of its class"
         yield Figure(key=one.key, group=PLANTED, name=text, estimate=told)
 
@@ -266,13 +266,13 @@ def evidence(bench: Bench, region: Region) -> Figures:
     positive, clusters = maps.clip(0), bench.sample.clusters(rows)
     flat = positive.reshape(len(maps), -1)
     shares = (flat * inside.reshape(len(maps), -1)).sum(1) / np.maximum(flat.sum(1), 1e-12)
-    told = estimates.mean(shares, clusters)
+    told = mean(shares, clusters)
     text = f"evidence inside the {region.name}"
     yield Figure(key="evidence.inside", group=EVIDENCE, name=text, estimate=told)
-    peaks = estimates.share(peaks_on(maps, inside), clusters)
+    peaks = share(peaks_on(maps, inside), clusters)
     text = f"evidence peaks in the {region.name}"
     yield Figure(key="evidence.peak", group=EVIDENCE, name=text, estimate=peaks)
-    area = estimates.mean(inside.reshape(len(inside), -1).mean(1), clusters)
+    area = mean(inside.reshape(len(inside), -1).mean(1), clusters)
     text = f"area of the {region.name} with its margin"
     yield Figure(key="evidence.area", group=EVIDENCE, name=text, estimate=area)
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from medinv.audit import estimates
-from medinv.audit.linear import groups, told_by_column
+from medinv.audit.linear import told_by_column
 from medinv.audit.measures import Bench
 from medinv.audit.result import Figure, Subgroup
+from medinv.data.sets.subgroups import grouped
+from medinv.metrics import clustered_auc, share
 
 COLUMNS = "Columns of the data"
 FEWEST = 10  # images of a value that is told by itself
@@ -19,11 +20,10 @@ def columns(bench: Bench, own: Mapping[str, np.ndarray]) -> Iterator[Figure]:
     count = len(bench.subject.classes)
     for name, values in own.items():
         train = bench.train.columns.get(name)
-        if train is None or not _varies(values):
+        if train is None or not _varies(name, values):
             continue
-        told = told_by_column(
-            (train, bench.train.labels), (values, bench.labels, bench.patients), count
-        )
+        fitted = (train, bench.train.labels)
+        told = told_by_column(name, fitted, (values, bench.labels, bench.patients), count)
         text = f"AUC, label told from {name} alone"
         yield Figure(key=f"column.{name}", group=COLUMNS, name=text, estimate=told)
 
@@ -31,26 +31,20 @@ def columns(bench: Bench, own: Mapping[str, np.ndarray]) -> Iterator[Figure]:
 def subgroups(bench: Bench, own: Mapping[str, np.ndarray]) -> Iterator[Subgroup]:
     """The model's metrics by the values of each column, the commonest first."""
     for name, values in own.items():
-        if not _varies(values):
-            continue
-        named = groups(values, values)
-        found, counts = np.unique(named, return_counts=True)
-        for value in found[np.argsort(-counts, kind="stable")][:MOST]:
-            inside = named == value
-            if inside.sum() >= FEWEST:
-                yield _subgroup(bench, name, str(value), inside)
+        if _varies(name, values):
+            found = grouped(name, values, values).items()
+            for value, inside in sorted(found, key=lambda one: -int(one[1].sum()))[:MOST]:
+                if inside.sum() >= FEWEST:
+                    yield _subgroup(bench, name, value, inside)
 
 
-def _varies(values: np.ndarray) -> bool:
+def _varies(name: str, values: np.ndarray) -> bool:
     """Several values, and not one an image, as identifiers have."""
     different = len(np.unique(values.astype(str)))
-    return different > 1 and (different <= len(values) / 2 or len(groups_of(values)) > 1)
-
-
-def groups_of(values: np.ndarray) -> np.ndarray:
-    """The different groups of a column that are large enough."""
-    found, counts = np.unique(groups(values, values), return_counts=True)
-    return found[counts >= FEWEST]
+    sizes = [rows.sum() for rows in grouped(name, values, values).values()]
+    return different > 1 and (
+        different <= len(values) / 2 or sum(size >= FEWEST for size in sizes) > 1
+    )
 
 
 def _subgroup(bench: Bench, name: str, value: str, inside: np.ndarray) -> Subgroup:
@@ -58,9 +52,9 @@ def _subgroup(bench: Bench, name: str, value: str, inside: np.ndarray) -> Subgro
     called, scores = bench.answers.called[inside], bench.answers.scores[inside]
     return Subgroup(
         column=name,
-        value=value or "not stated",
+        value=value,
         images=int(inside.sum()),
         patients=len(np.unique(patients)),
-        auc=estimates.auc(labels, scores, patients) if len(np.unique(labels)) > 1 else None,
-        accuracy=estimates.share(called == labels, patients),
+        auc=clustered_auc(labels, scores, patients) if len(np.unique(labels)) > 1 else None,
+        accuracy=share(called == labels, patients),
     )

@@ -4,20 +4,22 @@ One bootstrap of whole patients (Efron and Tibshirani 1993) serves every metric,
 where two are compared, so that what they share cancels in the difference.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from medinv.metrics import (
+    RESAMPLES,
     Estimate,
+    auc,
     called_calibration_error,
     class_brier,
     expected_calibration_error,
+    patient_draws,
 )
 
-RESAMPLES = 1000
 FEWEST = 100  # resamples in which a metric must be defined for an interval
 BINS = 10  # of the calibration error
 
@@ -46,7 +48,7 @@ def estimates(
         return np.vstack([values[:1], values[:1] - values[1:]])
 
     whole = table(np.arange(len(labels)))
-    drawn = np.array([table(rows) for rows in resamples(patients)])
+    drawn = np.array([table(rows) for rows in islice(patient_draws(patients, 0), RESAMPLES)])
     return tuple(
         {
             name: _estimate(whole[row, column], drawn[:, row, column], len(labels))
@@ -60,18 +62,6 @@ def estimates(
 def _estimate(value: float, drawn: NDArray, n: int) -> Estimate:
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
     return Estimate(value=float(value), low=float(low), high=float(high), n=n)
-
-
-def resamples(patients: NDArray, count: int = RESAMPLES, seed: int = 0) -> Iterator[NDArray]:
-    """Rows of whole patients drawn with replacement, `count` times."""
-    generator = np.random.default_rng(seed)
-    order = np.argsort(patients, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(patients[order]) != 0])
-    members = np.split(order, starts[1:])
-    for _ in range(count):
-        yield np.concatenate(
-            [members[i] for i in generator.integers(len(members), size=len(members))]
-        )
 
 
 def metrics_of(classes: Sequence[str]) -> dict[str, Metric]:
@@ -101,16 +91,6 @@ def metrics_of(classes: Sequence[str]) -> dict[str, Metric]:
         "brier": lambda y, p, called: class_brier(y, p),
         "calibration_error": _of_enough(called_calibration_error),
     }
-
-
-def auc(positive: NDArray, scores: NDArray) -> float:
-    """The area under the curve by ranks (Mann and Whitney 1947); ties count half."""
-    count = int(positive.sum())
-    others = len(positive) - count
-    if not count or not others:
-        return float("nan")
-    ranks = rankdata(scores)[positive].sum()
-    return float((ranks - count * (count + 1) / 2) / (count * others))
 
 
 def _share(hits: NDArray, among: NDArray) -> float:

@@ -1,6 +1,6 @@
 """A model on any labelled images: metrics by patient, by subgroup, in scope, and beside another.
 
-`medinv.training.bootstrap` has the metrics and their intervals, `medinv.training.subgroups` the
+`medinv.training.bootstrap` has the metrics and their intervals, `medinv.data.sets.subgroups` the
 columns.
 """
 
@@ -15,13 +15,13 @@ from pydantic import BaseModel, ConfigDict
 from medinv.data.sets.info import PARTS, DataSetInfo
 from medinv.data.sets.labelled import LabelledImages, Part, Progress
 from medinv.data.sets.prepared import read_set
+from medinv.data.sets.subgroups import Subgroup, subgroups
 from medinv.errors import ConfigError, DataError
-from medinv.metrics import Estimate, wilson
+from medinv.metrics import RESAMPLES, Estimate, share
 from medinv.models.base import Calibrated, in_batches
 from medinv.models.build import scope_of
 from medinv.models.card import DISCLAIMER
-from medinv.training.bootstrap import RESAMPLES, estimates
-from medinv.training.subgroups import Subgroup, subgroups
+from medinv.training.bootstrap import estimates
 
 USUAL = ("sex", "age", "manufacturer")
 """Columns that make subgroups, where a set has them, unless others are named."""
@@ -259,7 +259,4 @@ def _named(model: Calibrated) -> ModelName:
 
 def _flagged(given: Answers, patients: NDArray) -> Estimate | None:
     """Share of images out of scope; its interval counts patients, whose images are alike."""
-    if given.in_scope is None:
-        return None
-    share = float((~given.in_scope).mean())
-    return wilson(share, len(np.unique(patients)), len(patients))
+    return None if given.in_scope is None else share(~given.in_scope, patients)

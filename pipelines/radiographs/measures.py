@@ -7,11 +7,10 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from medinv.audit.changes import blanked, exchanged, harmless
-from medinv.audit.estimates import mean
 from medinv.audit.measures import peaks_on, whole_levels
 from medinv.audit.planted import Planted
 from medinv.audit.sample import Region, Sample
-from medinv.metrics import Estimate, clustered, proportion
+from medinv.metrics import Estimate, clustered, mean, proportion
 from medinv.metrics import auc as area
 from pipelines.radiographs.lesions import Lesions
 from pipelines.radiographs.subjects import Subject

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from medinv.audit.estimates import auc, share
 from medinv.audit.run import Request, audit
 from medinv.config import load_config
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.errors import DataError
+from medinv.metrics import clustered_auc, share
 from medinv.models.base import Calibrated
 from medinv.models.card import Card
 
@@ -134,10 +134,10 @@ def test_a_region_that_is_not_there_is_refused_by_name(configs: Path) -> None:
 def test_intervals_draw_patients(configs: Path) -> None:
     labels, scores = np.tile([0, 1], 40), np.random.default_rng(0).normal(size=80)
     scores[labels == 1] += 1
-    alone = auc(labels, scores, np.arange(80))
-    few = auc(labels, scores, np.arange(80) // 20)
+    alone = clustered_auc(labels, scores, np.arange(80))
+    few = clustered_auc(labels, scores, np.arange(80) // 20)
     repeated = np.repeat(np.arange(80), 9)
-    copied = auc(labels[repeated], scores[repeated], repeated)
+    copied = clustered_auc(labels[repeated], scores[repeated], repeated)
     assert copied.value == pytest.approx(alone.value)
     assert copied.high - copied.low == pytest.approx(alone.high - alone.low)
     assert few.n == 80 and few.value == alone.value

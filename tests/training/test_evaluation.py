@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from medinv.cli.main import app, main
 from medinv.data.prepare.write import Content, write_set
 from medinv.data.sets.info import About
 from medinv.data.sets.labelled import LabelledImages, Part
+from medinv.data.sets.subgroups import subgroups
 from medinv.errors import ConfigError, DataError
+from medinv.metrics import auc, patient_draws
 from medinv.models.density import Classifier
 from medinv.models.store import load, save, serialise
-from medinv.training.bootstrap import auc, estimates, resamples
+from medinv.training.bootstrap import estimates
 from medinv.training.evaluation import Request, answers, evaluate_set
-from medinv.training.subgroups import subgroups
 
 
 @pytest.fixture
@@ -157,7 +159,7 @@ def test_area_by_ranks_is_scikit_learns_with_ties() -> None:
 
 def test_resamples_hold_whole_patients() -> None:
     patients = np.array([3, 1, 3, 2, 1, 3])
-    for rows in resamples(patients, 20):
+    for rows in islice(patient_draws(patients, 0), 20):
         for patient in (1, 2, 3):
             counts = np.bincount(rows[patients[rows] == patient], minlength=6)
             assert len(set(counts[patients == patient])) == 1
@@ -250,6 +252,13 @@ def test_numbers_of_few_values_are_taken_as_they_are() -> None:
         "2": [False, True, False, True],
         "not stated": [False, False, True, False],
     }
+
+
+def test_ages_that_18_does_not_divide_are_cut_at_their_quartiles() -> None:
+    ages = np.linspace(1, 6, 41)
+    part = Part(np.zeros((41, 1, 4, 4), np.uint8), np.zeros(41, int), np.arange(41), {"age": ages})
+    names = [name for _, name, _ in subgroups(part, ["age"], {})]
+    assert names == ["below 2.25", "2.25 to below 3.5", "3.5 to below 4.75", "4.75 and above"]
 
 
 def test_ages_in_words_are_numbers() -> None:
