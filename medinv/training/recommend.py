@@ -3,7 +3,7 @@
 The choices are those of recipes in configs/ that work: a density for two classes of small images,
 since its likelihood judges scope and its evidence is linear; inverted convolutions under a pooled
 head for more classes, larger images and volumes, which they learn in fewer steps, where a
-likelihood costs more than it tells.
+likelihood costs more than it tells, and for few images, of which a density keeps every place.
 """
 
 import math
@@ -16,6 +16,7 @@ from medinv.data.sets.info import PARTS, DataSetInfo
 from medinv.errors import ConfigError
 
 MOST_CLASSES, LARGEST_SIDE = 2, 128  # of a density
+FEWEST_IMAGES = 300  # for training a density, whose class means are free at every place
 STEPS = 2500  # of the optimiser, that the epochs are to add up to
 FEWEST, MOST = 15, 60  # epochs
 SEVERAL = re.compile(r"[|;]")  # how other sets write several findings of one image
@@ -104,11 +105,16 @@ def _kind(info: DataSetInfo, kind: str | None) -> tuple[str, str]:
         return kind, "as asked"
     if large:
         reasons.append(f"sides above {LARGEST_SIDE} pixels make a likelihood slow")
+    if sum(info.counts["training"].values()) < FEWEST_IMAGES:
+        reasons.append(f"a density learns fewer than {FEWEST_IMAGES} training images by heart")
     if len(info.classes) > MOST_CLASSES:
         reasons.append("more than two classes are learned in fewer steps without a likelihood")
     if reasons:
         return "pooled", f"{'; '.join(reasons)}: inverted convolutions under a pooled head"
-    return "density", "two classes of small images: a density, whose likelihood judges its scope"
+    return (
+        "density",
+        "two classes of small images, and enough: a density, whose likelihood judges its scope",
+    )
 
 
 def _levels(info: DataSetInfo) -> int:

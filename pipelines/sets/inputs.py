@@ -40,7 +40,7 @@ def photographs(folder: Path, small: bool) -> None:
         images, labels = archive["x_test"], archive["y_test"]
     for name in PHOTOGRAPHS:
         (folder / "pictures" / name).mkdir(parents=True, exist_ok=True)
-        for row in np.flatnonzero(labels == NUMBERS[name])[: 40 if small else 300]:
+        for row in np.flatnonzero(labels == NUMBERS[name])[: 40 if small else 150]:
             Image.fromarray(images[row]).save(folder / "pictures" / name / f"{row:05d}.png")
 
 
@@ -48,7 +48,7 @@ def mednist(folder: Path, small: bool) -> None:
     """Some of each class, in the arrays that it is kept in."""
     with np.load(data("mednist_12k_64.npz")) as archive:
         held = {name: archive[name] for name in ("x", "y", "classes")}
-    each = 20 if small else 300
+    each = 20 if small else 150
     rows = np.concatenate([np.flatnonzero(held["y"] == k)[:each] for k in range(6)])
     np.savez(folder / "mednist.npz", x=held["x"][rows], y=held["y"][rows], classes=held["classes"])
 
@@ -56,7 +56,7 @@ def mednist(folder: Path, small: bool) -> None:
 def datalist(folder: Path, small: bool) -> None:
     """Films of children in three classes as a datalist of MONAI, patients and parts as given."""
     lists = defaultdict(list)
-    for row in _films(20 if small else 160, "kind"):
+    for row in _films(20 if small else 100, "kind"):
         path = os.path.relpath(data("kermany_cxr_224") / row["path"], folder)
         entry = {"image": path, "label": row["kind"], "patient": row["patient"]}
         lists[row["split"]].append(entry)
@@ -65,7 +65,7 @@ def datalist(folder: Path, small: bool) -> None:
 
 def large_films(folder: Path, small: bool) -> None:
     """A list of labels for films of 224 x 224 pixels."""
-    rows = _films(24 if small else 80, "label")
+    rows = _films(24 if small else 60, "label")
     with (folder / "labels.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["path", "label", "patient", "split"], extrasaction="ignore")
         writer.writeheader()
@@ -74,13 +74,13 @@ def large_films(folder: Path, small: bool) -> None:
 
 
 def _films(most: int, column: str) -> list[dict[str, str]]:
-    """At most so many training films of each word of a column, half as many of other parts."""
+    """At most so many training films of each word of a column, a third as many of other parts."""
     met, chosen = defaultdict(int), []
     with (data("kermany_cxr_224") / "labels.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             key = row[column], row["split"]
             met[key] += 1
-            if met[key] <= (most if row["split"] == "training" else most // 2):
+            if met[key] <= (most if row["split"] == "training" else most // 3):
                 chosen.append(row)
     return chosen
 
@@ -111,7 +111,7 @@ def volumes(folder: Path, small: bool) -> None:
     """CT series of generated bodies, half of them with consolidations, and a list by study."""
     recipe = Recipe(opacity_share=0.5, subtle_share=0.0, kinds=("consolidation",))
     rows = list[tuple[str, str]]()
-    for number in range(16 if small else 60):
+    for number in range(16 if small else 48):
         phantom = draw(CT_SEED, number, recipe)
         place = folder / "series" / f"{number:03d}"
         slices = ct_datasets(phantom, volume(phantom, slices=16, size=32))

@@ -27,11 +27,6 @@ class Own:
 
 OWN = (
     Own(
-        "breast",
-        "BreastMNIST, its npz",
-        "DATA/medmnist/breastmnist.npz --classes malignant,benign",
-    ),
-    Own(
         "ct",
         "CT slices of 54 patients, a zip and its list",
         "DATA/dicom/ct_contrast100.zip --labels overview.csv --label-column Contrast --size 64 "
@@ -55,7 +50,7 @@ OWN = (
         "colour PNGs, one folder a class",
         "pictures --labels folders --colour --size 32",
         inputs.photographs,
-        epochs=8,
+        epochs=6,
         then=("classify pictures/ship --model model --out results",),
     ),
     Own(
@@ -63,7 +58,7 @@ OWN = (
         "generated CT series as volumes",
         "series --labels labels.csv --size 16x32x32 --split 0.5,0.2,0.3",
         inputs.volumes,
-        epochs=10,
+        epochs=8,
         then=(
             "classify series/000 series/001 --model model --out results",
             "verify series/000 --model model",
@@ -77,10 +72,16 @@ OWN = (
         epochs=5,
     ),
     Own(
+        "breast",
+        "BreastMNIST, its npz",
+        "DATA/medmnist/breastmnist.npz --classes malignant,benign",
+        epochs=15,
+    ),
+    Own(
         "adults",
         "films of adults, a CSV with age, sex and view",
         "DATA/nih_cxr_256 --labels DATA/nih_cxr_256/labels.csv --size 64",
-        epochs=5,
+        epochs=4,
         by="age,sex,view",
     ),
     Own(
@@ -92,9 +93,9 @@ OWN = (
     ),
     Own(
         "mednist",
-        "MedNIST, 300 images of each class, an npz",
+        "MedNIST, 150 images of each class, an npz",
         "mednist.npz",
         inputs.mednist,
-        epochs=2,
+        epochs=3,
     ),
 )

@@ -64,6 +64,11 @@ def figures(own: Own, folder: Path, said: Mapping[str, Said]) -> dict[str, Any]:
     audit = _read(folder / "audit" / "audit.json")
     told["verdict"] = audit["verdict"]["sentence"] if audit else ""
     told["cautions"] = audit["verdict"]["cautions"] if audit else []
+    told["columns"] = {
+        each["key"].removeprefix("column."): each["estimate"]
+        for each in (audit["figures"] if audit else [])
+        if each["key"].startswith("column.")
+    }
     return told
 
 
@@ -100,9 +105,9 @@ def tables(found: Mapping[str, Mapping[str, Any]]) -> list[Table]:
         Table("From files to a model", columns, rows, NOTE),
         Table(
             "What the audits say",
-            ("set", "verdict", "cautions"),
-            [[n, one["verdict"], " ".join(one["cautions"])] for n, one in found.items()],
-            "By `medinv audit --quick`.",
+            ("set", "verdict", "cautions", "AUC of the label, told by a column alone"),
+            [_audited(name, one) for name, one in found.items()],
+            "By `medinv audit --quick`, on test images.",
         ),
         Table(
             "Subgroups",
@@ -148,6 +153,12 @@ def _said(metrics: Mapping[str, Any], name: str, sign: str = "") -> str:
     if not one:
         return "-"
     return f"{one['value']:{sign}.3f} ({one['low']:{sign}.3f} to {one['high']:{sign}.3f})"
+
+
+def _audited(name: str, one: Mapping[str, Any]) -> list[str]:
+    columns = (f"{column} {_said(one['columns'], column)}" for column in one["columns"])
+    verdict = one["verdict"] or one["failed"].get("audit", "-")
+    return [name, verdict, " ".join(one["cautions"]), "<br>".join(columns) or "-"]
 
 
 def _group(name: str, group: Mapping[str, Any]) -> list[str]:

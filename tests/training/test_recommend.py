@@ -15,7 +15,7 @@ from medinv.training.recommend import draft
 
 def _info(size: tuple[int, ...], kinds: int = 2, channels: int = 1, **others) -> DataSetInfo:
     names = tuple(f"class {k}" for k in range(kinds))
-    counts = {part: dict.fromkeys(names, 100) for part in PARTS}
+    counts = {part: dict.fromkeys(names, 200) for part in PARTS}
     return DataSetInfo(
         **{
             "name": "My set (2026)",
@@ -59,6 +59,13 @@ def test_a_network_is_built_for_every_shape_and_so_is_its_twin(
     if max(size) < 128:
         for each in (config, twin_of(config)):
             assert build(each).train().logits(x).shape == (2, classes)
+
+
+def test_few_images_are_given_to_a_pooled_head() -> None:
+    few = {part: {"class 0": 30, "class 1": 20} for part in PARTS}
+    found = draft(_info((64, 64), counts=few), ())
+    assert found.model["kind"] == "pooled" and "by heart" in found.why
+    assert draft(_info((64, 64), counts=few), (), "density").model["kind"] == "invertible"
 
 
 def test_a_tiny_set_has_steps_enough_and_an_average_that_forgets_the_start() -> None:
