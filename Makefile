@@ -28,7 +28,7 @@ lint: $(VENV)/ready
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,export]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,export,serve]"
 	@touch $@
 
 clean:

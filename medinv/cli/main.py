@@ -21,6 +21,7 @@ from medinv.cli import (
     receive,
     retrieve,
     send,
+    serve,
     train,
     verify,
 )
@@ -41,6 +42,7 @@ app.command()(explain.explain)
 app.command()(send.send)
 app.command()(receive.receive)
 app.command()(retrieve.retrieve)
+app.command()(serve.serve)
 app.command()(verify.verify)
 app.command()(prepare.prepare)
 app.command()(init.init)

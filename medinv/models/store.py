@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TypeVar, overload
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from medinv.config import CardTexts
-from medinv.errors import ConfigError, IntegrityError, MedinvError, ModelNotFoundError
+from medinv.errors import ConfigError, IntegrityError, MedinvError
 from medinv.files import write_whole
 from medinv.models.audited import Audited
 from medinv.models.base import Calibrated, InvertibleNetwork
@@ -27,61 +26,24 @@ from medinv.models.device import CPU, device_named
 from medinv.models.folder import (
     CARD,
     LAYOUT,
-    SEAL,
     SHIPPED,
     WEIGHTS,
     digest,
-    has_file,
     pin,
     read_file,
     seal,
 )
 from medinv.models.layout import Layout, read_layout, serialise_layout
 from medinv.models.reference import read_reference
+from medinv.models.shelf import locate, read_card, shipped
+
+__all__ = [
+    "keep_audit", "keep_layout", "keep_texts", "load", "load_invertible", "locate", "read_card",
+    "save", "serialise", "shipped",
+]  # fmt: skip
 
 LARGEST_WEIGHT = 1e9  # trained ones are far below; beyond this, products overflow
 Network = TypeVar("Network", bound=Calibrated)
-
-
-def shipped() -> tuple[str, ...]:
-    """Names of the models that come with the package."""
-    return tuple(sorted(path.parent.name for path in SHIPPED.glob(f"*/{CARD}")))
-
-
-def locate(name_or_path: str | Path) -> Path:
-    """The folder of a model given by shipped name or by path. Raises ModelNotFoundError."""
-    for folder in (SHIPPED / str(name_or_path), Path(name_or_path)):
-        if has_file(folder, CARD):
-            return folder
-    raise ModelNotFoundError(
-        f"no model {str(name_or_path)!r}: expected one of {', '.join(shipped())} or a folder with "
-        f"{WEIGHTS} and {CARD}"
-    )
-
-
-def read_card(name_or_path: str | Path) -> Card:
-    """The card alone, without the weights.
-
-    Raises ModelNotFoundError, and IntegrityError where it is not one or was changed.
-    """
-    folder = locate(name_or_path)
-    path = folder / CARD
-    try:
-        tree = json.loads(read_file(folder, CARD))
-        card = Card.model_validate({key: tree[key] for key in tree if key != SEAL})
-    except ValidationError as error:
-        first = error.errors()[0]
-        why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise IntegrityError(
-            f"this is not a model card of this version: {why}", path=path
-        ) from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise IntegrityError(f"this is not a model card: {error}", path=path) from error
-    if tree != seal(tree):
-        raise IntegrityError(
-            "this card was changed after it was written; restore the file", path=path
-        )
-    return card
 
 
 @overload

@@ -1,5 +1,6 @@
 """The command line as a user meets it: words, exit codes, files."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -67,7 +68,34 @@ def test_models_lists_what_is_shipped_and_prints_cards() -> None:
         and "chest-xray" in listed.stdout
         and "phantom-opacity" in listed.stdout
     )
-    assert json.loads(medinv("models", "chest-xray").stdout)["name"] == "chest-xray"
+    told = medinv("models", "chest-xray").stdout
+    assert "Not for diagnosis" in told and "not tested" in told and "CC BY 4.0" in told
+    assert json.loads(medinv("models", "chest-xray", "--json").stdout)["name"] == "chest-xray"
+
+
+def test_models_for_programs_name_what_each_takes_and_says() -> None:
+    listed = json.loads(medinv("models", "--json").stdout)
+    assert listed["schema"] == "medinv-models-1"
+    by_name = {model["name"]: model for model in listed["models"]}
+    film = by_name["chest-xray"]
+    assert film["input"]["size"] == [128, 128] and "DX" in film["input"]["rules"]["modalities"]
+    assert film["outputs"]["classes"] == ["normal", "pneumonia"] and film["takes_studies"]
+    folder = locate("chest-xray")
+    held = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    assert film["weights_sha256"] == held and "CC BY" in film["data_licence"]
+    assert by_name["cifar10"]["outputs"]["positive"] is None
+
+
+@pytest.mark.parametrize("words", [["--help"], ["models"], ["models", "--json"]])
+def test_what_only_tells_brings_no_heavy_library(words) -> None:
+    heavy = ("torch", "monai", "pydicom", "scipy", "matplotlib", "pyarrow", "uvicorn")
+    code = (
+        "import sys\nfrom medinv.cli.main import app\n"
+        f"try:\n    app({words!r})\nexcept SystemExit:\n    pass\n"
+        f"print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert told.stderr.strip() == "[]"
 
 
 def test_usage_errors_exit_2_and_name_the_culprit(film, tmp_path) -> None:

@@ -45,7 +45,7 @@ def test_the_verdict_is_kept_in_the_card(audited) -> None:
     tree = json.loads((out / "audit.json").read_text())
     kept = read_card(folder).audit
     assert kept.sentence == tree["verdict"]["sentence"] and kept.quick
-    shown = CliRunner().invoke(app, ["models", str(folder)])
+    shown = CliRunner().invoke(app, ["models", str(folder), "--json"])
     assert kept.sentence in shown.stdout
 
 

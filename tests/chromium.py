@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import subprocess
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,8 @@ FLAGS = [
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 ]
-KEYS = {"ArrowRight": 39, "ArrowLeft": 37, "Home": 36, "End": 35, "Tab": 9}
+KEYS = {"ArrowRight": 39, "ArrowLeft": 37, "Home": 36, "End": 35, "Tab": 9, "Enter": 13, " ": 32}
+TYPED = {"Enter": "\r", " ": " "}
 
 
 class Browser:
@@ -102,7 +105,8 @@ class Browser:
         if event.get("method") == "Network.requestWillBeSent":
             self.requests.append(event["params"]["request"]["url"])
 
-    def open(self, path: Path, width: int, *, dark: bool = False, height: int = 900) -> None:
+    def open(self, path: Path | str, width: int, *, dark: bool = False, height: int = 900) -> None:
+        """A file or an address."""
         self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -114,7 +118,7 @@ class Browser:
             "Emulation.setEmulatedMedia",
             features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
         )
-        self.send("Page.navigate", url=path.as_uri())
+        self.send("Page.navigate", url=path if isinstance(path, str) else path.as_uri())
         while self._next_event() != "Page.loadEventFired":
             pass
 
@@ -146,14 +150,41 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, **at)
 
+    def until(self, script: str, seconds: float = 60) -> Any:
+        """The first true value of an expression in the page."""
+        end = time.monotonic() + seconds
+        while not (found := self.run(script)):
+            if time.monotonic() > end:
+                raise TimeoutError(script)
+            time.sleep(0.1)
+        return found
+
+    def choose(self, selector: str, paths: Sequence[Path]) -> None:
+        """Files, as if picked in the dialogue of a file input."""
+        root = self.send("DOM.getDocument")["root"]["nodeId"]
+        node = self.send("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.send("DOM.setFileInputFiles", nodeId=node, files=[str(path) for path in paths])
+
+    def drop(self, selector: str, paths: Sequence[Path]) -> None:
+        """Files and folders, dragged onto the middle of an element and let go."""
+        x, y = self.run(
+            f"(() => {{ const b = document.querySelector('{selector}').getBoundingClientRect(); "
+            "return [b.left + b.width / 2, b.top + b.height / 2]; })()"
+        )
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.send("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
     def press(self, key: str) -> None:
-        for kind in ("keyDown", "keyUp"):
+        typed = {"text": TYPED[key]} if key in TYPED else {}
+        for kind, more in (("keyDown", typed), ("keyUp", {})):
             self.send(
                 "Input.dispatchKeyEvent",
                 type=kind,
                 key=key,
                 code=key,
                 windowsVirtualKeyCode=KEYS[key],
+                **more,
             )
 
     def screenshot(self) -> bytes:
