@@ -68,7 +68,7 @@ def test_models_lists_what_is_shipped_and_prints_cards() -> None:
         and "chest-xray" in listed.stdout
         and "phantom-opacity" in listed.stdout
     )
-    told = medinv("models", "chest-xray").stdout
+    told = " ".join(medinv("models", "chest-xray").stdout.split())
     assert "Not for diagnosis" in told and "not tested" in told and "CC BY 4.0" in told
     assert json.loads(medinv("models", "chest-xray", "--json").stdout)["name"] == "chest-xray"
 

@@ -8,8 +8,8 @@ import threading
 import zipfile
 
 import pytest
-from chromium import CHROMIUM, Browser
 from asking import ended
+from chromium import CHROMIUM, Browser
 
 from medinv.data.dicom.index import index
 from medinv.serve import worker
