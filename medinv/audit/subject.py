@@ -61,7 +61,7 @@ class Subject:
     @property
     def unit(self) -> float:
         """How many of the model's own grey levels are one of 0..255, as images are handed in."""
-        return (2**self.model.card.bits - 1) / 255
+        return (2**self.model.bits - 1) / 255
 
     @property
     def two(self) -> bool:

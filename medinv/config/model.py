@@ -95,6 +95,7 @@ class DensityConfig(_Levels, ModelConfig):
     # How a convolution mixes channels at first: see models.density.
     mixing: Literal["random", "reversal"] = "random"
     clamp: float = Field(default=0.6, gt=0)  # bound on a coupling's log-scale
+    padding: Literal["circular", "zeros", "reflect", "replicate"] = "circular"
     # Class means start equal at every location, so that a finding counts alike wherever it is.
     uniform_means: bool = False
     separation: float = Field(default=4.0, gt=0)  # distance of the class means before training

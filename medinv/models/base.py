@@ -37,6 +37,7 @@ class Calibrated(nn.Module, ABC):
 
     added: ClassVar[frozenset[str]] = frozenset()
     ordered: bool = False  # the classes are grades, the lowest first
+    bits: int = 8  # of a grey level of its images
     card: Card
     reference: Reference | None = None
     reference_missing: str | None = None

@@ -180,7 +180,7 @@ def _level(channels: int, depth: int, hidden: int, model: DensityConfig, last: b
     """
     layers: list[Invertible] = [Haar()]
     for _ in range(depth):
-        conv = InvertibleConv2d(channels)
+        conv = InvertibleConv2d(channels, padding=model.padding)
         if model.mixing == "reversal":
             _reverse(conv)
         layers += [ActNorm(channels), conv, AffineCoupling(channels, hidden, clamp=model.clamp)]

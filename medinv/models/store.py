@@ -89,7 +89,7 @@ def load(
         raise ConfigError(
             f"{card.name} is a {type(model).__name__}; expected a model of kind {kind.__name__}"
         )
-    model.card = card
+    model.card, model.bits = card, card.bits
     model.layout = read_layout(folder, card.layout_sha256) if card.layout_sha256 else None
     if card.config.model.keeps_reference:
         model.reference, model.reference_missing = read_reference(folder, card.weights_sha256)
