@@ -22,7 +22,7 @@ from medinv.models.card import Card
 from medinv.models.layout import Layout
 from medinv.models.reference import Reference
 
-SCOPE_QUANTILE = 0.99  # of validation images: the bound of a scope
+SCOPE_QUANTILE = 0.995  # of validation images: the bound of a scope
 
 
 class Calibrated(nn.Module, ABC):

@@ -25,7 +25,7 @@ from medinv.models.folder import LAYOUT, digest, read_file
 
 GRID = 5  # places along a side
 SIDE, COARSE = 64, 16  # to which images are reduced for the distance, and for upright
-LOST = 0.004  # share of validation images beyond either bound
+LOST = 0.002  # share of validation images beyond either bound
 FEWEST = 10  # training images a value of the distance, below which none is fitted
 RIDGE = 1e-3  # of the mean variance, added to each
 AT_ONCE = 256
