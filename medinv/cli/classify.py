@@ -54,6 +54,16 @@ def classify(
             help="Show the verdict of each of the model's rules on each group of images.",
         ),
     ] = False,
+    only_uid: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only-uid",
+            metavar="UID",
+            help="This study alone, by its Study Instance UID or its pseudonym in earlier results; "
+            "may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     report: Annotated[
         bool, typer.Option("--report", help="Write an HTML report a study and an index page.")
     ] = False,
@@ -162,10 +172,10 @@ def classify(
     from medinv.batch.options import READERS, Options
     from medinv.batch.results import check_free
     from medinv.batch.workers import started
-    from medinv.cli.selection import print_selection
+    from medinv.cli.selection import only, print_selection
     from medinv.data.dicom.index import index
     from medinv.errors import ConfigError
-    from medinv.models.store import read_card
+    from medinv.models.shelf import read_card
 
     _check(inputs, rule, intake, report or dicom)
     if out is None and not dry_run:
@@ -196,7 +206,7 @@ def classify(
         check_free(options.folder, overwrite=overwrite, resume=resume or retry_failed)
     # their start takes as long as indexing a thousand files: both at once
     with started(0 if dry_run else options.readers) as ready:
-        files = index(inputs)
+        files = index(inputs) if not only_uid else only(index(inputs), only_uid)
         if dry_run or explain_selection:
             code = print_selection(files, cards, Console(), every_rule=explain_selection, phi=phi)
             if dry_run:

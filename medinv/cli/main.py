@@ -1,10 +1,13 @@
 """The command `medinv`. Heavy imports wait inside the commands, so that `--help` is quick."""
 
+import json
 import logging
 import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -25,16 +28,19 @@ from medinv.cli import (
     train,
     verify,
 )
-from medinv.errors import ConfigError, MedinvError, ModelError, OutputError
+from medinv.cli.exits import EPILOG, INTERRUPTED, USAGE, as_json, exit_code
+from medinv.errors import MedinvError
 
-EXIT_FAILED, EXIT_USAGE, EXIT_MODEL, EXIT_INTERRUPTED = 1, 2, 4, 130
+JSON, QUIET = "--json", "--quiet"
+_OWN_JSON = ("models", "evaluate")  # commands that have an option of that name
 
 app = typer.Typer(
     name="medinv",
     help="Classify medical images with networks that run backwards exactly. "
     "Research use, not for diagnosis.",
+    epilog=EPILOG,
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode=None,  # its help waits for rich and pygments, twice as long as for all else
     pretty_exceptions_enable=False,
 )
 app.command()(classify.classify)
@@ -54,19 +60,78 @@ app.command()(models.models)
 app.add_typer(data.app, name="data")
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from medinv import __version__
+
+        typer.echo(f"medinv {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _of_all(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which it is.")
+    ] = False,
+    errors_as_json: Annotated[
+        bool, typer.Option(JSON, help="Write an error to stderr as one line of JSON.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option(QUIET, "-q", help="Print errors alone: no progress, no tables.")
+    ] = False,
+) -> None:
+    if quiet:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
+
+
 def main() -> None:
     """Run a command; every MedinvError becomes one line and an exit code."""
     _keep_decoders_quiet()
     sys.unraisablehook = _interrupted_again
+    words, in_json = arranged(sys.argv[1:])
     try:
-        app()
+        _run(words, in_json)
     except MedinvError as error:
-        typer.echo(f"medinv: {error.stage} [{error.code}]: {error}", err=True)
-        sys.exit(_exit_code(error))
+        said = json.dumps(as_json(error)) if in_json else None
+        typer.echo(said or f"medinv: {error.stage} [{error.code}]: {error}", err=True)
+        sys.exit(exit_code(error))
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed again: nothing is left to be ended
         typer.echo("medinv: interrupted", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(INTERRUPTED)
+
+
+def arranged(words: Sequence[str]) -> tuple[list[str], bool]:
+    """The words with `--json` and `--quiet` before the command, and whether errors are JSON.
+
+    >>> arranged(["classify", "in", "--json"])
+    (['--json', 'classify', 'in'], True)
+    >>> arranged(["models", "--json"])
+    (['models', '--json'], True)
+    """
+    end = words.index("--") if "--" in words else len(words)
+    before, behind = list(words[:end]), list(words[end:])
+    in_json = JSON in before
+    command = next((word for word in before if not word.startswith("-")), None)
+    moved = [QUIET] if command in _OWN_JSON else [JSON, QUIET]
+    first = [word for word in moved if word in before]
+    return [*first, *(word for word in before if word not in first), *behind], in_json
+
+
+def _run(words: list[str], in_json: bool) -> None:
+    """The command; of wrong usage JSON too, where it is asked for."""
+    if not in_json:
+        app(words)
+        return
+    try:
+        code = app(words, standalone_mode=False)
+    except Exception as error:  # typer's own say what was wrong and with which code to end
+        if not hasattr(error, "format_message"):
+            raise
+        said = {"code": "usage", "stage": "usage", "message": error.format_message(), "path": None}
+        typer.echo(json.dumps({"error": said, "exit_code": USAGE}), err=True)
+        sys.exit(USAGE)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _interrupted_again(unraisable: "sys.UnraisableHookArgs") -> None:
@@ -90,9 +155,3 @@ def _keep_decoders_quiet() -> None:
     for name in ("pydicom", "pynetdicom", "py.warnings"):
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
-
-
-def _exit_code(error: MedinvError) -> int:
-    if isinstance(error, ModelError):
-        return EXIT_MODEL
-    return EXIT_USAGE if isinstance(error, ConfigError | OutputError) else EXIT_FAILED

@@ -25,6 +25,16 @@ def receive(
             "--folder", help="Where received images and results lie. They name their patients."
         ),
     ],
+    routes: Annotated[
+        Path | None,
+        typer.Option(
+            "--routes",
+            metavar="FILE",
+            help="Rules such as configs/routes.yaml: by model, label, probability and scope, where "
+            "a result is sent and which tags it gets. Without it all go to answer_to.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Take studies by C-STORE, classify each when it is complete, and send the results into it.
 
@@ -47,6 +57,7 @@ def receive(
     from medinv.errors import ConfigError
     from medinv.models.store import load_invertible
     from medinv.net.receive import Service
+    from medinv.net.routing import load_routes
     from medinv.net.settings import load_network
 
     settings = load_network(network)
@@ -55,8 +66,9 @@ def receive(
             "name at least one node under callers: nobody else may open an association",
             path=network,
         )
+    rules = load_routes(routes, settings) if routes else None
     loaded = [load_invertible(name) for name in dict.fromkeys(model)]
     for one in loaded:
         one.card.check_takes_studies()
     typer.echo("Research use, not for diagnosis.")
-    Service(settings, loaded, folder, say=typer.echo).run(stop)
+    Service(settings, loaded, folder, say=typer.echo, routes=rules).run(stop)

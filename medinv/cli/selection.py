@@ -4,18 +4,38 @@ They say which images a model would be shown, and why not the rest.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rich.console import Console
 
-from medinv.batch.options import sources
+from medinv.batch.options import identity, sources
 from medinv.cli.show import say
 from medinv.data.dicom.index import Broken, Index, Skipped, Study
 from medinv.data.dicom.rules import Judged, choose
+from medinv.errors import ConfigError
 from medinv.files import pseudonym
 from medinv.models.card import Card
 
 _SHOWN = 3  # paths a reason, unless all are asked for
+
+
+def only(files: Index, uids: Collection[str]) -> Index:
+    """The studies of these UIDs or pseudonyms alone. Raises ConfigError where one is not there.
+
+    The error counts them and names none: a UID may point to the patient.
+    """
+    wanted = set(uids)
+    named = {
+        (study.uid or "", pseudonym(identity(study), "study")): study for study in files.studies
+    }
+    found = {names: study for names, study in named.items() if wanted & set(names)}
+    missing = wanted - {name for names in found for name in names}
+    if missing:
+        raise ConfigError(
+            f"{len(missing)} of {len(wanted)} studies that --only-uid names are not among the "
+            f"{len(named)} of the inputs"
+        )
+    return Index(tuple(found.values()))
 
 
 def print_selection(

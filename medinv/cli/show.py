@@ -1,6 +1,8 @@
 """What commands print: progress to stderr, tables to stdout."""
 
+import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +36,8 @@ class Bar:
 def progress(what: str) -> Iterator[Bar]:
     """A progress bar on stderr."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    quiet = getattr(sys.stdout, "name", None) == os.devnull  # as --quiet leaves it
+    with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as bar:
         yield Bar(bar, what)
 
 

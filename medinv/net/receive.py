@@ -17,6 +17,7 @@ from medinv.models.base import InvertibleNetwork
 from medinv.net.inbox import IMAGES, Inbox, Waiting
 from medinv.net.listener import listening
 from medinv.net.results import results_named
+from medinv.net.routing import Destination, Routes, routed
 from medinv.net.send import send
 from medinv.net.settings import Network
 from medinv.report.write import dicom
@@ -31,8 +32,8 @@ class Service:
     """What one `medinv receive` does.
 
     Received images stay on the disk until they are classified and answered. `say` is told what
-    becomes of each study. Raises ConfigError when another service works in the folder,
-    OutputError when it cannot be written.
+    becomes of each study; `routes` say where its results go: without, all to `answer_to`. Raises
+    ConfigError when another service works in the folder, OutputError when it cannot be written.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class Service:
         models: Sequence[InvertibleNetwork],
         folder: Path,
         say: Callable[[str], object] = lambda text: None,
+        routes: Routes | None = None,
     ):
         self.network, self.models, self.say = network, models, say
+        self.routes = routes or _answer_all(network)
         self.inbox = Inbox(folder)
         self._put_off: dict[str, tuple[float, float]] = {}  # until when (monotonic), for how long
 
@@ -113,10 +116,17 @@ class Service:
         Raises the first error, so that the study is answered again as a whole: what has arrived
         is not doubled.
         """
-        files = results_named(self.inbox.results(study.name))
-        if self.network.answer_to is None or not files:
-            return
-        for sent in send(files, self.network.peer(self.network.answer_to), self.network):
-            if sent.error:
-                raise sent.error
-        self.say(f"{study.name}: {len(files)} objects sent to {self.network.answer_to}")
+        folder = self.inbox.results(study.name)
+        results_named(folder)  # all are there
+        for peer, files in routed(self.routes, Results(folder), folder).items():
+            if not files:
+                continue
+            for sent in send(files, self.network.peer(peer), self.network):
+                if sent.error:
+                    raise sent.error
+            self.say(f"{study.name}: {len(files)} objects sent to {peer}")
+
+
+def _answer_all(network: Network) -> Routes:
+    everything = () if network.answer_to is None else (network.answer_to,)
+    return Routes(otherwise=Destination(send_to=everything))
