@@ -19,6 +19,9 @@ product with T. Rows and columns both hold the pixels where they cross; the colu
 0 there.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,22 +32,24 @@ from medinv.layers.linalg.cross import Cross, Line
 from medinv.layers.linalg.fourier import half, multiplicities
 
 
+Invert = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
 class Factors:
     """C^-1, D^-1 and what T is made of, for one kernel; differentiable in it to every order.
 
     `inverse` (half(H + e), W + e, g, c, c) is C^-1, `along_rows` (W + e, g, e c, e c) and
-    `along_columns` (half(H + e), g, e c, e c) are D^-1, all symbols.
+    `along_columns` (half(H + e), g, e c, e c) are D^-1, all symbols. The determinant needs `logs`.
     """
 
-    def __init__(self, weight: Tensor, cross: Cross, groups: int):
+    def __init__(self, weight: Tensor, cross: Cross, groups: int, *, logs: bool = True):
         self.cross = cross
+        both: Invert = symbols.InverseAndLogDet.apply if logs else symbols.inverse_alone
         with symbols.singular_means_lost(weight, cross.torus):
-            self.inverse, self._logs = symbols.InverseAndLogDet.apply(
-                symbols.half_first(weight, cross.torus, groups)
-            )
+            self.inverse, self._logs = both(symbols.half_first(weight, cross.torus, groups))
             rows, self.columns = self._border_symbols()
-            first, self._row_logs = symbols.InverseAndLogDet.apply(rows)
-            self.along_columns, self._column_logs = symbols.InverseAndLogDet.apply(self.columns)
+            first, self._row_logs = both(rows)
+            self.along_columns, self._column_logs = both(self.columns)
         self.along_rows = _completed(first, cross.columns.period)
 
     def _border_symbols(self) -> tuple[Tensor, Tensor]:
@@ -72,7 +77,11 @@ class Factors:
         total = (self._logs.flatten(1).sum(1) * once[0]).sum()
         total = total + (self._row_logs.flatten(1).sum(1) * once[1]).sum()
         total = total + (self._column_logs.flatten(1).sum(1) * once[0]).sum()
-        return total + torch.linalg.slogdet(_middle(*self.window(reach))[0])[1].sum()
+        return total + torch.linalg.slogdet(self._coupled(reach))[1].sum()
+
+    def _coupled(self, reach: int) -> Tensor:
+        b, c, e, p, q = self.window(reach)
+        return _middle(_lower(b, c, e, p), q)
 
     @torch.no_grad()
     def reach(self, tolerance: float, probes: int = 4) -> int:
@@ -106,7 +115,9 @@ class Factors:
         """B, C, E, P, Q, each (g, n, m): N = [[0, B], [C, E]] and J D^-1 J^T = diag(P, Q)."""
         rows, columns = self.cross.rows, self.cross.columns
         across, down = columns.near(reach), rows.near(reach)
-        inside = (down < rows.size).to(self._logs)[:, None]  # not where rows and columns cross
+        inside = (down < rows.size).to(self.inverse.real)[
+            :, None
+        ]  # not where rows and columns cross
         b = self._coupling(
             _paired(rows.reader(rows.pattern(True), False), rows.places(down, False)),
             _paired(columns.reads(across, True), columns.placed(columns.pattern(False), True)),
@@ -168,17 +179,32 @@ def _completed(first: Tensor, period: int) -> Tensor:
     return torch.cat([first, first[period - rest].conj_physical()])
 
 
-def _middle(b: Tensor, c: Tensor, e: Tensor, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """I + (E - C P B) Q, the Schur complement of I + N J D^-1 J^T; E - C P B; and B Q."""
-    lower = e - (c @ p) @ b
-    unit = torch.eye(e.shape[-1], device=e.device, dtype=e.dtype)
-    return unit + lower @ q, lower, b @ q
+def _lower(b: Tensor, c: Tensor, e: Tensor, p: Tensor) -> Tensor:
+    """E - C P B: what eliminating the rows leaves on the columns, beside D."""
+    return e - (c @ p) @ b
 
 
-def crossing(b: Tensor, c: Tensor, e: Tensor, p: Tensor, q: Tensor) -> Tensor:
-    """T, (g, n, n)."""
-    middle, lower, bq = _middle(b, c, e, p, q)
-    columns = torch.linalg.solve(middle, torch.cat([c, lower], 2))
-    rows = -bq @ columns
-    rows[..., c.shape[2] :] += b
-    return torch.cat([rows, columns], 1)
+def _middle(lower: Tensor, q: Tensor) -> Tensor:
+    """I + (E - C P B) Q, whose determinant is that of I + N D^-1."""
+    return torch.eye(q.shape[-1], device=q.device, dtype=q.dtype) + lower @ q
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """What couples rows and columns in a window of `reach`; rows and columns of (g, n, n)."""
+
+    reach: int
+    to_rows: Tensor  # B
+    to_columns: Tensor  # C
+    solved: Tensor  # T = (I + L Q)^-1 L, L = E - C P B
+
+    @classmethod
+    def of(cls, factors: Factors, reach: int, dtype: torch.dtype) -> "Crossing":
+        """Made in `dtype`."""
+        b, c, e, p, q = (block.detach().to(dtype) for block in factors.window(reach))
+        lower = _lower(b, c, e, p)
+        return cls(reach, b, c, torch.linalg.solve(_middle(lower, q), lower))
+
+    def transposed(self) -> "Crossing":
+        """That of the transposed operator."""
+        return Crossing(self.reach, self.to_columns.mT, self.to_rows.mT, self.solved.mT)

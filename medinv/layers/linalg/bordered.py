@@ -1,115 +1,87 @@
-"""The inverse under zero, reflect or replicate padding, kept ready: `border`'s formula at work."""
+"""The inverse under zero, reflect or replicate padding, kept ready: `border`'s formula at work.
+
+K is solved nearly, in float32 where that does, and what is left of R x is solved again: each round
+costs one product with the small matrices of C^-1 and multiplies the error by that of the nearly
+solved K, so that two give float64.
+"""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from medinv.layers.linalg.border import Factors
+from medinv.layers.linalg.border import Crossing, Factors
 from medinv.layers.linalg.circulant import Circulant
+from medinv.layers.linalg.cross import Cross
 from medinv.layers.linalg.fourier import half, multiply
 
 
 @dataclass(frozen=True)
-class _Direction:
-    """The coefficients of one direction, `A^-1` or `A^-T`; F1 half of the rows, F2 all columns."""
+class _Ends:
+    """What reads the border off a spectrum and places it there, in one direction.
+
+    F1 is half of the frequencies down, F2 of those across, F' all of these, e the added lines.
+    """
 
     read_rows: Tensor  # (e, F1)
-    read_columns: Tensor  # (e, F2)
+    read_columns: Tensor  # (e, F')
     place_rows: Tensor  # (F1, e)
-    place_columns: Tensor  # (F2, e)
-    along_rows: Tensor  # (F2, g, e c, e c), to stand on the right of rows of values
-    along_columns: Tensor  # (F1, g, e c, e c)
-    crossing: Tensor  # (g, n, n)
+    place_columns: Tensor  # (F', e)
 
 
 class Bordered:
     """Solves `A x = y` and `A^T x = y` on images (N, C, H, W), in the real type `dtype`.
 
-    The factors are made in float64 by `border`, `crossing` is T for a window of `reach`. An image
-    never meets another.
+    K is solved in the type of `crossing`, `rounds` times. An image never meets another.
     """
 
-    def __init__(self, factors: Factors, crossing: Tensor, reach: int, dtype: torch.dtype):
-        self.cross, self.dtype = factors.cross, dtype
+    def __init__(self, factors: Factors, crossing: Crossing, dtype: torch.dtype, rounds: int = 1):
+        self.cross, self.rounds = factors.cross, rounds
         size = (self.cross.rows.size, self.cross.columns.size)
-        device = factors.inverse.device
         self.circulant = Circulant.of_inverse(factors.inverse, size, self.cross.torus, dtype)
-        self._factors = (
-            factors.along_rows.to(dtype.to_complex()).mT.contiguous(),
-            factors.along_columns.to(dtype.to_complex()).mT.contiguous(),
-            crossing.mT.to(dtype).contiguous(),
-        )
-        rows, columns = self.cross.rows, self.cross.columns
-        across, down = columns.near(reach), rows.near(reach)
-        matrices = {
-            "near_rows": columns.reads(across, True),  # (a, F2)
-            "near_columns": rows.reads(down, False),  # (b, F1)
-            "from_rows": columns.places(across, True),  # (F2, a)
-            "from_columns": rows.places(down, False),  # (F1, b)
-            "crossed": rows.reads(rows.added, False),  # (e, F1)
-            "cross": rows.places(rows.added, False),  # (F1, e)
-        }
-        self._fixed = {key: m.to(device, dtype.to_complex()) for key, m in matrices.items()}
-        self._directions: dict[bool, _Direction] = {}
+        self._border = _NearlySolved(factors, crossing)
+        self._device, self._type = factors.inverse.device, dtype.to_complex()
+        self._ends: dict[bool, _Ends] = {}
+        f2, device = self.cross.torus[1], factors.inverse.device
+        self._mirror = (-torch.arange(half(f2), device=device)) % f2
+        self._rest = f2 - torch.arange(half(f2), f2, device=device)
 
     def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
         """`A^-1 y`, or `A^-T y`. Not differentiable: see `solve`."""
         fourier, matrices = self.circulant.fourier, self.circulant.matrices(transposed)
-        spectrum = fourier.forward(y)
-        z = multiply(spectrum, matrices)
-        if not transposed:
-            self._subtract(spectrum, z, self._direction(False))
-            return fourier.inverse(multiply(spectrum, matrices))
-        correction = torch.zeros_like(z)
-        self._subtract(correction, z, self._direction(True))
-        return fourier.inverse(z + multiply(correction, matrices))
+        ends = self._ends_of(transposed)
+        source = fourier.forward(y)
+        spectrum = multiply(source, matrices)
+        for _ in range(self.rounds):
+            border = self._read(spectrum, ends)
+            self._subtract(source, self._border.solve(*border, transposed=transposed), ends)
+            spectrum = multiply(source, matrices)
+        return fourier.inverse(spectrum)
 
-    def _subtract(self, target: Tensor, z: Tensor, at: _Direction) -> None:
-        """Subtract from a spectrum what K^-1 makes of the border of `z`, both (F, g, N, c)."""
+    def _read(self, spectrum: Tensor, ends: _Ends) -> tuple[Tensor, Tensor]:
+        """The border of a spectrum (F, g, N, c): rows (F2, g, N, e c), columns (F1, g, N, e c).
+
+        Both are real, and have half of their frequencies.
+        """
         f1, f2 = half(self.cross.torus[0]), self.cross.torus[1]
-        images = z.shape[1:]
-        e = at.read_rows.shape[0]
-        rows = torch.mm(at.read_rows, z.view(f1, -1)).view(e, f2, -1)
-        rows = rows + rows.flip(1).roll(1, 1).conj_physical()
-        columns = torch.matmul(at.read_columns, z.view(f1, f2, -1))  # (F1, e, g N c)
-        columns = self._outside_the_crossing(columns)
-        solved = self._solved(_to_rows(rows.transpose(0, 1), images), _to_rows(columns, images), at)
-        placed = _from_rows(solved[0], e).transpose(0, 1).reshape(e, -1)
-        target.view(f1, -1).addmm_(at.place_rows, placed, alpha=-1)
-        placed = self._outside_the_crossing(_from_rows(solved[1], e))
-        coefficients = at.place_columns.expand(f1, -1, -1)
-        target.view(f1, f2, -1).baddbmm_(coefficients, placed, alpha=-1)
+        images, e = spectrum.shape[1:], len(ends.read_rows)
+        rows = torch.mm(ends.read_rows, spectrum.view(f1, -1)).view(e, f2, -1)
+        rows = rows[:, : half(f2)] + rows[:, self._mirror].conj_physical()
+        columns = torch.matmul(ends.read_columns, spectrum.view(f1, f2, -1))  # (F1, e, g N c)
+        return _lines_last(rows.transpose(0, 1), images), _lines_last(columns, images)
 
-    def _outside_the_crossing(self, columns: Tensor) -> Tensor:
-        """Values down the added columns (F1, e, ...) with those in the added rows set to 0."""
-        flat = columns.flatten(1)
-        crossed = torch.mm(self._fixed["crossed"], flat).real.to(flat.dtype)
-        return torch.addmm(flat, self._fixed["cross"], crossed, alpha=-1).view_as(columns)
+    def _subtract(self, target: Tensor, border: tuple[Tensor, Tensor], ends: _Ends) -> None:
+        """Subtract lines placed in a spectrum."""
+        f1, f2 = half(self.cross.torus[0]), self.cross.torus[1]
+        e = len(ends.read_rows)
+        rows, columns = (_lines_first(lines.to(target.dtype), e) for lines in border)
+        rows = torch.cat([rows, rows[self._rest].conj_physical()]).transpose(0, 1)
+        target.view(f1, -1).addmm_(ends.place_rows, rows.reshape(e, -1), alpha=-1)
+        coefficients = ends.place_columns.expand(f1, -1, -1)
+        target.view(f1, f2, -1).baddbmm_(coefficients, columns, alpha=-1)
 
-    def _solved(self, rows: Tensor, columns: Tensor, at: _Direction) -> tuple[Tensor, Tensor]:
-        """K^-1 of border values, rows (F2, g, N, e c) and columns (F1, g, N, e c)."""
-        fixed = self._fixed
-        rows, columns = multiply(rows, at.along_rows), multiply(columns, at.along_columns)
-        near = [
-            torch.mm(fixed["near_rows"], rows.flatten(1)).real.unflatten(1, rows.shape[1:]),
-            torch.mm(fixed["near_columns"], columns.flatten(1)).real.unflatten(1, rows.shape[1:]),
-        ]
-        window = torch.cat(near).permute(1, 2, 0, 3)  # (g, N, a + b, e c)
-        changed = torch.bmm(window.flatten(2), at.crossing).view(window.shape).permute(2, 0, 1, 3)
-        changed = changed.reshape(changed.shape[0], -1).to(rows.dtype)
-        a = near[0].shape[0]
-        back = [
-            torch.mm(fixed["from_rows"], changed[:a]).view_as(rows),
-            torch.mm(fixed["from_columns"], changed[a:]).view_as(columns),
-        ]
-        return (
-            rows - multiply(back[0], at.along_rows),
-            columns - multiply(back[1], at.along_columns),
-        )
-
-    def _direction(self, transposed: bool) -> _Direction:
-        if transposed not in self._directions:
+    def _ends_of(self, transposed: bool) -> _Ends:
+        if transposed not in self._ends:
             rows, columns = self.cross.rows, self.cross.columns
             read, place = (not transposed, transposed)
             matrices = (
@@ -118,25 +90,88 @@ class Bordered:
                 rows.placed(rows.pattern(place), False),
                 columns.placed(columns.pattern(place), True),
             )
-            along = [
-                m.mT.conj_physical().contiguous() if transposed else m for m in self._factors[:2]
-            ]
-            crossing = self._factors[2].mT.contiguous() if transposed else self._factors[2]
-            like = self._fixed["cross"]
-            read_rows, read_columns, place_rows, place_columns = (m.to(like) for m in matrices)
-            self._directions[transposed] = _Direction(
-                read_rows, read_columns, place_rows, place_columns, along[0], along[1], crossing
-            )
-        return self._directions[transposed]
+            self._ends[transposed] = _Ends(*(m.to(self._device, self._type) for m in matrices))
+        return self._ends[transposed]
 
 
-def _to_rows(values: Tensor, images: torch.Size) -> Tensor:
+class _NearlySolved:
+    """`K^-1 r` for the border r of images, to the type and the reach of a crossing.
+
+    The rows are eliminated first, which their frequencies do exactly:
+
+        q_rows = D^-1 r_rows,    q_columns = S^-1 (r_columns - C q_rows),
+        q_rows = q_rows - D^-1 B q_columns,
+
+    S^-1 = D^-1 - D^-1 J^T T J D^-1 in the columns. The transpose swaps B and C.
+    """
+
+    def __init__(self, factors: Factors, crossing: Crossing):
+        device, dtype = factors.inverse.device, crossing.solved.dtype
+        self.dtype, self._crossing = dtype.to_complex(), crossing
+        cross: Cross = factors.cross
+        along = (factors.along_rows[: half(cross.torus[1])], factors.along_columns)
+        self._along = [m.to(self.dtype).mT.contiguous() for m in along]
+        rows, columns = cross.rows, cross.columns
+        across, down = columns.near(crossing.reach), rows.near(crossing.reach)
+        fixed = (
+            columns.reads(across, False),  # (a, F2)
+            columns.places(across, False),  # (F2, a)
+            rows.reads(down, False),  # (b, F1)
+            rows.places(down, False),  # (F1, b)
+            rows.reads(rows.added, False),  # (e, F1)
+            rows.places(rows.added, False),  # (F1, e)
+        )
+        self._read_rows, self._place_rows, self._read_columns, self._place_columns, *corner = (
+            m.to(device, self.dtype) for m in fixed
+        )
+        self._corner = corner
+
+    def solve(self, rows: Tensor, columns: Tensor, *, transposed: bool) -> tuple[Tensor, Tensor]:
+        """Rows (F2, g, N, e c) and columns (F1, g, N, e c)."""
+        at = self._crossing.transposed() if transposed else self._crossing
+        along_rows, along_columns = (m.mT.conj_physical() if transposed else m for m in self._along)
+        rows = multiply(rows.to(self.dtype), along_rows)
+        columns = self._outside_the_corner(columns.to(self.dtype))
+        seen = _near(rows, self._read_rows, at.to_columns)
+        columns = multiply(self._placed(columns, self._place_columns, seen), along_columns)
+        seen = _near(columns, self._read_columns, at.solved)
+        changed = self._placed(torch.zeros_like(columns), self._place_columns, seen)
+        columns = columns + multiply(changed, along_columns)
+        seen = _near(columns, self._read_columns, at.to_rows)
+        changed = self._placed(torch.zeros_like(rows), self._place_rows, seen)
+        rows = rows + multiply(changed, along_rows)
+        return rows, self._outside_the_corner(columns)
+
+    def _placed(self, target: Tensor, places: Tensor, values: Tensor) -> Tensor:
+        """Lines less values (P, g N c) at places."""
+        flat = torch.addmm(target.flatten(1), places, values.to(target.dtype), alpha=-1)
+        return flat.view_as(target)
+
+    def _outside_the_corner(self, columns: Tensor) -> Tensor:
+        """Columns with what they have in the added rows set to 0: the rows hold it."""
+        flat = columns.flatten(1)
+        crossed = torch.mm(self._corner[0], flat).real.to(flat.dtype)
+        return torch.addmm(flat, self._corner[1], crossed, alpha=-1).view_as(columns)
+
+
+def _near(lines: Tensor, reads: Tensor, matrix: Tensor) -> Tensor:
+    """Lines (F, g, N, n) read in a window (P, F), times a matrix (g, P' n, P n), (P', g N n)."""
+    groups, images, n = lines.shape[1:]
+    window = torch.mm(reads, lines.flatten(1)).real.view(-1, groups, images, n)
+    window = window.permute(1, 2, 0, 3).flatten(2)
+    product = torch.bmm(window, matrix.mT).view(groups, images, -1, n)
+    return product.permute(2, 0, 1, 3).flatten(1)
+
+
+def _lines_last(values: Tensor, images: torch.Size) -> Tensor:
     """(F, e, g N c) as (F, g, N, e c)."""
     f, e = values.shape[:2]
+    if e == 1:
+        return values.reshape(f, *images)
     return values.reshape(f, e, *images).permute(0, 2, 3, 1, 4).reshape(f, *images[:2], -1)
 
 
-def _from_rows(values: Tensor, e: int) -> Tensor:
+def _lines_first(values: Tensor, e: int) -> Tensor:
     """(F, g, N, e c) as (F, e, g N c)."""
     f, g, n, _ = values.shape
     return values.view(f, g, n, e, -1).permute(0, 3, 1, 2, 4).reshape(f, e, -1)

@@ -24,7 +24,7 @@ from torch import Tensor
 from medinv.errors import ConvergenceError, SingularError
 from medinv.layers.linalg import padding as pads
 from medinv.layers.linalg import symbol as symbols
-from medinv.layers.linalg.border import Factors, crossing
+from medinv.layers.linalg.border import Crossing, Factors
 from medinv.layers.linalg.bordered import Bordered
 from medinv.layers.linalg.circulant import Circulant
 from medinv.layers.linalg.cross import Cross
@@ -36,7 +36,12 @@ TOLERANCE = 1e-14  # of the backward error |y - A x| / (|A| |x| + |y|)
 SINGLE = 1e-6  # the same where everything is float32; a method that does not reach it uses float64
 CORRECTIONS = 6  # steps of iterative refinement at most
 ITERATIONS = 200  # of BiCGStab in each, two products an iteration
-REACH = {torch.float32: 1e-7, torch.float64: 1e-15}  # share of the impulse response left out
+NEAR, FAR, ALL = (
+    3e-7,
+    3e-8,
+    1e-15,
+)  # share of the impulse response left out, of a border solved once or again
+ROUNDS = (2, 3, 4)  # of solving the border in float32, for float64
 CROSSING = 4096  # rows at most of the matrix factorised where rows and columns cross
 
 
@@ -108,19 +113,25 @@ class Solver:
 
     def _cross(self) -> Engine:
         """Factors on the smallest torus that loses nothing; float32 where that suffices."""
-        factors = regular(self.weight, self.size, self.padding, self.groups)
-        dtypes = (torch.float32, torch.float64) if self.single else (torch.float64,)
-        for dtype in dtypes:
-            reach = factors.reach(REACH[dtype])
-            while factors.order(reach) > CROSSING and reach > 1:
-                reach -= 1
-                dtype = torch.float64  # approximate, to be refined
-            window = (block.to(dtype) for block in factors.window(reach))
-            engine = Bordered(factors, crossing(*window), reach, dtype)
-            self.single = dtype == torch.float32
-            if not self.single or self._error(engine, self._random(dtype))[1] <= SINGLE:
-                break
-        return engine
+        factors = regular(self.weight, self.size, self.padding, self.groups, logs=False)
+        if self.single:
+            engine = Bordered(factors, self._crossing(factors, torch.float32, NEAR), torch.float32)
+            if self._error(engine, self._random(torch.float32))[1] <= SINGLE:
+                return engine
+        self.single = False
+        y = self._random(torch.float64)
+        engine = Bordered(factors, self._crossing(factors, torch.float32, FAR), torch.float64)
+        for engine.rounds in ROUNDS:
+            error = self._error(engine, y)[1]
+            if error <= 0.1 * TOLERANCE:  # a share, since an error may be local
+                return engine
+        return Bordered(factors, self._crossing(factors, torch.float64, ALL), torch.float64)
+
+    def _crossing(self, factors: Factors, dtype: torch.dtype, left_out: float) -> Crossing:
+        reach = factors.reach(left_out)
+        while factors.order(reach) > CROSSING and reach > 1:
+            reach -= 1  # approximate, to be refined
+        return Crossing.of(factors, reach, dtype)
 
     def _judged(self, engine: Engine) -> Engine:
         """The engine, once it is known how many refinements it needs, if any number will do."""
@@ -222,15 +233,18 @@ class Solver:
             )
 
 
-def regular(weight: Tensor, size: Sequence[int], padding: str, groups: int) -> Factors:
+def regular(
+    weight: Tensor, size: Sequence[int], padding: str, groups: int, *, logs: bool = True
+) -> Factors:
     """Factors on a torus that loses nothing: a little larger where the smallest does.
 
-    Raises SingularError if none will do. Differentiable in the kernel.
+    Raises SingularError if none will do. With `logs` differentiable in the kernel.
     """
     lost = SingularError("no torus was tried")
     for spare in (0, 1, 2):
         try:
-            factors = Factors(weight, Cross.of(size, weight.shape[2:], padding, spare), groups)
+            cross = Cross.of(size, weight.shape[2:], padding, spare)
+            factors = Factors(weight, cross, groups, logs=logs)
             factors.check()
             return factors
         except SingularError as error:

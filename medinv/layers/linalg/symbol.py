@@ -111,9 +111,7 @@ class InverseAndLogDet(torch.autograd.Function):
         """(..., c, c) complex -> (..., c, c) complex and (...) real."""
         if matrices.is_cuda:
             return torch.linalg.inv(matrices), torch.linalg.slogdet(matrices)[1]
-        array = matrices.detach().resolve_conj().numpy()
-        logs = log_abs_dets(matrices)
-        return torch.from_numpy(1 / array if array.shape[-1] == 1 else np.linalg.inv(array)), logs
+        return _inverse(matrices.detach()), log_abs_dets(matrices)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
@@ -142,6 +140,12 @@ class InverseAndLogDet(torch.autograd.Function):
     def vmap(info: Any, in_dims: tuple[int], matrices: Tensor) -> tuple[Any, tuple[int, int]]:
         """A batch of batches."""
         return InverseAndLogDet.apply(matrices.movedim(in_dims[0], 0)), (0, 0)
+
+
+def inverse_alone(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """As `InverseAndLogDet`, without derivatives and with NaN for the determinants."""
+    logs = torch.full(matrices.shape[:-2], math.nan, dtype=matrices.real.dtype)
+    return _inverse(matrices.detach()), logs.to(matrices.device)
 
 
 def log_abs_dets(matrices: Tensor) -> Tensor:
