@@ -31,7 +31,6 @@ from medinv.layers.linalg import symbol as symbols
 from medinv.layers.linalg.cross import Cross, Line
 from medinv.layers.linalg.fourier import half, multiplicities
 
-
 Invert = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
