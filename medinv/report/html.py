@@ -31,6 +31,7 @@ def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
     return page(
         "report.html",
         visible.study_uid,
+        scripted="report.js",
         result=visible,
         card=card,
         told=visible.answer,
@@ -46,7 +47,8 @@ def render_index(results: Iterable[StudyResult]) -> bytes:
     """A run's page: one line a result, with filter and sorting."""
     visible = [derived.presented(result) for result in results]
     parts = Counter(result.outcome for result in visible)
-    return page("index.html", "", results=visible, parts=parts, flags=flags)
+    values = {"results": visible, "parts": parts, "flags": flags}
+    return page("index.html", "", scripted="index.js", **values)
 
 
 def flags(result: StudyResult) -> tuple[str, ...]:
@@ -64,19 +66,20 @@ def flags(result: StudyResult) -> tuple[str, ...]:
     return tuple(flag for flag in texts if flag)
 
 
-def page(template: str, sheet: str, **values: Any) -> bytes:
-    """A page of a template with its own style and script, and `sheet` at the foot of its paper."""
+def page(template: str, sheet: str, *, scripted: str = "", **values: Any) -> bytes:
+    """A page of a template, with the script of that name; `sheet` at the foot of its paper."""
     style = Markup(_asset("report.css") + _page_margins(sheet))
-    script = Markup(_asset(template.replace(".html", ".js")))
+    script = Markup(_asset(scripted) if scripted else "")
     made = _environment().get_template(template)
     fixed = {"w": strings, "d": derived, "style": style, "script": script}
     return made.render(**fixed, policy=_policy(style, script), **values).encode("utf-8")
 
 
 def _policy(style: str, script: str) -> str:
+    allowed = f"'{_hash(script)}'" if script else "'none'"
     return (
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; "
-        f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
+        f"script-src {allowed}; base-uri 'none'; form-action 'none'"
     )
 
 

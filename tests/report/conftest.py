@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from dicom_headers import header
 from made import Page, pdf_words
+from pydicom import Dataset
 
 import medinv
 from medinv.analysis.result import StudyResult
 from medinv.models.card import Card
 from medinv.models.store import load, read_card
 from medinv.report import write
+from medinv.report.derived import presented
+from medinv.report.dicom.common import Analysis
+from medinv.report.dicom.header import quoted
 from medinv.report.figures import Pictures, pictures
 
 PHANTOM, CHEST = "phantom-opacity", "chest-xray"
@@ -172,3 +177,22 @@ def words(rendered: Callable[..., bytes], tmp_path: Path) -> Callable[..., str]:
 def drawn_pair(pair: StudyResult) -> Pictures:
     """The pictures of the study of two images."""
     return pictures(pair)
+
+
+@pytest.fixture
+def analyse(card_of) -> Callable[..., Analysis]:
+    """A result over images with the given headers, each with its own evidence."""
+
+    def make(result: StudyResult, *headers: Dataset) -> Analysis:
+        heads = headers or (header(),)
+        (image,) = result.instances
+        images = tuple(
+            image.model_copy(update={"sop_uid": f"image-{n}"}) for n in range(len(heads))
+        )
+        shown = presented(result.model_copy(update={"instances": images}))
+        named = {
+            one.sop_uid: quoted(head).elements for one, head in zip(images, heads, strict=True)
+        }
+        return Analysis(shown, card_of(result), named, pictures(shown))
+
+    return make
