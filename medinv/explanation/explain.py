@@ -11,6 +11,7 @@ from torch import Tensor
 
 from medinv.errors import ConfigError, ShapeError
 from medinv.explanation.counterfactual import counterfactual
+from medinv.explanation.counterfactual.smallest import smallest_part
 from medinv.explanation.evidence import evidence, head_view, layer_evidence, likelihood_ratio
 from medinv.explanation.local import checked, local_evidence
 from medinv.explanation.neighbours import nearest
@@ -53,6 +54,7 @@ PARTS: tuple[Part, ...] = (
     Part("trace", "report", lambda model, x, so_far: trace(model, x)),
     Part("neighbours", "report", _neighbours),
     Part("sanity", "report", controls),
+    Part("smallest_part", "report", smallest_part),
     Part("layer_evidence", "full", lambda model, x, so_far: layer_evidence(model, x)),
     Part("likelihood_ratio", "full", lambda model, x, so_far: likelihood_ratio(model, x)),
     Part("head", "full", lambda model, x, so_far: head_view(model, x)),
@@ -72,9 +74,9 @@ def explain(
     Evidence is for the class called against another one, `target`: by itself the next likely class.
     Of two classes it is for the second against the first, whichever is called. brief: prediction,
     reconstruction, evidence, local evidence with its check where the model has a reference, and the
-    counterfactual of the other class. report: also trace, neighbours and sanity. full: all, seconds
-    an image. A figure is the same at every detail and at every call. What needs the model's
-    reference is None where it has none.
+    counterfactual of the other class. report: also trace, neighbours, sanity and the smallest part
+    that decides. full: all, seconds an image. A figure is the same at every detail and at every
+    call. What needs the model's reference is None where it has none.
 
     Raises ShapeError for an image that the model does not take, ConfigError for another detail and
     for a target that is no class or the one that is called.

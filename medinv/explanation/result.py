@@ -13,12 +13,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Method = Literal["direction", "ascent", "transport", "exchange", "inpainting", "brightening"]
+Method = Literal[
+    "direction", "ascent", "transport", "exchange", "inpainting", "brightening", "smallest"
+]
 """How a counterfactual was made: along the class direction in the features; sought there; first as
 training images of the classes differ and only then along the class direction; with the region of
 a training image of the other class; by filling in the
 part that the answer comes from with what belongs there; by the faintest round brightening that
-suffices.
+suffices; with the smallest part of the region exchanged that suffices.
 """
 CHANGED = 2  # grey levels: what differs by more is seen as changed
 
@@ -81,6 +83,28 @@ class Counterfactual:
     def residual(self) -> float:
         """|logit - target_logit|: what rounding and clipping made of the log-odds aimed at."""
         return abs(self.logit - self.target_logit)
+
+
+@dataclass(frozen=True)
+class SmallestPart:
+    """The smallest part found of the region that a label is about for which the answer is another.
+
+    The region is divided into cells; in those of the part stands what a training image of the
+    target class shows there. Irreducible: with any one of the cells left as it was, the stored
+    image is not called the target, or not in scope.
+    """
+
+    target: str  # class aimed at
+    cells: int  # into which the region is divided
+    chosen: int  # of them, in the part; 0 where there is none
+    share: float  # of the region's pixels, in the part
+    mask: NDArray  # (*size) bool, the part
+    edit: Counterfactual | None  # None: no such part, all cells together do not change the answer
+
+    @property
+    def valid(self) -> bool:
+        """There is such a part, and the re-checks of the whole edit hold."""
+        return self.edit is not None and self.edit.valid
 
 
 @dataclass(frozen=True)
@@ -338,6 +362,7 @@ class Explanation:
     trace: Trace | None = None
     neighbours: Neighbours | None = None
     sanity: Controls | None = None
+    smallest_part: SmallestPart | None = None  # None: the model keeps no region, or no donors
     layer_evidence: tuple[LayerEvidence, ...] | None = None  # at every depth
     likelihood_ratio: LayerEvidence | None = None  # by place of the coarse features
     head: HeadView | None = None
@@ -374,6 +399,9 @@ def arrays(explanation: Explanation) -> dict[str, NDArray]:
     }
     if e.local_evidence:
         named["local_evidence"] = e.local_evidence.locations
+    if e.smallest_part and e.smallest_part.edit:
+        named["smallest_part"] = e.smallest_part.mask
+        named["smallest_part_changed"] = e.smallest_part.edit.image
     if e.trace:
         named |= {f"stage_{_word(stage.name)}": stage.image for stage in e.trace.stages}
     if e.sanity:

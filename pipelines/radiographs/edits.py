@@ -6,13 +6,16 @@ Of films that the shipped chest-xray calls rightly, the counterfactual that `exp
 how it was made, whether its re-checks hold, how much of the film it changes and where. The judges
 are ordinary networks that were trained with composed films and had no say in any choice: how many
 of the edits that hold they answer as the target, beside how many of the unchanged films they
-answer so. A sham stands beside it, the same exchange with donors of the film's own label. Then
-normal films with a planted disc that are called pneumonia, filled in where the evidence points:
-whether the edit lies on the disc, what is left of its rise, and how much else changes.
+answer so. Beside them stand controls: the same exchange with donors of the film's own label,
+changes of the same size that mean nothing, the edit where another film's mask lies, and one that a
+head of random direction asks for. Then the smallest part of the lungs that changes the answer, its
+share of them and how many judges it convinces. Then normal films with a planted disc that are
+called pneumonia, filled in where the evidence points: whether the edit lies on the disc, what is
+left of its rise, and how much else changes.
 
 Judges: `medinv train configs/chest-xray-judge.yaml --set seed=N --out FOLDER`, N 11 and 12. Needs
 MEDINV_DATA.
-Of test films the page pipelines/results/radiographs-edits.md is written. About six seconds a film.
+Of test films the page pipelines/results/radiographs-edits.md is written. About ten seconds a film.
 """
 
 import argparse
@@ -30,6 +33,7 @@ from medinv.data.sets.load import load_images
 from medinv.explanation.counterfactual import counterfactual
 from medinv.explanation.counterfactual.direction import from_image
 from medinv.explanation.counterfactual.exchange import exchanged
+from medinv.explanation.counterfactual.smallest import find
 from medinv.explanation.explain import region_of
 from medinv.explanation.local import local_evidence
 from medinv.explanation.result import CHANGED, Counterfactual, LocalEvidence
@@ -37,17 +41,24 @@ from medinv.metrics import Estimate, proportion
 from medinv.models.base import Calibrated, in_batches
 from medinv.models.density import Classifier
 from medinv.models.store import load
+from pipelines.radiographs.controls import controls
 from pipelines.radiographs.measures import mean_of
 from pipelines.radiographs.variants import films_of
 from pipelines.record import Table, record
 
+COUNTED = ("share", "chosen")
 MODEL, PLANTED = "chest-xray", "one disc of radius 8, 100"
 CLAIM = """\
 What would have made the answer another? Of a film that is called normal, the faintest round
 brightening that suffices; of one that is called pneumonia, the part that speaks for it filled in
 or, where no part suffices, the lungs of another child that are answered normal. A change that
 convinces only the model it was made for says something about the model alone; so other networks
-are asked."""
+are asked. The smallest part of the lungs that changes the answer is such a change: it says what
+this model answers by."""
+SMALLEST_NOTE = """\
+Found: some part of the lungs, exchanged for what the most similar film of the other label shows
+there, changes the answer in scope; without any one of its cells it does not. The columns after
+`found` are of those."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +122,41 @@ def told(name: str, made: list[Edit], judges: list[Calibrated], target: int) -> 
     ]
 
 
+def smallest(
+    name: str, model: Classifier, films: Tensor, judges: list[Calibrated], target: int
+) -> list[str]:
+    """A row of the table of smallest parts: films (N, 1, H, W) that are called the other label."""
+    named = model.classes[target]
+    found = [find(model, film, named, region_of(model, film)) for film in films.split(1)]
+    parts = [part for part in found if part is not None and part.valid]
+    images = np.stack([part.edit.image for part in parts]) if parts else None
+    return [
+        name,
+        str(proportion(np.array([part is not None and part.valid for part in found]))),
+        *(
+            [str(mean_of(np.array([getattr(part, key) for part in parts]))) for key in COUNTED]
+            if parts
+            else ["-"] * len(COUNTED)
+        ),
+        str(mean_of(np.array([part.edit.changed for part in parts]))) if parts else "-",
+        str(believed(judges, images, target)) if parts else "-",
+    ]
+
+
+def controlled(
+    name: str, model: Classifier, made: list[Edit], judges: list[Calibrated], target: int
+) -> list[list[str]]:
+    """Rows of the table of controls, beside the edits that hold."""
+    held = [(one.film, one.made) for one in made if one.made.valid]
+    if not held:
+        return []
+    shown = [("the edit", np.stack([edit.image for _, edit in held]))]
+    return [
+        [name, kind, str(believed([model], images, target)), str(believed(judges, images, target))]
+        for kind, images in (*shown, *controls(model, held, target))
+    ]
+
+
 def filled(model: Classifier, films: Tensor, where: Tensor, plain: Tensor) -> list[list[str]]:
     """Rows on planted findings that were filled in: films with (N, 1, H, W) and without them."""
     on, left, changed, held = [], [], [], []
@@ -151,7 +197,7 @@ def main() -> None:
     films, region = films_of(load_images(model.card.config.data), options.part)
     odds = in_batches(lambda x: model.log_odds(model.logits(x)), model, films.images.numpy())
     called = odds >= model.decision_logit
-    rows = []
+    rows, beside, parts = [], [], []
     for label, name in ((1, "pneumonia to normal"), (0, "normal to pneumonia")):
         right = films.rows(label)
         right = right[called[right] == bool(label)][: options.films]
@@ -160,12 +206,14 @@ def main() -> None:
         rows.append(told(name, made, judges, 1 - label))
         same = list(shams(model, some, label))
         rows.append(told(f"{name}, sham", same, judges, 1 - label))
-        print(rows[-2], rows[-1], sep="\n", flush=True)
+        beside += controlled(name, model, made, judges, 1 - label)
+        parts.append(smallest(name, model, some, judges, 1 - label))
+        print(*rows[-2:], *beside, parts[-1], sep="\n", flush=True)
     plant = next(one for one in plantings(films, region) if one.name == PLANTED)
     plain = films.images[plant.rows]
     odds = in_batches(lambda x: model.log_odds(model.logits(x)), model, plant.images.numpy())
     seen = torch.nonzero(odds >= model.decision_logit)[:, 0][: options.films]
-    parts = filled(model, plant.images[seen], plant.where[seen], plain[seen])
+    planted = filled(model, plant.images[seen], plant.where[seen], plain[seen])
     columns = ("edit", "made by", "holds", "pixels changed", "change in the lungs")
     tables = [
         Table(
@@ -175,7 +223,20 @@ def main() -> None:
             f"{options.part} films that the model calls rightly; the columns after `holds` are of "
             f"edits that hold. {len(judges)} judges, every answer counted.",
         ),
-        Table(f"Planted: {PLANTED}, called pneumonia ({len(seen)})", ("", "value"), parts),
+        Table(
+            "Controls",
+            ("edit", "change", "this model: target", "judges: target"),
+            beside,
+            "Of the edits that hold. Noise, blur and the difference of the class means have the "
+            "size of the edit (root mean square).",
+        ),
+        Table(
+            "The smallest part of the lungs that changes the answer",
+            ("edit", "found", "share of the lungs", "cells", "pixels changed", "judges: target"),
+            parts,
+            SMALLEST_NOTE,
+        ),
+        Table(f"Planted: {PLANTED}, called pneumonia ({len(seen)})", ("", "value"), planted),
     ]
     print(*(table.markdown() for table in tables), sep="\n")
     if options.part == "test":

@@ -13,7 +13,7 @@ from medinv.models.region import Donors, Template
 from medinv.models.store import load
 
 SIDE = 16
-CHOICE = Choice(margin=0.0, edge=0.06)
+CHOICE = Choice(margins=(0.0,), edge=0.06)
 
 
 @pytest.fixture(scope="module")

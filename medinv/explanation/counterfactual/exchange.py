@@ -25,39 +25,70 @@ class Choice:
     """Which donor: chosen on validation films of the chest radiograph model."""
 
     nearest: int = 24  # donors that are tried, the most similar outside the region first
-    margin: float = 0.03  # of the side, around the region
+    margins: tuple[float, ...] = (0.03, 0.15)
+    """Of the side, around the region: disease may reach beyond where the template has the lungs.
+    The next is tried where no donor suffices."""
     edge: float = 0.02  # of the side, over which the two images pass into each other
     share: float = 0.5  # of the target's typical log-odds, to be reached
 
 
 @torch.no_grad()
 def exchanged(
-    template: Template, donors: Donors, x: Tensor, target: int, *, choice: Choice = Choice()
+    template: Template,
+    donors: Donors,
+    x: Tensor,
+    target: int,
+    *,
+    choice: Choice = Choice(),
+    place: Tensor | None = None,
 ) -> Tensor:
     """The image `x` (1, 1, H, W) with the regions of donors of class `target`, (n, 1, H, W).
 
-    The most similar outside the region comes first. Empty where there is no donor of that class.
+    The narrowest margin comes first, and of each the most similar outside the region. Empty where
+    there is no donor of that class. place: (1, 4), where the region lies; the template's own fit
+    where none is given.
+    """
+    place = template.place(x.float().cpu()) if place is None else place
+    others = moved(template, donors, x, target, choice=choice, place=place)
+    masks = [_soft(template, place, margin, choice.edge).to(x) for margin in choice.margins]
+    return torch.cat([x * (1 - soft) + others * soft for soft in masks])
+
+
+@torch.no_grad()
+def moved(
+    template: Template,
+    donors: Donors,
+    x: Tensor,
+    target: int,
+    *,
+    choice: Choice = Choice(),
+    place: Tensor | None = None,
+) -> Tensor:
+    """Donors of class `target`, their regions moved to where that of `x` (1, 1, H, W) lies.
+
+    (n, 1, H, W), the most similar outside the region first.
     """
     rows = torch.nonzero(donors.labels == target)[:, 0]
     if not len(rows):
         return x[:0]
-    place = template.place(x.float().cpu())
+    place = template.place(x.float().cpu()) if place is None else place
     films = donors.films[rows].float()
-    moved = onto(films, donors.places[rows], place.expand(len(rows), -1)).to(x)
-    soft = _soft(template, place, choice).to(x)
-    far = [F.avg_pool2d(image * (1 - soft), 8).flatten(1) for image in (moved, x)]
+    there = onto(films, donors.places[rows], place.expand(len(rows), -1)).to(x)
+    outside = 1 - _soft(template, place, choice.margins[0], choice.edge).to(x)
+    far = [F.avg_pool2d(image * outside, 8).flatten(1) for image in (there, x)]
     order = (far[0] - far[1]).square().sum(1).argsort()[: choice.nearest]
-    return x * (1 - soft) + moved[order] * soft
+    return there[order]
 
 
 @torch.no_grad()
 def counterfactual(
     model: Asked, x: Tensor, target: int, local: LocalEvidence | None = None
 ) -> Counterfactual | None:
-    """The first that is answered otherwise and in scope, encoded, decoded and classified anew.
+    """The first that is clearly answered otherwise and in scope, encoded, decoded, classified anew.
 
-    Where none is, the one that comes nearest. None where the model's reference keeps no donors of
-    the target class, or no region.
+    Where none is, the clearest of those that are answered otherwise in scope, else the one that
+    comes nearest. None where the model's reference keeps no donors of the target class, or no
+    region.
     """
     reference, choice = model.reference, Choice()
     if not reference or not reference.donors or not reference.region:
@@ -66,22 +97,24 @@ def counterfactual(
     if not len(tried):
         return None
     sign = 1 if target == model.pair[0] else -1
-    odds, inside = [], []
+    clear = sign * choice.share * typical(model, target)
+    ranks: list[Tensor] = []
     for some in tried.clamp(0, 255).round().split(AT_ONCE):
-        z = model.features(some)
-        odds.append(sign * uncalibrated(model, z))
+        reached = sign * uncalibrated(model, model.features(some))
         reading = model.read(some)
-        inside.append(model.in_scope(reading))
-    reached = torch.cat(odds)
-    enough = (reached >= sign * choice.share * typical(model, target)) & torch.cat(inside)
-    best = int(enough.int().argmax() if enough.any() else reached.argmax())
+        holds = (model.called(reading.logits) == target) & model.in_scope(reading)
+        if (enough := holds & (reached >= clear)).any():
+            first = AT_ONCE * len(ranks) + int(enough.int().argmax())
+            return from_image(model, x, target, tried[first : first + 1], "exchange")
+        ranks.append(torch.where(holds, 1e9, 0.0) + reached)
+    best = int(torch.cat(ranks).argmax())
     return from_image(model, x, target, tried[best : best + 1], "exchange")
 
 
-def _soft(template: Template, place: Tensor, choice: Choice) -> Tensor:
+def _soft(template: Template, place: Tensor, margin: float, edge: float) -> Tensor:
     """(1, 1, side, side) 1 in the region with a margin, falling to 0 over a soft edge."""
     side = len(template.mask)
-    reach, edge = round(choice.margin * side), max(1, round(choice.edge * side))
+    reach, width = round(margin * side), max(1, round(edge * side))
     wide = F.max_pool2d(template.mask[None, None], 2 * reach + 1, 1, reach)
-    soft = F.avg_pool2d(wide, 2 * edge + 1, 1, edge, count_include_pad=False)
+    soft = F.avg_pool2d(wide, 2 * width + 1, 1, width, count_include_pad=False)
     return Template(template.film, soft[0, 0]).masks(place)
