@@ -20,6 +20,7 @@ from medinv.models.card import Calibration, Card
 from medinv.report import strings
 
 MEDINV = version("medinv")
+ADULT = 18  # years
 LOGIT_TOLERANCE = 1e-6  # of a probability, between the one reported and the one explained
 _OPPOSITE = str.maketrans("LRAPHF", "RLPAFH")
 _ORIGIN = (
@@ -40,6 +41,14 @@ class Contrast(NamedTuple):
     towards: str  # for which contributions above zero speak
     against: str
     only: bool  # the model has no other classes
+
+
+class Subject(NamedTuple):
+    """What a model's images are of, in the words of its card."""
+
+    region: str  # such as lungs; "region" where the model has none by name
+    person: str  # child or patient
+    images: str
 
 
 class Balance(NamedTuple):
@@ -109,6 +118,18 @@ def contrast(image: ImageResult, card: Card) -> Contrast:
     if len(card.classes) == 2:
         return Contrast(card.classes[1], card.classes[0], True)
     return Contrast(image.label, explained(image).counterfactual.target, False)
+
+
+def subject(card: Card) -> Subject:
+    """A model that is shown children alone has the lungs of another child, not of a patient."""
+    compose = card.config.train.compose
+    age = card.selection.age if card.selection else None
+    children = age is not None and age[1] <= ADULT
+    return Subject(
+        compose.region if compose and compose.region else strings.REGION,
+        strings.CHILD if children else strings.PATIENT,
+        strings.IMAGES[1],
+    )
 
 
 def judged_by(card: Card) -> str | None:

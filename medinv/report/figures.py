@@ -105,6 +105,8 @@ class Explained:
     decoded: Picture
     error: SignedPicture
     stages: tuple[Picture, ...]  # decoded from each stage of the trace alone; empty without one
+    part: Picture | None  # the smallest part that changes the answer, to lie over the input
+    without_part: Picture | None  # the input with that part changed
 
     @property
     def evidence(self) -> EvidenceMap:
@@ -178,6 +180,7 @@ def _explained(image: ImageResult, given: np.ndarray) -> Explained:
     explanation, told = explained(image), image.answer
     counterfactual, local = explanation.counterfactual, explanation.local_evidence
     decoded, trace = explanation.reconstruction.image, explanation.trace
+    smallest = explanation.smallest_part
     divides = not any(side % REGION for side in given.shape)
     return Explained(
         local=local_map(local, told is None or image.label == told.name) if local else None,
@@ -188,7 +191,15 @@ def _explained(image: ImageResult, given: np.ndarray) -> Explained:
         decoded=grey(decoded),
         error=signed(decoded - given.astype(float), CHANGE, share=1.0),
         stages=tuple(grey(stage.image) for stage in trace.stages) if trace else (),
+        part=_over(smallest.mask) if smallest and smallest.edit else None,
+        without_part=grey(smallest.edit.image) if smallest and smallest.edit else None,
     )
+
+
+def _over(mask: np.ndarray) -> Picture:
+    """A mask (h, w) bool in the colour of a change, half transparent."""
+    colour = np.array([*CHANGE[1], 140], np.uint8)
+    return _enlarged(Image.fromarray(mask[..., None] * colour))
 
 
 def _drawable(image: ImageResult) -> bool:

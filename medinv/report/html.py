@@ -101,7 +101,7 @@ def _page_margins(sheet: str) -> str:
         '@bottom-right{content:counter(page) " / " counter(pages)}}\n'
         # Some browsers print no page margins: headings carry the disclaimer too.
         "@media print{.where::after,header:not(.verdict)>h1::after,"
-        f'section:not(.notice)>h2:not(.unseen)::after{{content:"{disclaimer}"}}}}\n'
+        f'section:not(.notice)>h2::after,summary>h2::after{{content:"{disclaimer}"}}}}\n'
     )
 
 

@@ -18,6 +18,7 @@ from medinv.explanation.result import (
     Method,
     Neighbours,
     Reconstruction,
+    SmallestPart,
     Trace,
 )
 from medinv.metrics import ClassMetrics, Estimate, ObservedShare
@@ -255,12 +256,23 @@ def _edit(edit: Counterfactual) -> dict[str, Any]:
     }
 
 
+def _smallest(part: SmallestPart) -> dict[str, Any]:
+    return {
+        "target": part.target,
+        "cells": part.cells,
+        "chosen": part.chosen,
+        "share_of_region": _number(part.share, SHARE) if part.edit else None,
+        "edit": part.edit and _edit(part.edit),
+    }
+
+
 def _background(given: Explanation) -> dict[str, Any]:
     """What stands beside the explanation; None for what was not asked for."""
     return {
         "trace": given.trace and _trace(given.trace),
         "nearest": given.neighbours and _neighbours(given.neighbours),
         "controls": given.sanity and _controls(given.sanity),
+        "smallest_part": given.smallest_part and _smallest(given.smallest_part),
     }
 
 

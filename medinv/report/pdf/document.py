@@ -37,8 +37,8 @@ from medinv.report.pdf.parts import (
     text,
 )
 from medinv.report.pdf.proof import proof
+from medinv.report.pdf.screen import certainty, notices, scope, screen
 from medinv.report.pdf.tables import excluded, image_table, model_section, series_table
-from medinv.report.pdf.verdict import notices, verdict
 
 TOP, BOTTOM = 17 * mm, 14 * mm
 
@@ -108,17 +108,14 @@ class _NumberedCanvas(Canvas):
 
 def _story(result: StudyResult, card: Card, pictures: Pictures) -> list[Flowable]:
     panels, count = pictures.panels, len(result.instances)
-    alone = count <= 1
-    story = [*verdict(result, card), *notices(result, card)]
-    if panels and not alone:
+    alone, lead = count <= 1, pictures.panels[0] if pictures.panels else None
+    story = [*notices(result, card, lead), *screen(result, card, lead)]
+    if result.answer and not alone:
         story.append(text(strings.images_shown(len(panels), count, result.in_scope), "quiet"))
-    if result.reconstruction and not (alone and result.in_scope):
-        trip = result.reconstruction
-        said = strings.study_reconstruction(trip.exact, trip.bits, trip.max_abs_error, count)
-        story.append(text(said, "quiet"))
     for index, panel in enumerate(panels):
         story += [PageBreak()] if index else []
-        story += image_page(panel, card, heading=not alone)
+        first = [] if index else _number(result, card)
+        story += image_page(panel, card, first, heading=not alone)
     if panels and panels[0].explained:
         story.append(CondPageBreak(90 * mm))
         for panel in panels:
@@ -127,3 +124,15 @@ def _story(result: StudyResult, card: Card, pictures: Pictures) -> list[Flowable
     story += [] if alone else image_table(result)
     story += [*excluded(result), *model_section(result, card)]
     return [*story, text(strings.DISCLAIMERS_HEADING, "h2"), *bullets(strings.DISCLAIMERS)]
+
+
+def _number(result: StudyResult, card: Card) -> list[Flowable]:
+    """How sure the study's answer is, in full sentences."""
+    told, trip, count = result.answer, result.reconstruction, len(result.instances)
+    said = certainty(result, told, card) if told else []
+    if told and count == 1:
+        said += scope(result.instances[0], card)
+    if trip:
+        words = strings.study_reconstruction(trip.exact, trip.bits, trip.max_abs_error, count)
+        said.append(text(words))
+    return said

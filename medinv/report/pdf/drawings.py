@@ -140,12 +140,13 @@ class ProbabilityBar(Flowable):
     def __init__(
         self,
         value: float,
-        threshold: float | None,
+        point: tuple[float, str] | None,
         between: tuple[float, float] | None,
         width: float,
     ):
+        """point: where a class is called from, and that in words."""
         super().__init__()
-        self.value, self.threshold, self.between, self.width = value, threshold, between, width
+        self.value, self.point, self.between, self.width = value, point, between, width
 
     def wrap(self, *_: float) -> tuple[float, float]:
         """Its size (points), as reportlab asks for it."""
@@ -164,12 +165,9 @@ class ProbabilityBar(Flowable):
             canvas.setFillAlpha(0.62)
             canvas.rect(low, 15.5, max(high - low, 1), 3, stroke=0, fill=1)
             canvas.setFillAlpha(1)
-        if self.threshold is None:
+        if self.point is None:
             return
-        at, words = (
-            self.width * self.threshold,
-            f"{strings.OPERATING_POINT} {strings.percent(self.threshold)}",
-        )
+        at, words = self.width * self.point[0], self.point[1]
         canvas.setStrokeColor(INK)
         canvas.setLineWidth(1.4)
         canvas.line(at, 10.5, at, 24)

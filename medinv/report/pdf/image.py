@@ -1,7 +1,7 @@
 """A page of the PDF for one image: the image, its evidence, the checks and the counterfactual."""
 
 from reportlab.lib.units import mm
-from reportlab.platypus import Flowable, Spacer
+from reportlab.platypus import CondPageBreak, Flowable, Spacer
 
 from medinv.models.card import Card
 from medinv.report import derived, figures, strings
@@ -9,31 +9,33 @@ from medinv.report.derived import Contrast
 from medinv.report.figures import EvidenceMap, Explained, Panel
 from medinv.report.pdf.drawings import Figure, Ruler
 from medinv.report.pdf.parts import WIDTH, boxes, columns, text
-from medinv.report.pdf.verdict import scope
+from medinv.report.pdf.screen import OVERLAY, scope
 
-OVERLAY = 0.7
 HALF = (WIDTH - 12) / 2
 
 
-def image_page(panel: Panel, card: Card, *, heading: bool) -> list[Flowable]:
-    """All that is shown of one image, on one page."""
+def image_page(panel: Panel, card: Card, first: list[Flowable], *, heading: bool) -> list[Flowable]:
+    """All that is said of one image but its proof; `first` comes before the steps to the number."""
     drawn, image = panel.explained, panel.image
     head = _heading(panel, card) if heading else []
+    box = (HALF, 60 * mm)
     if drawn is None:
-        box = (HALF, 80 * mm)
         left = [*_stored(panel, box), text(intake_words(panel, card), "quiet")]
         right = [text(strings.INPUT, "h3"), Figure(panel.input, [(panel.input, 1)], box)]
-        return [*head, columns([left, right], WIDTH)]
-    two = derived.contrast(image, card)
-    # With the counterfactual's strip below, all is to fit one page.
-    valid = derived.explained(image).counterfactual.valid
-    box = (HALF, (55 if valid else 80) * mm)
+        name = text(strings.PICTURE_HEADING, "h2")
+        how = [text(strings.HOW_HEADING, "h2")] if first and image.called else []
+        return [*head, name, columns([left, right], WIDTH), *how, *first]
+    two, by = derived.contrast(image, card), derived.judged_by(card)
     return [
         *head,
+        text(strings.PICTURES_HEADING, "h2"),
         columns([_stored(panel, box), _evidence(panel, drawn, two, box)], WIDTH),
+        CondPageBreak(80 * mm),
+        *_counterfactual(panel, drawn, card),
+        text(strings.HOW_HEADING, "h2"),
+        *first,
         *_how(panel, two, card),
-        *_checks(panel, drawn, two, derived.judged_by(card)),
-        *_counterfactual(panel, drawn, derived.judged_by(card)),
+        *_checks(panel, drawn, two, by),
         *_neighbours(panel),
     ]
 
@@ -89,7 +91,7 @@ def _evidence(
 def _how(panel: Panel, two: Contrast, card: Card) -> list[Flowable]:
     steps = strings.decision_steps(panel, two, card.operating_point)
     cells = [[text(value, "value"), text(what, "small")] for value, what in steps]
-    return [text(strings.HOW_HEADING, "h3"), boxes(cells, WIDTH), Spacer(0, 4)]
+    return [boxes(cells, WIDTH), Spacer(0, 4)]
 
 
 def _checks(panel: Panel, drawn: Explained, two: Contrast, by: str | None) -> list[Flowable]:
@@ -109,32 +111,56 @@ def _checks(panel: Panel, drawn: Explained, two: Contrast, by: str | None) -> li
     if local:
         checked = strings.local_check(local, panel.image.label, two.against)
         cells.insert(2, [text(checked, "good" if local.valid else "body")])
-    return [text(strings.AT_A_GLANCE, "h3"), columns(cells, WIDTH)]
+    return [text(strings.AT_A_GLANCE, "h2"), columns(cells, WIDTH)]
 
 
-def _counterfactual(panel: Panel, drawn: Explained, by: str | None) -> list[Flowable]:
-    edit = derived.explained(panel.image).counterfactual
+def _counterfactual(panel: Panel, drawn: Explained, card: Card) -> list[Flowable]:
+    edit, of = derived.explained(panel.image).counterfactual, derived.subject(card)
     parts = [
         text(strings.counterfactual_heading(edit.target, edit.valid), "h2"),
-        text(" ".join(strings.counterfactual_words(edit, by))),
+        text(strings.change(edit, of)[0], "h3"),
+        text(" ".join(strings.counterfactual_words(edit, derived.judged_by(card)))),
     ]
-    if not edit.valid:
-        return parts
-    count = len(drawn.frames)
-    box = (WIDTH - 6 * count) / (count + 1), 27 * mm
-    named = [
-        *zip(drawn.frames, strings.frame_names(count), strict=True),
-        (drawn.difference.picture, strings.DIFFERENCE),
+    if edit.valid:
+        box = (WIDTH - 24) / 3, 36 * mm
+        words = (strings.DARKER, strings.DIFFERENCE_UNIT, strings.BRIGHTER)
+        bar = figures.colour_bar(figures.CHANGE)
+        scale = strings.difference_scale(drawn.difference)
+        named = (
+            (strings.INPUT, drawn.frames[0]),
+            (strings.COUNTERFACTUAL, drawn.frames[-1]),
+            (strings.DIFFERENCE, drawn.difference.picture),
+        )
+        cells: list[list[Flowable]] = [
+            [text(name, "h3"), Figure(panel.native, [(picture, 1)], box)] for name, picture in named
+        ]
+        cells[-1].append(Ruler(bar, drawn.difference, words, box[0]))
+        parts += [
+            columns(cells, WIDTH),
+            text(f"{strings.DIFFERENCE_READING} {scale}", "quiet"),
+        ]
+    return [*parts, *_smallest(panel, drawn, card)]
+
+
+def _smallest(panel: Panel, drawn: Explained, card: Card) -> list[Flowable]:
+    """The smallest part that changes the answer, or that there is none."""
+    found, of = derived.explained(panel.image).smallest_part, derived.subject(card)
+    if found is None:
+        return []
+    said = [
+        text(strings.smallest_heading(found, of), "h3"),
+        text(" ".join(strings.smallest_words(found, of))),
     ]
-    cells = [
-        [Figure(panel.native, [(picture, 1)], box), text(name, "quiet")] for picture, name in named
-    ]
-    words = (strings.DARKER, strings.DIFFERENCE_UNIT, strings.BRIGHTER)
-    bar = figures.colour_bar(figures.CHANGE)
-    ruler = Ruler(bar, drawn.difference, words, WIDTH * 0.4)
-    scale = strings.difference_scale(drawn.difference)
-    note = text(f"{strings.DIFFERENCE_READING} {scale}", "quiet")
-    return [*parts, columns(cells, WIDTH, gap=6), columns([[note], [ruler]], WIDTH)]
+    if drawn.part is None or drawn.without_part is None:
+        return said
+    box = (WIDTH - 24) / 3, 36 * mm
+    named = (
+        (strings.INPUT, [(panel.input, 1.0)]),
+        (strings.THE_PART, [(panel.input, 1.0), (drawn.part, 1.0)]),
+        (strings.COUNTERFACTUAL, [(drawn.without_part, 1.0)]),
+    )
+    cells = [[text(name, "h3"), Figure(panel.native, layers, box)] for name, layers in named]
+    return [*said, columns(cells, WIDTH)]
 
 
 def _neighbours(panel: Panel) -> list[Flowable]:
@@ -143,7 +169,7 @@ def _neighbours(panel: Panel) -> list[Flowable]:
     if neighbours is None:
         return [text(strings.NEAREST_NONE, "quiet")]
     return [
-        text(strings.NEAREST_HEADING, "h3"),
+        text(strings.NEAREST_HEADING, "h2"),
         text(" ".join(strings.nearest_words(neighbours, panel.image.label))),
         text(strings.nearest_note(neighbours.recovered), "quiet"),
     ]

@@ -65,6 +65,7 @@ STYLES = {
     "h2": _style("h2", 11, bold=True, after=4, spaceBefore=8, keepWithNext=True),
     "h3": _style("h3", 8.2, bold=True, after=3, spaceBefore=2, keepWithNext=True),
     "body": _style("body", 8.2, after=3),
+    "strong": _style("strong", 8.2, bold=True, after=2),
     "lead": _style("lead", 9, after=4),
     "quiet": _style("quiet", 7, colour=QUIET, after=2),
     "cell": _style("cell", 7.4, after=0),
@@ -143,9 +144,13 @@ def boxes(cells: Sequence[Sequence[Flowable]], width: float) -> Table:
 
 
 def rows(
-    lines: Sequence[Sequence[Flowable]], widths: Sequence[float], *, head: bool = False
+    lines: Sequence[Sequence[Flowable | Sequence[Flowable]]],
+    widths: Sequence[float],
+    *,
+    head: bool = False,
+    plain: bool = False,
 ) -> Table:
-    """A table with a line under each row; its head is repeated on the next page."""
+    """A table with a line under each row unless plain; its head is repeated on the next page."""
     table = Table(
         [list(line) for line in lines], colWidths=list(widths), hAlign="LEFT", repeatRows=int(head)
     )
@@ -154,7 +159,7 @@ def rows(
         TableStyle(
             [
                 _FONT,
-                ("LINEBELOW", *everywhere, 0.4, LINE),
+                *([] if plain else [("LINEBELOW", *everywhere, 0.4, LINE)]),
                 ("VALIGN", *everywhere, "TOP"),
                 ("LEFTPADDING", *everywhere, 0),
                 ("RIGHTPADDING", *everywhere, 6),

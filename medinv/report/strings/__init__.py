@@ -12,3 +12,4 @@ from medinv.report.strings.labels import *  # noqa: F403
 from medinv.report.strings.numbers import *  # noqa: F403
 from medinv.report.strings.proof import *  # noqa: F403
 from medinv.report.strings.study import *  # noqa: F403
+from medinv.report.strings.summary import *  # noqa: F403

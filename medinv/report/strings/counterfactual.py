@@ -11,12 +11,23 @@ from medinv.report.strings.labels import COUNTERFACTUAL, INPUT
 from medinv.report.strings.numbers import counted, number, percent, signed
 
 if TYPE_CHECKING:
+    from medinv.report.derived import Subject
     from medinv.report.figures import SignedPicture
 
 _SEEN = (
     "What this model would need to see to answer {target}, decoded from its own features; "
     "not what {target} looks like."
 )
+AROUND = 0.7  # of the pixels changed, from which an exchange took more than the region
+NAMES: dict[Method, str] = {
+    "direction": "What this model would need to see",
+    "ascent": "What this model would need to see",
+    "transport": "Changed as the groups of {images} differ",
+    "exchange": "With the {region} of another {person}",
+    "inpainting": "Without this part",
+    "brightening": "With a faint brightening",
+    "smallest": "With the smallest part of the {region} changed",
+}
 MADE: dict[Method, str] = {
     "direction": _SEEN,
     "ascent": _SEEN,
@@ -31,6 +42,10 @@ MADE: dict[Method, str] = {
         "image labelled {target} shows there, the one that is most like this image around it and "
         "is answered {target}. That part belongs to somebody else. It says what this model "
         "answers by, not what {target} would look like in this patient."
+    ),
+    "smallest": (
+        "As few cells as it takes of what a training image labelled {target} shows there: that "
+        "part belongs to somebody else. It says what this model answers by, not where disease is."
     ),
     "inpainting": (
         "The part of the image that speaks most for the answer given, and a margin around it, "
@@ -57,6 +72,13 @@ def counterfactual_heading(target: str, valid: bool) -> str:
     if valid:
         return f"What would have made the answer \u201c{target}\u201d"
     return f"No counterfactual for \u201c{target}\u201d"
+
+
+def counterfactual_name(edit: Counterfactual, of: Subject) -> str:
+    """What stands in the image, in plain words."""
+    name = NAMES[edit.method].format(images=of.images, region=of.region, person=of.person)
+    around = edit.method == "exchange" and edit.changed > AROUND
+    return f"{name} and what lies around them" if around else name
 
 
 def counterfactual_words(edit: Counterfactual, by: str | None) -> tuple[str, str, str]:

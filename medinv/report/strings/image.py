@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PLACE = "place"  # what one value of a local map is of
 WITHHELD = "The image as stored is not drawn: its header says that its pixels name the patient."
 MAY_NAME = "The header does not say whether the pixels name the patient: they may."
+MAP_COLOURS = "Orange speaks for {}, blue for {}."
 EVIDENCE_CAVEAT = "The map explains one decision of one model; it does not outline disease."
 
 
@@ -49,13 +50,17 @@ def evidence_reading(block: str, two: Contrast) -> str:
     )
 
 
+def ninth(sums: Balance) -> str:
+    """The ninth of the image, as displayed, in which the largest contribution lies."""
+    return f"{BANDS[sums.ninth[0]]} {COLUMNS[sums.ninth[1]]}"
+
+
 def evidence_place(block: str, sums: Balance, two: Contrast) -> str:
     """Where the largest contribution lies, and for what it speaks."""
     side = two.towards if sums.largest > 0 else two.against
     size = "" if block == PLACE else f": {signed(sums.largest)}"
-    where = f"{BANDS[sums.ninth[0]]} {COLUMNS[sums.ninth[1]]}"
     return (
-        f"The {block} that weighs most lies in the {where} of the image as displayed{size}, "
+        f"The {block} that weighs most lies in the {ninth(sums)} of the image as displayed{size}, "
         f"towards {side}."
     )
 
@@ -91,7 +96,7 @@ def no_place(local: LocalEvidence) -> str:
     """Why no place can be named."""
     if local.strays:
         return f"what speaks most lies outside the {local.region_name}"
-    return "the same shape elsewhere moves the answer as much"
+    return "a change elsewhere moves the answer as much"
 
 
 def outside_region(local: LocalEvidence | None) -> str:

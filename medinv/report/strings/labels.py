@@ -14,6 +14,8 @@ DISCLAIMER_COUNTERFACTUAL = (
 )
 DISCLAIMERS = (RESEARCH_USE, DISCLAIMER_LABEL, DISCLAIMER_COUNTERFACTUAL)
 
+REGION, CHILD, PATIENT = "region", "child", "patient"
+
 # Headings and labels
 TITLE = "medinv report"
 INDEX_TITLE = "medinv results"
@@ -25,17 +27,18 @@ TRACE_HEADING = "Decoded from every depth"
 CONTROLS_HEADING = "Controls"
 SERIES_HEADING = "Series of this study"
 SUBGROUPS = "Subgroups"
-OUT_OF_SCOPE = "Out of scope"
-NO_LABEL = "No label is given"
+OUT_OF_SCOPE = "No answer"
+NO_LABEL = "Out of scope: no label is given"
 FAILED, SKIPPED = "Not classified: the study failed", "Not classified: the study was skipped"
 WARNINGS, WARNING = "Warnings", "Warning"
+PICTURES_HEADING, PICTURE_HEADING = "The image and its evidence, in full", "The image, in full"
 NATIVE_HEADING = "The image"
 EVIDENCE_BY = {
     "place": "Where the evidence lies",
     "region": "Evidence, region by region",
     "pixel": "Evidence, pixel by pixel",
 }
-EVIDENCE_SLIDER = "Strength of the evidence overlay"
+EVIDENCE_SLIDER = "Strength"
 STEP_SLIDER = "Step from the input to the counterfactual"
 COUNTERFACTUAL, INPUT, DIFFERENCE = "Counterfactual", "Network input", "Difference"
 GIVEN, DECODED, ERROR = "Input", "Decoded", "Error"
@@ -66,13 +69,13 @@ INTENDED_USE, TRAINED_ON, DATA_LICENCE, TASK, CLASSES = (
 )
 SCOPE, EXACTNESS = "Scope", "Reconstruction of test images"
 ORIGIN = "How the weights came to be"
-OPERATING_POINT = "operating point"
 BY_CLASS, CLASS, CALLED_AS = "Each class against the rest, on test images", "Class", "Called"
 THE_CLASS_CALLED = "the class called"
 MEASURE, VALUE, INTERVAL, CASES = "Measure", "Value", "95 % interval", "Cases"
 RELIABILITY, SHARE_OBSERVED = "Probability and what was observed on test images", "Share observed"
 LABEL, PROBABILITY, FLAGS, REPORT = "Label", "Probability", "Flags", "Report"
 SERIES, IN_SCOPE, DECIDED_BY = "Series", "In scope", "Decided by image"
+THE_PART, WHY = "The part", "Why"
 RANK, DISTANCE, ROW = "Nearest", "Distance (standard deviations)", "Row of the training set"
 LEVEL, LAYERS, GOES_ON, LARGEST_ERROR = (
     "Level",

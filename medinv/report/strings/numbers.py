@@ -45,6 +45,15 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}\u00a0%"
 
 
+def whole(share: float) -> str:
+    """Without decimals, for what is read at a glance; never rounded to none or to all."""
+    if 0 < share < 0.005:
+        return "under 1\u00a0%"
+    if 0.995 <= share < 1:
+        return "over 99\u00a0%"
+    return f"{100 * share:.0f}\u00a0%"
+
+
 def edge(share: float) -> str:
     """The edge of a range of probabilities, without decimals that it does not have."""
     return f"{100 * share:g}\u00a0%"

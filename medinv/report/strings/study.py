@@ -150,6 +150,11 @@ def aggregation(rule: str) -> str:
     return f"How images decide: {rule}."
 
 
+def called_from(name: str, threshold: float) -> str:
+    """From where on a class is called, beside the mark on the bar."""
+    return f"called {name} from {percent(threshold)}"
+
+
 def operating_point(positive_class: str, threshold: float, chosen_on: str) -> str:
     """From where on the positive class is called."""
     return (
@@ -241,6 +246,11 @@ def hash_contradicts(used: str, carded: str) -> str:
         f"The weights used ({used[:12]}\u2026) are not those of the model card "
         f"({carded[:12]}\u2026)."
     )
+
+
+def warned(warning: str) -> str:
+    """A warning of an image as a sentence."""
+    return f"{label_title(warning)}."
 
 
 def index_summary(studies: int, parts: Mapping[str, int]) -> str:
