@@ -48,7 +48,7 @@ def explain(
     from medinv.errors import ConfigError
     from medinv.explanation.explain import Detail
     from medinv.explanation.explain import explain as explain_image
-    from medinv.explanation.result import arrays, scalars
+    from medinv.explanation.written import arrays, scalars
     from medinv.files import pseudonym, write_whole
     from medinv.models.store import load_invertible, read_card
 

@@ -9,7 +9,8 @@ import pytest
 import medinv.explanation
 from medinv.explanation import counterfactual, explain
 from medinv.explanation.counterfactual import Way, direction
-from medinv.explanation.result import Explanation, scalars
+from medinv.explanation.result import Explanation
+from medinv.explanation.written import scalars
 
 
 def documented() -> dict:

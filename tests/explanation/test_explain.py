@@ -12,7 +12,8 @@ from medinv.explanation.evidence import evidence, head_view, layer_evidence, lik
 from medinv.explanation.explain import DETAILS, explain
 from medinv.explanation.local import checked, local_evidence
 from medinv.explanation.neighbours import nearest
-from medinv.explanation.result import Explanation, arrays, scalars
+from medinv.explanation.result import Explanation
+from medinv.explanation.written import arrays, scalars
 
 BY_REPORT = {"trace", "neighbours", "sanity"}
 BY_FULL = {"layer_evidence", "likelihood_ratio", "head", "robustness"}

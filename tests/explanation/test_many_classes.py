@@ -13,9 +13,9 @@ from medinv.data.sets.phantoms import PHANTOMS
 from medinv.errors import ConfigError
 from medinv.explanation.evidence import evidence
 from medinv.explanation.explain import explain
-from medinv.explanation.result import arrays, scalars
 from medinv.explanation.sanity import cosine, sham_head
 from medinv.explanation.trunk import asked
+from medinv.explanation.written import arrays, scalars
 from medinv.models.store import load
 from medinv.training.publish import publish
 from medinv.training.train import train

@@ -12,8 +12,8 @@ from medinv.explanation.result import (
     LocalEvidence,
     Neighbours,
     Trace,
-    scalars,
 )
+from medinv.explanation.written import scalars
 
 IMAGE = np.zeros((2, 2))
 

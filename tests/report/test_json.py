@@ -100,7 +100,7 @@ def test_what_stands_beside_the_explanation(facts, opacity, pair):
         assert (told["logit"]["value"], told["cosine"]["value"]) == (one.logit, one.cosine)
     for one, told in zip(given.sanity.likenesses, found["controls"]["likenesses"], strict=True):
         assert told["rank_correlation"]["value"] == one.rank_correlation
-    bare = {"trace": None, "nearest": None, "controls": None}
+    bare = {"trace": None, "nearest": None, "controls": None, "smallest_part": None}
     assert facts(pair)["images"][0]["background"] == bare, "only the deciding image is told in full"
 
 
