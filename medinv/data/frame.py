@@ -61,7 +61,7 @@ class Frame:
     instance: Instance
     number: int | None  # from 1; None for an image of one frame
     policy: str  # what was applied between the stored values and the grey levels, in order
-    sha256: str  # of the pixels as stored
+    sha256: str  # of the pixels as stored; empty where it was not asked for
     lossy: bool  # the pixels went through a lossy compression
     aspect: float  # height of a pixel over its width
     spacing: tuple[float, float] | None  # mm between rows, between columns

@@ -28,6 +28,7 @@ class ReadRequest:
     only: frozenset[FrameKey] | None = None  # None: all
     # network inputs (1, side, side) float64 that came back, to be certified against the file
     decoded: Mapping[FrameKey, np.ndarray] = field(default_factory=dict)
+    hashed: bool = True  # whether frames say the SHA-256 of their pixels as stored
     whole: int | None = None  # so many images make one volume; None: each is read by itself
     study_index: int = 0  # comes back with the answer
 
@@ -62,7 +63,7 @@ def read_frames(instance: Instance, request: ReadRequest) -> Iterator[Frame]:
             instance=instance,
             number=number if instance.frames > 1 else None,
             policy=_policy(pixels, request),
-            sha256=pixels.sha256,
+            sha256=pixels.sha256 if request.hashed else "",
             lossy=pixels.lossy,
             aspect=pixels.aspect,
             spacing=pixels.spacing,

@@ -4,6 +4,8 @@ import numpy as np
 
 from medinv.errors import ShapeError
 
+_FEW = 16  # rows of a window that are added one by one
+
 
 def resize(image: np.ndarray, size: int | tuple[int, ...]) -> np.ndarray:
     """Grey levels (H, W) or colours (H, W, 3), of 8 or 16 bits, to (1, h, w) or (3, h, w) of the
@@ -74,7 +76,13 @@ def _window_sums(
     axes), and in 64 bits up to 2^48 of 16."""
     longest = int((high - low).max())
     if longest * len(low) == len(image):  # windows that do not share rows
-        return np.add.reduce(image.reshape(len(low), longest, -1), axis=1, dtype=kind)
+        rows = image.reshape(len(low), longest, -1)
+        if longest > _FEW:
+            return np.add.reduce(rows, axis=1, dtype=kind)
+        sums = rows[:, 0].astype(kind)
+        for k in range(1, longest):  # of few rows a tenth of the time where they lie apart
+            sums += rows[:, k]
+        return sums
     return np.stack(
         [np.add.reduce(image[a:b], axis=0, dtype=kind) for a, b in zip(low, high, strict=True)]
     )

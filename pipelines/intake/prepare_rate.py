@@ -7,7 +7,8 @@ quarter as many, as JPEG 2000 (lossless). `decode`: pydicom's dcmread and decode
 processes as there are cores. `prepare`: the command, with start, index, reading, split, files and
 contact sheet. Each measurement is a process of its own; those of a repeat run in turn, and shares
 are taken within a repeat: of the clock, and of the seconds of all processors, which other work on
-the machine does not count to.
+the machine does not count to. What an image more costs is told by a quarter of the images beside
+all of them: the start of Python and of the readers, and the contact sheet, are the same for both.
 """
 
 import argparse
@@ -27,8 +28,21 @@ from pipelines.intake import ways
 from pipelines.intake.run import sources
 from pipelines.record import Table, record
 
-COLUMNS = ("files", "images", "images/s", "of decode, clock", "of decode, processors", "MB")
-NOTE = "Medians. MB: largest process at its peak."
+COLUMNS = (
+    "files",
+    "images",
+    "images/s",
+    "of decode, clock",
+    "of decode, processors",
+    "ms an image more, decode / prepare",
+    "of decode, an image more",
+    "MB",
+)
+NOTE = (
+    "Medians. The third and the last share are of seconds of all processors. MB: largest process "
+    "at its peak."
+)
+FEWER = 4
 
 
 def write_images(folder: Path, images: int, *, compressed: bool) -> Path:
@@ -85,18 +99,32 @@ def _processors() -> float:
     return sum(sum(resource.getrusage(who)[:2]) for who in _WHO)
 
 
-def line(label: str, images: int, repeats: int, folder: Path) -> list[str]:
+def line(label: str, images: int, repeats: int, folder: Path, few: Path) -> list[str]:
     """Medians over repeats."""
-    runs = [
-        {what: measured(what, folder) for what in ("decode", "prepare")} for _ in range(repeats)
-    ]
+    ways_run = ("decode", "prepare")
+    runs, small = [], []
+    for _ in range(repeats):
+        runs.append({what: measured(what, folder) for what in ways_run})
+        small.append({what: measured(what, few) for what in ways_run})
     rate = statistics.median(images / run["prepare"]["seconds"] for run in runs)
     shares = [
         statistics.median(run["decode"][key] / run["prepare"][key] for run in runs)
         for key in ("seconds", "cpu")
     ]
+    more = {what: statistics.median(r[what]["cpu"] for r in runs) for what in ways_run}
+    for what in ways_run:
+        more[what] -= statistics.median(run[what]["cpu"] for run in small)
+        more[what] *= 1000 / (images - images // FEWER)
     memory = statistics.median(run["prepare"]["memory"] for run in runs)
-    return [label, str(images), f"{rate:.0f}", *(f"{s:.2f}" for s in shares), f"{memory:.0f}"]
+    return [
+        label,
+        str(images),
+        f"{rate:.0f}",
+        *(f"{share:.2f}" for share in shares),
+        f"{more['decode']:.2f} / {more['prepare']:.2f}",
+        f"{more['decode'] / more['prepare']:.2f}",
+        f"{memory:.0f}",
+    ]
 
 
 def main() -> None:
@@ -112,8 +140,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         for compressed, label in ((False, "uncompressed"), (True, "JPEG 2000")):
             images = arguments.images // (4 if compressed else 1)
-            folder = write_images(Path(temporary) / label, images, compressed=compressed)
-            rows.append(line(label, images, arguments.repeats, folder))
+            folder, few = (
+                write_images(Path(temporary) / f"{label} {n}", n, compressed=compressed)
+                for n in (images, images // FEWER)
+            )
+            rows.append(line(label, images, arguments.repeats, folder, few))
             print(" | ".join(rows[-1]), flush=True)
     record(
         "prepare",

@@ -104,9 +104,8 @@ class Pixels:
     @cached_property
     def sha256(self) -> str:
         """Of `stored`, row by row, little endian, colour by pixel."""
-        return hashlib.sha256(
-            np.ascontiguousarray(self.stored, self.stored.dtype.newbyteorder("<")).tobytes()
-        ).hexdigest()
+        little = np.ascontiguousarray(self.stored, self.stored.dtype.newbyteorder("<"))
+        return hashlib.sha256(little.data).hexdigest()
 
 
 def read_pixels(instance: Instance, frame: int = 0) -> Pixels:

@@ -101,7 +101,7 @@ def _requests(items: Sequence[Item], spec: InputSpec) -> Iterator[ReadRequest]:
     instances = list(files.values())
     for start in range(0, len(instances), _MOST):
         few = tuple(instances[start : start + _MOST])
-        yield ReadRequest(few, (spec,), study_index=start // _MOST)
+        yield ReadRequest(few, (spec,), hashed=False, study_index=start // _MOST)
 
 
 def read_here(requests: Iterable[ReadRequest]) -> Iterator[FramesRead]:

@@ -224,13 +224,13 @@ def _counted(
 
 
 def _moments(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel."""
-    sums, squares = np.zeros(images.shape[1]), np.zeros(images.shape[1])
-    axes = (0, *range(2, images.ndim))
+    """Mean and standard deviation of each channel, of how often each grey level is there."""
+    levels = np.arange(np.iinfo(images.dtype).max + 1, dtype=np.float64)
+    counts = np.zeros((images.shape[1], len(levels)))
     for start in range(0, len(images), _ROWS):
-        rows = images[start : start + _ROWS].astype(np.float64)
-        sums, squares = sums + rows.sum(axes), squares + (rows**2).sum(axes)
-    values = max(1, images.size // images.shape[1])
-    mean = sums / values
-    std = np.sqrt(np.maximum(squares / values - mean**2, 0))
+        for channel, rows in enumerate(np.moveaxis(images[start : start + _ROWS], 1, 0)):
+            counts[channel] += np.bincount(rows.ravel(), minlength=len(levels))
+    shares = counts / max(1, images.size // images.shape[1])
+    mean = shares @ levels
+    std = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 0))
     return tuple(np.round(mean, 4).tolist()), tuple(np.round(std, 4).tolist())
