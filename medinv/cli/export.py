@@ -52,12 +52,16 @@ def export(
     if onnx is not None:
         from medinv.export.onnx import write_onnx
 
-        _say(write_onnx(load(model), onnx))
+        _say(write_onnx(load(model), onnx, _word))
     if torch_export is not None:
         from medinv.export.torch_export import write_torch_export
 
-        _say(write_torch_export(load(model), torch_export))
+        _say(write_torch_export(load(model), torch_export, _word))
     typer.echo(card.disclaimer)
+
+
+def _word(text: str) -> None:
+    typer.echo(f"  {text} ...", err=True)
 
 
 def _say(written: "Written") -> None:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from medinv.cli.device import CPU, Device, check_there
+
 Kinds = Literal["density", "pooled"]
 
 
@@ -20,7 +22,7 @@ def init(
     measure: Annotated[
         bool, typer.Option(help="Take some steps, to say what training will cost.")
     ] = True,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Device = CPU,
 ) -> None:
     """Write a commented configuration that trains as it is.
 
@@ -33,6 +35,7 @@ def init(
     from medinv.training.draft import write
     from medinv.training.recommend import draft
 
+    check_there(device)
     found = read_set(folder)
     columns = found.data.train.columns
     modalities = sorted({str(each) for each in columns["modality"]} - {""})

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from medinv.cli.device import CPU, Device, check_there
 from medinv.cli.interrupts import interrupt, on_interrupt
 from medinv.cli.interrupts import say as say_at_once
 
@@ -49,7 +50,7 @@ def train(
         bool,
         typer.Option("--twin", help="Train the ordinary network of the same widths and budget."),
     ] = False,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Device = CPU,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads. Default: torch's own choice.")
     ] = None,
@@ -73,7 +74,6 @@ def train(
     from medinv.config import load_config
     from medinv.config.twin import twin_of
     from medinv.data.sets.load import load_images
-    from medinv.errors import ConfigError
     from medinv.layers import processes
     from medinv.training.processes import joined
     from medinv.training.publish import publish
@@ -81,8 +81,7 @@ def train(
     from medinv.training.train import Epoch, Options
     from medinv.training.train import train as run
 
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"--device {device}: no CUDA device here; use --device cpu")
+    check_there(device)
     if threads:
         torch.set_num_threads(threads)
     overrides = tuple(set_ or ())

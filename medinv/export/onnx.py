@@ -14,7 +14,16 @@ from torch import Tensor
 
 from medinv.errors import ConfigError, ExportError
 from medinv.export.facts import Written, beside, facts
-from medinv.export.programs import Backwards, Forwards, check, programs
+from medinv.export.programs import (
+    BACKWARDS,
+    FORWARDS,
+    Backwards,
+    Forwards,
+    Progress,
+    check,
+    programs,
+    say_nothing,
+)
 from medinv.files import write_whole
 from medinv.models.base import Calibrated
 
@@ -22,18 +31,20 @@ OPSET = 18
 
 
 @torch.no_grad()
-def write_onnx(model: Calibrated, path: Path) -> Written:
+def write_onnx(model: Calibrated, path: Path, progress: Progress = say_nothing) -> Written:
     """Write ONNX programs of a model, in float32 and for any number of images.
 
     Inputs and outputs bear names: image -> logits, probabilities, scope, features; features ->
     image. Each file is run by onnxruntime and compared with the model before it is kept. A network
     whose inverse has no ONNX operators (convolutions under other than circular padding with more
-    than 4,096 unknowns) is written forwards alone: `words` says so. Raises ConfigError where onnx,
-    onnxscript or onnxruntime is missing, ExportError and OutputError.
+    than 4,096 unknowns) is written forwards alone: `words` says so. `progress` takes a word on each
+    step, which may take minutes. Raises ConfigError where onnx, onnxscript or onnxruntime is
+    missing, ExportError and OutputError.
     """
     _check_installed()
     made = programs(model, torch.float32)
     words = []
+    progress(f"ONNX: {FORWARDS}")
     forward = _proto(made.forwards, made.images, "image", model, made.threshold)
     outputs = _run(forward, {"image": made.images})
     files, restored = {path: forward}, None
@@ -43,6 +54,7 @@ def write_onnx(model: Calibrated, path: Path) -> Written:
             "circular padding are solved by an operator that ONNX has not; --torch-export has it"
         )
     elif made.backwards is not None:
+        progress(f"ONNX: {BACKWARDS}")
         back = _proto(made.backwards, outputs[-1], "features", model, made.threshold)
         (restored,) = _run(back, {"features": outputs[-1]})
         files[beside(path, "invert")] = back

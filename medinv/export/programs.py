@@ -1,5 +1,6 @@
 """A model as functions of tensors alone, as exporters take it, and what holds them to the model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +10,19 @@ from torch.nn import functional as F
 
 from medinv.errors import ExportError
 from medinv.layers.plain import plain
-from medinv.models.base import Calibrated, ScopeScore
+from medinv.models.base import Calibrated
 from medinv.models.build import kind_of, scope_of
 
 LOGITS = 1e-3  # relative difference of logits beyond which a program is another model
 EXACT = 0.5  # grey levels: what rounding takes away
+
+FORWARDS = "image to features and scores: traced, written, read back and compared"
+BACKWARDS = "features to image: traced, written, read back and compared"
+Progress = Callable[[str], None]
+
+
+def say_nothing(text: str) -> None:
+    """For callers who want no word on what takes long."""
 
 
 class Forwards(nn.Module):
@@ -23,22 +32,21 @@ class Forwards(nn.Module):
     above the model's threshold; of networks that run backwards, features.
     """
 
-    def __init__(self, network: Calibrated, scope: ScopeScore | None, invertible: bool):
+    def __init__(self, network: Calibrated, *, scope: bool, invertible: bool):
         super().__init__()
-        self.network, self.invertible = network, invertible
-        self.score = None if scope is None else scope.score
-        more = ("scope",) * (scope is not None) + ("features",) * invertible
+        self.network, self.scope, self.invertible = network, scope, invertible
+        more = ("scope",) * scope + ("features",) * invertible
         self.outputs: tuple[str, ...] = ("logits", "probabilities", *more)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """The outputs, in order."""
+        """The outputs, in order. Of networks that run backwards by one pass through the trunk."""
         network: Any = self.network
-        features = network.features(image) if self.invertible else None
-        logits = network.logits(image) if features is None else network.logits_of(features)
-        made = [logits, network.calibrated(logits).softmax(1)]
-        made += [] if self.score is None else [self.score(image)]
-        made += [] if features is None else [features]
-        return tuple(made)
+        if not self.invertible:
+            logits = network.logits(image)
+            return logits, network.calibrated(logits).softmax(1)
+        read = network.read(image, scope=self.scope)
+        scope = (read.scope,) if self.scope else ()
+        return (read.logits, read.probabilities, *scope, read.features)
 
 
 class Backwards(nn.Module):
@@ -80,8 +88,9 @@ def programs(model: Calibrated, dtype: torch.dtype) -> Programs:
     copy, kept = plain(model, images[:1].to(next(model.parameters())))
     network: Any = copy.to(dtype)
     scope = scope_of(network, config.model)
-    forwards = Forwards(network, scope, kind.invertible).eval()
-    expected = tuple(one.double() for one in _of(model, kind)(images.to(next(model.parameters()))))
+    forwards = Forwards(network, scope=scope is not None, invertible=kind.invertible).eval()
+    itself = Forwards(model, scope=scope is not None, invertible=kind.invertible)
+    expected = tuple(one.double() for one in itself(images.to(next(model.parameters()))))
     return Programs(
         forwards=forwards,
         backwards=Backwards(network).eval() if kind.invertible else None,
@@ -90,10 +99,6 @@ def programs(model: Calibrated, dtype: torch.dtype) -> Programs:
         threshold=None if scope is None else scope.threshold,
         kept=kept if kind.invertible else (),
     )
-
-
-def _of(model: Calibrated, kind: Any) -> Forwards:
-    return Forwards(model, scope_of(model, model.card.config.model), kind.invertible)
 
 
 def smooth_images(shape: tuple[int, ...]) -> Tensor:

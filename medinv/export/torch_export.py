@@ -10,28 +10,38 @@ from torch import Tensor, nn
 
 from medinv.errors import ExportError
 from medinv.export.facts import Written, beside, facts
-from medinv.export.programs import check, programs
+from medinv.export.programs import (
+    BACKWARDS,
+    FORWARDS,
+    Progress,
+    check,
+    programs,
+    say_nothing,
+)
 from medinv.files import write_whole
 from medinv.models.base import Calibrated
 
 
 @torch.no_grad()
-def write_torch_export(model: Calibrated, path: Path) -> Written:
+def write_torch_export(model: Calibrated, path: Path, progress: Progress = say_nothing) -> Written:
     """Write the programs of a model, in float64 and for any number of images.
 
     `torch.export.load(FILE)` gives them back, without medinv; `.module()(image)` returns what the
     extra file `medinv.json` names: logits, probabilities, scope, features. Each is read back and
     compared with the model before it is kept. Where convolutions under other than circular padding
     are too large, the backward program calls `medinv::solve_convolution`: `words` says so.
-    Raises ExportError, OutputError, SingularError.
+    `progress` takes a word on each step, which may take minutes. Raises ExportError, OutputError,
+    SingularError.
     """
     made = programs(model, torch.float64)
     said = json.dumps(facts(model.card, made.forwards.outputs, made.threshold))
     batch = torch.export.Dim("batch", min=1, max=1 << 16)
+    progress(f"torch.export: {FORWARDS}")
     forward, outputs = _saved(made.forwards, made.images, batch, said)
     files, words, restored = {path: forward}, [], None
     if made.backwards is not None:
         said = json.dumps(facts(model.card, made.backwards.outputs, made.threshold))
+        progress(f"torch.export: {BACKWARDS}")
         back, (restored,) = _saved(made.backwards, outputs[-1], batch, said)
         files[beside(path, "invert")] = back
     if made.kept:

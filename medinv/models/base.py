@@ -155,8 +155,12 @@ class InvertibleNetwork(Calibrated):
         """Uncalibrated logits (N, K) of features."""
 
     @abstractmethod
-    def read(self, x: Tensor) -> Reading:
-        """What one forward pass says of images (N, C, *size) in grey levels. Raises ShapeError."""
+    def read(self, x: Tensor, *, scope: bool | None = None) -> Reading:
+        """What one forward pass says of images (N, C, *size) in grey levels.
+
+        `scope`: whether its score is wanted; None: where the model has one. An exporter, whose
+        program cannot ask the model for a value, says it. Raises ShapeError.
+        """
 
     @property
     @abstractmethod
@@ -177,12 +181,8 @@ class InvertibleNetwork(Calibrated):
 
     @property
     def has_scope(self) -> bool:
-        """Whether it can tell images that it was not made for.
-
-        A program that is exported cannot branch on a value: it asks for the scope of models alone
-        that have one, see `medinv.export`.
-        """
-        return torch.compiler.is_compiling() or self.scope_threshold.item() > 0
+        """Whether it can tell images that it was not made for."""
+        return self.scope_threshold.item() > 0
 
     def in_scope(self, reading: Reading) -> Tensor:
         """Whether (N,) images are of the model's kind; all of them where it cannot tell."""

@@ -103,8 +103,9 @@ class Classifier(InvertibleNetwork):
         """The difference of the class means (C, h, w)."""
         return self.means[towards] - self.means[against]
 
-    def read(self, x: Tensor) -> Reading:
+    def read(self, x: Tensor, *, scope: bool | None = None) -> Reading:
         """What one forward pass says of images (N, C, H, W) in grey levels. Raises ShapeError."""
+        wanted = self.has_scope if scope is None else scope
         parts, log_dets = self._parts(x)
         z = self.levels.merge(parts)
         logits = self.logits_of(z)
@@ -117,7 +118,7 @@ class Classifier(InvertibleNetwork):
             z,
             logits,
             self.calibrated(logits).softmax(1),
-            self._distance(_terms(parts, log_dets)) if self.has_scope else None,
+            self._distance(_terms(parts, log_dets)) if wanted else None,
             shared[:, None] + logits,
         )
 
@@ -278,7 +279,7 @@ def _scope(network: Classifier) -> ScopeScore:
         f"Mahalanobis distance of {len(network.scope_centre)} terms of the log-likelihood; "
         f"bound: quantile {SCOPE_QUANTILE} of validation images",
         network.scope_threshold.item(),
-        lambda x: cast(Tensor, network.read(x).scope),
+        lambda x: cast(Tensor, network.read(x, scope=True).scope),
     )
 
 

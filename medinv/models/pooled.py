@@ -78,13 +78,14 @@ class PooledClassifier(InvertibleNetwork):
         """Logits of features: linear in the means of the deciding channels."""
         return self.head(self.pooled(z))
 
-    def read(self, x: Tensor) -> Reading:
+    def read(self, x: Tensor, *, scope: bool | None = None) -> Reading:
         """What one forward pass says of images (N, C, *size) in grey levels. Raises ShapeError."""
         z = self.features(x)
         pooled = self.pooled(z)
         logits = self.head(pooled)
-        scope = self.distance(pooled) if self.has_scope else None
-        return Reading(z, logits, self.calibrated(logits).softmax(1), scope)
+        wanted = self.has_scope if scope is None else scope
+        distance = self.distance(pooled) if wanted else None
+        return Reading(z, logits, self.calibrated(logits).softmax(1), distance)
 
     def distance(self, pooled: Tensor) -> Tensor:
         """Mahalanobis distance (N,) of what the head sees from the nearest class mean."""

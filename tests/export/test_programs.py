@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,12 @@ def images(tiny_data: LabelledImages) -> torch.Tensor:
     return torch.from_numpy(tiny_data.test.images[:5]).double()
 
 
+SAID: list[str] = []
+
+
 @pytest.fixture(scope="module")
 def written(model: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Written:
-    return write_torch_export(model, tmp_path_factory.mktemp("programs") / "a.pt2")
+    return write_torch_export(model, tmp_path_factory.mktemp("programs") / "a.pt2", SAID.append)
 
 
 def test_torch_export_gives_logits_scope_features_and_the_image(
@@ -55,6 +59,29 @@ def test_torch_export_gives_logits_scope_features_and_the_image(
     assert told["scope_threshold"] == pytest.approx(model.scope_threshold.item())
     assert torch.equal(back(given[3]).round(), images)
     assert torch.equal(back(given[3][:1]).round(), images[:1])
+
+
+def test_each_step_that_takes_long_is_said(written: Written) -> None:
+    assert ["features to" in said for said in SAID] == [False, True]
+
+
+def test_the_trunk_is_passed_through_once(
+    model: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice would be twice as long a program, to trace, to write and to run."""
+    made, passes, parts = programs(model, torch.float64), [], Classifier._parts
+    monkeypatch.setattr(Classifier, "_parts", lambda *given: passes.append(1) or parts(*given))
+    assert len(made.forwards(made.images)) == 4 and len(passes) == 1
+
+
+def test_a_model_without_a_scope_has_none_while_it_is_compiled(
+    model: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = deepcopy(model)
+    bare.scope_threshold.zero_()
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert not bare.has_scope and model.has_scope
+    assert programs(bare, torch.float64).forwards.outputs == ("logits", "probabilities", "features")
 
 
 def test_a_program_runs_where_medinv_is_not(images: torch.Tensor, written: Written) -> None:

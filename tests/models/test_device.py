@@ -5,8 +5,10 @@ import re
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from medinv.analysis.infer import predict
+from medinv.cli.main import app
 from medinv.errors import DeviceError
 from medinv.explanation.explain import explain
 from medinv.models.device import described, device_named
@@ -55,3 +57,9 @@ def test_a_network_elsewhere_says_and_explains_what_it_does_here(
     assert also.prediction.label == why.prediction.label
     np.testing.assert_allclose(also.evidence.contributions, why.evidence.contributions, atol=1e-8)
     assert also.neighbours.ids == why.neighbours.ids
+
+
+@pytest.mark.parametrize("command", ["train", "init"])
+def test_training_too_is_refused_before_anything_is_read(command):
+    result = CliRunner().invoke(app, [command, "none", "--device", "cuda:7"])
+    assert isinstance(result.exception, DeviceError) and "cuda:7" in str(result.exception)
