@@ -5,6 +5,7 @@ from typing import Any
 import yaml
 
 from medinv.config import ModelConfig
+from medinv.data.prepare.labels import grades
 from medinv.data.sets.info import DataSetInfo
 from medinv.training.recommend import Draft
 
@@ -58,12 +59,30 @@ def write(draft: Draft, info: DataSetInfo, folder: str) -> str:
             f"name: {draft.name}\nseed: 0\n",
             _section("data", {"set": "prepared", "folder": folder, "size": size}),
             _section("model", draft.model),
+            _ordered(draft, info),
             _section("train", draft.train),
             OWN,
             composed,
             _section("reference", draft.reference) if keeps else "",
             _section("card", draft.card),
         ]
+    )
+
+
+def _ordered(draft: Draft, info: DataSetInfo) -> str:
+    """The line that makes grades of classes, for a user to switch on: names alone do not prove
+    it."""
+    found = grades(info.classes)
+    if found is None or "ordered" in draft.model:
+        return ""
+    if found == tuple(info.classes):
+        return (
+            "  # The classes look like grades. Then results tell them by weighted kappa and the\n"
+            "  # expected grade:\n  # ordered: true\n"
+        )
+    return (
+        "  # The classes look like grades in another order than the set's. If they are, prepare\n"
+        f"  # it again with --classes {_value(','.join(found))} and say here:\n  # ordered: true\n"
     )
 
 

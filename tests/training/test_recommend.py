@@ -108,3 +108,20 @@ def test_a_twin_has_the_budget_and_the_widths_of_its_model() -> None:
     assert twin.train.epochs == config.train.epochs and twin.data == config.data
     with pytest.raises(ConfigError, match="twin has no ordinary counterpart"):
         twin_of(twin)
+
+
+@pytest.mark.parametrize(
+    ("classes", "says"),
+    [
+        (("no DR", "mild", "moderate", "severe"), "expected grade"),
+        (("high", "low", "medium"), "--classes low,medium,high"),
+        (("glioma", "meningioma", "pituitary"), None),
+    ],
+)
+def test_grades_are_offered_to_be_told_in_their_order(classes, says) -> None:
+    """As a comment: names alone do not prove an order. Switched on, it is a setting there is."""
+    made = _info((64, 64), classes=classes, counts={p: dict.fromkeys(classes, 100) for p in PARTS})
+    text = write(draft(made, ()), made, "set")
+    assert ("# ordered: true" in text and says in text) if says else "ordered" not in text
+    for on in (text, text.replace("  # ordered: true", "  ordered: true")):
+        assert Config.model_validate(yaml.safe_load(on)).model.ordered == (on != text)

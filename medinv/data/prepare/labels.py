@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,16 @@ PART_OF = {
 _NEGATIVE = (
     "normal", "healthy", "negative", "no", "none", "no finding", "benign", "control", "false",
     "absent", "no disease", "not", "well", "clear", "0",
+)  # fmt: skip
+_ROMAN = ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii")
+_SCALES = (
+    (
+        ("none", "normal", "no", "absent", "healthy"), ("minimal", "trace", "doubtful"), ("mild",),
+        ("moderate",), ("severe",), ("proliferative", "critical"),
+    ),
+    (("low",), ("medium", "intermediate"), ("high",)),
+    (("benign",), ("borderline", "atypical"), ("malignant",)),
+    (("small",), ("medium",), ("large",)),
 )  # fmt: skip
 
 
@@ -125,6 +136,50 @@ def in_order(classes: Sequence[str]) -> tuple[str, ...]:
         return (word not in _NEGATIVE, number is None, number or 0.0, name)
 
     return tuple(sorted(set(classes), key=rank))
+
+
+def grades(classes: Sequence[str]) -> tuple[str, ...] | None:
+    """Class names from the least to the most where they look like grades, else None.
+
+    Numbers, one word with a number or a Roman numeral behind it, or words of one scale.
+
+    >>> grades(["stage II", "stage I", "stage III"]), grades(["cat", "dog", "fox"])
+    (('stage I', 'stage II', 'stage III'), None)
+    >>> grades(["high", "low", "medium"]), grades(["0", "1", "2", "3", "4"])
+    (('low', 'medium', 'high'), ('0', '1', '2', '3', '4'))
+    """
+    plain = {name: name.casefold().replace("_", " ").replace("-", " ").strip() for name in classes}
+    if len(classes) < 3:
+        return None
+    for ranks in ({n: _numbered(word) for n, word in plain.items()}, _on_a_scale(plain)):
+        known = [rank for rank in ranks.values() if rank is not None]
+        stems = {stem for stem, _ in known}
+        if len(known) == len(set(known)) == len(classes) and len(stems) == 1:
+            return tuple(sorted(classes, key=lambda name: ranks[name] or ("", 0.0)))
+    return None
+
+
+def _numbered(word: str) -> tuple[str, float] | None:
+    """What stands before the number, and the number."""
+    found = re.fullmatch(r"(.*?)\s*(\d+(?:\.\d+)?|i{1,3}|iv|vi{0,3})", word)
+    if found is None or (found[2] in _ROMAN and found[1] and word[-len(found[2]) - 1] != " "):
+        return None
+    if found[1] in ("class", "category", "group", "label", "type"):
+        return None
+    number = _ROMAN.index(found[2]) if found[2] in _ROMAN else float(found[2])
+    return found[1], float(number)
+
+
+def _on_a_scale(plain: Mapping[str, str]) -> dict[str, tuple[str, float] | None]:
+    """The place of the first word that belongs to a scale, of the scale that knows most names."""
+
+    def placed(scale: Sequence[Sequence[str]], name: str) -> tuple[str, float] | None:
+        words = name.split()
+        places = [k for k, rank in enumerate(scale) if name in rank or set(words) & set(rank)]
+        return (str(scale), float(places[-1])) if places else None
+
+    tried = [{n: placed(scale, word) for n, word in plain.items()} for scale in _SCALES]
+    return max(tried, key=lambda ranks: sum(rank is not None for rank in ranks.values()))
 
 
 def _named(names: Sequence[str], wanted: Sequence[str]) -> str | None:
