@@ -10,6 +10,7 @@ set gave is kept in --out as it ends, and a run that was cut off goes on after t
 
 import argparse
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,15 @@ def tried(own: Own, out: Path, *, quick: bool) -> dict[str, Said]:
     return done
 
 
+def flat(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of nested figures by names such as `ct.model.auc`; an estimate is a leaf."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and "value" not in value:
+            yield from flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(
@@ -84,9 +94,7 @@ def main() -> None:
     for table in made:
         print(table.markdown())
     if not given.quick:
-        numbers = {
-            f"{name}.{key}": value for name, one in found.items() for key, value in one.items()
-        }
+        numbers = dict(flat(found))
         seconds = sum(one["minutes"] for one in found.values()) * 60
         record(
             "sets",
