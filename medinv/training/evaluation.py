@@ -212,7 +212,7 @@ def evaluate_set(
     part = _part(found.data, request.part)
     columns = request.columns
     if columns is None:
-        columns = tuple(name for name in USUAL if name in part.columns)
+        columns = usual_columns(part)
     rows = list(subgroups(part, columns, request.edges))
     said = []
     for each in models:
@@ -230,6 +230,12 @@ def evaluate_set(
         flagged=_flagged(said[0], part.patients),
         groups=Question(model.classes, labels, part.patients, *said).groups(rows),
     )
+
+
+def usual_columns(part: Part) -> tuple[str, ...]:
+    """Those of USUAL by which images differ: pictures state no manufacturer, say."""
+    there = (name for name in USUAL if name in part.columns)
+    return tuple(name for name in there if len(np.unique(part.columns[name])) > 1)
 
 
 def _part(data: LabelledImages, name: str) -> Part:

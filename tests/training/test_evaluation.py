@@ -21,7 +21,7 @@ from medinv.metrics import auc, patient_draws
 from medinv.models.density import Classifier
 from medinv.models.store import load, save, serialise
 from medinv.training.bootstrap import estimates
-from medinv.training.evaluation import Request, answers, evaluate_set
+from medinv.training.evaluation import Request, answers, evaluate_set, usual_columns
 
 
 @pytest.fixture
@@ -286,3 +286,11 @@ def test_a_set_of_16_bits_is_for_models_of_16_bits(
     assert found.groups[0].metrics["auc"].n == 64
     with pytest.raises(ConfigError, match="trained on images of 16 bits"):
         model.card.check_takes_studies()
+
+
+def test_a_column_that_says_the_same_of_all_images_makes_no_subgroup(
+    tiny_data: LabelledImages,
+) -> None:
+    count = len(tiny_data.test)
+    columns = {"manufacturer": np.full(count, ""), "sex": np.array(["F", "M"] * (count // 2))}
+    assert usual_columns(replace(tiny_data.test, columns=columns)) == ("sex",)
