@@ -3,7 +3,7 @@
     python -m pipelines.intake.report_picture [--out FILE]
 
 Classifies a sample study, opens its report in Chromium as a reader would at 1280 pixels, and keeps
-the first screens, half as large.
+the first screen, half as large.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 STUDY, MODEL = "sample_data/studies/study-03", "phantom-opacity"
-WIDTH, HEIGHT = 1280, 1500  # px, of the page that is kept
+WIDTH, HEIGHT = 1280, 960  # px, of the page that is kept
 LARGEST = 150_000  # bytes
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

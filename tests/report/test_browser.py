@@ -107,10 +107,11 @@ def test_the_keyboard_alone_reaches_the_sliders_in_the_order_of_the_page(browser
         reached.append(browser.run(f"{named}, document.activeElement.getAttribute('href')]"))
     names = [id_ or href for tag, id_, href in reached if tag in ("INPUT", "A")]
     assert names[:3] == ["strength-1", "report.pdf", "report.json"]
-    browser.run(UNFOLD)
-    reached = [browser.press("Tab") or browser.run("document.activeElement.id") for _ in range(12)]
-    assert "step-1" in reached
     assert "SUMMARY" in [tag for tag, *_ in reached], "folded parts open by the keyboard too"
+    browser.open(pages / "one.html", 1280)
+    browser.run(UNFOLD)
+    ids = [browser.press("Tab") or browser.run("document.activeElement.id") for _ in range(8)]
+    assert "step-1" in ids
 
 
 @needs_chromium
