@@ -5,6 +5,7 @@ import numpy as np
 from medinv.errors import ShapeError
 
 _FEW = 16  # rows of a window that are added one by one
+_EVERY_OTHER, _BYTE = np.uint64(0x00FF00FF00FF00FF), np.uint64(8)
 
 
 def resize(image: np.ndarray, size: int | tuple[int, ...]) -> np.ndarray:
@@ -56,12 +57,40 @@ def resize_volume(levels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
 
 def _averages(image: np.ndarray, height: int, width: int) -> np.ndarray:
     rows, columns = _bounds(image.shape[0], height), _bounds(image.shape[1], width)
-    # narrow sums take a third of the time
-    narrow = np.uint16 if (rows[1] - rows[0]).max() < 256 else np.uint32
-    first, second = (narrow, np.uint32) if image.dtype == np.uint8 else (np.uint64, np.uint64)
-    sums = _window_sums(_window_sums(image, *rows, first).T, *columns, second).T
     counts = np.outer(rows[1] - rows[0], columns[1] - columns[0])
+    longest = (rows[1] - rows[0]).max()
+    if (
+        image.dtype == np.uint8
+        and longest <= 8
+        and image.shape[1] % 8 == image.shape[1] % (2 * width) == 0
+    ):
+        beside = _window_sums(_pairs(image), *rows, np.uint16)
+        sums = _beside(beside, beside.shape[1] // width)
+    else:
+        # narrow sums take a third of the time
+        narrow = np.uint16 if longest < 256 else np.uint32
+        first, second = (narrow, np.uint32) if image.dtype == np.uint8 else (np.uint64, np.uint64)
+        sums = _window_sums(_window_sums(image, *rows, first).T, *columns, second).T
     return np.rint((sums / counts).astype(np.float32)).astype(image.dtype)
+
+
+def _pairs(image: np.ndarray) -> np.ndarray:
+    """Sums of two neighbours in a row, (H, W) uint8 to (H, W / 2) uint16; W a multiple of 8.
+
+    Four sums are made by one addition of 64 bits, as none runs over into the next.
+    """
+    eight = np.ascontiguousarray(image).view(np.uint64)
+    first = eight & _EVERY_OTHER
+    first += (eight >> _BYTE) & _EVERY_OTHER
+    return first.view(np.uint16)
+
+
+def _beside(sums: np.ndarray, count: int) -> np.ndarray:
+    """Sums (h, w) uint32 of every `count` neighbours in a row of (h, w count)."""
+    total = sums[:, ::count].astype(np.uint32)
+    for k in range(1, count):
+        total += sums[:, k::count]
+    return total
 
 
 def _bounds(extent: int, size: int) -> tuple[np.ndarray, np.ndarray]:
