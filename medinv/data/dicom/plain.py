@@ -7,8 +7,9 @@ it would have read it, element by element; of anything else nothing comes, and p
 import io
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from struct import Struct
+from typing import cast
 
 import pydicom
 from pydicom.charset import convert_encodings, default_encoding
@@ -177,7 +178,7 @@ def _elements(
         if at + length > end:
             raise _Odd
         if take:
-            value = data[at : at + length] if length else empty_value_for_VR(vr, raw=True)
+            value = data[at : at + length] if length else _empty(vr)
             if number == _CHARSET:
                 encoding = list(_encodings(value or b""))
             found[tag] = RawDataElement(tag, vr, length, value, at, implicit, True)
@@ -228,6 +229,11 @@ def _item(data: bytes, at: int) -> tuple[int, int]:
         raise _Odd
     group, element, length = _implicit_head(data, at)
     return group << 16 | element, length
+
+
+@cache
+def _empty(vr: str | None) -> bytes | None:
+    return cast(bytes | None, empty_value_for_VR(vr, raw=True))
 
 
 @lru_cache(64)
