@@ -1,17 +1,19 @@
-"""The results of all shards as those of one run."""
+"""The results of all shards as those of one run.
+
+They are read from the files that each shard wrote whole, not from its ledger, which is of the
+machine that wrote it. Two shards that end at the same moment write the same twice.
+"""
 
 import heapq
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 from medinv.analysis.result import StudyResult
-from medinv.batch.ledger import Ledger
 from medinv.batch.options import Shard
-from medinv.batch.results import RECORD, write_tables
+from medinv.batch.results import RECORD, Results, write_tables
 from medinv.errors import ConfigError
 
 
@@ -32,23 +34,18 @@ def join_shards(out: Path, of: int) -> bool:
             "with --resume",
             path=out,
         )
-    with ExitStack() as stack:
-        try:
-            ledgers = [stack.enter_context(closing(Ledger(folder))) for folder in folders]
-        except ConfigError:  # another shard ends at this moment, sees all of them too, and joins
-            return False
-        shards = [
-            _moved(ledger, folder.relative_to(out))
-            for ledger, folder in zip(ledgers, folders, strict=True)
-        ]
-        results = heapq.merge(*shards, key=lambda item: item[0])
-        write_tables(out, results, lambda written: _record(records, sum(1 for _ in written)))
+    shards = [
+        _moved(Results(folder), record["order"], folder.relative_to(out))
+        for folder, record in zip(folders, records, strict=True)
+    ]
+    results = heapq.merge(*shards, key=lambda item: item[0])
+    write_tables(out, results, lambda written: _record(records, sum(1 for _ in written)))
     return True
 
 
-def _moved(ledger: Ledger, folder: Path) -> Iterator[tuple[int, StudyResult]]:
+def _moved(results: Results, order: list[int], folder: Path) -> Iterator[tuple[int, StudyResult]]:
     """The results of a shard, their files named from where all results stand together."""
-    for study_index, result in ledger.results():
+    for study_index, result in zip(order, results, strict=True):
         report = result.report and (folder / result.report).as_posix()
         dicom = tuple((folder / name).as_posix() for name in result.dicom)
         yield study_index, result.model_copy(update={"report": report, "dicom": dicom})
@@ -61,8 +58,9 @@ def _record(records: list[dict[str, Any]], rows: int) -> dict[str, Any]:
         "other_shards_files": 0,
     }
     seconds = round(sum(record["seconds"] for record in records), 2)
+    first = {name: value for name, value in records[0].items() if name != "order"}
     return {
-        **records[0],
+        **first,
         "began": min(record["began"] for record in records),
         "seconds": seconds,
         "counts": summed,

@@ -1,14 +1,18 @@
 """The ledger of a run: one SQLite file that holds every finished row.
 
 Nothing done is ever lost, done again or listed twice. A row is known by its study and model, and is
-valid for one `key`: the hash of the study's files, the model's card and the options. Each `put` is
-one transaction; a process killed at any moment leaves the transactions before it.
+valid for one `key`: the hash of the study's files, the model's card and the options, and behind a
+`+` what was written beside the row. A row with more beside it than is asked for stands. Each `put`
+is one transaction; a process killed at any moment leaves the transactions before it.
+
+One process of one machine has a ledger at a time, and keeps its index in its own memory (locking
+mode EXCLUSIVE): nothing is shared through the file system but the file.
 """
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +24,28 @@ _TABLE = """CREATE TABLE IF NOT EXISTS results (
     study TEXT, model TEXT, key TEXT NOT NULL, study_index INTEGER NOT NULL,
     model_index INTEGER NOT NULL, failed INTEGER NOT NULL, row TEXT NOT NULL,
     PRIMARY KEY (study, model)) WITHOUT ROWID"""
+
+
+def key_of(digest: str, beside: Iterable[str]) -> str:
+    """The key of a row with such files beside it."""
+    return f"{digest}+{','.join(sorted(beside))}"
+
+
+def beside(key: str) -> frozenset[str]:
+    """What a key says was written beside the row."""
+    return frozenset(filter(None, key.partition("+")[2].split(",")))
+
+
+def begun_with(folder: Path) -> frozenset[str]:
+    """What was written beside the rows of a folder's ledger; empty where there is none to read."""
+    if not (folder / FILE).is_file():
+        return frozenset()
+    try:
+        with closing(sqlite3.connect(folder / FILE, timeout=1)) as database:
+            rows = database.execute("SELECT DISTINCT key FROM results").fetchall()
+    except sqlite3.Error:  # who opens it to write says what is wrong
+        return frozenset()
+    return frozenset[str]().union(*(beside(key) for (key,) in rows))
 
 
 def remove_ledger(folder: Path) -> None:
@@ -81,7 +107,7 @@ class Ledger:
                 slot
                 for slot in slots
                 if (row := known.get((slot.study, slot.model)))
-                and row[0] == slot.key
+                and _fits(row[0], slot.key)
                 and (failed or not row[1])
             }
             stale = known.keys() - {(slot.study, slot.model) for slot in kept}
@@ -159,3 +185,7 @@ class Ledger:
                 f"{FILE} is no ledger or damaged ({error}): pass --overwrite to begin again",
                 path=self._folder,
             ) from error
+
+
+def _fits(key: str, asked: str) -> bool:
+    return key.partition("+")[0] == asked.partition("+")[0] and beside(key) >= beside(asked)

@@ -73,6 +73,7 @@ class Options:
     memory: int = 4 << 30  # bytes that reading may take
     readers: int = READERS  # processes
     log: Path | None = None  # None: run.log beside the results
+    engine: Callable[..., Any] | None = None  # makes the work, as `Work` does, which None means
 
     @property
     def folder(self) -> Path:
@@ -90,7 +91,6 @@ class Options:
     def of_rows(self) -> dict[str, object]:
         """Those that change what stands in a row."""
         return {
-            "renderers": sorted(self.renderers),
             "phi": self.phi,
             "rule": self.rule,
             "lossless": self.lossless,

@@ -3,12 +3,12 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
 from medinv.analysis.study import ChosenStudy
-from medinv.batch.ledger import Slot
+from medinv.batch.ledger import Slot, key_of
 from medinv.batch.options import Shard, identity, sources
 from medinv.data.dicom.records import Index, Instance, Study
 from medinv.data.dicom.rules import choose
@@ -37,11 +37,15 @@ class Plan:
 
 
 def make_plan(
-    index: Index, models: Sequence[InvertibleNetwork], shard: Shard, options: dict[str, object]
+    index: Index,
+    models: Sequence[InvertibleNetwork],
+    shard: Shard,
+    options: dict[str, object],
+    renderers: Iterable[str] = (),
 ) -> Plan:
     """A job for every study of the shard and every model, in the order of the index.
 
-    `options` are those that the rows depend on.
+    `options` are those that the rows depend on, `renderers` what is written beside them.
     """
     cards = [_model_hash(model) for model in models]
     jobs, studies, ours = [], [], version("medinv")
@@ -52,14 +56,14 @@ def make_plan(
             continue
         for model_index, (model, card) in enumerate(zip(models, cards, strict=True)):
             chosen = chosen_study(study, model)
-            key = _hash([files, card, options, ours])
+            key = key_of(_hash([files, card, options, ours]), renderers)
             name = model.card.name
             slot = Slot(chosen.pseudonym, name, key, study_index, model_index)
             jobs.append(Job(slot, chosen))
     return Plan(
         tuple(jobs),
         frozenset(job.slot.study_index for job in jobs),
-        _hash([studies, cards, options, ours]),
+        _hash([studies, cards, options, sorted(renderers), ours]),
     )
 
 

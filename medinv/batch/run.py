@@ -118,7 +118,7 @@ def run(
         _threads(options.threads),
         log_to(options.log or options.folder / "run.log"),
     ):
-        plan = make_plan(index, models, options.shard, options.of_rows())
+        plan = make_plan(index, models, options.shard, options.of_rows(), options.renderers)
         kept = ledger.keep([job.slot for job in plan.jobs], failed=not options.retry_failed)
         jobs = [job for job in plan.jobs if job.slot not in kept]
         LOG.info(
@@ -131,20 +131,23 @@ def run(
         # for the tables, while the network waits for the first images
         threading.Thread(target=import_module, args=("pyarrow.parquet",), daemon=True).start()
         try:
-            work = Work(models, options)
+            work = (options.engine or Work)(models, options)
             stopped = _work(work, jobs, _enough(readers, options.readers, jobs), ledger, on_study)
         except KeyboardInterrupt:
             stopped = INTERRUPTED
         LOG.info("ended: %s", stopped or "all done")
 
         def record(results: IndexedResults) -> dict[str, Any]:
-            counts = count(results, index, plan.study_indices, len(models))
+            order: list[int] = []
+            noted = _noting(results, order)
+            counts = count(noted, index, plan.study_indices, len(models))
             ended = {
                 "seconds": round(time.monotonic() - start, 2),
                 "stopped": stopped,
                 "interrupted": stopped == INTERRUPTED,
             }
-            return {"began": began, **ended, "counts": counts, **_record(models, options, plan)}
+            whole = {"began": began, **ended, "counts": counts, **_record(models, options, plan)}
+            return whole if options.shard.of == 1 else {**whole, "order": order}
 
         written = write_tables(options.folder, ledger.results(), record)
     joined = options.shard.of > 1 and join_shards(options.out, options.shard.of)
@@ -170,6 +173,13 @@ def _work(
         if most is not None and failures > most:
             return TOO_MANY
     return None
+
+
+def _noting(results: IndexedResults, order: list[int]) -> IndexedResults:
+    """The same, and in `order` whose they are: shards are joined by it."""
+    for study_index, result in results:
+        order.append(study_index)
+        yield study_index, result
 
 
 def _enough(readers: Sequence[Reader], most: int, jobs: Sequence[Job]) -> list[Reader]:

@@ -1,6 +1,6 @@
 """The work of a run: studies are read ahead in other processes, the network takes what is ready."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from medinv.analysis.infer import Prediction, predict_studies
@@ -22,12 +22,17 @@ class Work:
     """Studies through several models, with a reader of its own for what is read once more."""
 
     def __init__(
-        self, models: Sequence[InvertibleNetwork], options: Options, *, explain: bool = False
+        self,
+        models: Sequence[InvertibleNetwork],
+        options: Options,
+        *,
+        explain: bool = False,
+        reader: Callable[[], Reader] = Reader,
     ):
         self.options = options
         self.explain = explain or bool(options.renderers)
         self.analysts = [Analyst.of(model, options.rule, phi=options.phi) for model in models]
-        self._picture_reader = Reader()
+        self._picture_reader = reader()
 
     def results(self, jobs: Sequence[Job], readers: Sequence[Reader]) -> Iterator[Results]:
         """The results of all jobs, study by study as they get done. Ends the readers."""

@@ -1,9 +1,9 @@
 """`medinv classify`: studies in, results out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -153,6 +153,14 @@ def classify(
         ),
     ] = None,
     device: Device = "cpu",
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option("--engine", help="This machine, or the machines of a Ray cluster."),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="Of the Ray cluster; without it one starts here."),
+    ] = None,
     log: Annotated[
         Path | None,
         typer.Option(
@@ -200,18 +208,22 @@ def classify(
         memory=int(memory * 1e9),
         readers=readers or READERS,
         log=log,
+        engine=_engine(engine, address),
     )
     if not dry_run:  # before an archive is indexed for hours
         check_there(device)
         check_free(options.folder, overwrite=overwrite, resume=resume or retry_failed)
     # their start takes as long as indexing a thousand files: both at once
-    with started(0 if dry_run else options.readers) as ready:
+    with started(0 if dry_run or options.engine else options.readers) as ready:
         files = index(inputs) if not only_uid else only(index(inputs), only_uid)
         if dry_run or explain_selection:
             code = print_selection(files, cards, Console(), every_rule=explain_selection, phi=phi)
             if dry_run:
                 raise typer.Exit(code)
-        asked = _Asked(tuple(dict.fromkeys(model)), device, report, dicom)
+        beside = {"report": report, "dicom": dicom}
+        asked = _Asked(
+            tuple(dict.fromkeys(model)), device, frozenset(one for one in beside if beside[one])
+        )
         raise typer.Exit(_run(files, asked, options, ready))
 
 
@@ -221,36 +233,42 @@ class _Asked:
 
     models: tuple[str, ...]
     device: str
-    report: bool
-    dicom: bool
+    renderers: frozenset[str]
 
 
 def _run(files: "Index", asked: _Asked, options: "Options", readers: "Sequence[Reader]") -> int:
     """Classify, write what was asked for, say what came of it; returns the exit code."""
     from rich.console import Console
 
+    from medinv.batch.ledger import begun_with
+    from medinv.batch.results import Results
     from medinv.batch.run import run  # brings torch, while the readers start
     from medinv.cli.show import print_results, progress, until_interrupted
     from medinv.models.store import load_invertible
 
     renderers: dict[str, Renderer] = {}
-    if asked.report or asked.dicom:
+    wanted = asked.renderers
+    if options.resume or options.retry_failed:  # a run goes on as it was begun
+        wanted |= begun_with(options.folder)
+    if wanted:
         from medinv.report import write
 
         once = write.Reports(phi=options.phi)
-        wanted = {"report": (asked.report, once.reports), "dicom": (asked.dicom, once.dicom)}
-        renderers = {name: renderer for name, (named, renderer) in wanted.items() if named}
+        every: dict[str, Renderer] = {"report": once.reports, "dicom": once.dicom}
+        renderers = {name: renderer for name, renderer in every.items() if name in wanted}
     options = replace(options, renderers=renderers)
     loaded = [load_invertible(name, device=asked.device) for name in asked.models]
     with until_interrupted(), progress("classifying") as bar:
         summary = run(
             files, loaded, options, readers=readers, on_plan=bar.begin, on_study=bar.advance
         )
-        if asked.report:
+        if "report" in wanted:
             write.index_page(summary.results, options.folder / "index.html")
+            if summary.joined:
+                write.index_page(Results(options.out), options.out / "index.html")
     console = Console()
     print_results(summary.results, console)
-    _print_summary(summary, options, console, asked.report)
+    _print_summary(summary, options, console)
     return summary.exit_code
 
 
@@ -271,6 +289,18 @@ def _check(inputs: list[Path], rule: str | None, intake: str, report: bool) -> N
         )
 
 
+def _engine(name: str, address: str | None) -> "Callable[..., Any] | None":
+    from medinv.errors import ConfigError
+
+    if name == "local":
+        if address is not None:
+            raise ConfigError("--address is of a Ray cluster: add --engine ray, or leave it out")
+        return None
+    from medinv.batch.cluster import RayEngine
+
+    return RayEngine(address)
+
+
 def _shard(text: str) -> "Shard":
     from medinv.batch.options import Shard
     from medinv.errors import ConfigError
@@ -281,9 +311,7 @@ def _shard(text: str) -> "Shard":
     return Shard(int(number), int(of))
 
 
-def _print_summary(
-    summary: "Summary", options: "Options", console: "Console", report: bool
-) -> None:
+def _print_summary(summary: "Summary", options: "Options", console: "Console") -> None:
     from medinv.cli.show import say
 
     counts, folder = summary.counts, options.folder
@@ -304,6 +332,6 @@ def _print_summary(
         joined = options.out / "results.jsonl"
         say(console, f"all {options.shard.of} shards are done and joined: {joined}")
     say(console, f"results: {folder / 'results.jsonl'}")
-    if report:
+    if "report" in options.renderers:
         say(console, f"reports: {folder / 'index.html'}")
     say(console, "Research use, not for diagnosis.", bold=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from medinv.analysis.result import StudyResult
+from medinv.batch.ledger import begun_with
 from medinv.batch.options import Options, Shard
 from medinv.batch.run import run
 from medinv.data.dicom.index import index
@@ -179,3 +180,27 @@ def test_the_log_names_nobody(samples, phantom, tmp_path) -> None:
         and not any(row.study_uid in said for row in summary.results if row.status == "ok")
     )
     assert said.count(" ok, ") == summary.counts["classified"] and "not-dicom" in said
+
+
+def test_resumed_without_its_reports_a_run_keeps_them_and_its_rows(
+    write_film, phantom, tmp_path
+) -> None:
+    folder, out, made = tmp_path / "in", tmp_path / "out", []
+    write_film(folder / "1.dcm", 1)
+
+    def page(result, card, place: Path) -> dict:
+        made.append(result.study_uid)
+        (place / "page.html").write_text("page")
+        return {"report": "page.html"}
+
+    assert begun_with(out) == frozenset()
+    run(index([folder]), [phantom], Options(out, renderers={"report": page}))
+    assert begun_with(out) == {"report"} and len(made) == 1
+    before = _rows(out)
+    run(index([folder]), [phantom], Options(out, resume=True))
+    assert _rows(out) == before and before[0]["report"] == "page.html"
+    run(index([folder]), [phantom], Options(out, resume=True, renderers={"report": page}))
+    assert _rows(out) == before and len(made) == 1
+    both = {"report": page, "dicom": lambda result, card, place: {}}
+    run(index([folder]), [phantom], Options(out, resume=True, renderers=both))
+    assert len(made) == 2 and begun_with(out) == {"report", "dicom"}
