@@ -8,16 +8,15 @@ Research use, not for diagnosis.
 """
 
 from importlib import import_module
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from medinv.batch.run import classify
     from medinv.explanation.explain import explain
     from medinv.models.store import load
 
 __all__ = ["__version__", "classify", "explain", "load"]
-__version__ = _version("medinv")
 
 _PLACES = {
     "classify": "medinv.batch.run",
@@ -29,8 +28,11 @@ _PLACES = {
 def __getattr__(name: str) -> Any:
     """What `__all__` names, fetched at first use.
 
-    It brings torch, which `medinv --help` must not wait for.
+    It brings torch, which `medinv --help` must not wait for, and the version from the package's
+    metadata, which processes that read files do not need.
     """
+    if name == "__version__":
+        return import_module("importlib.metadata").version("medinv")
     if name in _PLACES:
         return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'medinv' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The process that reads files, `python -m medinv.batch.reader FD`: its crash ends no batch.
+"""The process that reads files, which `medinv.batch.child` starts: its crash ends no batch.
 
 It is sent a ReadRequest and the seconds after which a file that hangs ends the process even if
 nobody is left to end it. It answers with a Frame each and a Done a file (which brings the last
@@ -6,7 +6,6 @@ frame, as messages cost more than frames), and ends when the other end of its so
 """
 
 import signal
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -88,12 +87,3 @@ def _attempt(source: str, read: Callable[[], Frame | None]) -> Done:
             message = f"the image cannot be read ({type(raised).__name__})"
             error = PixelDataError(message, path=source)
     return Done(last, error, len(caught))
-
-
-if __name__ == "__main__":
-    # the module under its own name, so that both ends unpickle the same classes
-    from medinv.batch import reader
-
-    # Ctrl-C is for the parent, which ends this process when it is done with it
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    reader.serve(Connection(int(sys.argv[1])))

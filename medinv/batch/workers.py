@@ -21,7 +21,7 @@ from medinv.data.frame import Frame
 from medinv.data.intake import FramesRead, ReadRequest
 from medinv.errors import CrashedError, MedinvError, TimedOutError
 
-_COMMAND = (sys.executable, "-m", "medinv.batch.reader")
+_COMMAND = (sys.executable, "-m", "medinv.batch.child")
 GRACE = 60
 """Seconds for a reader to start, and beyond the time allowed until one without a parent ends."""
 

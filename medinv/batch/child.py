@@ -1,0 +1,29 @@
+"""Starts the process that reads files: `python -m medinv.batch.child FD`.
+
+pydicom imports what it seldom needs, which is a fifth of the start: requests, to fetch files for
+tests, and GDCM, which is imported here when a file wants it.
+"""
+
+import signal
+import sys
+from importlib import import_module
+from multiprocessing.connection import Connection
+
+_LATER = ("requests", "gdcm")
+
+
+def main(descriptor: int) -> None:
+    """Answer requests on a socket until its other end closes."""
+    # Ctrl-C is for the parent, which ends this process when it is done with it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    absent = [name for name in _LATER if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # as if not installed
+    import_module("pydicom.pixels")
+    for name in absent:
+        del sys.modules[name]
+    # the module under its own name, so that both ends unpickle the same classes
+    import_module("medinv.batch.reader").serve(Connection(descriptor))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
