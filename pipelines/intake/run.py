@@ -1,9 +1,11 @@
 """Throughput and memory of `medinv classify` beside decoding alone and beside a MONAI pipeline.
 
     MEDINV_DATA=... python -m pipelines.intake.run [--studies 200] [--repeats 3] [--model DIR]
+        [--what decode classify ...] [--memory 50 200 800]
 
 The CT slices of MEDINV_DATA (else one that pydicom ships) become studies of four under new UIDs,
-uncompressed (four times as many, as they are soon read) and as JPEG 2000 (lossless). Every
+uncompressed (four times as many, as they are soon read) and as JPEG 2000 (lossless); a sample
+radiograph, spread to 2048 x 2048 pixels, becomes studies of one, uncompressed. Every
 measurement is a process of its own, timed without the start of Python; those of a repeat run in
 turn, and shares are taken within a repeat, so that a busy machine is unkind to all alike; printed
 are medians. In one process: `decode`, pydicom's dcmread and decoder to stored integers; `stored`,
@@ -26,6 +28,8 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
@@ -34,7 +38,7 @@ from pipelines.intake import ways
 from pipelines.intake.small_model import write_small_model
 from pipelines.record import Table, record
 
-SLICES = 4
+RADIOGRAPH = Path(__file__).parents[2] / "sample_data" / "studies" / "study-03" / "radiograph.dcm"
 WHAT = {
     "decode": lambda folder, model: ways.decode(folder),
     "decode on all cores": lambda folder, model: ways.decode_on_all_cores(folder),
@@ -48,6 +52,43 @@ THROUGHPUT = ("files, what", "images/s", "of decode", "of decode on all cores", 
 WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 
+@dataclass(frozen=True)
+class Kind:
+    """Files of a kind; `share` of --studies is how many of them."""
+
+    name: str
+    slices: Callable[[], list[pydicom.Dataset]]
+    images: int  # a study
+    share: float
+
+
+def ct(most: int, compressed: bool) -> list[pydicom.Dataset]:
+    """Slices, uncompressed or JPEG 2000."""
+    slices = [pydicom.dcmread(io.BytesIO(data)) for data in sources(most)]
+    for dataset in slices if compressed else ():
+        dataset.compress(pydicom.uid.JPEG2000Lossless)
+    return slices
+
+
+def radiograph() -> list[pydicom.Dataset]:
+    """A sample radiograph, each pixel of it repeated, as large as detectors make them."""
+    dataset = pydicom.dcmread(RADIOGRAPH)
+    pixels = dataset.pixel_array.repeat(4, 0).repeat(4, 1)
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.PixelData = pixels.astype("<u2").tobytes()
+    dataset["PixelData"].VR = "OW"
+    return [dataset]
+
+
+UNCOMPRESSED = Kind("CT, uncompressed", lambda: ct(40, False), 4, 4)
+KINDS = (
+    UNCOMPRESSED,
+    Kind("CT, JPEG 2000", lambda: ct(8, True), 4, 1),
+    Kind("radiograph, uncompressed", radiograph, 1, 1),
+)
+
+
 def sources(most: int) -> list[bytes]:
     """Real CT slices as files."""
     archive = Path(os.environ.get("MEDINV_DATA", "")) / "dicom" / "ct_contrast100.zip"
@@ -59,17 +100,12 @@ def sources(most: int) -> list[bytes]:
     return [Path(pydicom.data.get_testdata_file("CT_small.dcm", download=False)).read_bytes()]
 
 
-def write_studies(folder: Path, studies: int, compressed: bool) -> Path:
-    """Studies of four slices, made of the sources in turn."""
+def write_studies(folder: Path, studies: int, kind: Kind = UNCOMPRESSED) -> Path:
+    """Studies of a kind, made of its sources in turn, each of a patient of its own."""
     folder.mkdir()
-    slices = []
-    for data in sources(8 if compressed else 40):
-        dataset = pydicom.dcmread(io.BytesIO(data))
-        if compressed:
-            dataset.compress(pydicom.uid.JPEG2000Lossless)
-        slices.append(dataset)
-    for number in range(studies * SLICES):
-        dataset, study = slices[number % len(slices)], number // SLICES
+    slices = kind.slices()
+    for number in range(studies * kind.images):
+        dataset, study = slices[number % len(slices)], number // kind.images
         dataset.PatientID = dataset.PatientName = f"PATIENT-{study}"
         dataset.PatientBirthDate, dataset.PatientSex = "", "O"
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"1.2.3.{study}", f"1.2.3.{study}.1"
@@ -112,6 +148,7 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--what", nargs="*", choices=list(WHAT), default=list(WHAT))
     parser.add_argument("--one", nargs=2, metavar=("WHAT", "FOLDER"))
     arguments = parser.parse_args()
     if arguments.one:
@@ -119,17 +156,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         model = arguments.model or write_small_model(Path(temporary) / "model")
         rows: list[list[str]] = []
-        for compressed in (False, True):
-            count = arguments.studies * (1 if compressed else 4)
-            path = Path(temporary) / f"throughput-{compressed}"
-            folder, label = (
-                write_studies(path, count, compressed),
-                "JPEG 2000" if compressed else "uncompressed",
-            )
-            rows += throughput(folder, model, arguments.repeats, label)
+        for number, kind in enumerate(KINDS):
+            path = Path(temporary) / f"throughput-{number}"
+            folder = write_studies(path, max(1, int(arguments.studies * kind.share)), kind)
+            rows += throughput(folder, model, arguments, kind.name)
         memory = []
         for studies in arguments.memory:
-            folder = write_studies(Path(temporary) / f"memory-{studies}", studies, False)
+            folder = write_studies(Path(temporary) / f"memory-{studies}", studies)
             peak = one("classify", folder, model)
             cells = (studies, peak["images"], f"{peak['memory']:.0f}", f"{peak['child']:.0f}")
             memory.append([str(cell) for cell in cells])
@@ -167,24 +200,25 @@ def one(what: str, folder: Path, model: Path) -> dict:
     )
 
 
-def throughput(folder: Path, model: Path, repeats: int, label: str) -> list[list[str]]:
+def throughput(folder: Path, model: Path, given: argparse.Namespace, label: str) -> list[list[str]]:
     """Lines of the first table, medians over runs that were made in turn."""
     runs = [
-        {what: one(what, folder, model) for what in WHAT if what != "monai" or not k}
-        for k in range(repeats)
+        {what: one(what, folder, model) for what in given.what if what != "monai" or not k}
+        for k in range(given.repeats)
     ]
     lines = []
-    for what in WHAT:
+    for what in given.what:
         mine = [run for run in runs if what in run]
         rate = statistics.median(run[what]["images"] / run[what]["seconds"] for run in mine)
         of = [
             statistics.median(run[base]["seconds"] / run[what]["seconds"] for run in mine)
+            if base in given.what
+            else None
             for base in ("decode", "decode on all cores")
         ]
+        shares = ["-" if share is None else f"{share:.2f}" for share in of]
         used = statistics.median(1000 * run[what]["cpu"] / run[what]["images"] for run in mine)
-        lines.append(
-            [f"{label}, {what}", f"{rate:.0f}", f"{of[0]:.2f}", f"{of[1]:.2f}", f"{used:.2f}"]
-        )
+        lines.append([f"{label}, {what}", f"{rate:.0f}", *shares, f"{used:.2f}"])
         print(" | ".join(lines[-1]), flush=True)
     return lines
 
