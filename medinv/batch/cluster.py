@@ -129,7 +129,10 @@ class RayWork:
                 self._ray.kill(worker)
 
     def _answers(self, done: Any) -> Answers | None:
-        """What a worker sent back; None where it died. Raises what it raised."""
+        """What a worker sent back; None where it died.
+
+        Raises what it raised, and MedinvError where none can start.
+        """
         errors = self._ray.exceptions
         try:
             answers: Answers = self._ray.get(done)
@@ -137,7 +140,14 @@ class RayWork:
             if isinstance(error.cause, MedinvError):
                 raise error.cause from error
             raise
-        except (errors.RayActorError, errors.WorkerCrashedError, errors.OutOfMemoryError):
+        except errors.RayActorError as error:
+            if error.actor_init_failed:
+                raise MedinvError(
+                    "a worker does not start on the cluster: every machine needs this version of "
+                    f"medinv and its packages ({_last_line(error)})"
+                ) from error
+            return None
+        except (errors.WorkerCrashedError, errors.OutOfMemoryError):
             return None
         return answers
 
@@ -180,6 +190,10 @@ def _imported() -> Any:
             "--engine ray needs the package ray: pip install 'medinv[ray]', or leave out --engine"
         ) from error
     return ray
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1].strip()
 
 
 def _study(job: Job) -> int:

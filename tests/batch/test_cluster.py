@@ -2,6 +2,7 @@
 
 import csv
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from medinv.batch.cluster import RayEngine, RayWork
 from medinv.batch.options import Options
 from medinv.batch.run import run
 from medinv.data.dicom.index import index
+from medinv.errors import MedinvError
 from medinv.models.store import load
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'medinv[ray]'")
@@ -78,6 +80,7 @@ def _deadly(result, card, folder) -> dict:
 def test_a_study_that_kills_every_worker_fails_by_name_and_costs_no_other(
     cluster, workers, write_film, tiny_folder, tmp_path
 ):
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers have no tests
     folder = tmp_path / "in"
     for study in range(1, 4):
         write_film(folder / ("deadly.dcm" if study == 2 else f"{study}.dcm"), study)
@@ -88,3 +91,30 @@ def test_a_study_that_kills_every_worker_fails_by_name_and_costs_no_other(
     assert failed.broken[0].source.endswith("deadly.dcm")
     assert failed.error.code == "crashed" and "3 workers" in failed.error.message
     assert summary.counts["rows"] == 3 and len(workers) > 3
+
+
+class _Unknown:
+    """What no worker can unpickle."""
+
+    def __call__(self, result, card, folder) -> dict:
+        return {}
+
+    def __reduce__(self):
+        return _import, ("a_package_that_workers_lack",)
+
+
+def test_a_cluster_whose_workers_cannot_start_says_so(cluster, write_film, tiny_folder, tmp_path):
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    write_film(tmp_path / "in" / "1.dcm", 1)
+    with pytest.raises(MedinvError, match=r"does not start on the cluster.*a_package"):
+        _run(
+            tmp_path / "in",
+            load(tiny_folder),
+            tmp_path / "out",
+            engine=RayEngine(),
+            renderers={"x": _Unknown()},
+        )
+
+
+def _import(name: str):
+    return __import__(name)

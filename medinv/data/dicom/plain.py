@@ -85,7 +85,7 @@ def read_plain(
     """
     try:
         return _read(data, _Wish(wanted, stop, whole))
-    except _Odd:
+    except Exception:  # _Odd, or what damage leads to: pydicom meets it again
         return None
 
 
