@@ -109,7 +109,7 @@ class Subject:
                 cycle_spun_terms(self.model, some, self.states).maps
                 for some in images.to(self.model.class_weights).split(AT_ONCE)
             ]
-            sign = torch.from_numpy(2.0 * classes - 1).view(-1, 1, 1)
+            sign = torch.from_numpy(2.0 * classes - 1).view(-1, *[1] * (images.ndim - 2))
             return (sign * torch.cat(parts).cpu()).numpy()
         return np.stack(
             [

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 
 from medinv.audit.run import Request, audit
-from medinv.config import load_config
+from medinv.audit.subject import LOCAL, Subject
+from medinv.config import PooledConfig, load_config
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.errors import DataError
 from medinv.metrics import clustered_auc, share
 from medinv.models.base import Calibrated
 from medinv.models.card import Card
+from medinv.models.depths import mean_states, steps
+from medinv.models.pooled import PooledClassifier, volume_trunk
 
 SIDE, CLASSES = 32, ("low", "middle", "high")
 REGION = np.zeros((SIDE, SIDE), bool)
@@ -142,3 +145,15 @@ def test_intervals_draw_patients(configs: Path) -> None:
     assert copied.high - copied.low == pytest.approx(alone.high - alone.low)
     assert few.n == 80 and few.value == alone.value
     assert share(labels == 1, np.arange(80) // 40).high > share(labels == 1, np.arange(80)).high
+
+
+def test_evidence_is_mapped_of_volumes_too() -> None:
+    kind = PooledConfig(axes=3, depths=(1,), hidden=(8,), classes=CLASSES[:2], mean=100, std=50)
+    model = PooledClassifier(volume_trunk(kind), (1, 4, 8, 8), 8, kind.classes).eval()
+    model.card = Card.model_construct(bits=8)
+    images = 255 * torch.rand(3, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    names = tuple(step.name for step in steps(model.trunk))[1:2]
+    subject = Subject(model, None, mean_states(model.trunk, [images], names))
+    maps = subject.maps(images, np.array([1, 0, 1]), images[0])
+    assert subject.evidence_by == LOCAL and maps.shape == (3, 4, 8, 8) and maps.any()
+    assert np.allclose(subject.maps(images, np.array([0, 1, 0]), images[0]), -maps)
