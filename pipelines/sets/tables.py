@@ -106,7 +106,7 @@ def tables(found: Mapping[str, Mapping[str, Any]]) -> list[Table]:
         Table(
             "What the audits say",
             ("set", "verdict", "cautions", "AUC of the label, told by a column alone"),
-            [_audited(name, one) for name, one in found.items()],
+            [_audited(n, one) for n, one in found.items() if one["verdict"] or one["failed"]],
             "By `medinv audit --quick`, on test images.",
         ),
         Table(
