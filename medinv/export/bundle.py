@@ -13,7 +13,7 @@ from medinv.errors import OutputError
 from medinv.export.configs import LOGGING, inference, metadata, training
 from medinv.files import write_whole
 from medinv.models.card import Card
-from medinv.models.folder import WEIGHTS, read_file
+from medinv.models.folder import LAYOUT, WEIGHTS, read_file
 from medinv.models.store import load, locate
 
 
@@ -41,6 +41,7 @@ def write_bundle(name: str | Path, out: Path) -> tuple[Path, ...]:
         "configs/train.json": _json(training(card)),
         "configs/logging.conf": LOGGING.encode(),
         "models/model.pt": weights.getvalue(),
+        **({f"models/{LAYOUT}": read_file(locate(name), LAYOUT)} if card.layout_sha256 else {}),
         "docs/README.md": _readme(card).encode(),
         "docs/data_license.txt": f"{card.training_data}\n\n{card.data_licence}\n".encode(),
         "LICENSE": _licence().encode(),

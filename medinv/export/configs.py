@@ -55,9 +55,17 @@ def inference(card: Card) -> dict[str, Any]:
             "input_shape": list(card.config.image_shape),
         },
     }
+    layout: dict[str, Any] = {"layout": None}
+    if card.layout_sha256:
+        layout["layout"] = {
+            "_target_": "medinv.models.layout.read_layout",
+            "folder": "$pathlib.Path(@bundle_root) / 'models'",
+            "sha256": card.layout_sha256,
+        }
     return {
         **_head("$@bundle_root + '/eval'"),
         "config": network_config(card),
+        **layout,
         "rules": card.rules.model_dump(mode="json"),
         "datalist": "$runtime.studies(@dataset_dir, @rules)",
         "network_def": {"_target_": f"{_RUNTIME}.network", "config": "@config"},
@@ -72,7 +80,11 @@ def inference(card: Card) -> dict[str, Any]:
         },
         "dataset": {"_target_": "Dataset", "data": "@datalist", "transform": "@preprocessing"},
         "dataloader": _loader("@dataset", 4, shuffle=False),
-        "inferer": {"_target_": f"{_RUNTIME}.CalibratedInferer", "config": "@config"},
+        "inferer": {
+            "_target_": f"{_RUNTIME}.CalibratedInferer",
+            "config": "@config",
+            "layout": "@layout",
+        },
         "postprocessing": {"_target_": "Compose", "transforms": []},
         "handlers": [
             _checkpoint_loader(),
@@ -81,6 +93,7 @@ def inference(card: Card) -> dict[str, Any]:
                 "path": "$@output_dir + '/predictions.csv'",
                 "network": "@network",
                 "disclaimer": card.disclaimer,
+                "layout": bool(card.layout_sha256),
             },
         ],
         "evaluator": {
@@ -267,6 +280,7 @@ def metadata(card: Card) -> dict[str, Any]:
 def _head(output: str) -> dict[str, Any]:
     return {
         "imports": [
+            "$import pathlib",
             "$import torch",
             "$import monai",
             f"$import {_RUNTIME} as runtime",  # a dotted name alone would not be found

@@ -17,6 +17,12 @@ class Written:
     words: tuple[str, ...] = ()
 
 
+LAYOUT = (
+    "not told here: which images are laid out otherwise than those of the model; "
+    "`medinv classify` and a bundle call them out of scope"
+)
+
+
 def beside(path: Path, what: str) -> Path:
     """FILE-what.suffix."""
     return path.with_name(f"{path.stem}-{what}{path.suffix}")
@@ -34,6 +40,7 @@ def facts(card: Card, outputs: tuple[str, ...], scope: float | None) -> dict[str
         "input": "grey levels 0 to 255, not standardised",
         "operating_point": None if point is None else point.threshold,
         "scope_threshold": scope,
+        "layout": LAYOUT if card.layout_sha256 else None,
         "weights_sha256": card.weights_sha256,
         "intended_use": card.intended_use,
         "disclaimer": card.disclaimer,

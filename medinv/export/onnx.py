@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from medinv.errors import ConfigError, ExportError
-from medinv.export.facts import Written, beside, facts
+from medinv.export.facts import LAYOUT, Written, beside, facts
 from medinv.export.programs import (
     BACKWARDS,
     FORWARDS,
@@ -43,7 +43,7 @@ def write_onnx(model: Calibrated, path: Path, progress: Progress = say_nothing) 
     """
     _check_installed()
     made = programs(model, torch.float32)
-    words = []
+    words = [LAYOUT] if model.card.layout_sha256 else []
     progress(f"ONNX: {FORWARDS}")
     forward = _proto(made.forwards, made.images, "image", model, made.threshold)
     outputs = _run(forward, {"image": made.images})

@@ -24,6 +24,7 @@ from medinv.errors import DataError
 from medinv.files import write_whole
 from medinv.models.base import Calibrated
 from medinv.models.build import build, scope_of
+from medinv.models.layout import Layout
 
 OUT_OF_SCOPE = "out of scope"
 
@@ -92,24 +93,27 @@ def labelled(folder: str | Path, part: str, classes: Sequence[str]) -> list[dict
 
 class CalibratedInferer(Inferer):
     """Images through a network -> (N, K) calibrated probabilities, and, of kinds with a scope, one
-    more column: the scope's score over its threshold, above 1 where an image is out of scope.
+    more column: the scope's score over its threshold, above 1 where an image is out of scope. With
+    a layout a last column is 1 where an image is laid out otherwise than those of the model.
     """
 
-    def __init__(self, config: Mapping[str, Any]):
+    def __init__(self, config: Mapping[str, Any], layout: Layout | None = None):
         super().__init__()
-        self.settings = Config.model_validate(dict(config)).model
+        self.settings, self.layout = Config.model_validate(dict(config)).model, layout
 
     @torch.no_grad()
     def __call__(
         self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Tensor:
-        """(N, C, *size) -> (N, K) or (N, K + 1)."""
+        """(N, C, *size) -> (N, K), (N, K + 1) or (N, K + 2)."""
         model: Any = network
         images = torch.as_tensor(inputs).as_subclass(Tensor)  # without MONAI's metadata
         made = [model.calibrated(model(images)).softmax(1)]
         scope = scope_of(model, self.settings)
         if scope is not None:
             made.append((scope.score(images) / scope.threshold)[:, None])
+        if self.layout is not None:
+            made.append(self.layout.flagged(images).to(made[0])[:, None])
         return torch.cat(made, 1)
 
 
@@ -117,11 +121,15 @@ class ResultsWriter:
     """An ignite handler that writes one row an image to a CSV file, when all are done.
 
     Columns: image, label (by the operating point of two classes; out of scope), the probability of
-    each class, and scope, the score over its threshold. The table ends with the disclaimer.
+    each class, scope, the score over its threshold, and, with a `layout`, 1 where an image is laid
+    out otherwise. The table ends with the disclaimer.
     """
 
-    def __init__(self, path: str | Path, network: Calibrated, disclaimer: str):
+    def __init__(
+        self, path: str | Path, network: Calibrated, disclaimer: str, *, layout: bool = False
+    ):
         self.path, self.network, self.disclaimer = Path(path), network, disclaimer
+        self.layout = layout
         self.rows: list[list[str]] = []
 
     def attach(self, engine: Any) -> None:
@@ -139,20 +147,24 @@ class ResultsWriter:
 
     def _row(self, values: list[float]) -> Iterator[str]:
         classes = self.network.classes
-        probabilities, scope = values[: len(classes)], values[len(classes) :]
-        if scope and scope[0] > 1:
+        probabilities, more = values[: len(classes)], values[len(classes) :]
+        other_layout = self.layout and more[-1] > 0
+        scope = more[: len(more) - self.layout]
+        if other_layout or (scope and scope[0] > 1):
             yield OUT_OF_SCOPE
         elif len(classes) == 2:
             yield classes[int(probabilities[1] >= self.network.threshold)]
         else:
             yield classes[int(np.argmax(probabilities))]
-        yield from map(repr, (*probabilities, *scope))
+        yield from map(repr, (*probabilities, *more))
 
     def _write(self, engine: Any) -> None:
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        scope = ["scope"] if self.rows and len(self.rows[0]) > 2 + len(self.network.classes) else []
-        table.writerow(["image", "label", *self.network.classes, *scope])
+        own = 2 + len(self.network.classes) + self.layout
+        scope = ["scope"] if self.rows and len(self.rows[0]) > own else []
+        layout = ["layout"] if self.layout else []
+        table.writerow(["image", "label", *self.network.classes, *scope, *layout])
         table.writerows(self.rows)
         table.writerow([f"# {self.disclaimer}"])
         write_whole(self.path, text.getvalue().encode())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from medinv.errors import ExportError
-from medinv.export.facts import Written, beside, facts
+from medinv.export.facts import LAYOUT, Written, beside, facts
 from medinv.export.programs import (
     BACKWARDS,
     FORWARDS,
@@ -38,7 +38,8 @@ def write_torch_export(model: Calibrated, path: Path, progress: Progress = say_n
     batch = torch.export.Dim("batch", min=1, max=1 << 16)
     progress(f"torch.export: {FORWARDS}")
     forward, outputs = _saved(made.forwards, made.images, batch, said)
-    files, words, restored = {path: forward}, [], None
+    files, restored = {path: forward}, None
+    words = [LAYOUT] if model.card.layout_sha256 else []
     if made.backwards is not None:
         said = json.dumps(facts(model.card, made.backwards.outputs, made.threshold))
         progress(f"torch.export: {BACKWARDS}")

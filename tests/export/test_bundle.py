@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import medinv
+from medinv.analysis.infer import predict
 from medinv.data.dicom.index import index
 from medinv.data.intake import ReadRequest, read_frames
 from medinv.data.monai import MedinvReader
@@ -20,15 +21,16 @@ from medinv.data.sets.info import About
 from medinv.data.sets.labelled import LabelledImages
 from medinv.errors import DataError, OutputError
 from medinv.export.bundle import write_bundle
-from medinv.export.configs import metadata
-from medinv.export.runtime import labelled, network, studies
-from medinv.models.store import load, read_card
+from medinv.export.configs import inference, metadata
+from medinv.export.runtime import ResultsWriter, labelled, network, studies
+from medinv.models.layout import fit_layout
+from medinv.models.store import keep_layout, load, read_card
 
 pytest.importorskip("ignite", reason="bundles run in MONAI's engines: pip install 'medinv[export]'")
 pytest.importorskip("fire", reason="MONAI's command line needs fire: pip install 'medinv[export]'")
 
+from monai.bundle import ConfigParser, verify_metadata, verify_net_in_out
 from monai.bundle import run as monai_run
-from monai.bundle import verify_metadata, verify_net_in_out
 
 STUDIES = Path(__file__).parents[2] / "sample_data" / "studies"
 
@@ -189,3 +191,24 @@ def test_nothing_of_the_makers_disk_stands_in_it(tiny_folder: Path) -> None:
     moved = card.model_copy(update={"config": config})
     assert "somebody" not in json.dumps([inference(moved), metadata(moved)])
     assert inference(moved)["config"]["data"]["folder"] == "films"
+
+
+def test_what_is_laid_out_otherwise_is_out_of_scope_in_a_bundle_too(
+    tiny_folder: Path, tiny_data: LabelledImages, tmp_path: Path
+) -> None:
+    """By the numbers of classify: the layout goes with the bundle."""
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    noise = np.random.default_rng(0).integers(-3, 4, (800, 1, 16, 16))
+    many = np.resize(tiny_data.train.images, noise.shape).astype(int) + noise
+    images = np.clip(many, 0, 255).astype(np.uint8)
+    card = keep_layout(tmp_path / "model", fit_layout(images, images[:200]))
+    write_bundle(tmp_path / "model", tmp_path / "bundle")
+    root = {"bundle_root": str(tmp_path / "bundle")}
+    parser = ConfigParser({**inference(card), **root, "device": "cpu", "output_dir": str(tmp_path)})
+    model = load(tmp_path / "model")
+    some = [*images[:2], *images[:2, :, ::-1].copy()]
+    made = parser.get_parsed_content("inferer")(torch.from_numpy(np.stack(some)).double(), model)
+    told = [bool(one.layout) for one in predict(model, some)]
+    assert made[:, -1].tolist() == told == [False, False, True, True]
+    writer = ResultsWriter(tmp_path / "t.csv", model, "", layout=True)
+    assert ["out of scope" in writer._row(row) for row in made.tolist()][2:] == [True, True]
