@@ -149,15 +149,13 @@ def predict(layer: Invertible, x: Tensor, bits: int = 8, *, iterations: int = 10
     for figure, term, worst in _sweep(layer, x, iterations):
         figures.append(figure)
         square, bound = square + term, bound + worst
-    values = x[0].numel()
-    deviations = math.sqrt(2 * math.log(max(values, 2)))  # the largest of so many normal deviates
     return Prediction(
         bits,
         str(x.dtype).removeprefix("torch."),
         tuple(figures),
         figures[-1].amplification,
         math.prod(figure.inverse_norm for figure in figures),
-        (square / values).sqrt() * deviations,
+        _largest(square, x[0].numel()),
         bound,
         max(figures, key=lambda figure: figure.error).name,
     )
@@ -176,38 +174,72 @@ def certify(layer: Invertible, x: Tensor, bits: int = 8, *, iterations: int = 10
     return Certificate(**vars(told), measured_error=error, exact=trip.exact)
 
 
+def expected_error(layer: Invertible, x: Tensor) -> Tensor:
+    """The largest expected error (N,) of images `x` (N, ...) in its type, `Prediction`'s, alone.
+
+    Without norms and bounds, it costs about four inverses.
+
+    >>> from medinv.layers import InvertibleConv2d
+    >>> x = torch.randint(0, 256, (2, 3, 8, 8)).float()
+    >>> bool((expected_error(InvertibleConv2d(3), x) < 0.01).all())
+    True
+    """
+    square = sum((passed.term for passed in _arrivals(layer, x)), x.new_zeros(x.shape[0]))
+    return _largest(square, x[0].numel())
+
+
+def _largest(square: Tensor, values: int) -> Tensor:
+    """The largest of so many normal deviates whose squares add up to `square`."""
+    return (square / values).sqrt() * math.sqrt(2 * math.log(max(values, 2)))
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """One layer on the way: what goes in and out, and the random vector before and behind it."""
+
+    step: Invertible
+    x: Tensor
+    y: Tensor
+    probe: Tensor
+    arrived: Tensor
+    rounds: float  # unit roundoffs that the layer's rounding counts
+    term: Tensor  # (N,) expected square error that its roundings cause
+
+
+def _arrivals(layer: Invertible, x: Tensor) -> Iterator[_Passed]:
+    unit = ROUNDINGS * torch.finfo(x.dtype).eps / 2
+    generator = torch.Generator().manual_seed(0)
+    probe = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+    for step in layer if isinstance(layer, Chain) else [layer]:
+        with torch.no_grad():
+            y = step(x)
+        arrived = torch.autograd.functional.vjp(step.inverse, y, probe)[1]
+        rounds = 0.0 if step.bit_exact and (step.isometric or torch.equal(x, x.round())) else unit
+        term = (rounds * _length(probe * x)).square() + (rounds * _length(arrived * y)).square()
+        yield _Passed(step, x, y, probe, arrived, rounds, term)
+        x, probe = y, arrived
+
+
 def _sweep(
     layer: Invertible, x: Tensor, iterations: int
 ) -> Iterator[tuple[LayerFigure, Tensor, Tensor]]:
     """For each layer its figure, the expected square error (N,) that its roundings cause, and their
     worst case (N,).
     """
-    unit = ROUNDINGS * torch.finfo(x.dtype).eps / 2
-    probe = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype).to(
-        x.device
-    )
-    start, norms = _length(probe), x.new_ones(x.shape[0])
-    for index, step in enumerate(layer if isinstance(layer, Chain) else [layer]):
-        with torch.no_grad():
-            y = step(x)
-        arrived = torch.autograd.functional.vjp(step.inverse, y, probe)[1]
-        own = step.inverse_norm(x, iterations)
-        rounds = 0.0 if step.bit_exact and (step.isometric or torch.equal(x, x.round())) else unit
-        term = (rounds * _length(probe * x)).square() + (rounds * _length(arrived * y)).square()
-        worst = 2 * rounds * norms * (_length(x) + own * _length(y))
+    start, norms, values = None, x.new_ones(x.shape[0]), x[0].numel()
+    for index, passed in enumerate(_arrivals(layer, x)):
+        start = _length(passed.probe) if start is None else start
+        own = passed.step.inverse_norm(passed.x, iterations)
+        worst = 2 * passed.rounds * norms * (_length(passed.x) + own * _length(passed.y))
         norms = norms * own
-        error = (term / x[0].numel()).sqrt().max().item()
-        yield (
-            LayerFigure(
-                f"{index} {type(step).__name__}",
-                own.max().item(),
-                (_length(arrived) / start).max().item(),
-                error,
-            ),
-            term,
-            worst,
+        figure = LayerFigure(
+            f"{index} {type(passed.step).__name__}",
+            own.max().item(),
+            (_length(passed.arrived) / start).max().item(),
+            (passed.term / values).sqrt().max().item(),
         )
-        x, probe = y, arrived
+        values = passed.y[0].numel()
+        yield figure, passed.term, worst
 
 
 def _length(x: Tensor) -> Tensor:

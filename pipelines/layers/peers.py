@@ -139,6 +139,26 @@ def nflows_conv1(depth: int, channels: int) -> Stack:
     )
 
 
+def zuko_rotation(depth: int, channels: int) -> Stack:
+    """One orthogonal matrix across channels, as its linear flows mix them."""
+    from zuko.transforms import RotationTransform
+
+    class Rotation(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.free = nn.Parameter(torch.randn(channels, channels) * channels**-0.5)
+
+        def run(self, x: Tensor, back: bool) -> tuple[Tensor, Tensor]:
+            rotate = RotationTransform(self.free)
+            turned = (rotate.inv if back else rotate)(x.movedim(1, -1))
+            return turned.movedim(-1, 1), x.new_zeros(x.shape[0])
+
+    blocks = [Rotation() for _ in range(depth)]
+    return Stack(
+        *[Block(b, lambda m, x: m.run(x, False), lambda m, y: m.run(y, True)) for b in blocks]
+    )
+
+
 def memcnn_additive(depth: int, channels: int) -> Stack:
     import memcnn
 

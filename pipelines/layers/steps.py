@@ -12,9 +12,11 @@ from torch import nn
 
 from medinv.layers import Chain, InvertibleBatchNorm, InvertibleConv2d, LeakyReLU
 from medinv.models.penalty import towards_isometry
+from pipelines.layers.kept import Kept
 from pipelines.layers.single import clock
 from pipelines.record import Table
 
+PADDINGS, RATES = ("circular", "zeros"), (0.0, 1e-3)
 CASES = ((12, 16, 20), (64, 16, 6))  # channels, side, convolutions
 
 
@@ -46,31 +48,33 @@ def _step(net: nn.Module, optimiser: torch.optim.Optimizer, x: torch.Tensor, rat
         towards_isometry(net, rate)
 
 
-def table(repeats: int) -> Table:
+def _ratios(channels: int, side: int, depth: int, repeats: int) -> list[str]:
+    """Steps over the twin's of both paddings, without and with the penalty."""
+    torch.manual_seed(0)
+    x = torch.randn(16, channels, side, side)
+    nets = {("twin", 0.0): _twin(channels, depth)}
+    for padding in PADDINGS:
+        for rate in RATES:
+            nets[padding, rate] = _ours(channels, depth, padding)
+    optimisers = {key: torch.optim.SGD(net.parameters(), lr=1e-3) for key, net in nets.items()}
+    times: dict[tuple[str, float], list[float]] = {key: [] for key in nets}
+    for _ in range(repeats + 2):
+        for key, net in nets.items():
+            times[key].append(clock(partial(_step, net, optimisers[key], x, key[1])))
+    plain = times["twin", 0.0][2:]
+    spent = [times[padding, rate][2:] for padding in PADDINGS for rate in RATES]
+    medians = [statistics.median(b / a for a, b in zip(plain, own, strict=True)) for own in spent]
+    return [f"{ratio:.2f}" for ratio in medians]
+
+
+def table(repeats: int, kept: Kept) -> Table:
     """Ratios of each padding, without and with the penalty."""
     rows = []
-    for channels, side, depth in CASES:
-        torch.manual_seed(0)
-        x = torch.randn(16, channels, side, side)
-        nets = {("twin", 0.0): _twin(channels, depth)}
-        for padding in ("circular", "zeros"):
-            for rate in (0.0, 1e-3):
-                nets[padding, rate] = _ours(channels, depth, padding)
-        optimisers = {key: torch.optim.SGD(net.parameters(), lr=1e-3) for key, net in nets.items()}
-        times: dict[tuple[str, float], list[float]] = {key: [] for key in nets}
-        for _ in range(repeats + 2):
-            for key, net in nets.items():
-                run = partial(_step, net, optimisers[key], x, key[1])
-                times[key].append(clock(run))
-        plain = times["twin", 0.0][2:]
-        for padding in ("circular", "zeros"):
-            ratios = [
-                statistics.median(
-                    b / a for a, b in zip(plain, times[padding, rate][2:], strict=True)
-                )
-                for rate in (0.0, 1e-3)
-            ]
+    for case in CASES:
+        ratios = kept.row(f"step {case} {repeats}", partial(_ratios, *case, repeats))
+        channels, side, depth = case
+        for i, padding in enumerate(PADDINGS):
             name = f"{padding}, {channels} channels of {side} x {side}, {depth} convolutions"
-            rows.append([name, *(f"{ratio:.2f}" for ratio in ratios)])
+            rows.append([name, *ratios[2 * i : 2 * i + 2]])
     columns = ("stack", "step / twin", "step with penalty / twin")
     return Table("A step of training", columns, rows, __doc__.split("\n\n")[1])

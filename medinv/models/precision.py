@@ -1,0 +1,90 @@
+"""In which precision features are decoded: float32 where that gives the image back, else float64.
+
+Float32 is tried where the layers' spectra say that it will do (`layers.check.expected_error`, once
+a network, on two fixed images), and float64 is used where they do not, or where the one image does
+not come back in float32 all the same. Logits are the network's own in either case.
+"""
+
+import copy
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from medinv.errors import MedinvError
+from medinv.layers import Chain
+from medinv.layers.check import MARGIN, expected_error
+from medinv.models.base import InvertibleNetwork
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What features gave back of one image."""
+
+    image: Tensor  # (1, C, *size) grey levels, unrounded
+    exact: bool  # every value comes back after rounding
+    max_abs_error: float  # grey levels
+    dtype: str  # in which it was decoded
+
+
+_Weights = tuple[tuple[int, int], ...]
+_singles: WeakKeyDictionary[InvertibleNetwork, tuple[_Weights, Chain | None]] = WeakKeyDictionary()
+
+
+def precision(network: InvertibleNetwork) -> torch.dtype:
+    """The type in which features are decoded first: float32 where that is predicted to do."""
+    return _own_type(network) if _single(network) is None else torch.float32
+
+
+def decode(network: InvertibleNetwork, z: Tensor, x: Tensor) -> Decoded:
+    """The features `z` (1, C', *size') of an image `x` (1, C, *size), decoded and compared with it.
+
+    Raises what the network's inverse raises.
+    """
+    single = _single(network)
+    if single is not None:
+        decoded = _compared(single.inverse(z.float()), x)
+        if decoded.exact:
+            return decoded
+    return _compared(network.invert(z), x)
+
+
+def _compared(image: Tensor, x: Tensor) -> Decoded:
+    error = (image - x).abs().max().item()
+    exact = bool((image.round() == x).all())
+    return Decoded(image, exact, error, str(image.dtype).removeprefix("torch."))
+
+
+def _single(network: InvertibleNetwork) -> Chain | None:
+    """The trunk in float32, once it is known to suffice; None where it does not, or is the own."""
+    if _own_type(network) == torch.float32:
+        return None
+    weights = tuple((p.data_ptr(), p._version) for p in network.trunk.parameters())
+    known = _singles.get(network)
+    if known is None or known[0] != weights:
+        with torch.inference_mode(False), torch.enable_grad():
+            known = weights, _sufficing(network)
+        _singles[network] = known
+    return known[1]
+
+
+def _sufficing(network: InvertibleNetwork) -> Chain | None:
+    trunk = copy.deepcopy(network.trunk).float().eval().requires_grad_(False)
+    try:
+        error = expected_error(trunk, _probes(network).float()).max().item()
+    except (MedinvError, RuntimeError):  # what cannot be told in float32 is not done there
+        return None
+    return trunk if error * MARGIN < 0.5 else None
+
+
+def _probes(network: InvertibleNetwork) -> Tensor:
+    """Grey levels (2, C, *size): noise, and a ramp."""
+    shape, generator = network.image_shape, torch.Generator().manual_seed(0)
+    noise = torch.randint(0, 256, shape, generator=generator)
+    ramp = torch.linspace(0, 255, shape[-1]).round().expand(shape)
+    return torch.stack([noise.double(), ramp.double()]).to(next(network.parameters()).device)
+
+
+def _own_type(network: InvertibleNetwork) -> torch.dtype:
+    return next(network.parameters()).dtype
