@@ -34,7 +34,7 @@ PART = ".part"
 class Limits:
     """Beyond these an upload is refused; archives have limits of their own when they are read."""
 
-    bytes: int = 8 << 30  # of an upload
+    bytes: int = 8_000_000_000  # of an upload
     files: int = 20_000
     receiving: int = 8  # uploads at a time
     idle: float = 120.0  # s after which one that brings nothing more is dropped
