@@ -84,11 +84,11 @@ def moved(
 def counterfactual(
     model: Asked, x: Tensor, target: int, local: LocalEvidence | None = None
 ) -> Counterfactual | None:
-    """The first that is clearly answered otherwise and in scope, encoded, decoded, classified anew.
+    """Of the narrowest margin at which one is answered otherwise and in scope: the first clear one.
 
-    Where none is, the clearest of those that are answered otherwise in scope, else the one that
-    comes nearest. None where the model's reference keeps no donors of the target class, or no
-    region.
+    Where none is clear, that which is the clearest; where none is answered otherwise in scope at
+    any margin, the one that comes nearest. None where the model's reference keeps no donors of the
+    target class, or no region. It is encoded, decoded and classified anew.
     """
     reference, choice = model.reference, Choice()
     if not reference or not reference.donors or not reference.region:
@@ -96,19 +96,31 @@ def counterfactual(
     tried = exchanged(reference.region, reference.donors, x, target, choice=choice)
     if not len(tried):
         return None
+    best, most = tried[:1], -torch.inf
+    for blends in tried.chunk(len(choice.margins)):
+        at, reached, holds = _best(model, blends.clamp(0, 255).round(), target, choice.share)
+        if holds:
+            return from_image(model, x, target, blends[at : at + 1], "exchange")
+        if reached > most:
+            best, most = blends[at : at + 1], reached
+    return from_image(model, x, target, best, "exchange")
+
+
+def _best(model: Asked, stored: Tensor, target: int, share: float) -> tuple[int, float, bool]:
+    """Of images (n, 1, H, W): which, its log-odds of `target`, and whether it is that in scope."""
     sign = 1 if target == model.pair[0] else -1
-    clear = sign * choice.share * typical(model, target)
-    ranks: list[Tensor] = []
-    for some in tried.clamp(0, 255).round().split(AT_ONCE):
-        reached = sign * uncalibrated(model, model.features(some))
+    clear = float(sign * share * typical(model, target))
+    found = (0, -torch.inf, False)
+    for k, some in enumerate(stored.split(AT_ONCE)):
         reading = model.read(some)
-        holds = (model.called(reading.logits) == target) & model.in_scope(reading)
-        if (enough := holds & (reached >= clear)).any():
-            first = AT_ONCE * len(ranks) + int(enough.int().argmax())
-            return from_image(model, x, target, tried[first : first + 1], "exchange")
-        ranks.append(torch.where(holds, 1e9, 0.0) + reached)
-    best = int(torch.cat(ranks).argmax())
-    return from_image(model, x, target, tried[best : best + 1], "exchange")
+        odds = (sign * uncalibrated(model, model.features(some))).tolist()
+        answered = (model.called(reading.logits) == target) & model.in_scope(reading)
+        for row, (reached, holds) in enumerate(zip(odds, answered.tolist(), strict=True)):
+            if (holds, reached) > (found[2], found[1]):
+                found = (AT_ONCE * k + row, reached, holds)
+            if holds and reached >= clear:
+                return AT_ONCE * k + row, reached, True
+    return found
 
 
 def _soft(template: Template, place: Tensor, margin: float, edge: float) -> Tensor:

@@ -150,8 +150,8 @@ def smallest_words(part: SmallestPart, of: Subject) -> tuple[str, ...]:
         "Stored as 8\u2011bit grey levels and classified anew; without any one of the cells the "
         "answer stays. A smaller part of other cells may exist.",
         filled,
-        "It says what this model answers by, not where disease is: other networks are mostly not "
-        "convinced by it.",
+        "It says what this model answers by, not where disease is, and need not convince any other "
+        "network.",
     )
 
 
