@@ -147,7 +147,7 @@ def main() -> None:
             rows.append(line(label, images, arguments.repeats, folder, few))
             print(" | ".join(rows[-1]), flush=True)
     record(
-        "prepare",
+        "intake-prepare",
         title="medinv prepare beside decoding alone",
         claim="What making a set costs beyond decoding its images.",
         tables=[Table("Rate", COLUMNS, rows, NOTE)],
