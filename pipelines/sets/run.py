@@ -91,9 +91,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="to try it; writes no results page")
     parser.add_argument("--out", type=Path, default=Path("runs/sets"))
     given = parser.parse_args()
-    for own in OWN:
-        if own.name in given.only:
-            tried(own, given.out.resolve(), quick=given.quick)
+    for name in given.only:
+        tried(OWN[names.index(name)], given.out.resolve(), quick=given.quick)
     found: dict[str, dict[str, Any]] = {}
     for own in OWN:
         if (kept := given.out / own.name / "commands.json").is_file():
