@@ -12,7 +12,6 @@ from medinv.data.dicom import archive, patient
 from medinv.data.dicom.fields import Fields, tag_of
 from medinv.data.dicom.labels import PRIVATE_TAGS
 from medinv.data.dicom.location import Location
-from medinv.data.dicom.plain import PIXELS, read_plain
 from medinv.data.dicom.whole import DEFLATED, MOST_HEADER, Capped, deep, inflated_start, is_deflated
 from medinv.errors import DataError, HeaderError, MedinvError, NotDicomError
 
@@ -36,7 +35,6 @@ KEYWORDS = (
     *patient.KEYWORDS,
 )  # fmt: skip
 _TAGS: list[BaseTag | int] = [*(tag_of(keyword) for keyword in KEYWORDS), *PRIVATE_TAGS]
-_NUMBERS = frozenset(map(int, _TAGS))
 _PIXEL_ELEMENTS = {
     0x7FE00008: "FloatPixelData",
     0x7FE00009: "DoubleFloatPixelData",
@@ -79,10 +77,8 @@ def read_header(location: Location, *, named: bool) -> Header | None:
                 header = _parse(inflated_start(stream, location), location, prefixed)
                 return replace(header, syntax=DEFLATED.decode(), cut=False)
             whole = Capped(stream, MOST_HEADER, location.source)
-            return (
-                _parse_plain(start)
-                or _parse_start(start, location, prefixed)
-                or _parse(cast(BinaryIO, whole), location, prefixed)
+            return _parse_start(start, location, prefixed) or _parse(
+                cast(BinaryIO, whole), location, prefixed
             )
         except MedinvError:
             raise
@@ -108,17 +104,6 @@ def _unreadable(location: Location, prefixed: bool, error: Exception) -> DataErr
         "expected a DICOM file (prefix DICM, or at least a header), found none",
         path=location.source,
     )
-
-
-def _parse_plain(start: bytes) -> Header | None:
-    """The header of a plain file out of its first bytes; None where pydicom has to read it."""
-    read = read_plain(start, _NUMBERS, stop=PIXELS)
-    if read is None or read.stopped is None:
-        return None
-    meta, pixels = Fields(read.meta_dataset()), _PIXEL_ELEMENTS.get(read.stopped)
-    if meta.text("TransferSyntaxUID") != read.syntax:
-        return None
-    return Header(Fields(read.dataset()), read.syntax, meta, pixels, cut=False)
 
 
 def _parse_start(start: bytes, location: Location, prefixed: bool) -> Header | None:

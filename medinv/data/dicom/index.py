@@ -163,15 +163,14 @@ def _unproven(instances: Sequence[Instance]) -> tuple[str, ...]:
     return (f"the list joins {len(joined)} studies, and not every image says whose it is",)
 
 
-def open_dataset(instance: Instance, *, shown: bool = False) -> pydicom.Dataset:
+def open_dataset(instance: Instance) -> pydicom.Dataset:
     """The whole data set of an image, in memory. It holds patient identifiers: keep them out of
     logs and results.
 
-    shown: as `read_whole` has it, for who looks at pixels alone.
     Raises PixelDataError if the file cannot be parsed to its end, DataError if it is no longer the
     file that was indexed, MissingDataError or ArchiveError if it cannot be opened.
     """
-    dataset = read_whole(instance, shown=shown)
+    dataset = read_whole(instance)
     sop_uid = uid_of(Fields(dataset), "SOPInstanceUID", instance.location) or uid_of(
         Fields(dataset.file_meta), "MediaStorageSOPInstanceUID", instance.location
     )

@@ -124,7 +124,7 @@ def read_pixels(instance: Instance, frame: int = 0) -> Pixels:
             f"frame {frame} was asked for, the image has {instance.frames}, from 0",
             path=instance.source,
         )
-    dataset = open_dataset(instance, shown=True)
+    dataset = open_dataset(instance)
     return _frame(dataset, FrameHeaders(Fields(dataset)), instance, frame)
 
 
@@ -134,7 +134,7 @@ def read_frames(instance: Instance) -> Iterator[Pixels]:
     The file is read once, each frame is decoded when its turn comes.
     """
     _check_dicom(instance)
-    dataset = open_dataset(instance, shown=True)
+    dataset = open_dataset(instance)
     headers = FrameHeaders(Fields(dataset))
     for frame in range(instance.frames):
         yield _frame(dataset, headers, instance, frame)
@@ -252,7 +252,7 @@ def _series_span(frames: tuple[tuple[Instance, int], ...]) -> Span | None:
     ends: list[float] = []
     for instance, frame in frames:
         with suppress(MedinvError):  # it is told where it is read for itself
-            dataset = open_dataset(instance, shown=True)
+            dataset = open_dataset(instance)
             decoded, fields = decode(dataset, instance, frame), FrameHeaders(Fields(dataset))[frame]
             grey = _without_padding(decoded)
             ends += _ends(grey, fields, closed(fields, grey.shape)[0]) or ()

@@ -14,15 +14,12 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from medinv.data.dicom import archive
 from medinv.data.dicom.location import Location
-from medinv.data.dicom.plain import plain_file, read_plain
 from medinv.data.dicom.records import Instance
 from medinv.errors import HeaderError, MedinvError, PixelDataError
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 MOST_HEADER = 1 << 28  # bytes of a header: the largest of thousands of frames have a tenth
 _PLAIN = b"1.2.840.10008.1.2.1\0\0\0"  # explicit VR little endian, of the same length
-_UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
-_SOP_INSTANCE = 0x00080018
 _MOST_INFLATED = 4 << 30  # bytes of a deflated data set
 _PIECE = 1 << 16
 _DEPTH = 20_000  # Python frames: some thousand sequences within each other
@@ -116,11 +113,10 @@ def _inflated(stream: BinaryIO, source: str) -> Iterator[bytes]:
         raise HeaderError("the deflated data set ends early: the file is truncated", path=source)
 
 
-def read_whole(instance: Instance, *, shown: bool = False) -> pydicom.Dataset:
+def read_whole(instance: Instance) -> pydicom.Dataset:
     """All of a file, in memory. It holds patient identifiers.
 
-    shown: it may come without its file meta information, where its pixels can be read without. A
-    deflated one may take the pixels that its header announced, and `MOST_HEADER` beside. Raises
+    A deflated one may take the pixels that its header announced, and `MOST_HEADER` beside. Raises
     PixelDataError if it cannot be parsed to its end, MissingDataError or ArchiveError if it cannot
     be opened.
     """
@@ -131,8 +127,7 @@ def read_whole(instance: Instance, *, shown: bool = False) -> pydicom.Dataset:
             deep(),
             disable_value_validation(),
         ):  # its warnings quote values, which may name a patient
-            quick = None if deflated else (_elements if shown else plain_file)(content.getvalue())
-            dataset = quick or pydicom.dcmread(
+            dataset = pydicom.dcmread(
                 _plain(content, instance) if deflated else content, force=True
             )
         if deflated:
@@ -149,14 +144,6 @@ def read_whole(instance: Instance, *, shown: bool = False) -> pydicom.Dataset:
             path=instance.source,
             stage="read",
         ) from error
-
-
-def _elements(content: bytes) -> pydicom.Dataset | None:
-    """Of an uncompressed plain file; None of any other."""
-    read = read_plain(content)
-    if read is None or read.syntax not in _UNCOMPRESSED or _SOP_INSTANCE not in read.elements:
-        return None
-    return read.dataset()
 
 
 def _plain(content: io.BytesIO, instance: Instance) -> io.BytesIO:
