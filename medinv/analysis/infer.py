@@ -11,6 +11,7 @@ from torch import Tensor
 from medinv.data.frame import LosslessCertificate
 from medinv.errors import MedinvError, NetworkError, ShapeError, typed
 from medinv.models.base import InvertibleNetwork
+from medinv.models.precision import decode
 
 BITS = 8
 FORWARD = 4
@@ -72,19 +73,19 @@ def predict(model: InvertibleNetwork, images: Sequence[np.ndarray]) -> list[Pred
         start = time.monotonic()
         x = torch.from_numpy(np.stack(images[i : i + FORWARD])).to(weights)
         reading = model.read(x[torch.arange(FORWARD).clamp_max(len(x) - 1)])
-        restored = torch.cat([model.invert(reading.features[k : k + 1]) for k in range(len(x))])
+        decoded = [decode(model, reading.features[k : k + 1], x[k : k + 1]) for k in range(len(x))]
         scope = None if reading.scope is None else reading.scope.tolist()
-        _check_finite(reading.probabilities, reading.scope, restored)
+        _check_finite(reading.probabilities, reading.scope, *[one.image for one in decoded])
         layout = model.layout.objections(x) if model.layout else [()] * len(x)
         seconds = (time.monotonic() - start) / len(x)
         predictions += [
             Prediction(
                 probabilities=tuple(reading.probabilities[k].tolist()),
                 scope_score=scope[k] if scope else None,
-                exact=bool((restored[k].round() == x[k]).all()),
-                max_abs_error=(restored[k] - x[k]).abs().max().item(),
-                decoded=restored[k].cpu().numpy(),
-                dtype=str(weights.dtype).removeprefix("torch."),
+                exact=decoded[k].exact,
+                max_abs_error=decoded[k].max_abs_error,
+                decoded=decoded[k].image[0].cpu().numpy(),
+                dtype=decoded[k].dtype,
                 device=weights.device.type,
                 seconds=seconds,
                 layout=layout[k],

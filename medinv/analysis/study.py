@@ -168,7 +168,7 @@ class Analyst:
             exact=all(prediction.exact for prediction in predictions),
             bits=max(frame.instance.bits_stored for frame in frames) if lossless else BITS,
             max_abs_error=max(prediction.max_abs_error for prediction in predictions),
-            dtype=predictions[0].dtype,
+            dtype=" and ".join(sorted({prediction.dtype for prediction in predictions})),
             device=predictions[0].device,
             intake=frames[0].intake or self.model.card.intake,
             intake_lossy=not lossless,

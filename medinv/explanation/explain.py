@@ -26,8 +26,8 @@ from medinv.explanation.robustness import robustness
 from medinv.explanation.sanity import controls
 from medinv.explanation.trace import trace
 from medinv.explanation.trunk import Asked, asked, picture
-from medinv.layers import round_trip
 from medinv.models.base import InvertibleNetwork
+from medinv.models.precision import decode
 
 Detail = Literal["brief", "report", "full"]
 DETAILS: tuple[Detail, ...] = ("brief", "report", "full")
@@ -146,9 +146,10 @@ def _prediction(model: InvertibleNetwork, x: Tensor) -> Prediction:
 @torch.no_grad()
 def _reconstruction(model: InvertibleNetwork, x: Tensor) -> Reconstruction:
     """The features of one image `x` (1, C, *size) decoded, and compared with it."""
-    trip = round_trip(model.trunk, x, bits=BITS)
-    image = picture(trip.restored).numpy()
-    return Reconstruction(image, trip.all_exact, BITS, trip.max_abs_error, trip.dtype)
+    back = decode(model, model.features(x), x)
+    return Reconstruction(
+        picture(back.image).numpy(), back.exact, BITS, back.max_abs_error, back.dtype
+    )
 
 
 def region_of(model: Asked, x: Tensor) -> NDArray | None:

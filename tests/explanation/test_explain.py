@@ -95,7 +95,7 @@ def test_reconstruction_is_exact_and_says_by_how_much(explained, image) -> None:
     found = explain(explained, image).reconstruction
     assert found.exact and (found.image.round() == image[0]).all()
     assert found.max_abs_error == np.abs(found.image - image[0]).max() > 0
-    assert found.dtype == "float64" and found.bits == 8
+    assert found.dtype == "float32" and found.bits == 8
 
 
 def test_each_detail_adds_parts_and_changes_none(explained, image) -> None:
