@@ -26,7 +26,6 @@ from pydantic import (
 from medinv.config.base import Frozen
 from medinv.config.compose import ComposeConfig
 from medinv.config.data import (
-    ChestXrayData,
     DataConfig,
     PhantomData,
     PreparedData,
@@ -51,7 +50,6 @@ __all__ = [
     "NAME",
     "Aggregation",
     "CardTexts",
-    "ChestXrayData",
     "ComposeConfig",
     "Config",
     "DataConfig",

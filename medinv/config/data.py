@@ -24,14 +24,6 @@ class DataConfig(Named):
     size: Side | Sides
 
 
-class ChestXrayData(DataConfig):
-    """Films in the folder that the environment variable `path_variable` names."""
-
-    set: Literal["chest-xray"] = "chest-xray"
-    size: Side
-    path_variable: str = "MEDINV_DATA"
-
-
 class PhantomData(DataConfig):
     """Generated radiographs: numbers of bodies for training, validation and testing.
 

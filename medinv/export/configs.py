@@ -39,9 +39,9 @@ _RUNTIME = "medinv.export.runtime"
 def network_config(card: Card) -> dict[str, Any]:
     """What the network is built from; of the data their kind and size, no place on a disk."""
     tree = card.config.model_dump(mode="json")
-    for key in ("folder", "path_variable"):
-        if key in tree["data"]:
-            tree["data"][key] = str(tree["data"][key]).replace("\\", "/").rpartition("/")[2]
+    for part, key in (("data", "folder"), ("train", "start")):
+        if tree[part].get(key):
+            tree[part][key] = str(tree[part][key]).replace("\\", "/").rpartition("/")[2]
     return tree
 
 

@@ -182,6 +182,11 @@ def _local(model: Classifier, film: Tensor) -> LocalEvidence:
     return local_evidence(model, film, reference.states, region=region_of(model, film))
 
 
+def _spread(rows: Tensor, count: int) -> Tensor:
+    """At most so many of `rows`, evenly drawn: neighbours are films of one patient."""
+    return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows))).round().long()]
+
+
 def main() -> None:
     """The command."""
     began = time.process_time()
@@ -200,7 +205,7 @@ def main() -> None:
     rows, beside, parts = [], [], []
     for label, name in ((1, "pneumonia to normal"), (0, "normal to pneumonia")):
         right = films.rows(label)
-        right = right[called[right] == bool(label)][: options.films]
+        right = _spread(right[called[right] == bool(label)], options.films)
         some = films.images[right]
         made = list(edits(model, some, 1 - label))
         rows.append(told(name, made, judges, 1 - label))

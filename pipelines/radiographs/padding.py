@@ -37,6 +37,7 @@ SETTINGS = (
     "train.start=null",
     "train.learning_rate=0.002",
     "data.size=64",
+    "data.folder=sets/chest-xray-64",
     "model.depths=[2,4,6,6]",
     "model.hidden=[16,24,32,48]",
 )
@@ -73,7 +74,7 @@ def measured(one: Subject) -> Iterator[tuple[str, Estimate]]:
     films = torch.from_numpy(part.images[part.labels == 1][:FILMS]).float()
     patients = part.patients[part.labels == 1][:FILMS]
     maps = one.maps(films)
-    border = border_of(films.shape[2:])[0, 0].bool().numpy()
+    border = border_of(films.shape[2:])[0].bool().numpy()
     shares = np.abs(maps)[:, border].sum(1) / np.abs(maps).sum((1, 2))
     yield "evidence in the frame", mean(shares, patients)
     yield "area of the frame", mean(np.full(len(maps), border.mean()), patients)

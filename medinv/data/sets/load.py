@@ -3,13 +3,12 @@
 from typing import Any
 
 from medinv.config import Config, DataConfig
-from medinv.data.sets.chest_xray import CHEST_XRAY
 from medinv.data.sets.labelled import DataSet, LabelledImages, Progress
 from medinv.data.sets.phantoms import PHANTOMS
 from medinv.data.sets.prepared import PREPARED
 from medinv.errors import ConfigError
 
-SETS: tuple[DataSet[Any], ...] = (CHEST_XRAY, PHANTOMS, PREPARED)
+SETS: tuple[DataSet[Any], ...] = (PHANTOMS, PREPARED)
 
 
 def source_of(config: DataConfig) -> DataSet[Any]:

@@ -106,7 +106,8 @@ def _column(column) -> np.ndarray:  # type: ignore[no-untyped-def]  # pyarrow ha
 
 def _array(path: Path, shape: tuple[int, ...], kind: type) -> np.ndarray:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        # Copied on write: what is changed in memory never reaches the file, and torch takes it.
+        array = np.load(path, mmap_mode="c", allow_pickle=False)
     except FileNotFoundError as error:
         message = f"the set has no {path.name}: prepare it again"
         raise MissingDataError(message, path=path) from error
