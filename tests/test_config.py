@@ -12,7 +12,9 @@ from medinv.models.build import KINDS
 from medinv.models.store import read_card, shipped
 
 MODELS = [
-    path for path in Path(__file__).parents[1].glob("configs/*.yaml") if path.stem not in ("network", "routes")
+    path
+    for path in Path(__file__).parents[1].glob("configs/*.yaml")
+    if path.stem not in ("network", "routes")
 ]
 
 
