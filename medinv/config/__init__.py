@@ -77,7 +77,8 @@ class ReferenceConfig(Frozen):
     """What an invertible model keeps of its training images: see models.reference."""
 
     axes: int = Field(default=8, ge=2)  # of the projection of the features
-    cases: int | None = Field(default=None, ge=2)  # first training images; None: all
+    # Training images that similar cases are looked for among, of each class its share; None: all.
+    cases: int | None = Field(default=None, ge=2)
     depths: tuple[str, ...] = ()  # where states are averaged; none named: see training.reference
     # Principal axes of how the classes differ, and of what belongs in a part of an image.
     transport: int | None = Field(default=None, ge=1)

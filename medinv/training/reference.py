@@ -62,7 +62,7 @@ def make_reference(
             "see medinv.models.depths.steps"
         )
     model.float()
-    train = _first(data.train, settings.cases)
+    train = _part(data.train, _cases(data.train.labels, settings.cases))
     projection = _projection(model, train, settings.axes)
     metadata = _metadata(model, projection, train, data.validation, weights_sha256)
     metadata = metadata.model_copy(
@@ -140,7 +140,7 @@ class _Projection:
 
 def _projection(model: InvertibleNetwork, train: Part, count: int) -> _Projection:
     """Axes from as many cases as can be held; points of all."""
-    values = math.prod(_coarse(model, _first(train, 1)).shape[1:])
+    values = math.prod(_coarse(model, _part(train, np.arange(1))).shape[1:])
     some = _part(train, _spread(len(train), HELD // values))
     seen = _coarse(model, some)
     directions = torch.stack(
@@ -185,7 +185,7 @@ def _metadata(
     distance, near = torch.cdist(points_v, points).topk(min(NEAREST, len(points)), largest=False)
     labels, labels_v = torch.from_numpy(train.labels), torch.from_numpy(validation.labels)
     chance = torch.from_numpy(np.random.default_rng(0).integers(len(train), size=len(validation)))
-    shares = torch.bincount(labels) / len(labels)
+    shares = torch.bincount(labels, minlength=len(model.classes)) / len(labels)
     return ReferenceMetadata(
         weights_sha256=digest,
         cases_sha256="",
@@ -263,11 +263,17 @@ def _donors(composer: Composer | None, part: Part, count: int | None) -> Donors 
     return Donors(torch.from_numpy(part.images)[rows], labels[rows], composer.places[rows])
 
 
-def _first(part: Part, count: int | None) -> Part:
-    return _part(part, slice(count))
+def _cases(labels: np.ndarray, count: int | None) -> np.ndarray:
+    """Rows of `count` images in their order, of each class its share and one at least: sets may be
+    in the order of classes.
+    """
+    count = len(labels) if count is None else count
+    rows = np.argsort(labels, kind="stable")[_spread(len(labels), count)]
+    classes, first = np.unique(labels, return_index=True)
+    return np.union1d(rows, first[~np.isin(classes, labels[rows])])
 
 
-def _part(part: Part, rows: np.ndarray | slice) -> Part:
+def _part(part: Part, rows: np.ndarray) -> Part:
     return Part(part.images[rows], part.labels[rows], part.patients[rows])
 
 
@@ -278,5 +284,5 @@ def _spread(count: int, most: int) -> np.ndarray:
 
 
 def _words(config: Config, cases: int, count: int) -> str:
-    some = "" if cases == count else f"first {cases} "
+    some = "" if cases == count else f"{cases} of the "
     return f"{some}training images of {config.data.set}, in the order of medinv.data.sets.load"

@@ -7,6 +7,7 @@ import sys
 from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,7 +16,7 @@ from medinv.errors import ConfigError
 from medinv.models.build import build
 from medinv.models.depths import mean_states, steps
 from medinv.models.store import load
-from medinv.training.reference import default_depths, make_reference
+from medinv.training.reference import _cases, default_depths, make_reference
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +38,18 @@ def test_a_model_of_composed_images_keeps_where_its_region_lies(
     assert inside.shape == films.shape and 0.02 < inside.float().mean() < 0.6
 
 
-def test_it_holds_the_first_cases_and_averages_over_them(reference, tiny_model, tiny_data) -> None:
-    train, metadata = tiny_data.train, reference.metadata
+def test_it_holds_cases_of_each_class_and_averages_over_them(
+    reference, tiny_model, tiny_data
+) -> None:
+    metadata = reference.metadata
+    rows = _cases(tiny_data.train.labels, 20)
+    images, labels = tiny_data.train.images[rows], tiny_data.train.labels[rows]
     assert metadata.cases == 20 and metadata.axes == 4 and metadata.weights_sha256 == "hash"
-    assert metadata.training_set.startswith("first 20 training images of phantoms")
-    assert reference.labels.tolist() == train.labels[:20].tolist()
-    negative = torch.from_numpy(train.images[:20][train.labels[:20] == 0])
+    assert metadata.training_set.startswith("20 of the training images of phantoms")
+    assert reference.labels.tolist() == labels.tolist()
+    negative = torch.from_numpy(images[labels == 0])
     assert torch.allclose(reference.class_means[0], negative.float().mean(0))
-    x = torch.from_numpy(train.images[:20]).double()
+    x = torch.from_numpy(images).double()
     coarse = tiny_model.features(x)[:, : tiny_model.coarse].detach()
     assert torch.allclose(reference.project(coarse), reference.points, atol=1e-3)
     assert torch.allclose(reference.points.std(0), torch.ones(4), atol=1e-4)
@@ -52,6 +57,12 @@ def test_it_holds_the_first_cases_and_averages_over_them(reference, tiny_model, 
     for name, state in states.items():
         assert torch.allclose(reference.states[name], state.float(), atol=1e-3)
     assert set(reference.states) == set(states)
+
+
+def test_a_set_in_the_order_of_its_classes_has_cases_of_all_of_them() -> None:
+    labels = np.repeat([0, 1, 2], [50, 40, 1])
+    assert np.bincount(labels[_cases(labels, 18)]).tolist() == [10, 8, 1]
+    assert _cases(labels, None).tolist() == list(range(91))
 
 
 def test_the_first_axis_is_the_difference_of_the_class_means(reference, tiny_model) -> None:
