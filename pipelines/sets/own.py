@@ -58,7 +58,6 @@ OWN = (
         "generated CT series as volumes",
         "series --labels labels.csv --size 16x32x32 --split 0.5,0.2,0.3",
         inputs.volumes,
-        epochs=8,
         then=(
             "classify series/000 series/001 --model model --out results",
             "verify series/000 --model model",
@@ -89,7 +88,7 @@ OWN = (
         "films of children at 224 x 224, a CSV",
         "DATA/kermany_cxr_224 --labels labels.csv --size 224",
         inputs.large_films,
-        epochs=1,
+        epochs=6,
     ),
     Own(
         "mednist",
