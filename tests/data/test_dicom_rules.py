@@ -362,14 +362,12 @@ def test_rules_that_cannot_be_meant_are_refused(wrong: dict) -> None:
 
 
 def test_frames_at_one_place_are_no_volume(tmp_path: Path) -> None:
-    (study,) = index(
-        [write(tmp_path / "a", ImagePositionPatient=[0, 0, 0], ImageOrientationPatient=AXIAL)]
-    ).studies
+    write(tmp_path / "a", ImagePositionPatient=[0, 0, 0], ImageOrientationPatient=AXIAL)
+    (study,) = index([tmp_path]).studies
     (image,) = study.instances
     twice = dataclasses.replace(image, frames=2, frame_geometry=(image.geometry,) * 2)
-    out = choose(
-        dataclasses.replace(study, instances=(twice,)), Rules(selection=Selection(takes="volume"))
-    )
+    rules = Rules(selection=Selection(takes="volume"))
+    out = choose(dataclasses.replace(study, instances=(twice,)), rules)
     assert codes(out) == ["same-place"]
 
 
