@@ -59,7 +59,7 @@ class Probe(Calibrated):
         self, where: np.ndarray, classes: tuple[str, ...], configs: Path, *, bits: int = 8
     ):
         super().__init__(classes)
-        self.unit = (2**bits - 1) / 255
+        self.bits, self.unit = bits, (2**bits - 1) / 255
         self.where = torch.nn.Parameter(torch.from_numpy(where / where.sum()).float())
         config = load_config(configs / "phantom-opacity-twin.yaml")
         self.card = Card.model_construct(

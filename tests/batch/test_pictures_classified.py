@@ -54,7 +54,7 @@ def test_its_report_is_made_and_no_dicom_results_with_a_clear_word(classified) -
     for form in ("html", "pdf", "json"):
         assert report.with_suffix(f".{form}").stat().st_size > 1000
     page = report.read_text()
-    assert "whether the pixels name the patient: they may" in page and "Doe" not in page
+    assert "whether the pixels name the patient: they may" in page and "Doe^" not in page
     said = json.loads(report.with_suffix(".json").read_text())
     assert said["disclaimer"].startswith("Research use, not for diagnosis")
     assert not row.dicom and not list(classified.out.rglob("*.dcm"))
