@@ -205,7 +205,7 @@ def _record(models: Sequence[InvertibleNetwork], options: Options, plan: Plan) -
         "shard": [options.shard.number, options.shard.of],
         "plan_sha256": plan.sha256,
         "models": [_model_record(model, options) for model in models],
-        "device": described(next(models[0].parameters()).device),
+        "device": described(next(models[0].parameters()).device) if models else None,
         "seed": None,
         "phi": options.phi,
         "intake": "lossless" if options.lossless else "resize",
