@@ -68,9 +68,8 @@ def load(
     """The model of a shipped name or a folder, in evaluation mode, with `card` and `reference`.
 
     `kind` is the class of networks that will do, such as `medinv.models.density.Classifier`.
-    `device`: cpu, cuda or cuda:N. The
-    reference comes from the same folder; where it is not there or not this model's, it is None and
-    `reference_missing` says why.
+    `device`: cpu, cuda or cuda:N. The reference comes from the same folder; where it is not there
+    or not this model's, it is None and `reference_missing` says why.
     Raises ModelNotFoundError, IntegrityError where the files do not belong together, ConfigError
     where the model is of another kind, and DeviceError for a device that is not there.
     """

@@ -5,24 +5,18 @@ page's content security policy names its own style and script by hash and allows
 string that slipped through could not run.
 """
 
-import base64
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from medinv.analysis.result import StudyResult
 from medinv.models.card import Card
 from medinv.report import derived, figures, strings
 from medinv.report.figures import Pictures
-
-TEMPLATES = Path(__file__).parent / "templates"
+from medinv.report.templating import TEMPLATES, asset, environment, policy_hash
 
 
 def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
@@ -68,24 +62,19 @@ def flags(result: StudyResult) -> tuple[str, ...]:
 
 def page(template: str, sheet: str, *, scripted: str = "", **values: Any) -> bytes:
     """A page of a template, with the script of that name; `sheet` at the foot of its paper."""
-    style = Markup(_asset("report.css") + _page_margins(sheet))
-    script = Markup(_asset(scripted) if scripted else "")
-    made = _environment().get_template(template)
+    style = Markup(asset(TEMPLATES / "report.css") + _page_margins(sheet))
+    script = Markup(asset(TEMPLATES / scripted) if scripted else "")
+    made = environment(TEMPLATES).get_template(template)
     fixed = {"w": strings, "d": derived, "style": style, "script": script}
     return made.render(**fixed, policy=_policy(style, script), **values).encode("utf-8")
 
 
 def _policy(style: str, script: str) -> str:
-    allowed = f"'{_hash(script)}'" if script else "'none'"
+    allowed = f"'{policy_hash(script)}'" if script else "'none'"
     return (
-        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; "
+        f"default-src 'none'; img-src data:; style-src '{policy_hash(style)}'; "
         f"script-src {allowed}; base-uri 'none'; form-action 'none'"
     )
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode("utf-8")).digest()
-    return "sha256-" + base64.b64encode(digest).decode("ascii")
 
 
 def _page_margins(sheet: str) -> str:
@@ -102,20 +91,4 @@ def _page_margins(sheet: str) -> str:
         # Some browsers print no page margins: headings carry the disclaimer too.
         "@media print{.where::after,header:not(.verdict)>h1::after,"
         f'section:not(.notice)>h2::after,summary>h2::after{{content:"{disclaimer}"}}}}\n'
-    )
-
-
-@cache
-def _asset(name: str) -> str:
-    return (TEMPLATES / name).read_text("utf-8")
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
     )

@@ -3,23 +3,20 @@
 Nothing is fetched but from this server; everything from outside is escaped.
 """
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import jinja2
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from medinv.models.card import Card
 from medinv.report import derived, strings
-from medinv.report.html import TEMPLATES as REPORT
+from medinv.report.templating import TEMPLATES as REPORT
+from medinv.report.templating import asset, environment, policy_hash
 from medinv.serve.listing import PAGE, SCOPES, Filter, Row, labels
 from medinv.serve.uploads import Limits, Upload
 
@@ -47,9 +44,9 @@ def home(cards: Sequence[Card], uploads: Sequence[Upload], shown: Shown, limits:
     fitting = shown.fitting
     pages = max(1, -(-len(fitting) // PAGE))
     page = min(max(shown.page, 1), pages)
-    style, script = _style(), _asset("serve.js")
+    style, script = _style(), asset(TEMPLATES / "serve.js")
     policy = _policy(style, script)
-    made = _environment().get_template("serve.html")
+    made = environment(TEMPLATES, REPORT).get_template("serve.html")
     text = made.render(
         w=strings,
         d=derived,
@@ -76,7 +73,7 @@ def home(cards: Sequence[Card], uploads: Sequence[Upload], shown: Shown, limits:
 
 def status(uploads: Sequence[Upload]) -> Any:
     """The part of the page that says what is being done."""
-    made = _environment().get_template("uploads.html")
+    made = environment(TEMPLATES, REPORT).get_template("uploads.html")
     return HTMLResponse(made.render(w=strings, uploads=uploads, clock=_clock))
 
 
@@ -87,30 +84,9 @@ def _clock(began: float) -> str:
 def _policy(style: str, script: str) -> str:
     return (
         "default-src 'none'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
-        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+        f"style-src '{policy_hash(style)}'; script-src '{policy_hash(script)}'"
     )
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode("utf-8")).digest()
-    return "sha256-" + base64.b64encode(digest).decode("ascii")
 
 
 def _style() -> str:
-    return (REPORT / "report.css").read_text("utf-8") + _asset("serve.css")
-
-
-@cache
-def _asset(name: str) -> str:
-    return (TEMPLATES / name).read_text("utf-8")
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader([TEMPLATES, REPORT]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return asset(REPORT / "report.css") + asset(TEMPLATES / "serve.css")

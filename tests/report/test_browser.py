@@ -17,7 +17,7 @@ from PIL import Image
 
 from medinv.report import strings
 from medinv.report.figures import pictures
-from medinv.report.html import TEMPLATES
+from medinv.report.templating import TEMPLATES
 from medinv.report.write import index_page
 
 needs_chromium = pytest.mark.skipif(
