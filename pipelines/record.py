@@ -66,6 +66,8 @@ def record(
     tables: Sequence[Table],
     made: Mapping[str, Any],
     numbers: Mapping[str, Any] | None = None,
+    folder: Path = RESULTS,
+    facts: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a study's page and numbers; returns the page.
 
@@ -74,15 +76,15 @@ def record(
     cell of the tables. made: command, seeds, seconds and whatever else says how the numbers came to
     be; the commit and the date are added.
     """
-    facts = {**made, "commit": _commit(), "date": f"{datetime.now(UTC):%Y-%m-%d}"}
-    how = "; ".join(f"{key} {value}" for key, value in facts.items())
-    page = RESULTS / f"{study}.md"
+    how_made = {**made, "commit": _commit(), "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+    how = "; ".join(f"{key} {value}" for key, value in how_made.items())
+    page = folder / f"{study}.md"
     kept = page.read_text().partition(EARLIER)[2] if page.is_file() else ""
     text = f"# {title}\n\n{claim}\n\n*{how}. Research use, not for diagnosis.*\n\n"
     text += "\n".join(table.markdown() for table in tables)
     write_whole(page, (text + (f"\n{EARLIER}{kept}" if kept else "")).encode())
     told = {key: cell for table in tables for key, cell in table.cells.items()}
-    tree = {"study": study, "made": facts, "numbers": dict(numbers or told)}
+    tree = {"study": study, **(facts or {}), "made": how_made, "numbers": dict(numbers or told)}
     write_whole(page.with_suffix(".json"), (json.dumps(tree, indent=1) + "\n").encode())
     return page
 

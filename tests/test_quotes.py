@@ -7,6 +7,7 @@ import pytest
 
 from medinv.models.store import read_card, shipped
 from pipelines.record import RESULTS, ROOT, filled, unquoted_numbers
+from pipelines.seeds import table as seeds
 
 README = (ROOT / "README.md").read_text()
 
@@ -46,3 +47,13 @@ def test_every_page_of_results_belongs_to_a_study() -> None:
     studies = {path.name for path in (ROOT / "pipelines").iterdir() if path.is_dir()}
     for page in RESULTS.glob("*.md"):
         assert any(page.stem == s or page.stem.startswith(f"{s}-") for s in studies), page.name
+
+
+def test_the_table_of_systems_says_what_their_runs_recorded() -> None:
+    assert seeds.PAGE.read_text() == seeds.table(), "python -m pipelines.seeds.table"
+
+
+def test_every_system_has_a_command_and_a_page() -> None:
+    folders = {path.parent.name for path in seeds.PAGE.parent.glob("*/run.py")}
+    pages = {path.stem.removeprefix("seeds-") for path in RESULTS.glob("seeds-*.md")}
+    assert folders == pages
