@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from medinv.audit import measures
+from medinv.audit.equivariance import orientation
 from medinv.audit.examples import Example, examples
 from medinv.audit.measures import Bench, Figures
 from medinv.audit.result import (
@@ -189,6 +190,7 @@ def _measured(
         ("images as they are", measures.whole(bench)),
         ("border", measures.border(bench)),
         ("changes", measures.changes(bench)),
+        ("turns and shifts", orientation(bench)),
     ]
     if not bench.subject.has_scope:
         notes.append("scope: this kind of model has none, so that every image gets a label")

@@ -55,7 +55,7 @@ True
 An ordinary trained convolution is taken over by `from_conv`; `null_directions` in `linalg.spectrum`
 names what one loses that has no inverse. Training without stored activations is `Reversible`,
 integers that return bit for bit `IntegerCoupling`, `IntegerHaar` and `LeGall53`; couplings take any
-network as `subnet` and a `condition`; `C4Conv2d` turns with the image.
+network as `subnet` and a `condition`; `C4Squeeze` and `C4Conv2d` turn with the image.
 
 A new layer is one class with three methods, shown in `Invertible`, and one line in `tests/laws.py`,
 whose laws hold for it then: the inverse both ways, log_det against the dense Jacobian, derivatives
@@ -67,7 +67,7 @@ from medinv.layers.bypass import Bypass
 from medinv.layers.check import Certificate, Prediction, RoundTrip, certify, predict, round_trip
 from medinv.layers.conv import InvertibleConv2d, InvertibleConv3d
 from medinv.layers.coupling import AdditiveCoupling, AffineCoupling
-from medinv.layers.equivariant import C4Conv2d
+from medinv.layers.equivariant import C4Conv2d, C4Squeeze
 from medinv.layers.flow import Flow, StandardNormal
 from medinv.layers.from_conv import from_conv
 from medinv.layers.haar import Haar, Haar3d
@@ -92,6 +92,7 @@ __all__ = [
     "AsinhActivation",
     "Bypass",
     "C4Conv2d",
+    "C4Squeeze",
     "Certificate",
     "Chain",
     "ChannelFlip",

@@ -93,6 +93,16 @@ def test_what_decides_is_told(classes: int, configs: Path) -> None:
     assert hidden[0] > hidden[1]
 
 
+def test_who_looks_at_one_place_is_seen_to_mind_turns_and_shifts(configs: Path) -> None:
+    middle, top = (_audit(where, 2, configs)[0] for where in (REGION, BORDER))
+    for turn in ("quarter-left", "half", "quarter-right"):  # the region lies in the middle
+        assert middle.value(f"orientation.{turn}").value == 0
+        assert top.value(f"orientation.{turn}").value > 0.2
+        assert top.value(f"orientation.{turn}.flagged").value == 0  # this model has no scope
+    assert top.value("orientation.shift-8").value == 0  # the border lies all along the top
+    assert middle.value("orientation.shift-1").value <= middle.value("orientation.shift-8").value
+
+
 def test_a_border_and_a_column_that_give_the_label_away_are_said(configs: Path) -> None:
     found, _ = _audit(REGION, 2, configs)
     assert found.value("border.linear").value > 0.95

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from medinv.errors import ConfigError
-from medinv.layers import C4Conv2d, InvertibleConv2d
+from medinv.layers import C4Conv2d, C4Squeeze, Chain, InvertibleConv2d, LeakyReLU, Squeeze
 from medinv.layers.equivariant import quarter_turn
 
 
@@ -48,3 +48,23 @@ def test_four_quarter_turns_change_nothing_and_weights_are_a_quarter() -> None:
 def test_no_field_is_refused() -> None:
     with pytest.raises(ConfigError, match="fields"):
         C4Conv2d(0)
+    with pytest.raises(ConfigError, match="fields"):
+        C4Squeeze(-1)
+
+
+def test_blocks_of_four_pixels_turn_as_fields_do() -> None:
+    x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    lifted = C4Squeeze()(x)
+    assert torch.equal(C4Squeeze()(torch.rot90(x, 1, (2, 3))), quarter_turn(lifted))
+    assert not torch.equal(Squeeze()(torch.rot90(x, 1, (2, 3))), quarter_turn(Squeeze()(x)))
+    assert torch.equal(C4Squeeze(3)(quarter_turn(lifted)), quarter_turn(C4Squeeze(3)(lifted)))
+
+
+def test_a_whole_trunk_turns_with_the_image_and_runs_backwards() -> None:
+    torch.manual_seed(0)
+    trunk = Chain(
+        C4Squeeze(), C4Conv2d(1), LeakyReLU(0.5), C4Squeeze(1), C4Conv2d(4), LeakyReLU(0.5)
+    ).double()
+    x = torch.randn(2, 1, 12, 12, dtype=torch.float64)
+    assert torch.allclose(trunk(torch.rot90(x, 1, (2, 3))), quarter_turn(trunk(x)), atol=1e-12)
+    assert torch.allclose(trunk.inverse(trunk(x)), x, atol=1e-12)
