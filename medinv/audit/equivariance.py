@@ -16,8 +16,11 @@ from medinv.audit.result import Figure
 from medinv.metrics import share
 
 ORIENTATION = "Turned by quarters, and shifted"
-TURNS = (("quarter-left", "quarter turn left", 1), ("half", "half turn", 2))
-TURNS += (("quarter-right", "quarter turn right", 3),)
+TURNS = (
+    ("quarter-left", "quarter turn left", 1),
+    ("half", "half turn", 2),
+    ("quarter-right", "quarter turn right", 3),
+)
 SHIFTS = (1, 4, 8)  # pixels of 64
 
 
