@@ -4,17 +4,19 @@ one file or study is lost, never the batch.
 
 import errno
 import os
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from medinv.analysis import explained
 from medinv.analysis.study import Analyst
+from medinv.batch.ledger import Ledger
+from medinv.batch.lock import locked
 from medinv.batch.options import Options
 from medinv.batch.run import Summary, run
 from medinv.data.dicom.index import index
-from medinv.errors import OutputError
+from medinv.errors import ConfigError, OutputError
+from medinv.models.store import load
 from medinv.report import write
 from medinv.report.dicom import results
 
@@ -110,26 +112,33 @@ def test_what_needs_more_memory_than_allowed_is_refused_by_name(
 
 
 class _Full:
-    """A database on a disk that is full after some rows."""
+    """A file on a disk that is full after some lines: of the next but a part is written."""
 
-    def __init__(self, database: sqlite3.Connection, rows: int):
-        self._database, self._left = database, rows
+    def __init__(self, stream, lines: int):
+        self._stream, self._left = stream, lines
 
     def __getattr__(self, name: str):
-        return getattr(self._database, name)
+        return getattr(self._stream, name)
 
-    def executemany(self, words: str, rows):
-        self._left -= len(rows)
+    def write(self, data) -> int:
+        self._left -= 1
+        if self._left == 0:
+            return self._stream.write(data[:20])
         if self._left < 0:
-            raise sqlite3.OperationalError("database or disk is full")
-        return self._database.executemany(words, rows)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self._stream.write(data)
 
 
 def test_a_full_disk_keeps_what_is_done_and_a_resumed_run_does_the_rest(
     twenty, phantom, tmp_path, monkeypatch
 ) -> None:
-    connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: _Full(connect(*a, **k), rows=10))
+    keep = Ledger.keep
+
+    def filled(ledger: Ledger, *slots, **failed):
+        ledger._stream = _Full(ledger._stream, lines=10)
+        return keep(ledger, *slots, **failed)
+
+    monkeypatch.setattr(Ledger, "keep", filled)
     with pytest.raises(OutputError, match="--resume"):
         _run(twenty, phantom, tmp_path)
     monkeypatch.undo()
@@ -156,17 +165,41 @@ def test_tables_on_a_full_disk_are_not_left_half_written(
 
 
 def test_two_runs_do_not_write_into_one_folder(twenty, phantom, tmp_path) -> None:
-    from medinv.batch.ledger import Ledger
-    from medinv.errors import ConfigError
+    with locked(tmp_path), pytest.raises(ConfigError, match="another run"):
+        _run(twenty, phantom, tmp_path, resume=True)
 
-    ledger = Ledger(tmp_path)
-    with pytest.raises(ConfigError, match="another run"):
-        _run(twenty, phantom, tmp_path, resume=True)
-    ledger.close()
-    (tmp_path / "ledger.sqlite").write_bytes(b"no database" * 1000)
-    with pytest.raises(OutputError, match="--overwrite"):
-        _run(twenty, phantom, tmp_path, resume=True)
-    assert _run(twenty, phantom, tmp_path, overwrite=True).counts["rows"] == 20
+
+def _cut(lines: list[bytes]) -> None:
+    lines[-1] = lines[-1][: len(lines[-1]) // 2]
+
+
+def _no_ledger(lines: list[bytes]) -> None:
+    lines[:] = [b"no ledger\n"] * 100
+
+
+def _damaged_amid(lines: list[bytes]) -> None:
+    lines[5] = lines[5][40:]
+
+
+@pytest.mark.parametrize("damage, made", [(_cut, 1), (_no_ledger, None), (_damaged_amid, None)])
+def test_a_line_that_was_cut_is_done_again_and_a_damaged_ledger_is_refused(
+    twenty, tiny_folder, tmp_path, damage, made
+) -> None:
+    tiny = load(tiny_folder)
+    _run(twenty, tiny, tmp_path)
+    rows, path = (tmp_path / "results.jsonl").read_bytes(), tmp_path / "ledger.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    damage(lines)
+    path.write_bytes(b"".join(lines))
+    seen = []
+    again = Options(tmp_path, resume=True)
+    if made is None:
+        with pytest.raises(OutputError, match="--overwrite"):
+            run(index([twenty]), [tiny], again)
+        assert _run(twenty, tiny, tmp_path, overwrite=True).counts["rows"] == 20
+        return
+    assert run(index([twenty]), [tiny], again, on_study=seen.append).counts["rows"] == 20
+    assert len(seen) == made and len((tmp_path / "results.jsonl").read_bytes()) > 0.9 * len(rows)
 
 
 def _first_call_fails(work):

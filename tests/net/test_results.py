@@ -73,6 +73,6 @@ def test_results_that_cannot_be_read_are_said(folder: Path, text: str) -> None:
 
 
 def test_a_run_that_is_not_finished_is_not_sent(folder: Path) -> None:
-    (folder / "results.jsonl").rename(folder / "ledger.sqlite")
+    (folder / "results.jsonl").rename(folder / "ledger.jsonl")
     with pytest.raises(ConfigError, match="not finished"):
         dicom_files([folder])
