@@ -1,6 +1,7 @@
 """Data sets within bounds: deflated ones unpacked as far as they may be, nested ones as deep as
 they may go."""
 
+import errno
 import io
 import sys
 import zlib
@@ -15,7 +16,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from medinv.data.dicom import archive
 from medinv.data.dicom.location import Location
 from medinv.data.dicom.records import Instance
-from medinv.errors import HeaderError, MedinvError, PixelDataError
+from medinv.errors import DataError, HeaderError, MedinvError, PixelDataError
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 MOST_HEADER = 1 << 28  # bytes of a header: the largest of thousands of frames have a tenth
@@ -120,24 +121,18 @@ def read_whole(instance: Instance) -> pydicom.Dataset:
     PixelDataError if it cannot be parsed to its end, MissingDataError or ArchiveError if it cannot
     be opened.
     """
-    content = instance.location.read()
+    location = instance.location
     try:
-        deflated = is_deflated(content.getbuffer()[:1024].tobytes())
-        with (
-            deep(),
-            disable_value_validation(),
-        ):  # its warnings quote values, which may name a patient
-            dataset = pydicom.dcmread(
-                _plain(content, instance) if deflated else content, force=True
-            )
-        if deflated:
-            dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-        return dataset
+        # of a file on disk the parser's copy is the only one: a second costs as much as decoding
+        with location.read() if location.member else location.open() as content:
+            return _parsed(content, instance)
     except MedinvError:
         raise
-    except (
-        Exception
-    ) as error:  # pydicom's parser raises whatever it met: struct.error, EOFError, KeyError, ...
+    except Exception as error:  # pydicom's parser raises whatever it met: EOFError, KeyError, ...
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # no place it was told of
+            raise DataError(
+                f"the file cannot be read ({type(error).__name__})", path=instance.source
+            ) from error
         raise PixelDataError(
             f"the file cannot be parsed to its end ({type(error).__name__}): it is truncated or "
             "damaged",
@@ -146,7 +141,18 @@ def read_whole(instance: Instance) -> pydicom.Dataset:
         ) from error
 
 
-def _plain(content: io.BytesIO, instance: Instance) -> io.BytesIO:
+def _parsed(content: BinaryIO, instance: Instance) -> pydicom.Dataset:
+    deflated = is_deflated(content.read(1024))
+    content.seek(0)
+    # its warnings quote values, which may name a patient
+    with deep(), disable_value_validation():
+        dataset = pydicom.dcmread(_plain(content, instance) if deflated else content, force=True)
+    if deflated:
+        dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    return dataset
+
+
+def _plain(content: BinaryIO, instance: Instance) -> io.BytesIO:
     pixels = instance.frames * instance.rows * instance.columns * instance.samples
     allowed = MOST_HEADER + -(-pixels * instance.bits_allocated // 8)
     meta, data = _split(content, instance.source)
