@@ -15,9 +15,8 @@ from medinv.models.precision import decode
 
 BITS = 8
 FORWARD = 4
-"""Images of one forward pass, always as many: matrix products of another size round otherwise.
+"""Images of one pass, always as many: matrix products of another size round otherwise.
 
-The inverse takes images one at a time, as its linear solver judges all that it is given together.
 Measured on the shipped models: within a pass of 4 no image's numbers depend on the others or on its
 place, and a pass of 4 takes as long for an image as one of 64.
 """
@@ -73,7 +72,7 @@ def predict(model: InvertibleNetwork, images: Sequence[np.ndarray]) -> list[Pred
         start = time.monotonic()
         x = torch.from_numpy(np.stack(images[i : i + FORWARD])).to(weights)
         reading = model.read(x[torch.arange(FORWARD).clamp_max(len(x) - 1)])
-        decoded = [decode(model, reading.features[k : k + 1], x[k : k + 1]) for k in range(len(x))]
+        decoded = decode(model, reading.features, x)
         scope = None if reading.scope is None else reading.scope.tolist()
         _check_finite(reading.probabilities, reading.scope, *[one.image for one in decoded])
         layout = model.layout.objections(x) if model.layout else [()] * len(x)

@@ -146,7 +146,7 @@ def _prediction(model: InvertibleNetwork, x: Tensor) -> Prediction:
 @torch.no_grad()
 def _reconstruction(model: InvertibleNetwork, x: Tensor) -> Reconstruction:
     """The features of one image `x` (1, C, *size) decoded, and compared with it."""
-    back = decode(model, model.features(x), x)
+    (back,) = decode(model, model.features(x), x)
     return Reconstruction(
         picture(back.image).numpy(), back.exact, BITS, back.max_abs_error, back.dtype
     )

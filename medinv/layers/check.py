@@ -213,11 +213,23 @@ def _arrivals(layer: Invertible, x: Tensor) -> Iterator[_Passed]:
     for step in layer if isinstance(layer, Chain) else [layer]:
         with torch.no_grad():
             y = step(x)
-        arrived = torch.autograd.functional.vjp(step.inverse, y, probe)[1]
+        arrived = _pulled_back(step, y, probe)
         rounds = 0.0 if step.bit_exact and (step.isometric or torch.equal(x, x.round())) else unit
         term = (rounds * _length(probe * x)).square() + (rounds * _length(arrived * y)).square()
         yield _Passed(step, x, y, probe, arrived, rounds, term)
         x, probe = y, arrived
+
+
+def _pulled_back(step: Invertible, y: Tensor, probe: Tensor) -> Tensor:
+    """`probe` through the transposed Jacobian of the inverse at `y`.
+
+    By the gradient of a number: where gradients of tensors are given, torch imports sympy, which
+    takes longer than a small network.
+    """
+    with torch.enable_grad():
+        given = y.detach().requires_grad_()
+        (arrived,) = torch.autograd.grad((step.inverse(given) * probe).sum(), given)
+    return arrived
 
 
 def _sweep(

@@ -17,7 +17,6 @@ from typing import cast
 
 import numpy as np
 import torch
-from sklearn.covariance import ledoit_wolf
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -264,6 +263,10 @@ def covariance(terms: Tensor) -> Tensor:
     """
     if len(terms) >= ENOUGH * terms.shape[1]:
         return torch.cov(terms.T)
+    from sklearn.covariance import (
+        ledoit_wolf,
+    )  # takes a second to start, and only training needs it
+
     scale = terms.std(0).clamp_min(1e-12)
     shrunk = ledoit_wolf(((terms - terms.mean(0)) / scale).double().numpy())[0]
     return torch.from_numpy(shrunk).to(terms) * scale * scale[:, None]

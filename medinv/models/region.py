@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import product
 
 import torch
-from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -91,6 +90,8 @@ def _comparable(films: Tensor) -> Tensor:
     """Films (N, 1, H, W) as unit vectors (N, COARSE^2) without local means, so that exposure does
     not count.
     """
+    from scipy import ndimage  # which a start without films need not wait for
+
     small = F.interpolate(films, size=(COARSE, COARSE), mode="area").numpy()
     sigma = (0, 0, SURROUND * COARSE, SURROUND * COARSE)
     flat = torch.from_numpy(small - ndimage.gaussian_filter(small, sigma)).flatten(1)

@@ -17,7 +17,8 @@ def network():
 def _decoded(network) -> precision.Decoded:
     drawn = np.random.default_rng(0).integers(0, 256, (1, *network.image_shape))
     x = torch.from_numpy(drawn).to(next(network.parameters()))
-    return precision.decode(network, network.features(x), x)
+    (decoded,) = precision.decode(network, network.features(x), x)
+    return decoded
 
 
 def test_an_ordinary_model_decodes_in_float32_and_says_so(network) -> None:
