@@ -8,16 +8,26 @@ from types import FrameType
 EXIT_INTERRUPTED = 130
 
 
-def on_interrupt(first: Callable[[], object], signals: tuple[int, ...] = (signal.SIGINT,)) -> None:
+def on_interrupt(
+    first: Callable[[], object],
+    signals: tuple[int, ...] = (signal.SIGINT,),
+    last: Callable[[], object] = lambda: None,
+) -> None:
     """Call `first` at the first of these signals; at a second leave at once, with exit code 130.
 
     Whatever is worth keeping is on the disk, whole, before it is promised to anybody: leaving at
-    once is as safe as a power cut.
+    once is as safe as a power cut. `last` is called on leaving, to delete what nobody is to find.
     """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        try:
+            last()
+        finally:
+            os._exit(EXIT_INTERRUPTED)
 
     def handle(number: int, frame: FrameType | None) -> None:
         for one in signals:
-            signal.signal(one, _leave)
+            signal.signal(one, leave)
         first()
 
     for one in signals:
@@ -33,7 +43,3 @@ def interrupt() -> None:
     """Say so and end the command. Raises KeyboardInterrupt."""
     say("interrupted")
     raise KeyboardInterrupt
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    os._exit(EXIT_INTERRUPTED)

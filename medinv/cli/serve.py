@@ -1,9 +1,15 @@
 """`medinv serve`: a page on this machine where studies are dropped."""
 
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+_TRIES = 100
 
 
 def serve(
@@ -44,8 +50,6 @@ def serve(
     second Ctrl-C at once; the same command goes on. Needs the extra `serve`.
     """
     import signal
-    import tempfile
-    from contextlib import ExitStack
 
     from medinv.cli.interrupts import on_interrupt, say
     from medinv.errors import ConfigError
@@ -66,8 +70,7 @@ def serve(
     loaded = [load_invertible(name) for name in dict.fromkeys(model)]
     for one in loaded:
         one.card.check_takes_studies()
-    with ExitStack() as stack:
-        folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="medinv-")))
+    with _folder(out) as (folder, delete):
         options = Options(folder, readers=readers or READERS)
         limits = Limits(bytes=int(limit * 1e9))
         server = Server(loaded, options, port, limits, say=typer.echo)
@@ -76,7 +79,24 @@ def serve(
             say("ends after the study it is at")
             server.stop()
 
-        on_interrupt(end, (signal.SIGINT, signal.SIGTERM))
+        on_interrupt(end, (signal.SIGINT, signal.SIGTERM), last=delete)
         typer.echo("Research use, not for diagnosis.")
         typer.echo(f"open {server.address}")
         server.run()
+
+
+@contextmanager
+def _folder(out: Path | None) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """`out`, or a folder of our own that is gone at the end, and what deletes that."""
+    folder = out or Path(tempfile.mkdtemp(prefix="medinv-"))
+
+    def delete() -> None:
+        tries = 0 if out else _TRIES
+        while tries and folder.exists():  # a study that is being written may bring files back
+            shutil.rmtree(folder, ignore_errors=True)
+            tries -= 1
+
+    try:
+        yield folder, delete
+    finally:
+        delete()

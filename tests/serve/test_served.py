@@ -183,3 +183,23 @@ def test_the_command_prints_its_address_ends_at_ctrl_c_and_has_its_folder_alone(
         assert not os.path.exists(tmp_path / "run.lock")
     finally:
         first.kill()
+
+
+def test_a_second_interrupt_leaves_nothing_of_what_was_dropped(tiny_folder, film, tmp_path):
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    run = [sys.executable, "-u", "-m", "medinv", "serve", "--model", str(tiny_folder)]
+    with subprocess.Popen(run, stdout=subprocess.PIPE, text=True, env=environment) as server:
+        try:
+            address = next(line for line in server.stdout if line.startswith("open ")).split()[1]
+            client = Client(address)
+            name = json.loads(client.ask("POST", "uploads").text)["upload"]
+            client.ask("PUT", f"uploads/{name}/files/1?ending=.dcm", film(1))
+            assert list(tmp_path.rglob("*.dcm"))
+            server.send_signal(signal.SIGSTOP)  # so that both arrive before the first is done
+            server.send_signal(signal.SIGINT)
+            server.send_signal(signal.SIGTERM)
+            server.send_signal(signal.SIGCONT)
+            assert server.wait(120) == 130
+        finally:
+            server.kill()
+    assert not list(tmp_path.rglob("*.dcm")) and not list(tmp_path.glob("medinv-*"))
