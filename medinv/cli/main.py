@@ -27,6 +27,7 @@ from medinv.cli import (
     serve,
     train,
     verify,
+    verify_run,
 )
 from medinv.cli.exits import EPILOG, INTERRUPTED, USAGE, as_json, exit_code
 from medinv.errors import MedinvError
@@ -53,6 +54,7 @@ app.command()(verify.verify)
 app.command()(prepare.prepare)
 app.command()(init.init)
 app.command()(train.train)
+app.command(name="verify-run")(verify_run.verify_run)
 app.command()(evaluate.evaluate)
 app.command()(audit.audit)
 app.command()(export.export)

@@ -57,12 +57,21 @@ def train(
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that read and transform images ahead.")
     ] = 0,
+    snapshots: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="States kept on the way, as large as the checkpoint, from which "
+            "`medinv verify-run` can replay steps; from the start it can without.",
+        ),
+    ] = 0,
 ) -> None:
     """Train, calibrate, measure; write weights, card and reference.
 
     Interrupted, the same command goes on from the last step. A finished run goes on with
     `--set train.epochs=N`, N larger than before. Several processes train one network under
-    `torchrun --nproc-per-node N -m medinv train ...`.
+    `torchrun --nproc-per-node N -m medinv train ...`. training-log.jsonl says how the weights came
+    to be, for `medinv verify-run`.
     """
     stop = Stop()
     stop.listen()
@@ -109,6 +118,8 @@ def train(
                 resumed=lambda epochs: note(*epochs),
                 stop=lambda: stop.asked,
                 workers=workers,
+                log=folder,
+                snapshots=snapshots,
             )
             checkpoint = folder / "checkpoint.pt"
             stop.training = True

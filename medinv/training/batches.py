@@ -45,6 +45,13 @@ class Batches:
         if recipe.transforms:
             transforms.check(recipe.transforms, part.images[0], _top(part))
 
+    def rows(self, number: int) -> np.ndarray:
+        """The numbers (steps, batch) of the images of an epoch, in the order of its steps."""
+        size = self.config.train.batch
+        generator = np.random.default_rng((self.config.seed, number))
+        chosen = order(self.part, generator, self.config.train)
+        return chosen[: self.steps * size].reshape(self.steps, size)
+
     def epoch(self, number: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """This process's images (n, C, *size) float32 and labels (n,), from step `first` on."""
         config, size = self.config, self.config.train.batch
@@ -53,8 +60,7 @@ class Batches:
         whole = np.zeros((size, *self.part.images.shape[1:]), self.part.images.dtype)
         for _ in range(first):  # brings its randomness to where it stood
             augment(torch.from_numpy(whole))
-        chosen = order(self.part, np.random.default_rng((config.seed, number)), config.train)
-        rows = chosen[: self.steps * size].reshape(self.steps, size)[first:, mine]
+        rows = self.rows(number)[first:, mine]
         for batch in self._loader(rows, number):
             images = batch["image"]
             if processes.size() > 1:  # as in one process, which augments the whole batch

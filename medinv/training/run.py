@@ -138,7 +138,7 @@ class Run:
             at.random = {"torch": torch.get_rng_state(), "composer": self.drawing.get_state()}
             if self.device.type == "cuda":
                 at.random["cuda"] = torch.cuda.get_rng_state(self.device)
-        checkpoints.save(path, self._parts(), belongs, at)
+        checkpoints.save(path, self.parts(), belongs, at)
 
     def resume(self, path: Path, belongs: str, say: Callable[[str], None]) -> None:
         """Go on from a checkpoint, if it is there.
@@ -146,7 +146,7 @@ class Run:
         Raises ModelError where it cannot be used, and ConfigError where it has done more epochs
         than the configuration has.
         """
-        self.at = at = checkpoints.resume(path, self._parts(), belongs)
+        self.at = at = checkpoints.resume(path, self.parts(), belongs)
         wanted, done = self.config.train.epochs, len(at.epochs)
         if done > wanted or (done == wanted and at.step):
             raise ConfigError(
@@ -162,7 +162,8 @@ class Run:
                 f"schedule of {wanted} epochs, at {self.factor():.3f} of its height"
             )
 
-    def _parts(self) -> dict[str, checkpoints.Stateful]:
+    def parts(self) -> dict[str, checkpoints.Stateful]:
+        """All that the next step depends on, but where the run stands; and the weights to keep."""
         parts: dict[str, checkpoints.Stateful] = {
             "model": self.model,
             "average": self.average,

@@ -16,10 +16,12 @@ from torch import Tensor
 from medinv.config import Config
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.data.sets.load import check_classes
+from medinv.layers import processes
 from medinv.metrics import macro_auc
 from medinv.models.base import Calibrated, in_batches
 from medinv.training import checkpoint as checkpoints
 from medinv.training.batches import Batches
+from medinv.training.journal import Journal, Silent
 from medinv.training.run import Run
 
 VALUES = 2**20  # of images that are predicted together, unless one alone has more
@@ -59,6 +61,8 @@ class Options:
     stop: Callable[[], bool] = lambda: False  # asked after each step: whether to leave
     minutes: float = 5.0  # between checkpoints within an epoch
     workers: int = 0  # processes that read and transform images ahead
+    log: Path | None = None  # folder of the log that `medinv.training.replay` reads
+    snapshots: int = 0  # states kept beside it, to replay from
 
 
 @dataclass(frozen=True)
@@ -97,31 +101,47 @@ def train(
     data.check(config.image_shape, config.model.classes)
     batches = Batches(data.train, config, workers=options.workers)
     run = Run(config, data.train, device, batches.steps)
-    belongs = "" if checkpoint is None else checkpoints.identity(config, data.sha256())
+    sha256 = "" if checkpoint is None and options.log is None else data.sha256()
+    belongs = checkpoints.identity(config, sha256)
     if checkpoint is not None:
         run.resume(checkpoint, belongs, options.say)
     options.resumed(tuple(Epoch(**each) for each in run.at.epochs))
+    journal = _journal(run, sha256, belongs, options)
 
     for number in range(len(run.at.epochs), config.train.epochs):
         run.begin(number)
+        journal.begin(batches.rows(number))
         saved = time.monotonic()
         for images, labels in batches.epoch(number, run.at.step):
             cross_entropy, stop = run.step(images, labels, options.stop())
+            journal.step(cross_entropy)
             options.step(Step(number + 1, run.at.step, batches.steps, cross_entropy))
             due = time.monotonic() - saved > 60 * options.minutes
             if checkpoint is not None and (stop or due):
+                journal.write()
                 run.save(checkpoint, belongs)
                 saved = time.monotonic()
             if stop:
                 raise KeyboardInterrupt
-        epoch = _closed(run, data.validation)
+        journal.write()
+        epoch = closed(run, data.validation)
+        journal.close()
         report(epoch)
         if checkpoint is not None:
             run.save(checkpoint, belongs)
     return Trained(run.best.eval(), tuple(Epoch(**each) for each in run.at.epochs), device)
 
 
-def _closed(run: Run, validation: Part) -> Epoch:
+def _journal(run: Run, data_sha256: str, belongs: str, options: Options) -> Silent:
+    """What the first process writes the log with, where one is asked for; opened."""
+    if options.log is None or processes.rank():
+        return Silent()
+    journal = Journal(options.log, run, run.config, data_sha256, options.snapshots, belongs)
+    journal.open()
+    return journal
+
+
+def closed(run: Run, validation: Part) -> Epoch:
     """The record of an epoch whose steps are done, with what validation images say of it."""
     before = max((each["validation"] or 0.0 for each in run.at.epochs), default=0.0)
     logits = predict(run.network.eval(), validation)
