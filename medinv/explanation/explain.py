@@ -13,6 +13,7 @@ from medinv.errors import ConfigError, ShapeError
 from medinv.explanation.counterfactual import counterfactual
 from medinv.explanation.counterfactual.smallest import smallest_part
 from medinv.explanation.evidence import evidence, head_view, layer_evidence, likelihood_ratio
+from medinv.explanation.ground import expected_of, region_of
 from medinv.explanation.local import checked, local_evidence
 from medinv.explanation.neighbours import nearest
 from medinv.explanation.result import (
@@ -152,15 +153,6 @@ def _reconstruction(model: InvertibleNetwork, x: Tensor) -> Reconstruction:
     )
 
 
-def region_of(model: Asked, x: Tensor) -> NDArray | None:
-    """Which pixels (H, W) of one image `x` (1, 1, H, W) the label is about, as the model has it.
-
-    None where it keeps no region.
-    """
-    reference = model.reference
-    return reference.region.inside(x)[0, 0].numpy() if reference and reference.region else None
-
-
 def _local_evidence(model: Asked, x: Tensor) -> LocalEvidence | None:
     """With its check; None where the model has no reference of mean states."""
     reference = model.reference
@@ -168,6 +160,8 @@ def _local_evidence(model: Asked, x: Tensor) -> LocalEvidence | None:
         return None
     noise, compose = model.card.config.train.noise, model.card.config.train.compose
     _, against = model.pair
-    local = local_evidence(model, x, reference.grounds(against), noise, region_of(model, x))
+    local = local_evidence(
+        model, x, reference.grounds(against), noise, region_of(model, x), expected_of(model, x)
+    )
     local = replace(local, region_name=compose.region if compose else "")
     return checked(model, x, local, reference.class_means[against])

@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from medinv.explanation.evidence import evidence
+from medinv.explanation.ground import expected_of
 from medinv.explanation.local import local_terms
 from medinv.explanation.result import Control, Controls, Counterfactual, Explanation, Likeness
 from medinv.explanation.trunk import Asked, asked, picture
@@ -57,9 +58,10 @@ def controls(model: Asked, x: Tensor, explanation: Explanation) -> Controls:
         ground = reference.class_means[model.pair[1]][None].to(x)
         first = {UNTRAINED: mean_states(others[UNTRAINED].trunk, [ground], tuple(states))}
         first[SHAM] = states
-        mine = _local_map(model, x, states)
+        expected = expected_of(model, x)
+        mine = _local_map(model, x, states, expected)
         likenesses = [
-            likeness(name, "local evidence", mine, _local_map(other, x, first[name]))
+            likeness(name, "local evidence", mine, _local_map(other, x, first[name], expected))
             for name, other in others.items()
         ] + likenesses
     return Controls(_changes(model, x, edit), tuple(likenesses))
@@ -92,8 +94,10 @@ def _images(stored: list[NDArray], x: Tensor) -> Tensor:
     return (many[:, None] if x.shape[1] == 1 else many.movedim(-1, 1)).to(x)
 
 
-def _local_map(model: Asked, x: Tensor, states: dict[str, Tensor]) -> NDArray:
-    return local_terms(model, x, states)[0][0].cpu().numpy()
+def _local_map(
+    model: Asked, x: Tensor, states: dict[str, Tensor], expected: Tensor | None
+) -> NDArray:
+    return local_terms(model, x, states, expected)[0][0].cpu().numpy()
 
 
 def equal_changes(

@@ -29,6 +29,8 @@ from medinv.report.figures import Panel, Pictures
 
 SCHEMA = "medinv-report-1"
 GREY, ODDS, SHARE = "grey levels (0 to 255)", "log-odds", "1"
+# What local evidence is told against.
+EXPECTED, USUAL = "the same image, its region as expected", "the mean of training images"
 DEVIATIONS = "standard deviations"
 CLASS_MEASURES = ("auc", "sensitivity", "specificity", "precision")
 # What the layout calls two of the methods: it keeps its words.
@@ -226,6 +228,7 @@ def _local(evidence: LocalEvidence) -> dict[str, Any]:
         "outside": evidence.outside,  # of the region; the third
     }
     return {name: _number(value, ODDS) for name, value in terms.items()} | {
+        "compared_with": EXPECTED if evidence.expected else USUAL,
         "depths": list(evidence.depths),
         "pixels_a_side": evidence.grain,
         "region": evidence.region_name or None,

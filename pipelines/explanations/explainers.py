@@ -11,6 +11,7 @@ from monai.visualize import GradCAM, OcclusionSensitivity
 from torch import Tensor, nn
 
 from medinv.explanation.evidence import layer_terms
+from medinv.explanation.ground import expected_of
 from medinv.explanation.local import cycle_spun_terms, local_terms
 from medinv.models.density import Classifier
 
@@ -51,11 +52,12 @@ def methods(
     gradients, deep = IntegratedGradients(net), DeepLift(net)
 
     def local(x: Tensor) -> tuple[Tensor, Tensor]:
-        found = cycle_spun_terms(model, x, usual, model.card.config.train.noise)
+        noise = model.card.config.train.noise
+        found = cycle_spun_terms(model, x, usual, noise, expected_of(model, x))
         return found.maps, found.residual
 
     def alone(x: Tensor) -> tuple[Tensor, Tensor]:
-        maps, bias, logit = local_terms(model, x, usual)
+        maps, bias, logit = local_terms(model, x, usual, expected_of(model, x))
         return maps, (maps.sum((1, 2)) + bias - logit).abs()
 
     def pixels(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -171,7 +171,7 @@ def _words(analysis: Analysis, image: ImageResult, parts: Sequence[Regions]) -> 
         return (
             "Pixels of the network's input, enlarged to the stored image, that carry at least "
             f"{stated} log-odds of {analysis.finding} each ({SHARE:.0%} of the largest of the "
-            f"image), against what is usual there in images labelled {against}. An exact sum; "
+            f"image), against what is expected there of {against}. An exact sum; "
             "replacing the strongest pixels moves the answer more than the same shape elsewhere. "
             f"Not shown to be where a disease lies. {strings.RESEARCH_USE}"
         )

@@ -150,7 +150,7 @@ def _caveat(analysis: Analysis, panel: Panel) -> str:
         explained(panel.image).local_evidence,
         contrast(panel.image, analysis.card).against,
     )
-    words = f"Local evidence, against what is usual in images labelled {against},"
+    words = f"Local evidence, against what is expected of {against},"
     unclaimed = (
         f"; {strings.no_place(local)}, so that no place can be named"
         if local and not local.valid

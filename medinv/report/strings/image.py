@@ -42,7 +42,7 @@ def evidence_unit(block: str) -> str:
 
 def evidence_reading(block: str, two: Contrast) -> str:
     """What the colours say."""
-    reference = f", each against what is usual there in training images labelled {two.against}"
+    reference = f", each against what is expected there of {two.against}"
     return (
         f"Orange {block}s push the answer towards {two.towards}, "
         f"blue {block}s towards {two.against}{reference if block == PLACE else ''}; "
@@ -134,7 +134,7 @@ def decision_steps(
 
 _NO_PIXEL = "the constant, which no pixel carries"
 _NO_PLACE = (
-    "what is usual in {} images, and what a move of the image by a pixel or two does: "
+    "what is expected of {} images, and what a move of the image by a pixel or two does: "
     "no place carries it"
 )
 
