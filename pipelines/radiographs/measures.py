@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
+from torch import Tensor
 
 from medinv.audit.changes import blanked, exchanged, harmless
 from medinv.audit.measures import peaks_on, whole_levels
@@ -12,18 +13,20 @@ from medinv.audit.planted import Planted
 from medinv.audit.sample import Region, Sample
 from medinv.metrics import Estimate, clustered, mean, proportion
 from medinv.metrics import auc as area
+from pipelines.explanations.explainers import methods
 from pipelines.radiographs.lesions import Lesions
 from pipelines.radiographs.subjects import Subject
 from pipelines.radiographs.variants import PAIRS
 
 MAPPED, MAPPED_PLANTS = 100, 40  # films of which the evidence is mapped
+AT_ONCE = 8
 Measured = Iterator[tuple[str, Estimate]]
 
 
 def answers(subject: Subject, films: Sample, region: Region) -> Measured:
     """AUC of whole films and of either region alone, exchanges, and changes that are no finding."""
 
-    def auc(images: torch.Tensor) -> Estimate:
+    def auc(images: Tensor) -> Estimate:
         odds = subject.odds(whole_levels(images))
         return clustered(area, films.labels.numpy(), odds, films.patients.numpy())
 
@@ -85,8 +88,8 @@ def evidence(subject: Subject, films: Sample, region: Region) -> Measured:
 
 def lesions(subject: Subject, found: Lesions, name: str) -> Measured:
     """AUROC of pixels and pointing, of the local evidence everywhere and as it is shown, in the
-    region that the model keeps, and of maps that look at no model: that region alone, others'
-    masks, and the film less the mean normal film.
+    region that the model keeps, of the methods it is compared with elsewhere, and of maps that look
+    at no model: that region alone, others' masks, and the film less the mean normal film.
     """
     images = torch.from_numpy(found.images).float()
     train = subject.data.train
@@ -98,6 +101,7 @@ def lesions(subject: Subject, found: Lesions, name: str) -> Measured:
         least = everywhere.min((1, 2), keepdims=True)
         maps["local evidence in the lungs"] = np.where(inside, everywhere - least, -1.0)
         maps["the lungs alone"] = inside.astype(float)
+        maps |= dict(of_peers(subject, images))
     maps |= {
         "mean mask of other patients": found.elsewhere(),
         "film less mean normal film": found.images[:, 0] - normal,
@@ -108,6 +112,14 @@ def lesions(subject: Subject, found: Lesions, name: str) -> Measured:
         ]
         yield f"{name}, {kind}: AUROC", mean_of(np.array(areas))
         yield f"{name}, {kind}: pointing", proportion(peaks_on(values, found.masks))
+
+
+def of_peers(subject: Subject, images: Tensor) -> Iterator[tuple[str, np.ndarray]]:
+    """Maps (N, H, W) of the explainers that the study of explanations compares with ours."""
+    reference = subject.model.reference
+    for name, method in methods(subject.model, subject.states, reference.class_means[:1]).items():
+        if not name.endswith("(ours)"):
+            yield name, torch.cat([method(some)[0] for some in images.split(AT_ONCE)]).numpy()
 
 
 def mean_of(values: np.ndarray) -> Estimate:
