@@ -30,9 +30,10 @@ CHECKED = 0.05  # share of the pixels that the check replaces
 FEATHER = 1.5  # standard deviation of the soft edge, pixels
 SHARPENED = 1.6  # what is less than 1 / SHARPENED inside is replaced in part
 QUARTERS = 4  # moves along each axis: 15 other places
-# How far an image is from the expected one: averaged over this standard deviation, share of the
-# side, and grey levels that are nothing. Chosen on findings planted in validation films.
-AROUND, NONE = 0.02, 0.02
+# Over what an image's difference from the expected one and the evidence are averaged (standard
+# deviations, shares of the side), and grey levels that are no difference: chosen on findings
+# planted in validation films.
+NEAR, AROUND, NONE = 0.02, 0.06, 0.02
 AT_ONCE = 8  # copies that go through together: as quick as all of them, and memory stays bounded
 
 
@@ -68,12 +69,11 @@ def local_evidence(
     for each d, and so for their mean over d. With `expected` (1, C, *size), what the image would be
     expected to be, m_d is its state, whatever `states` hold for the depths they name. Terms of a
     depth are summed over channels and spread over the pixels around their place, by the adjoint of
-    averaging, which keeps the sum; so does moving the map of a copy back. The average is weighted
-    by how far pixels are from the expected ones: those that are not cannot have brought the term
-    about. Copies are those of `cycle_spinning.copies`, in `noise` that the network was trained
-    with. The mean of their sums is the mean of their log-odds; what the image's own differ from
-    that is `jitter`: no place carries it. Of a `region` (*size) bool the terms outside are summed
-    in `outside`.
+    averaging, which keeps the sum; so do moving the map of a copy back and, with `expected`,
+    drawing evidence to the pixels that are not as expected (`_drawn`). Copies are those of
+    `cycle_spinning.copies`, in `noise` that the network was trained with. The mean of their sums is
+    the mean of their log-odds; what the image's own differ from that is `jitter`: no place carries
+    it. Of a `region` (*size) bool the terms outside are summed in `outside`.
     Raises ConfigError for a depth that the trunk does not have.
     """
     terms = cycle_spun_terms(model, x, states, noise, expected)
@@ -158,30 +158,41 @@ def local_terms(
 
     No copies are taken. Raises ConfigError for a depth that the trunk does not have.
     """
-    path, weights = steps(model.trunk), torch.ones_like(x[:, :1])
+    path = steps(model.trunk)
     with torch.no_grad():
         here = [state.here for state in run(path, x)]
         if expected is not None:
-            weights = _difference(x, expected)
             there = zip(path, run(path, expected), strict=True)
             states = {step.name: state.here for step, state in there if step.name in states}
     nodes, grounds, last = _grounds(model, [x, *here], states)
     slopes = torch.autograd.grad(decision(model, last).sum(), list(nodes.values()))
     by_name = {step.name: state for step, state in zip(path, here, strict=True)}
-    maps = [
-        _spread((slope * (by_name[name] - states[name].to(x))).sum(1), weights)
+    by_depth = [
+        _spread((slope * (by_name[name] - states[name].to(x))).sum(1), x.shape[2:])
         for name, slope in zip(nodes, slopes, strict=True)
     ]
+    maps = torch.stack(by_depth).mean(0)
+    if expected is not None:
+        maps = _drawn(maps, (x - expected).abs().mean(1))
     with torch.no_grad():
         bias = torch.stack([decision(model, ground) for ground in grounds]).mean(0)
-        return torch.stack(maps).mean(0), bias, decision(model, here[-1])
+        return maps, bias, decision(model, here[-1])
 
 
-def _difference(x: Tensor, expected: Tensor) -> Tensor:
-    """How far images (N, C, *size) are from what is expected, around each pixel, (N, 1, *size)."""
-    far = (x - expected).abs().mean(1, keepdim=True)
-    deviations = [0.0, 0.0, *(AROUND * side for side in far.shape[2:])]
-    return torch.from_numpy(gaussian_filter(far.cpu().numpy(), deviations)).to(far) + NONE
+def _drawn(maps: Tensor, far: Tensor) -> Tensor:
+    """Maps (N, *size) drawn to where images are `far` (N, *size) from what is expected.
+
+    What stands at a pixel goes to those around it in proportion to w, the distance there: with G a
+    Gaussian average, which is its own adjoint, w G(map / G(w)), whose sum is that of the map. A
+    pixel that is as expected cannot have brought anything about.
+    """
+    w = _averaged(far, NEAR) + NONE
+    return w * _averaged(maps / _averaged(w, AROUND), AROUND)
+
+
+def _averaged(maps: Tensor, deviation: float) -> Tensor:
+    deviations = [0.0, *(deviation * side for side in maps.shape[1:])]
+    return torch.from_numpy(gaussian_filter(maps.detach().cpu().numpy(), deviations)).to(maps)
 
 
 def _grounds(
@@ -220,23 +231,17 @@ def _kept(x: Tensor, kept: int | None) -> Tensor:
     return x if kept is None else x[:, :kept]
 
 
-def _spread(terms: Tensor, weights: Tensor) -> Tensor:
-    """Terms (N, *coarse) to (N, *size) with the sum kept: the adjoint of averages that overlap,
-    weighted by `weights` (N, 1, *size).
-    """
-    if terms.shape[1:] == weights.shape[2:]:
+def _spread(terms: Tensor, size: torch.Size) -> Tensor:
+    """(N, *coarse) to (N, *size) with the sum kept: the adjoint of averages that overlap."""
+    factor = size[-1] // terms.shape[-1]
+    if factor == 1:
         return terms
-    image = torch.zeros_like(weights, requires_grad=True)
-    means = _means(weights * image, terms.shape[1:]) / _means(weights, terms.shape[1:])
-    return torch.autograd.grad(means, image, terms[:, None])[0][:, 0]
-
-
-def _means(image: Tensor, places: torch.Size) -> Tensor:
-    """Averages of (N, 1, *size) about places (N, 1, *places), a little wider than those."""
-    factor = image.shape[-1] // places[-1]
+    image = terms.new_zeros(len(terms), 1, *size, requires_grad=True)
     width, margin = 2 * (factor // 2) + 1, factor // 2
-    if len(places) == 2:
+    if len(size) == 2:
         averages = F.avg_pool2d(image, width, 1, margin, count_include_pad=False)
-        return F.adaptive_avg_pool2d(averages, (places[0], places[1]))
-    averages = F.avg_pool3d(image, width, 1, margin, count_include_pad=False)
-    return F.adaptive_avg_pool3d(averages, (places[0], places[1], places[2]))
+        pooled = F.adaptive_avg_pool2d(averages, (terms.shape[1], terms.shape[2]))
+    else:
+        averages = F.avg_pool3d(image, width, 1, margin, count_include_pad=False)
+        pooled = F.adaptive_avg_pool3d(averages, (terms.shape[1], terms.shape[2], terms.shape[3]))
+    return torch.autograd.grad(pooled, image, terms[:, None])[0][:, 0]
