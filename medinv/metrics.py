@@ -174,7 +174,23 @@ def youden_threshold(labels: NDArray, probabilities: NDArray) -> float:
     false_positive, true_positive, thresholds = roc_curve(
         labels, probabilities, drop_intermediate=False
     )
-    best = thresholds[np.argmax(true_positive - false_positive)]
+    return _under(thresholds[np.argmax(true_positive - false_positive)], probabilities)
+
+
+def sensitive_threshold(labels: NDArray, probabilities: NDArray, sensitivity: float) -> float:
+    """The highest threshold at which at least this share of positive images is called.
+
+    It lies midway to the next score below it.
+
+    >>> labels, scores = np.array([0, 1, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.6, 0.8])
+    >>> round(sensitive_threshold(labels, scores, 0.6), 2)
+    0.45
+    """
+    positive = np.sort(probabilities[labels == 1])[::-1]
+    return _under(positive[math.ceil(sensitivity * len(positive)) - 1], probabilities)
+
+
+def _under(best: float, probabilities: NDArray) -> float:
     below = probabilities[probabilities < best]
     return float((best + below.max()) / 2 if len(below) else best)
 

@@ -71,7 +71,7 @@ def tiny_data(tiny_config: Config) -> LabelledImages:
 def tiny_model(tiny_config: Config, tiny_data: LabelledImages) -> Classifier:
     """A trained and calibrated tiny classifier in float64. Not to be changed."""
     model = train(tiny_config, tiny_data).model.double()
-    calibrate(model, tiny_config.model, tiny_data)
+    calibrate(model, tiny_config, tiny_data)
     return model
 
 

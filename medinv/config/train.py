@@ -28,6 +28,9 @@ class TrainConfig(Frozen):
     average: float = Field(default=0.998, ge=0, lt=1)
     # Which epoch's averaged weights are the model: the last, or the best by AUC on validation.
     keep: Literal["last", "best"] = "last"
+    # Of two classes: the share of positive validation images that the operating point is to call.
+    # None: Youden's point, where sensitivity and specificity count alike.
+    sensitivity: float | None = Field(default=None, gt=0, lt=1)
     whole_patients: bool = False  # batches hold all images of their patients
     bfloat16: bool = False  # activations and products in 16 bits while training, weights in 32
     flip: bool = False  # augmentation: left and right at random

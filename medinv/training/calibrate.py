@@ -13,10 +13,10 @@ from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from medinv.config import ModelConfig
+from medinv.config import Config
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.errors import DataError
-from medinv.metrics import patient_draws, youden_threshold
+from medinv.metrics import patient_draws, sensitive_threshold, youden_threshold
 from medinv.models.base import Calibrated, in_batches
 from medinv.models.build import kind_of
 
@@ -27,31 +27,38 @@ REFITS, MOST_REFITTED = 100, 50  # of more than two classes; and how many classe
 
 
 @torch.no_grad()
-def calibrate(model: Calibrated, settings: ModelConfig, data: LabelledImages) -> None:
+def calibrate(model: Calibrated, config: Config, data: LabelledImages) -> None:
     """Fit the buffers of a network on validation images, and what its kind fits on training images.
 
-    Two classes: logistic regression of the labels on the log-odds (Platt 1999), and Youden's
-    operating point. More: one factor and a bias a class, by the likelihood of the labels (Guo et
-    al. 2017, 1706.04599, with the biases of their vector scaling), and no operating point. Test
-    images serve for nothing.
+    Two classes: logistic regression of the labels on the log-odds (Platt 1999), and the operating
+    point: at the sensitivity that the recipe asks for, else Youden's. More: one factor and a bias a
+    class, by the likelihood of the labels (Guo et al. 2017, 1706.04599, with the biases of their
+    vector scaling), and no operating point. Test images serve for nothing.
     """
     logits = in_batches(model.logits, model, data.validation.images)
     if len(model.classes) == 2:
-        _fit_two(model, logits, data.validation.labels)
+        _fit_two(model, logits, data.validation.labels, config.train.sensitivity)
     else:
         factor, biases = fit_classes(logits.numpy(), data.validation.labels)
         model.temperature_inverse.fill_(factor)
         model.prior.copy_(torch.from_numpy(biases))
-    kind = kind_of(settings)
+    kind = kind_of(config.model)
     kind.fit(model, data.train.images, data.train.labels, data.validation.images)
 
 
-def _fit_two(model: Calibrated, logits: Tensor, labels: np.ndarray) -> None:
+def _fit_two(
+    model: Calibrated, logits: Tensor, labels: np.ndarray, sensitivity: float | None = None
+) -> None:
     odds = logits[:, 1] - logits[:, 0]
     slope, intercept = _fit(odds.numpy(), labels)
     model.temperature_inverse.fill_(slope)
     model.prior.copy_(torch.tensor([0.0, intercept]))
-    threshold = youden_threshold(labels, torch.sigmoid(slope * odds + intercept).numpy())
+    probabilities = torch.sigmoid(slope * odds + intercept).numpy()
+    threshold = (
+        youden_threshold(labels, probabilities)
+        if sensitivity is None
+        else sensitive_threshold(labels, probabilities, sensitivity)
+    )
     model.decision_logit.fill_(math.log(threshold / (1 - threshold)))
 
 

@@ -52,7 +52,7 @@ def publish(
     command: how the model was made, for the card. Raises OutputError.
     """
     model = trained.model.cpu().double()
-    calibrate(model, config.model, data)
+    calibrate(model, config, data)
     weights, digest = serialise(model)
     card = _card(model, trained, config, data, command).model_copy(
         update={"weights_sha256": digest}
@@ -84,7 +84,7 @@ def _card(
         splits={name: len(part) for name, part in parts.items()},
         metrics=metrics,
         by_class=measure_classes(model, data.test) if len(model.classes) > 2 else (),
-        operating_point=_operating_point(model, metrics),
+        operating_point=_operating_point(model, config, metrics),
         calibration=_calibration(model, data, metrics),
         scope=_scope(model, config, data),
         exactness=exactness(backwards, data.test.images) if backwards else None,
@@ -111,12 +111,16 @@ def _card(
     )
 
 
-def _operating_point(model: Calibrated, metrics: dict[str, Estimate]) -> OperatingPoint | None:
+def _operating_point(
+    model: Calibrated, config: Config, metrics: dict[str, Estimate]
+) -> OperatingPoint | None:
     if len(model.classes) > 2:
         return None
+    wanted = config.train.sensitivity
+    rule = "Youden" if wanted is None else f"a sensitivity of {wanted:g} there"
     return OperatingPoint(
         threshold=model.threshold,
-        chosen_on=f"{CHOSEN_ON} (Youden)",
+        chosen_on=f"{CHOSEN_ON} ({rule})",
         sensitivity=metrics["sensitivity"],
         specificity=metrics["specificity"],
     )

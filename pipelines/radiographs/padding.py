@@ -57,7 +57,7 @@ def trained(padding: str, epochs: int, out: Path) -> Subject:
     path = out / f"{padding}.pt"
     told = train(config, data, checkpoint=path, report=lambda epoch: print(padding, epoch))
     model = cast(Classifier, told.model)
-    calibrate(model, config.model, data)
+    calibrate(model, config, data)
     states = mean_states(model.trunk, _films(data, 0).split(32), DEPTHS)
     return Subject(padding, model, config, data, states)
 

@@ -87,5 +87,5 @@ def under_way(folder: Path, config: Config, data: LabelledImages) -> Classifier:
     }
     model.load_state_dict(averaged)
     model.float().eval()
-    calibrate(model, config.model, data)
+    calibrate(model, config, data)
     return model

@@ -45,7 +45,7 @@ def test_the_decision_step_by_step(form, words, opacity, clear, card_of):
         local = first(result).explanation.local_evidence
         values = local.locations
         for value, what in (
-            (fixed(local.bias + local.jitter), "what is usual in clear images"),
+            (fixed(local.bias + local.jitter), "what is expected of clear images"),
             (fixed(values[values > 0].sum()), "places that speak for opacity (orange)"),
             (fixed(values[values < 0].sum()), "places that speak for clear (blue)"),
             (fixed(local.logit), "their sum: the log-odds of opacity"),
