@@ -1,6 +1,9 @@
 """What a run is given: every form written once, each picture made once, a renderer added."""
 
 import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -94,3 +97,30 @@ def test_arrays_that_are_not_images_are_refused(opacity, wrong, expected):
     broken = edited(opacity, pixels=type(frame)(**(vars(frame) | given)))
     with pytest.raises(ShapeError, match=expected):
         figures.pictures(broken)
+
+
+def _pdfinfo(pdf: bytes, folder, *words: str) -> str:
+    program = shutil.which("pdfinfo")
+    if program is None:
+        pytest.skip("pdfinfo (Debian: poppler-utils) is not installed")
+    (folder / "report.pdf").write_bytes(pdf)
+    line = [program, *words, str(folder / "report.pdf")]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert not done.stderr, done.stderr
+    return done.stdout
+
+
+def test_a_pdf_says_its_title_and_reads_in_order_with_words_for_its_pictures(
+    rendered, opacity, tmp_path
+):
+    pdf = rendered(opacity, "pdf")
+    told = _pdfinfo(pdf, tmp_path)
+    assert re.search(r"^Tagged: +yes$", told, re.M) and re.search(r"^Title: +\S", told, re.M)
+    assert b"/Lang (en" in pdf
+    read = _pdfinfo(pdf, tmp_path, "-struct-text")
+    kinds = re.findall(r"^ *(H1|H2|H3|P|Figure|Table)\b", read, re.M)
+    assert kinds.count("H1") == 1 and kinds.index("H1") < kinds.index("H2") < kinds.index("Table")
+    assert re.search(r"H1 .*\n.*Opacity", read) and read.rindex("Research use") > read.index("H2")
+    figures = re.findall(r"Figure.*", read)
+    assert len(figures) > 5 and pdf.count(b"/Alt ") == len(figures)
+    assert all(row in read for row in ("TR", "TH", "TD"))

@@ -9,6 +9,7 @@ from typing import Any
 
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.units import mm
+from reportlab.pdfbase.pdfdoc import PDFName
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     BaseDocTemplate,
@@ -39,6 +40,7 @@ from medinv.report.pdf.parts import (
 from medinv.report.pdf.proof import proof
 from medinv.report.pdf.screen import certainty, notices, scope, screen
 from medinv.report.pdf.tables import excluded, image_table, model_section, series_table
+from medinv.report.pdf.tags import Tags, artifact
 
 TOP, BOTTOM = 17 * mm, 14 * mm
 
@@ -77,18 +79,30 @@ class _NumberedCanvas(Canvas):
 
     def __init__(self, *args: Any, study: str, **values: Any):
         super().__init__(*args, **values)
-        self._study = study
+        self._study, self.tags = study, Tags()
         self._pages: list[dict[str, Any]] = []
+
+    @property
+    def page(self) -> int:
+        """The number, from 0, of the page that is drawn on."""
+        return len(self._pages)
 
     def showPage(self) -> None:
         self._pages.append(dict(self.__dict__))
         self._startPage()
 
     def save(self) -> None:
+        pages = []
         for number, page in enumerate(self._pages, start=1):
             self.__dict__.update(page)
-            self._margins(f"{number} / {len(self._pages)}")
+            with artifact(self):
+                self._margins(f"{number} / {len(self._pages)}")
+            pages.append(self._doc.thisPageRef())
             super().showPage()
+            made = self._doc.Pages.pages[-1]
+            made.__NoDefault__ = [*made.__NoDefault__, "StructParents", "Tabs"]
+            made.StructParents, made.Tabs = number - 1, PDFName("S")
+        self.tags.write(self._doc, pages)
         super().save()
 
     def _margins(self, number: str) -> None:

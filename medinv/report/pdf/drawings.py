@@ -10,13 +10,30 @@ from reportlab.platypus import Flowable
 from medinv.report import strings
 from medinv.report.figures import Picture, ScaleBar, SignedPicture
 from medinv.report.pdf.parts import BOLD, FILL, INK, LINE, QUIET, REGULAR, TRACK
+from medinv.report.pdf.tags import artifact
 
 
 def _reader(picture: Picture) -> ImageReader:
     return ImageReader(picture.pixels)
 
 
-class Figure(Flowable):
+class _Drawing(Flowable):
+    """`alt` is what it shows, in words; empty where the text beside it says the same."""
+
+    alt = ""
+
+    def draw(self) -> None:
+        """Onto the page's canvas."""
+        tags, canvas = self.canv.tags, self.canv
+        read = self.alt and tags.drawn(canvas, canvas.page, "Figure", self.alt)
+        with read or artifact(canvas):
+            self._draw()
+
+    def _draw(self) -> None:
+        raise NotImplementedError
+
+
+class Figure(_Drawing):
     """Pictures over one another, all stretched to one shape.
 
     Side letters and a scale bar are drawn as type.
@@ -27,25 +44,25 @@ class Figure(Flowable):
         shape: Picture,
         layers: Sequence[tuple[Picture, float]],
         box: tuple[float, float],
+        alt: str,
         *,
         letters: tuple[str, str] | None = None,
         bar: ScaleBar | None = None,
     ):
         """shape: its proportions are the figure's; box: the largest width and height.
 
-        layers: pictures with their opacity, lowest first.
+        layers: pictures with their opacity, lowest first; alt: what they show, in words.
         """
         super().__init__()
         self.scale = min(box[0] / shape.width, box[1] / shape.height)
         self.width, self.height = shape.width * self.scale, shape.height * self.scale
-        self.layers, self.letters, self.bar = layers, letters, bar
+        self.layers, self.alt, self.letters, self.bar = layers, alt, letters, bar
 
     def wrap(self, *_: float) -> tuple[float, float]:
         """Its size (points), as reportlab asks for it."""
         return self.width, self.height + 3
 
-    def draw(self) -> None:
-        """Onto the page\'s canvas."""
+    def _draw(self) -> None:
         for picture, opacity in self.layers:
             self.canv.saveState()
             self.canv.setFillAlpha(opacity)
@@ -88,7 +105,7 @@ class Figure(Flowable):
             self.canv.restoreState()
 
 
-class Ruler(Flowable):
+class Ruler(_Drawing):
     """The colour bar of a signed map, with its ends and its zero in words."""
 
     def __init__(
@@ -108,13 +125,15 @@ class Ruler(Flowable):
             width,
             opacity,
         )
+        scale = strings.number(drawn.scale)
+        self.ends = (f"\u2212{scale}", "0", f"+{scale}")
+        self.alt = ", ".join(f"{end}: {word}" for end, word in zip(self.ends, words, strict=True))
 
     def wrap(self, *_: float) -> tuple[float, float]:
         """Its size (points), as reportlab asks for it."""
         return self.width, 29
 
-    def draw(self) -> None:
-        """Onto the page\'s canvas."""
+    def _draw(self) -> None:
         self.canv.saveState()
         self.canv.setFillAlpha(self.opacity)
         self.canv.drawImage(_reader(self.bar), 0, 21, self.width, 6, mask="auto")
@@ -124,17 +143,13 @@ class Ruler(Flowable):
         self.canv.rect(0, 21, self.width, 6)
         self.canv.setFillColor(QUIET)
         self.canv.setFont(REGULAR, 6.6)
-        scale = strings.number(self.drawn.scale)
-        for y, (low, middle, high) in (
-            (13.5, (f"\u2212{scale}", "0", f"+{scale}")),
-            (5.5, self.words),
-        ):
+        for y, (low, middle, high) in ((13.5, self.ends), (5.5, self.words)):
             self.canv.drawString(0, y, low)
             self.canv.drawCentredString(self.width / 2, y, middle)
             self.canv.drawRightString(self.width, y, high)
 
 
-class ProbabilityBar(Flowable):
+class ProbabilityBar(_Drawing):
     """From 0 to 100 %: the probability, its interval and the operating point."""
 
     def __init__(
@@ -147,13 +162,13 @@ class ProbabilityBar(Flowable):
         """point: where a class is called from, and that in words."""
         super().__init__()
         self.value, self.point, self.between, self.width = value, point, between, width
+        self.alt = point[1] if point else ""
 
     def wrap(self, *_: float) -> tuple[float, float]:
         """Its size (points), as reportlab asks for it."""
         return self.width, 25
 
-    def draw(self) -> None:
-        """Onto the page\'s canvas."""
+    def _draw(self) -> None:
         canvas = self.canv
         canvas.setFillColor(TRACK)
         canvas.rect(0, 13, self.width, 8, stroke=0, fill=1)
@@ -177,7 +192,7 @@ class ProbabilityBar(Flowable):
         canvas.drawCentredString(min(max(at, half), self.width - half), 3, words)
 
 
-class ClassBar(Flowable):
+class ClassBar(_Drawing):
     """From 0 to 100 %: the probability of one class, with its interval where one is known."""
 
     def __init__(self, value: float, between: tuple[float, float] | None, width: float):
@@ -188,8 +203,7 @@ class ClassBar(Flowable):
         """Its size (points), as reportlab asks for it."""
         return self.width, 9
 
-    def draw(self) -> None:
-        """Onto the page's canvas."""
+    def _draw(self) -> None:
         canvas = self.canv
         canvas.setFillColor(TRACK)
         canvas.rect(0, 1, self.width, 6, stroke=0, fill=1)

@@ -21,7 +21,10 @@ def image_page(panel: Panel, card: Card, first: list[Flowable], *, heading: bool
     box = (HALF, 60 * mm)
     if drawn is None:
         left = [*_stored(panel, box), text(intake_words(panel, card), "quiet")]
-        right = [text(strings.INPUT, "h3"), Figure(panel.input, [(panel.input, 1)], box)]
+        right = [
+            text(strings.INPUT, "h3"),
+            Figure(panel.input, [(panel.input, 1)], box, strings.INPUT),
+        ]
         name = text(strings.PICTURE_HEADING, "h2")
         how = [text(strings.HOW_HEADING, "h2")] if first and image.called else []
         return [*head, name, columns([left, right], WIDTH), *how, *first]
@@ -44,7 +47,8 @@ def overlay(
     panel: Panel, evidence: EvidenceMap, two: Contrast, box: tuple[float, float]
 ) -> list[Flowable]:
     """Evidence over the image, with its colour bar."""
-    figure = Figure(panel.native, [(panel.native, 1), (evidence.drawn.picture, OVERLAY)], box)
+    layers = [(panel.native, 1.0), (evidence.drawn.picture, OVERLAY)]
+    figure = Figure(panel.native, layers, box, strings.EVIDENCE_BY[evidence.block])
     words = (two.against, strings.evidence_unit(evidence.block), two.towards)
     bar = figures.colour_bar(figures.EVIDENCE)
     return [figure, Ruler(bar, evidence.drawn, words, figure.width, OVERLAY)]
@@ -68,7 +72,9 @@ def _stored(panel: Panel, box: tuple[float, float]) -> list[Flowable]:
     native = [(panel.native, 1.0)]
     return [
         text(strings.NATIVE_HEADING, "h3"),
-        Figure(panel.native, native, box, letters=panel.letters, bar=panel.bar),
+        Figure(
+            panel.native, native, box, strings.NATIVE_HEADING, letters=panel.letters, bar=panel.bar
+        ),
         text(f"{scale} {strings.letters_note(panel.letters)}", "quiet"),
     ]
 
@@ -132,7 +138,8 @@ def _counterfactual(panel: Panel, drawn: Explained, card: Card) -> list[Flowable
             (strings.DIFFERENCE, drawn.difference.picture),
         )
         cells: list[list[Flowable]] = [
-            [text(name, "h3"), Figure(panel.native, [(picture, 1)], box)] for name, picture in named
+            [text(name, "h3"), Figure(panel.native, [(picture, 1)], box, name)]
+            for name, picture in named
         ]
         cells[-1].append(Ruler(bar, drawn.difference, words, box[0]))
         parts += [
@@ -159,7 +166,7 @@ def _smallest(panel: Panel, drawn: Explained, card: Card) -> list[Flowable]:
         (strings.THE_PART, [(panel.input, 1.0), (drawn.part, 1.0)]),
         (strings.COUNTERFACTUAL, [(drawn.without_part, 1.0)]),
     )
-    cells = [[text(name, "h3"), Figure(panel.native, layers, box)] for name, layers in named]
+    cells = [[text(name, "h3"), Figure(panel.native, layers, box, name)] for name, layers in named]
     return [*said, columns(cells, WIDTH)]
 
 

@@ -13,6 +13,8 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Flowable, Paragraph, Table, TableStyle
 
+from medinv.report.pdf.tags import TaggedParagraph, tag_layout, tag_table
+
 MARGIN = 14 * mm
 WIDTH = A4[0] - 2 * MARGIN
 REGULAR, BOLD, MONO = "DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono"
@@ -85,7 +87,7 @@ _FONT = ("FONTNAME", (0, 0), (-1, -1), REGULAR)
 
 def text(words: str, style: str = "body") -> Paragraph:
     """Plain words as a paragraph; nothing in them is markup."""
-    return Paragraph(escape(words), STYLES[style])
+    return TaggedParagraph(escape(words), STYLES[style])
 
 
 def bullets(lines: Sequence[str], style: str = "body") -> list[Flowable]:
@@ -100,6 +102,7 @@ def columns(cells: Sequence[Sequence[Flowable]], width: float, *, gap: float = 1
         [[list(cell) for cell in cells]],
         colWidths=[each + gap] * (len(cells) - 1) + [each],
         hAlign="LEFT",
+        renderCB=tag_layout,
     )
     flush = [
         _FONT,
@@ -123,7 +126,10 @@ def columns(cells: Sequence[Sequence[Flowable]], width: float, *, gap: float = 1
 def boxes(cells: Sequence[Sequence[Flowable]], width: float) -> Table:
     """Flowables side by side in a frame, one step after the other."""
     table = Table(
-        [[list(cell) for cell in cells]], colWidths=[width / len(cells)] * len(cells), hAlign="LEFT"
+        [[list(cell) for cell in cells]],
+        colWidths=[width / len(cells)] * len(cells),
+        hAlign="LEFT",
+        renderCB=tag_layout,
     )
     inside = [
         ("LEFTPADDING", (0, 0), (-1, -1), 4),
@@ -152,7 +158,11 @@ def rows(
 ) -> Table:
     """A table with a line under each row unless plain; its head is repeated on the next page."""
     table = Table(
-        [list(line) for line in lines], colWidths=list(widths), hAlign="LEFT", repeatRows=int(head)
+        [list(line) for line in lines],
+        colWidths=list(widths),
+        hAlign="LEFT",
+        repeatRows=int(head),
+        renderCB=tag_table if head else tag_layout,
     )
     everywhere = (0, 0), (-1, -1)
     table.setStyle(
@@ -173,7 +183,9 @@ def rows(
 
 def notice(parts: Sequence[Flowable], width: float, *, bad: bool = False) -> Table:
     """A box that is not overlooked."""
-    table = Table([[list(parts)]], colWidths=[width], hAlign="LEFT", spaceAfter=6)
+    table = Table(
+        [[list(parts)]], colWidths=[width], hAlign="LEFT", spaceAfter=6, renderCB=tag_layout
+    )
     paper, line = (BAD_PAPER, BAD) if bad else (WARN_PAPER, WARN_LINE)
     table.setStyle(
         TableStyle(

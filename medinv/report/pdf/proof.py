@@ -43,7 +43,7 @@ def _decoded(panel: Panel, drawn: Explained) -> list[list[Flowable]]:
         (strings.ERROR, drawn.error.picture, strings.error_note(drawn.error.scale)),
     ]
     return [
-        [text(name, "h3"), Figure(picture, [(picture, 1)], box), text(note, "quiet")]
+        [text(name, "h3"), Figure(picture, [(picture, 1)], box, name), text(note, "quiet")]
         for name, picture, note in third
     ]
 
@@ -83,7 +83,7 @@ def _trace(panel: Panel, drawn: Explained) -> list[Flowable]:
     stages = enumerate(zip(drawn.stages, trace.stages, strict=True))
     cells = [
         [
-            Figure(picture, [(picture, 1)], box),
+            Figure(picture, [(picture, 1)], box, f"{strings.TRACE_HEADING} {k}"),
             text(strings.stage_note(stage, total, k == 0), "quiet"),
         ]
         for k, (picture, stage) in stages

@@ -69,7 +69,8 @@ def _picture(panel: Panel, card: Card) -> list[Flowable]:
     if drawn and placed:
         layers.append((drawn.evidence.drawn.picture, OVERLAY))
     box = (HALF, 92 * mm)
-    figure = Figure(panel.native, layers, box, letters=panel.letters, bar=panel.bar)
+    alt = strings.EVIDENCE_BY[drawn.evidence.block] if drawn and placed else strings.NATIVE_HEADING
+    figure = Figure(panel.native, layers, box, alt, letters=panel.letters, bar=panel.bar)
     said = strings.colours(derived.contrast(panel.image, card)) if placed else ""
     return [figure, *([text(said, "quiet")] if said else [])]
 
@@ -98,7 +99,7 @@ def _change(panel: Panel, card: Card) -> list[Flowable]:
     layers = [(drawn.frames[-1], 1.0)]
     if strings.is_local(edit):
         layers.append((drawn.difference.picture, 0.6))
-    figure = Figure(panel.native, layers, (THUMBNAIL, THUMBNAIL))
+    figure = Figure(panel.native, layers, (THUMBNAIL, THUMBNAIL), name)
     beside = rows([[[figure], said]], [THUMBNAIL + 6, HALF - THUMBNAIL - 6], plain=True)
     return [beside]
 
