@@ -10,7 +10,8 @@
       send_to: [archive]
 
 Every route that fits counts; `otherwise` is for results that none fits. A probability that may not
-be told, as of an image out of scope, lies within no bounds.
+be told, as of an image out of scope, lies within no bounds. Of studies that are out of scope,
+failed or skipped there are no DICOM results to be sent: tag them.
 """
 
 import json

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,9 +92,21 @@ class Archive:
 @pytest.fixture
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     """An empty Orthanc."""
+    with _orthanc(tmp_path_factory.mktemp("orthanc")) as made:
+        yield made
+
+
+@pytest.fixture
+def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    """Another one."""
+    with _orthanc(tmp_path_factory.mktemp("second")) as made:
+        yield made
+
+
+@contextmanager
+def _orthanc(folder: Path) -> Iterator[Archive]:
     if ORTHANC is None or not PLUGIN.exists():
         pytest.skip("Orthanc (Debian: orthanc, orthanc-dicomweb) is not installed")
-    folder = tmp_path_factory.mktemp("orthanc")
     made = Archive(free_port(), free_port(), free_port())
     settings = {
         "StorageDirectory": str(folder),

@@ -1,3 +1,3 @@
 """An archive, a sender and certificates for every test of the room."""
 
-from archives import archive, certificates, storescu  # noqa: F401 (fixtures)
+from archives import archive, certificates, second, storescu  # noqa: F401 (fixtures)

@@ -1,12 +1,20 @@
-"""A web server that answers every STOW-RS request as it is told to, rightly or wrongly."""
+"""A web server that answers every STOW-RS request as it is told to, rightly or wrongly, and our own
+service.
+"""
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
-from medinv.net.settings import WebPeer
+from archives import eventually
+
+from medinv.models.base import InvertibleNetwork
+from medinv.net.receive import Service
+from medinv.net.routing import Routes
+from medinv.net.settings import Network, WebPeer
 
 JSON = "application/dicom+json"
 
@@ -70,3 +78,24 @@ def web() -> Iterator[Web]:
         server.shutdown()
         server.server_close()
         thread.join(30)
+
+
+@contextmanager
+def serving(
+    network: Network,
+    folder: Path,
+    models: Sequence[InvertibleNetwork] = (),
+    kind: type[Service] = Service,
+    routes: Routes | None = None,
+) -> Iterator[list[str]]:
+    """A service, without a model unless one is given; gives what it says."""
+    said, stop = [], threading.Event()
+    service = kind(network, models, folder, said.append, routes)
+    thread = threading.Thread(target=service.run, args=(stop,))
+    thread.start()
+    try:
+        eventually(lambda: said)
+        yield said
+    finally:
+        stop.set()
+        thread.join(60)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,11 +20,10 @@ import yaml
 from archives import Archive, eventually, free_port
 from pydicom import Dataset
 from pynetdicom import AE
-from servers import JSON, referenced, sequences, web
+from servers import JSON, referenced, sequences, serving, web
 
 from medinv.analysis.result import ModelUsed, StudyResult
 from medinv.errors import ConfigError, UnreachableError
-from medinv.models.density import Classifier
 from medinv.net import receive
 from medinv.net.inbox import Waiting
 from medinv.net.receive import Service
@@ -60,26 +59,6 @@ class Answering(Service):
             dicom=("reports/sr.dcm",),
         )
         (results / "results.jsonl").write_text(json.dumps(result.row()))
-
-
-@contextmanager
-def serving(
-    network: Network,
-    folder: Path,
-    models: Sequence[Classifier] = (),
-    kind: type[Service] = Service,
-) -> Iterator[list[str]]:
-    """A service, without a model unless one is given; gives what it says."""
-    said, stop = [], threading.Event()
-    service = kind(network, models, folder, said.append)
-    thread = threading.Thread(target=service.run, args=(stop,))
-    thread.start()
-    try:
-        eventually(lambda: said)
-        yield said
-    finally:
-        stop.set()
-        thread.join(60)
 
 
 def received(folder: Path) -> list[Path]:
