@@ -27,6 +27,7 @@ from medinv.errors import ConfigError, CrashedError, MedinvError
 from medinv.models.base import InvertibleNetwork
 
 TRIES = 3  # workers that a study may cost
+STARTS = 5  # tries of a cluster on this machine: ray gives each half a minute
 TOGETHER = 8  # studies that a worker is sent at a time
 CORES = 2  # of a worker: its network and its reading process
 
@@ -95,9 +96,7 @@ class RayWork:
             reader.stop()
         begun = not self._ray.is_initialized()
         if begun:
-            self._ray.init(
-                self._address, include_dashboard=False, log_to_driver=False, logging_level="error"
-            )
+            begin(self._ray, self._address)
         try:
             yield from self._on_cluster(deque(_parcels(jobs)))
         finally:
@@ -180,6 +179,23 @@ class RayWork:
         )
         analyst = Analyst.of(model, self.options.rule, phi=self.options.phi)
         return analyst.result(job.chosen, read, error)
+
+
+def begin(ray: Any, address: str | None = None, **more: Any) -> None:
+    """Join the cluster at `address`, or start one here, where a busy machine may need more tries.
+
+    Raises MedinvError where there is none.
+    """
+    said = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
+    for left in reversed(range(STARTS if address is None else 1)):
+        try:
+            ray.init(address, **said, **more)
+            return
+        except Exception as error:  # ray raises plain exceptions, ConnectionError, ValueError, ...
+            ray.shutdown()
+            if not left:
+                place = f"is found at {address}" if address else "starts on this machine"
+                raise MedinvError(f"no Ray cluster {place} ({_last_line(error)})") from error
 
 
 def _imported() -> Any:

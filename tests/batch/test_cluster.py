@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medinv.batch.cluster import RayEngine, RayWork
+from medinv.batch.cluster import RayEngine, RayWork, begin
 from medinv.batch.options import Options
 from medinv.batch.run import run
 from medinv.data.dicom.index import index
@@ -20,7 +20,7 @@ ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'medi
 @pytest.fixture(scope="module")
 def cluster():
     """Two workers on this machine."""
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="error")
+    begin(ray, num_cpus=4)
     yield
     ray.shutdown()
 
@@ -118,3 +118,11 @@ def test_a_cluster_whose_workers_cannot_start_says_so(cluster, write_film, tiny_
 
 def _import(name: str):
     return __import__(name)
+
+
+def test_a_cluster_that_is_not_there_is_said(write_film, tiny_folder, tmp_path):
+    write_film(tmp_path / "in" / "1.dcm", 1)
+    if ray.is_initialized():
+        ray.shutdown()
+    with pytest.raises(MedinvError, match=r"no Ray cluster is found at 127\.0\.0\.1:1 "):
+        _run(tmp_path / "in", load(tiny_folder), tmp_path / "out", engine=RayEngine("127.0.0.1:1"))
