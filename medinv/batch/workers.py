@@ -59,6 +59,10 @@ class Reader:
             )
             self._connection, self._ready = Connection(ours.detach()), False
 
+    def ready(self) -> None:
+        """Wait until it can be asked. Raises Stopped, and MedinvError where it does not start."""
+        self._connect()
+
     def read(self, request: ReadRequest, timeout: float) -> FramesRead:
         """Read all images of a request, in `timeout` seconds at most.
 

@@ -28,6 +28,7 @@ COLUMNS = ("what", "start, s", "a study, s", "1,000 studies, s")
 def write_studies(folder: Path, studies: int) -> None:
     """The sample under UIDs and a patient of its own for each study."""
     dataset = pydicom.dcmread(SAMPLE)
+    dataset.PatientAge, dataset.ViewPosition = "005Y", "AP"  # which every shipped model takes
     for study in range(studies):
         dataset.PatientID = dataset.PatientName = f"PATIENT-{study}"
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"1.2.3.{study}", f"1.2.3.{study}.1"

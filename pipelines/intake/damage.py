@@ -1,13 +1,12 @@
 """Damaged files, malformed requests and kills: does anything crash, hang, vanish or come twice?
 
     python -m pipelines.intake.damage [--files 10000] [--kills 50] [--requests 500]
-        [--studies 5000] [--seed 0] [--model DIR]
+        [--seed 0] [--model DIR]
 
 Half of the files are damaged in their headers, half in their compressed pixels; `medinv classify`
 gives every one of them one fate. A third of the kills each is of `classify` (while it indexes,
 reads and writes, then resumed), of `send` and of `receive`. The same seed damages the same way;
-when a kill falls depends on the machine. One more run over many sound studies shows whether memory
-grows with them. Without --model a small one is trained for it.
+when a kill falls depends on the machine. Without --model a small one is trained for it.
 """
 
 import argparse
@@ -22,7 +21,6 @@ from pathlib import Path
 from pipelines.intake.harm import Counts, Part, damaged
 from pipelines.intake.kills import Fates, fates, killed_classify
 from pipelines.intake.network_damage import killed_receive, killed_send, malformed
-from pipelines.intake.slope import Run, memory_slope
 from pipelines.intake.small_model import write_small_model
 from pipelines.record import Table, record
 
@@ -32,18 +30,6 @@ NOTE = (
     "Of files and requests, `tried` counts them; of kills, the kills, and `refused` and `read` the"
     " files, images or answers that were there in the end. Refused are files that cannot be read or"
     " are not eligible."
-)
-LONG = (
-    "studies",
-    "processor s a study",
-    "peak, MB",
-    "growth, kB a study",
-    "peak of readers, MB",
-    "their growth, kB a study",
-)
-LONG_NOTE = (
-    "Least squares over the run without its first fifth, in which caches fill, and without its end,"
-    " at which tables are written."
 )
 
 
@@ -87,18 +73,11 @@ def _count(found: Fates, given: set[Path], counts: Counts, codes: Counter[str]) 
             codes[fate] += n
 
 
-def _told(run: Run) -> list[str]:
-    numbers = [f"{run.peak:.0f}", f"{run.slope:.1f}"]
-    readers = [f"{run.peak_of_readers:.0f}", f"{run.slope_of_readers:.1f}"]
-    return [str(run.studies), f"{run.seconds_a_study:.3f}", *numbers, *readers]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--requests", type=int, default=500)
-    parser.add_argument("--studies", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", type=Path)
     arguments = parser.parse_args()
@@ -122,8 +101,6 @@ def main() -> None:
             counts, why = classified(arguments.files // 2, seed, part, model)
             note(f"files damaged in their {part}", counts)
             codes += why
-        long = memory_slope(arguments.studies, model)
-        print(long, flush=True)
     bad = sum(counts.lost + counts.doubled for counts in rows.values())
     page = record(
         "intake-damage",
@@ -136,7 +113,6 @@ def main() -> None:
                 [[what, *map(str, astuple(counts))] for what, counts in rows.items()],
                 f"{NOTE} Why: {', '.join(f'{code} {n}' for code, n in codes.most_common())}.",
             ),
-            Table("A run over many studies of one image", LONG, [_told(long)], LONG_NOTE),
         ],
         made={
             "command": "python -m pipelines.intake.damage " + " ".join(sys.argv[1:]),

@@ -70,7 +70,7 @@ def malformed(count: int, seed: int) -> Counts:
                     counts.read += 1
                 else:
                     counts.refused += 1
-                if number % 50 == 49 and not _stored(network.port, image(count + number)):
+                if number % 50 == 49 and not stored(network.port, image(count + number)):
                     raise RuntimeError(f"a sound caller was not served after {number + 1} requests")
         there = _uids(Path(folder))
     counts.lost = len(said - set(there))  # a UID that was hit by the damage is not among those
@@ -128,7 +128,7 @@ def _store_request(sent: Dataset) -> Iterator[bytes]:
         yield P_DATA_TF(data).encode()
 
 
-def _stored(port: int, sent: Dataset) -> bool:
+def stored(port: int, sent: Dataset) -> bool:
     """Whether a sound caller's image is taken."""
     ae = AE(SENDER)
     ae.add_requested_context(sent.SOPClassUID, ExplicitVRLittleEndian)
@@ -159,13 +159,13 @@ def killed_receive(kills: int, seed: int, model: Path) -> Counts:
     """
     chance, images = random.Random(seed), [image(number) for number in range(kills)]
     counts, said, done = Counts(tried=kills), set[str](), threading.Event()
-    with tempfile.TemporaryDirectory() as temporary, _archive() as (archive, objects):
-        settings = archive.model_copy(
+    with tempfile.TemporaryDirectory() as temporary, archive() as (peer, objects):
+        settings = peer.model_copy(
             update={
                 "ae_title": OURS,
                 "port": free_port(),
                 "callers": (Caller(ae_title=SENDER, address=HERE),),
-                "peers": {"pacs": DicomPeer(ae_title="PACS", address=HERE, port=archive.port)},
+                "peers": {"pacs": DicomPeer(ae_title="PACS", address=HERE, port=peer.port)},
                 "answer_to": "pacs",
                 "quiet_seconds": 0.2,
             }
@@ -176,7 +176,7 @@ def killed_receive(kills: int, seed: int, model: Path) -> Counts:
 
         def send_all() -> None:
             for sent in images:
-                while not _stored(settings.port, sent):
+                while not stored(settings.port, sent):
                     if done.wait(0.05):
                         return
                 said.add(sent.SOPInstanceUID)
@@ -191,7 +191,7 @@ def killed_receive(kills: int, seed: int, model: Path) -> Counts:
                     time.sleep(chance.uniform(0.0, LONGEST_LIFE))
                     process.send_signal(signal.SIGKILL)
             with command(*words, until="listens"):
-                wait(lambda: _settled(folder) == len(images), "all images to be answered")
+                wait(lambda: settled(folder) == len(images), "all images to be answered")
         finally:
             done.set()
             sender.join()
@@ -203,7 +203,7 @@ def killed_receive(kills: int, seed: int, model: Path) -> Counts:
     return counts
 
 
-def _settled(folder: Path) -> int:
+def settled(folder: Path) -> int:
     """Studies that were answered, or failed."""
     states = [path.read_text() for path in folder.glob("studies/*/state.json")]
     return sum('"answered"' in state or '"failed"' in state for state in states)
@@ -222,12 +222,12 @@ def _results(objects: dict[str, list[Dataset]]) -> dict[str, set[str]]:
 def killed_send(kills: int, seed: int) -> Counts:
     """Files are sent while the command is killed; then all of them once more."""
     chance, counts = random.Random(seed), Counts(tried=kills)
-    with tempfile.TemporaryDirectory() as temporary, _archive(SLOW) as (archive, objects):
+    with tempfile.TemporaryDirectory() as temporary, archive(SLOW) as (peer, objects):
         folder, uids = Path(temporary), set[str]()
         for number in range(FILES):
             image(number).save_as(folder / f"{number:03d}.dcm")
             uids.add(image(number).SOPInstanceUID)
-        words = ("send", folder, "--to", f"PACS@{HERE}:{archive.port}")
+        words = ("send", folder, "--to", f"PACS@{HERE}:{peer.port}")
         for _ in range(kills):
             before = sum(map(len, objects.values()))
             with command(*words) as process:
@@ -244,7 +244,7 @@ def killed_send(kills: int, seed: int) -> Counts:
 
 
 @contextmanager
-def _archive(seconds: float = 0.0) -> Iterator[tuple[Network, dict[str, list[Dataset]]]]:
+def archive(seconds: float = 0.0) -> Iterator[tuple[Network, dict[str, list[Dataset]]]]:
     """One that keeps every object it is sent, by UID, and takes so long over each."""
     objects, network = defaultdict(list), Network(ae_title="PACS", port=free_port())
 

@@ -1,15 +1,16 @@
-"""Throughput and memory of `medinv classify` beside decoding alone and beside a MONAI pipeline.
+"""Throughput of `medinv classify` beside decoding alone and beside a MONAI pipeline.
 
     MEDINV_DATA=... python -m pipelines.intake.run [--studies 200] [--repeats 3] [--model DIR]
-        [--what decode classify ...] [--memory 50 200 800]
+        [--what decode classify ...]
 
 The CT slices of MEDINV_DATA (else one that pydicom ships) become studies of four under new UIDs,
 uncompressed (four times as many, as they are soon read) and as JPEG 2000 (lossless); a sample
 radiograph, spread to 2048 x 2048 pixels, becomes studies of one, uncompressed. Every
 measurement is a process of its own, timed without the start of Python; those of a repeat run in
 turn, and shares are taken within a repeat, so that a busy machine is unkind to all alike; printed
-are medians. In one process: `decode`, pydicom's dcmread and decoder to stored integers; `stored`,
-the same integers our way; `read`, ours to display grey levels. `classify`: index and run, start of
+are medians. In one process: `decode`, pydicom's dcmread and decoder to stored integers; `hashed`,
+the same and the SHA-256 of them that every row states; `stored`, the same integers our way; `read`,
+ours to display grey levels. `classify`: index and run, start of
 the reader and tables included, with the small model of small_model.py, one reading process beside
 the network, so that it may use two cores where `decode` uses one. `on all cores`: decoding in as
 many processes as there are cores, classify with as many readers. `monai`
@@ -42,6 +43,7 @@ RADIOGRAPH = Path(__file__).parents[2] / "sample_data" / "studies" / "study-03" 
 WHAT = {
     "decode": lambda folder, model: ways.decode(folder),
     "decode on all cores": lambda folder, model: ways.decode_on_all_cores(folder),
+    "hashed": lambda folder, model: ways.decode(folder, hashed=True),
     "stored": lambda folder, model: ways.read(folder, "stored"),
     "read": lambda folder, model: ways.read(folder, "display"),
     "classify": lambda folder, model: ways.classify(folder, model, 1),
@@ -121,31 +123,17 @@ def cpu_seconds() -> float:
 
 
 def measure(what: str, folder: Path, model: Path) -> None:
-    """Print one measurement as JSON; memory in MB, of this process and of its largest child."""
+    """Print one measurement as JSON."""
     go = WHAT[what](folder, model)
     began, cpu = time.perf_counter(), cpu_seconds()
     images = go()
     seconds, used = time.perf_counter() - began, cpu_seconds() - cpu
-    memory = [resource.getrusage(who).ru_maxrss / 1024 for who in WHO]
-    print(
-        json.dumps(
-            {
-                "images": images,
-                "seconds": seconds,
-                "cpu": used,
-                "memory": memory[0],
-                "child": memory[1],
-            }
-        )
-    )
+    print(json.dumps({"images": images, "seconds": seconds, "cpu": used}))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=200, help="for throughput")
-    parser.add_argument(
-        "--memory", type=int, nargs="*", default=[50, 200, 800], help="studies for peak memory"
-    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--what", nargs="*", choices=list(WHAT), default=list(WHAT))
@@ -160,29 +148,20 @@ def main() -> None:
             path = Path(temporary) / f"throughput-{number}"
             folder = write_studies(path, max(1, int(arguments.studies * kind.share)), kind)
             rows += throughput(folder, model, arguments, kind.name)
-        memory = []
-        for studies in arguments.memory:
-            folder = write_studies(Path(temporary) / f"memory-{studies}", studies)
-            peak = one("classify", folder, model)
-            cells = (studies, peak["images"], f"{peak['memory']:.0f}", f"{peak['child']:.0f}")
-            memory.append([str(cell) for cell in cells])
-    page = write_page(rows, memory, arguments)
+    page = write_page(rows, arguments)
     print(page.read_text())
 
 
-def write_page(rows: list[list[str]], memory: list[list[str]], given: argparse.Namespace) -> Path:
+def write_page(rows: list[list[str]], given: argparse.Namespace) -> Path:
     """Write what was measured; returns the page."""
     repeats = "One run each." if given.repeats == 1 else f"Medians of {given.repeats} repeats."
     tables = [Table("Throughput", THROUGHPUT, rows, repeats)]
-    if memory:
-        columns = ("studies", "images", "peak MB, classify", "largest reader MB")
-        tables.append(Table("Memory", columns, memory))
     return record(
         "intake",
-        title="Throughput and memory of classify",
+        title="Throughput of classify",
         claim="Side by side on the same files: decode is pydicom's reader and decoder to stored "
-        "integers, stored the same our way, read ours to display grey levels, classify all of "
-        "`medinv classify`.",
+        "integers, hashed the same with the SHA-256 of them, stored the integers our way, "
+        "read ours to display grey levels, classify all of `medinv classify` with a small model.",
         tables=tables,
         made={
             "command": "python -m pipelines.intake.run " + " ".join(sys.argv[1:]),

@@ -2,6 +2,7 @@
 which returns the number of images.
 """
 
+import hashlib
 import multiprocessing
 import os
 import tempfile
@@ -16,21 +17,23 @@ SIZE, BATCH = 64, 32
 Way = Callable[[], int]
 
 
-def decode(folder: Path) -> Way:
-    """pydicom's dcmread and decoder, to stored integers."""
+def decode(folder: Path, *, hashed: bool = False) -> Way:
+    """pydicom's dcmread and decoder, to stored integers, and their hash if that is asked for."""
     paths = sorted(folder.iterdir())
     decode_files(paths[:1])  # brings the decoder
-    return lambda: decode_files(paths)
+    return lambda: decode_files(paths, hashed=hashed)
 
 
-def decode_files(paths: list[Path]) -> int:
+def decode_files(paths: list[Path], *, hashed: bool = False) -> int:
     for path in paths:
         dataset = pydicom.dcmread(path)
         syntax = dataset.file_meta.TransferSyntaxUID
         plugin = "pylibjpeg" if syntax.is_compressed else ""
-        pydicom.pixels.get_decoder(syntax).as_array(
+        pixels, _ = pydicom.pixels.get_decoder(syntax).as_array(
             dataset, raw=True, view_only=True, decoding_plugin=plugin
         )
+        if hashed:
+            hashlib.sha256(pixels.data).hexdigest()
     return len(paths)
 
 
