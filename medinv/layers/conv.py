@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from medinv.errors import ConfigError
 from medinv.layers.base import Invertible, check_floating, check_shape
+from medinv.layers.linalg import determinant, spectrum
 from medinv.layers.linalg import padding as pads
-from medinv.layers.linalg import spectrum
 from medinv.layers.linalg.implicit import FactorCache, solution
 from medinv.layers.linalg.padding import Padding
 
@@ -87,7 +87,7 @@ class InvertibleConv(Invertible):
     def log_det(self, x: Tensor) -> Tensor:
         """log |det A| (N,), the same for every image of one size."""
         self._check(x, ".log_det")
-        value = spectrum.log_abs_det(self.kernel(), x.shape[2:], self.padding, self.groups)
+        value = determinant.log_abs_det(self.kernel(), x.shape[2:], self.padding, self.groups)
         return value.expand(x.shape[0])
 
     def condition_number(self, x: Tensor, iterations: int = 0) -> Tensor:

@@ -204,7 +204,7 @@ def test_what_cannot_be_is_refused_with_the_reason(monkeypatch) -> None:
         InvertibleConv2d(3, groups=2)
     with pytest.raises(ShapeError, match="at least"):
         InvertibleConv2d(3, kernel_size=5, padding="reflect")(torch.zeros(1, 3, 2, 8))
-    monkeypatch.setattr("medinv.layers.linalg.spectrum.DIRECT", 10)
+    monkeypatch.setattr("medinv.layers.linalg.determinant.DIRECT", 10)
     with pytest.raises(ConfigError, match="use circular padding"):
         InvertibleConv3d(3, padding="zeros").log_det(torch.zeros(1, 3, 8, 8, 8))
 

@@ -12,6 +12,8 @@
 | `krylov` | BiCGStab, where nothing direct will do |
 | `solve` | which of these serves a layer |
 | `implicit` | the solution's derivatives, and the factors that a layer keeps |
-| `spectrum` | extreme singular values, lost directions and determinant under any padding |
+| `response` | how far the inverse's impulse response reaches |
+| `determinant` | the log-determinant under any padding, from the smallest image that will do |
+| `spectrum` | extreme singular values and lost directions under any padding |
 | `bounds` | singular values that hold for every image size |
 """

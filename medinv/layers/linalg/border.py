@@ -19,10 +19,10 @@ product with T. Rows and columns both hold the pixels where they cross; the colu
 0 there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,6 +30,7 @@ from medinv.errors import SingularError
 from medinv.layers.linalg import symbol as symbols
 from medinv.layers.linalg.cross import Cross, Line
 from medinv.layers.linalg.fourier import half, multiplicities
+from medinv.layers.linalg.response import Response
 
 Invert = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -42,7 +43,7 @@ class Factors:
     """
 
     def __init__(self, weight: Tensor, cross: Cross, groups: int, *, logs: bool = True):
-        self.cross = cross
+        self.cross, self.torus = cross, cross.torus
         both: Invert = symbols.InverseAndLogDet.apply if logs else symbols.inverse_alone
         with symbols.singular_means_lost(weight, cross.torus):
             self.inverse, self._logs = both(symbols.half_first(weight, cross.torus, groups))
@@ -70,39 +71,48 @@ class Factors:
     def _cast(self, coefficients: Tensor) -> Tensor:
         return coefficients.to(self.inverse)
 
-    def log_abs_det(self, reach: int) -> Tensor:
-        """log |det A|, a scalar, with a window of `reach`."""
-        once = [multiplicities(t).to(self._logs) for t in self.cross.torus]
-        total = (self._logs.flatten(1).sum(1) * once[0]).sum()
-        total = total + (self._row_logs.flatten(1).sum(1) * once[1]).sum()
-        total = total + (self._column_logs.flatten(1).sum(1) * once[0]).sum()
-        return total + torch.linalg.slogdet(self._coupled(reach))[1].sum()
+    def log_abs_det(self, size: Sequence[int], left_out: float) -> Tensor:
+        """log |det A| on images of `size`, a scalar; exact on those of which the factors are.
+
+        The window where rows and columns cross leaves out this share of the response, and ten times
+        as much where the padding reads no pixels further in: it enters by its square.
+        """
+        once = [multiplicities(t).to(self._logs) for t in self.torus]
+        pixel = (self._logs.flatten(1).sum(1) * once[0]).sum()
+        row = (self._row_logs.flatten(1).sum(1) * once[1]).sum()
+        column = (self._column_logs.flatten(1).sum(1) * once[0]).sum()
+        own = (self.cross.rows.size, self.cross.columns.size)
+        down, across = ((n - m + t) / t for n, m, t in zip(size, own, self.torus, strict=True))
+        if self._inside_alone:
+            left_out *= 10
+        corner = torch.linalg.slogdet(self._coupled(self.reach(left_out)))[1].sum()
+        return pixel * (down * across) + row * across + column * down + corner
 
     def _coupled(self, reach: int) -> Tensor:
         b, c, e, p, q = self.window(reach)
         return _middle(_lower(b, c, e, p), q)
 
-    @torch.no_grad()
-    def reach(self, tolerance: float, probes: int = 4) -> int:
-        """How far, in pixels, the impulse response of C^-1 stays above `tolerance` of its largest.
+    @property
+    def _inside_alone(self) -> bool:
+        return all(
+            s is None for line in (self.cross.rows, self.cross.columns) for s in line.sources
+        )
 
-        It is seen on random channel vectors.
-        """
-        drawn = np.random.default_rng(0).standard_normal((self.inverse.shape[-1], probes))
-        seen = self.inverse.detach() @ self._cast(torch.from_numpy(drawn))
-        response = torch.fft.irfftn(seen, s=self.cross.torus[::-1], dim=(1, 0))
-        size = response.flatten(2).square().sum(-1).sqrt().cpu()
-        away = [torch.minimum(torch.arange(t), t - torch.arange(t)) for t in self.cross.torus]
-        distance = torch.maximum(away[0][:, None].expand_as(size), away[1].expand_as(size))
-        return int(distance[size > tolerance * size.max()].max())
+    @cached_property
+    def response(self) -> Response:
+        """The impulse response of C^-1."""
+        return Response(self.inverse, self.torus)
+
+    def reach(self, left_out: float) -> int:
+        """How far, in pixels, it is over a share of its largest."""
+        return max(self.response.reach(left_out))
 
     def check(self) -> None:
         """Raise SingularError where C or D has a condition number over 1e12."""
         c = self.inverse.detach()
         for inverse in (c, self.along_rows.detach(), self.along_columns.detach()):
-            largest = torch.linalg.vector_norm(inverse, dim=(-2, -1)).max()
-            smallest = torch.linalg.vector_norm(inverse, dim=(-2, -1)).min()
-            if not (largest / smallest).item() < symbols.LOST:
+            norms = torch.view_as_real(inverse).flatten(-3).square().sum(-1).sqrt()
+            if not (norms.max() / norms.min()).item() < symbols.LOST:
                 raise SingularError(f"a torus of {self.cross.torus} loses a wave of this kernel")
 
     def order(self, reach: int) -> int:

@@ -1,4 +1,4 @@
-"""Determinant, spectrum and lost directions of a convolution under any padding."""
+"""Spectrum and lost directions of a convolution under any padding."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,54 +9,11 @@ import torch
 from torch import Tensor
 
 from medinv.errors import ConfigError, ConvergenceError, SingularError
-from medinv.layers.linalg import dense_border
 from medinv.layers.linalg import padding as pads
 from medinv.layers.linalg import symbol as symbols
-from medinv.layers.linalg.dense_border import border_unknowns
-from medinv.layers.linalg.solve import DIRECT, Solver, regular
+from medinv.layers.linalg.solve import DIRECT, Solver
 
-LEFT_OUT = (
-    1e-7  # share of the impulse response that a determinant does not see; it errs by its square
-)
 DENSE = 1024  # unknowns up to which a dense singular value decomposition is quicker than Lanczos
-
-
-def log_abs_det(weight: Tensor, size: Sequence[int], padding: str, groups: int = 1) -> Tensor:
-    """log |det| of the convolution on images of `size`, a scalar, differentiable to every order.
-
-    It is in float64 but for circular padding, where it is in the weights' type. Raises ConfigError
-    for padded volumes whose border has more than 8,192 unknowns a group, since it is factorised
-    densely, and SingularError where the operator, or every torus around it, is singular.
-    """
-    padding = pads.effective(weight.shape[2:], padding)
-    with torch.autocast(weight.device.type, enabled=False):
-        return _log_abs_det(weight, size, padding, groups)
-
-
-def _log_abs_det(weight: Tensor, size: Sequence[int], padding: str, groups: int) -> Tensor:
-    if padding == "circular":
-        return symbols.log_abs_det(symbols.at_least_single(weight), size, groups)
-    exact, dtype = weight.double(), torch.promote_types(weight.dtype, torch.float32)
-    try:
-        return _bordered(exact, size, padding, groups).to(dtype)
-    except SingularError:  # the torus loses what the padded operator need not lose
-        if weight.shape[0] * math.prod(size) > DIRECT:
-            raise
-        return torch.linalg.slogdet(pads.matrix(exact, size, padding, groups))[1].to(dtype)
-
-
-def _bordered(weight: Tensor, size: Sequence[int], padding: str, groups: int) -> Tensor:
-    if len(size) == 2:
-        factors = regular(weight, size, padding, groups)
-        return factors.log_abs_det(factors.reach(LEFT_OUT))
-    unknowns = border_unknowns(weight.shape[1], size, weight.shape[2:], padding)
-    if unknowns > DIRECT:
-        raise ConfigError(
-            f"log_det with {padding} padding expects a border of at most {DIRECT} unknowns a group,"
-            f" since it factorises a dense matrix of that order; {weight.shape[1]} channels on"
-            f" {tuple(size)} volumes have {unknowns}: use circular padding or more groups"
-        )
-    return dense_border.log_abs_det(weight, size, padding, groups)
 
 
 def extreme_singular_values(

@@ -21,12 +21,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 from torch.nn import functional as F
 
 from medinv.errors import SingularError
 from medinv.layers.linalg import padding as pads
 
+ONE_BY_ONE = 24  # channels from which a loop over LAPACK's own factors is quicker than two batches
 LOST = 1e12  # condition number beyond which float64 has nothing left to solve with
 
 
@@ -103,15 +105,14 @@ class InverseAndLogDet(torch.autograd.Function):
     """S^-1 and log |det S| of a batch of complex matrices, differentiable to every order.
 
     dS^-1 = -S^-1 dS S^-1 and d log|det S| = Re tr(S^-1 dS), so that one inverse serves both. On the
-    CPU it is numpy's, since torch's batched complex solvers stall there at some sizes.
+    CPU it is LAPACK's, since torch's batched complex solvers stall there where other work shares
+    the cores.
     """
 
     @staticmethod
     def forward(matrices: Tensor) -> tuple[Tensor, Tensor]:
         """(..., c, c) complex -> (..., c, c) complex and (...) real."""
-        if matrices.is_cuda:
-            return torch.linalg.inv(matrices), torch.linalg.slogdet(matrices)[1]
-        return _inverse(matrices.detach()), log_abs_dets(matrices)
+        return inverse_and_logs(matrices)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
@@ -123,11 +124,12 @@ class InverseAndLogDet(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, to_inverse: Tensor | None, to_log: Tensor | None) -> Tensor | None:
         """The adjoint of the differentials above."""
-        adjoint = ctx.saved_tensors[0].mH
-        terms = [] if to_log is None else [to_log[..., None, None] * adjoint]
-        if to_inverse is not None:
-            terms.append(-adjoint @ to_inverse @ adjoint)
-        return sum(terms[1:], terms[0]) if terms else None
+        adjoint = ctx.saved_tensors[0].mH.resolve_conj()
+        direct = None if to_log is None else to_log[..., None, None] * adjoint
+        if to_inverse is None:
+            return direct
+        through = adjoint @ to_inverse @ adjoint
+        return -through if direct is None else direct - through
 
     @staticmethod
     def jvp(ctx: Any, change: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,6 +142,26 @@ class InverseAndLogDet(torch.autograd.Function):
     def vmap(info: Any, in_dims: tuple[int], matrices: Tensor) -> tuple[Any, tuple[int, int]]:
         """A batch of batches."""
         return InverseAndLogDet.apply(matrices.movedim(in_dims[0], 0)), (0, 0)
+
+
+def inverse_and_logs(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """S^-1 and log |det S|, without derivatives. Raises LinAlgError where S is singular."""
+    matrices, c = matrices.detach().resolve_conj(), matrices.shape[-1]
+    if matrices.is_cuda:
+        return torch.linalg.inv(matrices), torch.linalg.slogdet(matrices)[1]
+    if c < ONE_BY_ONE:  # numpy's batches factorise twice, which is quicker than a loop in Python
+        return _inverse(matrices), log_abs_dets(matrices)
+    stack = matrices.numpy().reshape(-1, c, c)
+    inverse, logs = np.empty_like(stack), np.empty(len(stack), stack.real.dtype)
+    factorise, invert = get_lapack_funcs(("getrf", "getri"), (stack,))
+    for i, matrix in enumerate(stack):  # transposed, as LAPACK stores them
+        factors, pivots, failed = factorise(matrix.T)
+        if failed:
+            raise np.linalg.LinAlgError("a matrix is singular")
+        logs[i] = np.log(np.abs(factors.diagonal())).sum()
+        inverse[i] = invert(factors, pivots, overwrite_lu=True)[0].T
+    shape = matrices.shape
+    return torch.from_numpy(inverse).view(shape), torch.from_numpy(logs).view(shape[:-2])
 
 
 def inverse_alone(matrices: Tensor) -> tuple[Tensor, Tensor]:
@@ -159,15 +181,6 @@ def log_abs_dets(matrices: Tensor) -> Tensor:
     if bool(torch.isneginf(logs).any()):
         raise np.linalg.LinAlgError("a matrix is singular")
     return logs
-
-
-def log_abs_det(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tensor:
-    """log |det| of the circular convolution on images of `size`, a scalar: the sum of log |det
-    S(f)|.
-
-    It is differentiable to every order. Raises SingularError where a frequency is lost.
-    """
-    return _total_log_det(symbol(weight, size, groups), weight, size)
 
 
 def log_volume(weight: Tensor, size: Sequence[int]) -> Tensor:
