@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from medinv.layers.base import Invertible, check_floating, check_shape
 from medinv.layers.linalg import determinant, spectrum
 from medinv.layers.linalg import padding as pads
 from medinv.layers.linalg.implicit import FactorCache, solution
+from medinv.layers.linalg.memory import FactorMemory, factor_memory
 from medinv.layers.linalg.padding import Padding
 
 
@@ -72,13 +74,22 @@ class InvertibleConv(Invertible):
         """The x of which `y` (N, channels, *size) is the image.
 
         Raises SingularError where something is lost, ConvergenceError where an image that must be
-        iterated does not reach a backward error of 1e-14.
+        iterated does not reach a backward error of 1e-14, and ConfigError where the factors would
+        take more memory than is free (`factor_memory` tells how much that is).
         """
         self._check(y, ".inverse")
         offset = self.offset()
         if offset is not None:
             y = y - offset.reshape(-1, *[1] * self._sides)
         return solution(y, self.kernel(), self.padding, self.groups, self._factors)
+
+    def factor_memory(self, size: Sequence[int]) -> FactorMemory:
+        """Bytes that the inverse of images of `size` (H, W) or (D, H, W) takes and then keeps.
+
+        >>> str(InvertibleConv2d(32).factor_memory((224, 224)))
+        '1,780 MB to make and 198 MB to keep'
+        """
+        return factor_memory(self.kernel(), size, self.padding, self.groups)
 
     def forget(self) -> None:
         """Free the factors."""

@@ -209,6 +209,30 @@ def test_what_cannot_be_is_refused_with_the_reason(monkeypatch) -> None:
         InvertibleConv3d(3, padding="zeros").log_det(torch.zeros(1, 3, 8, 8, 8))
 
 
+def _bytes(found: object) -> int:
+    """Of all tensors that an object holds, each once."""
+    if isinstance(found, torch.Tensor):
+        return found.untyped_storage().nbytes()
+    if isinstance(found, dict | tuple | list):
+        return sum(map(_bytes, found.values() if isinstance(found, dict) else found))
+    return sum(map(_bytes, vars(found).values())) if hasattr(found, "__dict__") else 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_memory_is_told_before_it_is_taken(padding, dtype, monkeypatch) -> None:
+    layer = InvertibleConv2d(12, padding=padding, groups=2).to(dtype)
+    told = layer.factor_memory((30, 34))
+    layer.inverse(torch.zeros(1, 12, 30, 34, dtype=dtype))
+    engine = layer._factors.solver(layer.weight, (30, 34), padding, 2).engine
+    assert 0.5 * told.held < _bytes(engine) < 1.2 * told.held
+    monkeypatch.setattr("medinv.layers.linalg.memory.free_memory", lambda _: told.making - 1)
+    layer.forget()
+    with pytest.raises(ConfigError, match=r"MB to make and .* are free"):
+        layer.inverse(torch.zeros(1, 12, 30, 34, dtype=dtype))
+    layer.inverse(torch.zeros(1, 12, 8, 8, dtype=dtype))
+
+
 def test_factors_of_many_sizes_are_not_hoarded() -> None:
     layer = InvertibleConv2d(1).double()
     for n in range(4, 14):

@@ -53,7 +53,10 @@ def test_value_and_slope_are_those_of_the_whole_image(
     padding, channels, kernel_size, size, groups, tried
 ) -> None:
     how = {"channels": channels, "kernel_size": kernel_size, "padding": padding, "groups": groups}
-    layer, x = _layer(0.002 if kernel_size == 5 else 0.01, **how), torch.zeros(1, channels, *size).double()
+    layer, x = (
+        _layer(0.002 if kernel_size == 5 else 0.01, **how),
+        torch.zeros(1, channels, *size).double(),
+    )
     value, slope = _both(layer.log_det(x)[0], layer)
     dense, steep = _dense(layer, size)
     assert tried and math.prod(tried[-1]) < math.prod(size)

@@ -10,6 +10,7 @@
 | `bordered` | the inverse under other paddings, kept ready |
 | `dense_border` | the same for volumes, by dense factors |
 | `krylov` | BiCGStab, where nothing direct will do |
+| `memory` | what the factors take, told beforehand |
 | `solve` | which of these serves a layer |
 | `implicit` | the solution's derivatives, and the factors that a layer keeps |
 | `response` | how far the inverse's impulse response reaches |

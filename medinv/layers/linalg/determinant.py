@@ -25,8 +25,9 @@ from medinv.layers.linalg import padding as pads
 from medinv.layers.linalg import symbol as symbols
 from medinv.layers.linalg.dense_border import border_unknowns
 from medinv.layers.linalg.fourier import multiplicities
+from medinv.layers.linalg.memory import DIRECT
 from medinv.layers.linalg.response import Response, smaller
-from medinv.layers.linalg.solve import DIRECT, regular
+from medinv.layers.linalg.solve import regular
 
 # share of the response that is not seen half way across an image; the result errs by the square
 LEFT_OUT = {torch.float64: 1e-7, torch.float32: 3e-4}

@@ -45,15 +45,14 @@ class Response:
         seen = zip(self.reach(left_out), kernel, self.torus, strict=True)
         return [2 * (far + k - 1) <= period for far, k, period in seen]
 
-    def needed(self, left_out: float, kernel: Sequence[int]) -> list[int]:
-        """The sides of a torus where it would die away, if it goes on as it begins."""
-        sides = []
-        for profile, k in zip(self.profiles, kernel, strict=True):
+    def expected(self, left_out: float) -> list[int]:
+        """The reach, if it goes on as it begins."""
+        found = []
+        for profile in self.profiles:
             way = len(profile) - 1
             last = min(max(profile[-1].item(), 1e-300), 1 - 1e-9)
-            far = math.log(left_out) / math.log(last) * way if way else 0
-            sides.append(2 * (math.ceil(min(far, 1e9)) + k - 1) or 1)
-        return sides
+            found.append(math.ceil(math.log(left_out) / math.log(last) * way) if way else 0)
+        return found
 
 
 def _folded(length: Tensor, axis: int) -> Tensor:
@@ -62,20 +61,34 @@ def _folded(length: Tensor, axis: int) -> Tensor:
     return torch.maximum(along[distances], along[-distances])
 
 
+def beginning(weight: Tensor, groups: int) -> Response | None:
+    """The response on a few pixels; none of what is lost there, nor of a batch of kernels."""
+    plain = _plain(weight)
+    if plain is None:
+        return None
+    torus = _first(weight)
+    try:
+        matrices = symbols.half_first(symbols.at_least_single(plain), torus, groups)
+        return Response(symbols.InverseAndLogDet.apply(matrices)[0], torus)
+    except (np.linalg.LinAlgError, torch.linalg.LinAlgError):
+        return None
+
+
+def _first(weight: Tensor) -> list[int]:
+    return [TRIAL * (k - 1) or 1 for k in weight.shape[2:]]
+
+
 def smaller(
     weight: Tensor, size: Sequence[int], groups: int, left_out: float
 ) -> Iterator[tuple[int, ...]]:
     """Images smaller than `size` on which the response of a kernel is likely to die away."""
-    kernel, plain = weight.shape[2:], _plain(weight)
-    trial = [min(n, TRIAL * (k - 1) or 1) for n, k in zip(size, kernel, strict=True)]
-    if 4 * math.prod(trial) >= math.prod(size) or plain is None:
+    if 4 * math.prod(_first(weight)) >= math.prod(size):  # it would not be worth the look
         return
-    try:
-        inverse = symbols.InverseAndLogDet.apply(symbols.half_first(plain, trial, groups))[0]
-    except (np.linalg.LinAlgError, torch.linalg.LinAlgError):
+    begun, kernel = beginning(weight, groups), weight.shape[2:]
+    if begun is None:
         return
-    first = Response(inverse, trial)
-    sides = first.needed(left_out, kernel)
+    far = begun.expected(left_out)
+    sides = [2 * (f + k - 1) or 1 for f, k in zip(far, kernel, strict=True)]
     for _ in range(3):
         small = tuple(min(n, m) for n, m in zip(size, sides, strict=True))
         if math.prod(small) > WORTH * math.prod(size):

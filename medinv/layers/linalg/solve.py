@@ -30,19 +30,14 @@ from medinv.layers.linalg.circulant import Circulant
 from medinv.layers.linalg.cross import Cross
 from medinv.layers.linalg.dense_border import DenseBorder, border_unknowns
 from medinv.layers.linalg.krylov import bicgstab
+from medinv.layers.linalg.memory import CROSSING, DIRECT, FAR, check_fits
 
-DIRECT = 8192  # unknowns: 0.5 GB of LU factors
 TOLERANCE = 1e-14  # of the backward error |y - A x| / (|A| |x| + |y|)
 SINGLE = 1e-6  # the same where everything is float32; a method that does not reach it uses float64
 CORRECTIONS = 6  # steps of iterative refinement at most
 ITERATIONS = 200  # of BiCGStab in each, two products an iteration
-NEAR, FAR, ALL = (
-    3e-7,
-    3e-8,
-    1e-15,
-)  # share of the impulse response left out, of a border solved once or again
+NEAR, ALL = 3e-7, 1e-15  # share of the response left out of a border that is solved once
 ROUNDS = (2, 3, 4)  # of solving the border in float32, for float64
-CROSSING = 4096  # rows at most of the matrix factorised where rows and columns cross
 
 
 class Engine(Protocol):
@@ -56,12 +51,14 @@ class Engine(Protocol):
 class Solver:
     """`A^-1 y` and `A^-T y` for one kernel, image size, padding and number of groups.
 
-    Raises SingularError where A has no inverse in float64.
+    Raises SingularError where A has no inverse in float64, and ConfigError where the factors would
+    not fit into memory, before any is made.
     """
 
     def __init__(self, weight: Tensor, size: Sequence[int], padding: str, groups: int = 1):
         self.weight, self.size, self.groups = weight.detach().double(), tuple(size), groups
         self.padding = pads.effective(weight.shape[2:], padding)
+        check_fits(weight, self.size, self.padding, groups)
         self.single = weight.dtype != torch.float64
         self.corrections, self.iterated = 0, False
         self.engine = self._choose()

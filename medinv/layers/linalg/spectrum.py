@@ -11,7 +11,8 @@ from torch import Tensor
 from medinv.errors import ConfigError, ConvergenceError, SingularError
 from medinv.layers.linalg import padding as pads
 from medinv.layers.linalg import symbol as symbols
-from medinv.layers.linalg.solve import DIRECT, Solver
+from medinv.layers.linalg.memory import DIRECT
+from medinv.layers.linalg.solve import Solver
 
 DENSE = 1024  # unknowns up to which a dense singular value decomposition is quicker than Lanczos
 
