@@ -28,8 +28,8 @@ from pipelines.seeds.compression.compress import Compressed, certificate, compre
 from pipelines.seeds.compression.stability import Affine, Box, Unit, outputs, units
 from pipelines.seeds.table import System, write
 
-WIDTHS, LEARNING, TRAINING = (64, 32, 48, 10), 1500, 1200
-PENALTIES, SEEDS, INPUTS, SECONDS = (0.0, 2e-4, 1e-3), 3, 20_000, 5.0
+WIDTHS, LEARNING, TRAINING = (64, 32, 48, 10), 1000, 1200
+PENALTIES, SEEDS, INPUTS, SECONDS = (0.0, 2e-4, 1e-3), 3, 20_000, 2.0
 CERTIFICATE = Path(__file__).with_name("certificate.json")
 CLAIMED = (
     "Units of a ReLU network that are never or always on over the whole input box are found by "

@@ -21,7 +21,7 @@ from medinv.layers import (
     Squeeze,
 )
 
-WIDE, DEPTH, SLOPE = 6, 2, 0.3  # copies of the image at first, convolutions a level, leaky ReLU
+WIDE, DEPTH, SLOPE = 4, 2, 0.3  # copies of the image at first, convolutions a level, leaky ReLU
 SCALE = 16.0  # digits hold levels 0..16
 
 

@@ -25,7 +25,7 @@ from pipelines.seeds.equivariance.networks import SCALE, Classifier, Digits, fit
 from pipelines.seeds.subjects import SHIPPED, known_part
 from pipelines.seeds.table import System, write
 
-COUNTS, STEPS, SEEDS, AUDITED = (50, 200, 1000), 300, 3, 150
+COUNTS, STEPS, SEEDS, AUDITED = (100, 1000), 250, 3, 60
 WAYS = {
     "free": (False, False),
     "free, turned training images": (False, True),

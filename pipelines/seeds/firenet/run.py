@@ -122,7 +122,7 @@ def by_noise(seeds: int) -> Table:
         rows.append([f"{noise:g}", told])
     note = f"Random noise of that length on the data; median of {seeds} and range."
     return Table(
-        "Error left, in units of the noise", ("noise, of |b|", "error / noise"), rows, note
+        "Error left, in units of the noise", ("noise, share of the data", "error / noise"), rows, note
     )
 
 
@@ -281,7 +281,7 @@ def measured(slope: float, numbers: dict[str, tuple[float, float]]) -> str:
     theirs = [told for name, told in numbers.items() if name.startswith("decoder")]
     return (
         f"The error falls as exp({slope:.2f} n) from ten inner steps a restart, and not at all "
-        "where lambda is too large. 1 % of k-space, at worst, moves a radiograph by "
+        "where lambda is too large. 1 % of k-space, sought, moves a radiograph by "
         f"{numbers['FIRENET'][1]:.1f} %, 1 % of an ordinary decoder's code by "
         f"{_between([told[1] for told in theirs])} %, and 1 % of our features by "
         f"{_listed([told[1] for told in ours])} % of the image's length "

@@ -30,7 +30,7 @@ from pipelines.seeds.pursuit.networks import (
 from pipelines.seeds.table import System, write
 
 CODE, WIDENINGS = 10, (1.2, 1.6, 2.0, 2.5, 3.0)
-DRAWS, NOISES, STARTS = 12, (1e-3, 1e-2), 2
+DRAWS, NOISES, STARTS = 8, (1e-3, 1e-2), 2
 HIDDEN, LEARNING = (8, 16), 200
 CLAIMED = (
     "A ReLU generator whose layers widen enough (by a little over two for Gaussian weights) is "
@@ -189,7 +189,7 @@ def main() -> None:
     quick, began = parser.parse_args().quick, time.process_time()
     torch.set_num_threads(1)
     made, told = generators(2 if quick else DRAWS)
-    images, seeds, directions = (2, 1, 1) if quick else (8, 3, 3)
+    images, seeds, directions = (2, 1, 1) if quick else (4, 3, 2)
     theirs, ours, text = twins(images, seeds, directions)
     for table in (made, theirs, ours):
         print(table.markdown())
