@@ -122,7 +122,10 @@ def by_noise(seeds: int) -> Table:
         rows.append([f"{noise:g}", told])
     note = f"Random noise of that length on the data; median of {seeds} and range."
     return Table(
-        "Error left, in units of the noise", ("noise, share of the data", "error / noise"), rows, note
+        "Error left, in units of the noise",
+        ("noise, share of the data", "error / noise"),
+        rows,
+        note,
     )
 
 

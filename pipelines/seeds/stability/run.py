@@ -44,8 +44,10 @@ BUILT = (
     "the trunks of the shipped models on standardised images, all features and those that decide. "
     "Frame bounds of scattering are those of its filters, exact; of a trunk they are the least and "
     "the largest squared singular value of its Jacobian that power iteration met at a few images: "
-    "the least is an upper, the largest a lower bound of the truth. Trunks are not built to be "
-    "admissible, and that they are not is no failure: what is found here is the price of it."
+    "the least is an upper, the largest a lower bound of the truth (of `cifar10`, which widens, "
+    "the least is that of its own way back, which may lengthen more than the shortest one would). "
+    "Trunks are not built to be admissible, and that they are not is no failure: what is found "
+    "here is the price of it."
 )
 USEFUL = (
     "those who compare images by distances of features: distances in the features of a trunk are "
