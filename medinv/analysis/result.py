@@ -166,6 +166,7 @@ class StudyResult(_Call):
     error: Failure | None
     label: str | None
     probabilities: dict[str, float] | None
+    plausible: tuple[str, ...] | None = None  # the set of classes, where abstention was asked for
     rule: str
     aggregation: str
     deciding: tuple[ImageName, ...] = ()
@@ -187,9 +188,14 @@ class StudyResult(_Call):
         return self.label not in (None, OUT_OF_SCOPE)
 
     @property
+    def undecided(self) -> bool:
+        """Abstention was asked for, and the set of classes is not the one called alone."""
+        return self.plausible is not None and self.plausible != (self.label,)
+
+    @property
     def outcome(self) -> str:
-        """What became of it, in a word: its label, out of scope, failed or skipped."""
-        return self.label or self.status
+        """What became of it, in a word: its label, undecided, out of scope, failed or skipped."""
+        return "undecided" if self.undecided else self.label or self.status
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -200,7 +206,8 @@ class StudyResult(_Call):
     def row(self) -> dict[str, Any]:
         """The line of results.jsonl, ready for JSON."""
         first = {"schema": self.result_schema, "study_uid": self.study_uid, "status": self.status}
-        return first | self.model_dump(mode="json", by_alias=True)
+        unasked = {"plausible"} if self.plausible is None else None
+        return first | self.model_dump(mode="json", by_alias=True, exclude=unasked)
 
     def warned(self, *warnings: str) -> "StudyResult":
         """The same with more warnings."""

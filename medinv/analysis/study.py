@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from medinv.analysis.abstain import Abstention
 from medinv.analysis.aggregate import Rule
 from medinv.analysis.infer import BITS, Prediction
 from medinv.analysis.result import (
@@ -44,14 +45,24 @@ class Analyst:
     model: InvertibleNetwork
     rule: Rule
     phi: bool = False
+    abstain: Abstention | None = None
 
     @classmethod
     def of(
-        cls, model: InvertibleNetwork, rule: str | None = None, *, phi: bool = False
+        cls,
+        model: InvertibleNetwork,
+        rule: str | None = None,
+        *,
+        phi: bool = False,
+        abstain: float | None = None,
     ) -> "Analyst":
-        """With the rule of that name; None: the one that the model's card names."""
-        named = rule or model.card.aggregation
-        return cls(model, Rule(named, model.classes, model.threshold), phi)
+        """With the rule of that name; None: the one that the model's card names.
+
+        Raises ConfigError where the card has no thresholds for the error `abstain`.
+        """
+        named = Rule(rule or model.card.aggregation, model.classes, model.threshold)
+        abstention = None if abstain is None else Abstention.of(model.card, abstain)
+        return cls(model, named, phi, abstention)
 
     def result(
         self,
@@ -84,7 +95,7 @@ class Analyst:
             self._image(frame, prediction)
             for frame, prediction in zip(frames, predicted, strict=True)
         )
-        return result.warned(*warnings).model_copy(
+        result = result.warned(*warnings).model_copy(
             update={
                 "status": "ok",
                 "error": None,
@@ -93,6 +104,7 @@ class Analyst:
                 **self._verdict(images),
             }
         )
+        return self.abstain.said(result) if self.abstain else result
 
     def _warnings(
         self, chosen: ChosenStudy, read: FramesRead, classified: bool, broken: int
@@ -138,12 +150,15 @@ class Analyst:
         deciding = self.rule.deciding(series)
         if deciding is None:
             return {"label": OUT_OF_SCOPE, "series": series}
-        return {
+        verdict: dict[str, object] = {
             "label": deciding.label,
             "probabilities": deciding.probabilities,
             "deciding": deciding.deciding,
             "series": series,
         }
+        if self.abstain is None or deciding.probabilities is None:
+            return verdict
+        return verdict | {"plausible": self.abstain.plausible(deciding.probabilities)}
 
     def _left_out(self, skipped: Skipped) -> Problem:
         return Problem(

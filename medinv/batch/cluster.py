@@ -177,7 +177,8 @@ class RayWork:
             job.slot.study_index,
             broken=[Broken(one.source, study.uid, error) for one in study.instances],
         )
-        analyst = Analyst.of(model, self.options.rule, phi=self.options.phi)
+        options = self.options
+        analyst = Analyst.of(model, options.rule, phi=options.phi, abstain=options.abstain)
         return analyst.result(job.chosen, read, error)
 
 

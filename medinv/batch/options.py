@@ -68,6 +68,7 @@ class Options:
     max_failures: int | None = None  # studies that may fail before the run stops
     shard: Shard = Shard()
     rule: str | None = None  # how images decide for their study; None: as each model's card says
+    abstain: float | None = None  # error of the sets by which studies are left undecided
     lossless: bool = False  # the lossless intake instead of the resizing one
     timeout: float = 300.0  # seconds for reading a study
     memory: int = 4 << 30  # bytes that reading may take
@@ -94,4 +95,5 @@ class Options:
             "phi": self.phi,
             "rule": self.rule,
             "lossless": self.lossless,
+            **({} if self.abstain is None else {"abstain": self.abstain}),
         }

@@ -18,6 +18,8 @@ COLUMNS: dict[str, tuple[str, Callable[[StudyResult], Any]]] = {
     "status": ("string", lambda r: r.status),
     "label": ("string", lambda r: r.label),
     "probability": ("float64", lambda r: r.answer and r.answer.probability),
+    "plausible": ("string", lambda r: None if r.plausible is None else "|".join(r.plausible)),
+    "undecided": ("bool", lambda r: None if r.plausible is None else r.undecided),
     "next_label": ("string", lambda r: _next(r)[0]),
     "next_probability": ("float64", lambda r: _next(r)[1]),
     "rule": ("string", lambda r: r.rule),

@@ -31,7 +31,10 @@ class Work:
     ):
         self.options = options
         self.explain = explain or bool(options.renderers)
-        self.analysts = [Analyst.of(model, options.rule, phi=options.phi) for model in models]
+        self.analysts = [
+            Analyst.of(model, options.rule, phi=options.phi, abstain=options.abstain)
+            for model in models
+        ]
         self._picture_reader = reader()
 
     def results(self, jobs: Sequence[Job], readers: Sequence[Reader]) -> Iterator[Results]:

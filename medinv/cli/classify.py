@@ -115,6 +115,16 @@ def classify(
             "what the model's card names.",
         ),
     ] = None,
+    abstain: Annotated[
+        float | None,
+        typer.Option(
+            "--abstain",
+            metavar="ERROR",
+            help="Leave studies undecided so that at most this share of the images of each class, "
+            "if they are like those that the model was calibrated on, is decided wrongly: 0.01, "
+            "0.02, 0.05, 0.1 or 0.2. Columns `plausible` and `undecided`.",
+        ),
+    ] = None,
     intake: Annotated[
         str,
         typer.Option(
@@ -194,6 +204,11 @@ def classify(
     cards = [read_card(name) for name in dict.fromkeys(model)]
     for card in cards:
         card.check_takes_studies()
+    if abstain is not None:
+        from medinv.analysis.abstain import Abstention
+
+        for card in cards:
+            Abstention.of(card, abstain)
     options = Options(
         out or Path(),
         phi=phi,
@@ -203,6 +218,7 @@ def classify(
         max_failures=max_failures,
         shard=_shard(shard),
         rule=rule,
+        abstain=abstain,
         lossless=intake == "lossless",
         timeout=timeout,
         memory=int(memory * 1e9),

@@ -12,6 +12,7 @@ from medinv.config import NAME, Aggregation, Config, Rules, Selection
 from medinv.errors import ConfigError
 from medinv.metrics import ClassMetrics, Estimate, ObservedShare
 from medinv.models.audited import Audited
+from medinv.models.conformal import Conformal
 
 # Numbers that decide: against one that is none, every image would be called negative and in scope.
 _Probability = Annotated[float, Field(ge=0, le=1)]
@@ -131,6 +132,7 @@ class Card(_Frozen):
     versions: dict[str, str]
     audit: Audited | None = None  # None: what it decides by has not been measured
     layout_sha256: str | None = None  # of what the scope knows of the images' layout, if anything
+    conformal: Conformal | None = None  # for sets of classes and `classify --abstain`
     disclaimer: str = DISCLAIMER
 
     @model_validator(mode="after")

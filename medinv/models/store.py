@@ -22,6 +22,7 @@ from medinv.models.audited import Audited
 from medinv.models.base import Calibrated, InvertibleNetwork
 from medinv.models.build import build
 from medinv.models.card import Card
+from medinv.models.conformal import Conformal
 from medinv.models.device import CPU, device_named
 from medinv.models.folder import (
     CARD,
@@ -38,8 +39,8 @@ from medinv.models.reference import read_reference
 from medinv.models.shelf import locate, read_card, shipped
 
 __all__ = [
-    "keep_audit", "keep_layout", "keep_texts", "load", "load_invertible", "locate", "read_card",
-    "save", "serialise", "shipped",
+    "keep_audit", "keep_conformal", "keep_layout", "keep_texts", "load", "load_invertible",
+    "locate", "read_card", "save", "serialise", "shipped",
 ]  # fmt: skip
 
 LARGEST_WEIGHT = 1e9  # trained ones are far below; beyond this, products overflow
@@ -182,6 +183,19 @@ def keep_layout(name_or_path: str | Path, layout: Layout) -> Card:
     _save_card(folder, kept)
     if folder.parent == SHIPPED:
         pin(folder / LAYOUT, folder / CARD)
+    return kept
+
+
+def keep_conformal(name_or_path: str | Path, conformal: Conformal) -> Card:
+    """The card of a model with thresholds for sets of classes, written to its folder.
+
+    Of a shipped model the card is pinned anew. Raises as `read_card`, and OutputError.
+    """
+    folder = locate(name_or_path)
+    kept = read_card(name_or_path).model_copy(update={"conformal": conformal})
+    _save_card(folder, kept)
+    if folder.parent == SHIPPED:
+        pin(folder / CARD)
     return kept
 
 

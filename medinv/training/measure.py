@@ -15,9 +15,11 @@ from medinv.metrics import (
     metrics,
     observed,
     proportion,
+    share,
 )
 from medinv.models.base import Calibrated, InvertibleNetwork, ScopeScore, in_batches
 from medinv.models.card import Exactness, FitInterval
+from medinv.models.conformal import ERRORS, Conformal, fit_conformal
 from medinv.training.calibrate import fit_interval
 
 VALUES = 2**20  # of images that are run backwards together, unless one alone has more
@@ -43,6 +45,27 @@ def measure_classes(model: Calibrated, part: Part) -> tuple[ClassMetrics, ...]:
     called = model.cpu().called(logits).numpy()
     probabilities = model.calibrated(logits).softmax(1).detach().numpy()
     return by_class(part.labels, called, probabilities, part.patients, model.classes)
+
+
+@torch.no_grad()
+def conformal(model: Calibrated, validation: Part, test: Part) -> Conformal:
+    """Thresholds for sets of classes from validation images, and what they give on test images."""
+    fitted = fit_conformal(
+        in_batches(model.probabilities, model, validation.images).numpy(), validation.labels
+    )
+    logits = in_batches(model.logits, model, test.images)
+    called = model.cpu().called(logits).numpy()
+    probabilities = model.calibrated(logits).softmax(1).numpy()
+    rows = np.arange(len(test))
+    held = [fitted.holds(probabilities, error) for error in ERRORS]
+    return fitted.model_copy(
+        update={
+            "covered": tuple(share(one[rows, test.labels], test.patients) for one in held),
+            "undecided": tuple(
+                share((one.sum(1) != 1) | ~one[rows, called], test.patients) for one in held
+            ),
+        }
+    )
 
 
 def most_inverted(images: np.ndarray) -> int:

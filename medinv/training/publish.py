@@ -30,6 +30,7 @@ from medinv.training.calibrate import calibrate, refits
 from medinv.training.measure import (
     calibration_interval,
     condition_numbers,
+    conformal,
     exactness,
     flagged,
     measure,
@@ -104,6 +105,7 @@ def _card(
         commit=_commit(),
         device=_device(trained.device),
         seconds=round(trained.seconds, 1),
+        conformal=conformal(model, data.validation, data.test),
         versions={
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "monai", "numpy")},
