@@ -232,6 +232,11 @@ def _replay(
             f"{where}: the network, its seed or its optimiser are not in the state that the log "
             f"names after epoch {start}"
         )
+        if not start and config.train.start:
+            found.notes.append(
+                f"train.start: the run began with {config.train.start}; if that model has changed "
+                "since, the start cannot be replayed"
+            )
         return
     before, count = len(found.differences), found.steps_replayed
     for epoch in range(start + 1, segment.until + 1):
