@@ -18,8 +18,8 @@ SEVERAL = (
 class Abstention:
     """Sets of classes that leave out the true one in at most a share `error` of images.
 
-    So at most that share of the images of each class, exchangeable with those that the model was
-    calibrated on, is decided wrongly; images of another kind or quality are not covered.
+    At most that share of the images of each class, exchangeable with those that the model was
+    calibrated on, is thus decided wrongly; images of another kind or quality are not covered.
     """
 
     conformal: Conformal
