@@ -29,7 +29,7 @@ from pipelines.seeds.compression.stability import Affine, Box, Unit, outputs, un
 from pipelines.seeds.table import System, write
 
 WIDTHS, LEARNING, TRAINING = (64, 32, 48, 10), 1000, 1200
-PENALTIES, SEEDS, INPUTS, SECONDS = (0.0, 2e-4, 1e-3), 3, 20_000, 2.0
+PENALTIES, SEEDS, INPUTS, SECONDS = (0.0, 2e-4, 1e-3, 5e-3), 3, 20_000, 2.0
 CERTIFICATE = Path(__file__).with_name("certificate.json")
 CLAIMED = (
     "Units of a ReLU network that are never or always on over the whole input box are found by "
@@ -172,11 +172,16 @@ def main() -> None:
     )
     table = Table("Units that are never or always on", heads, rows, note)
     print(table.markdown())
-    told = "; ".join(f"l1 {r[0]}: {r[8]} units, {r[9]} of the weights" for r in rows)
+    told = "; ".join(f"l1 {r[0]}: {r[8]} units, {r[9]} of the weights, {r[1]} right" for r in rows)
+    solved, merged = (sum(float(r[k]) for r in rows for k in at) for at in ((3, 5), (7,)))
     worst = max(float(r[10]) for r in rows)
     measured = (
         f"Left are, by {told}. The smaller networks differ from the whole ones by at most "
-        f"{worst:.0e} on {INPUTS:,} inputs, which is rounding."
+        f"{worst:.0e} on {INPUTS:,} inputs. "
+        f"{'Programmes proved' if solved else 'Programmes proved nothing that intervals had not'}"
+        f"{f' {solved:.1f} units a seed more than intervals' if solved else ''}, and "
+        f"{f'{merged:.1f} units a seed' if merged else 'no unit'} could be merged: what goes is "
+        "what the penalty has killed."
     )
     write(
         System(9, "compression", "Exact compression", CLAIMED, measured, str(seeds), USEFUL),
