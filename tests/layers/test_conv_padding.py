@@ -12,6 +12,8 @@ from torch import nn
 from medinv.errors import ConfigError, ConvergenceError, ShapeError, SingularError
 from medinv.layers import InvertibleConv2d, InvertibleConv3d
 from medinv.layers.linalg import solve
+from medinv.layers.linalg.bordered import Bordered
+from medinv.layers.linalg.small_border import SmallBorder
 from medinv.layers.linalg.spectrum import extreme_singular_values, null_directions
 
 PADDINGS = ("circular", "zeros", "reflect", "replicate")
@@ -121,15 +123,33 @@ def test_what_is_too_large_for_a_direct_solve_comes_back_as_exactly(padding, mon
 
 @pytest.mark.parametrize("padding", ["zeros", "reflect", "replicate"])
 def test_a_crossing_cut_short_is_made_up_for(padding, monkeypatch) -> None:
-    layer = _layer(3, (20, 18), padding, 1)
+    layer = _layer(3, (22, 18), padding, 1)
     monkeypatch.setattr(solve, "CROSSING", 30)
-    x = torch.randint(0, 256, (3, 4, 20, 18)).double()
+    x = torch.randint(0, 256, (3, 4, 22, 18)).double()
     condition = layer.condition_number(x)[0].item()
     assert (layer.inverse(layer(x)) - x).abs().max() < 256 * 1e-14 * condition
     single = layer.float()
     assert (single.inverse(single(x.float())) - x).abs().max() < 1e-2
-    solver = _solver(single, (20, 18))
+    solver = _solver(single, (22, 18))
     assert not solver.single and (solver.iterated or solver.corrections)
+
+
+@pytest.mark.parametrize("dtype, unit", [(torch.float64, 1e-14), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("form", [SmallBorder, Bordered])
+@pytest.mark.parametrize("padding", ["zeros", "reflect", "replicate"])
+@pytest.mark.parametrize("kernel_size, size", [(3, (7, 6)), (5, (6, 9))])
+def test_both_forms_of_the_border_solve_forwards_and_transposed(
+    kernel_size, size, padding, form, dtype, unit, monkeypatch
+) -> None:
+    monkeypatch.setattr(solve, "is_small", lambda *_: form is SmallBorder)
+    layer = _layer(kernel_size, size, padding, 2)
+    dense, y = _dense(layer, size), torch.randn(3, 4, *size, dtype=torch.float64)
+    solver = solve.Solver(layer.weight.to(dtype), size, padding, 2)
+    assert isinstance(solver.engine, form)
+    for transposed, matrix in ((False, dense), (True, dense.T)):
+        expected = torch.linalg.solve(matrix, y.flatten(1).T).T.view_as(y)
+        found = solver.solve(y, transposed=transposed)
+        assert (found - expected).abs().max() < unit * torch.linalg.cond(dense)
 
 
 def test_an_iteration_that_does_not_arrive_says_so(monkeypatch) -> None:

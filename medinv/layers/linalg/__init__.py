@@ -8,6 +8,7 @@
 | `circulant` | the inverse under circular padding, kept ready |
 | `cross`, `border` | an image in a larger torus; what other paddings add, and its factors |
 | `bordered` | the inverse under other paddings, kept ready |
+| `small_border` | the same for small images, in fewer and larger products |
 | `dense_border` | the same for volumes, by dense factors |
 | `krylov` | BiCGStab, where nothing direct will do |
 | `memory` | what the factors take, told beforehand |

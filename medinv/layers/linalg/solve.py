@@ -5,6 +5,7 @@ all.
 |---|---|
 | circular | one small matrix a frequency, `circulant` |
 | others, images | the same on a larger torus and a correction of its border, `border` |
+| others, small images | the same with one dense matrix for the border, `small_border` |
 | others, volumes, up to 8,192 border unknowns a group | dense factors of it, `dense_border` |
 | where the torus loses what the image keeps, up to 8,192 unknowns | dense factors of A |
 | else | BiCGStab preconditioned by the nearest of these, `krylov` |
@@ -31,6 +32,7 @@ from medinv.layers.linalg.cross import Cross
 from medinv.layers.linalg.dense_border import DenseBorder, border_unknowns
 from medinv.layers.linalg.krylov import bicgstab
 from medinv.layers.linalg.memory import CROSSING, DIRECT, FAR, check_fits
+from medinv.layers.linalg.small_border import SmallBorder, is_small
 
 TOLERANCE = 1e-14  # of the backward error |y - A x| / (|A| |x| + |y|)
 SINGLE = 1e-6  # the same where everything is float32; a method that does not reach it uses float64
@@ -111,11 +113,18 @@ class Solver:
     def _cross(self) -> Engine:
         """Factors on the smallest torus that loses nothing; float32 where that suffices."""
         factors = regular(self.weight, self.size, self.padding, self.groups, logs=False)
+        small = is_small(factors.cross, self.weight.shape[1])
         if self.single:
-            engine = Bordered(factors, self._crossing(factors, torch.float32, NEAR), torch.float32)
+            engine = (
+                SmallBorder(factors, torch.float32)
+                if small
+                else Bordered(factors, self._crossing(factors, torch.float32, NEAR), torch.float32)
+            )
             if self._error(engine, self._random(torch.float32))[1] <= SINGLE:
                 return engine
         self.single = False
+        if small:
+            return SmallBorder(factors, torch.float64)
         y = self._random(torch.float64)
         engine = Bordered(factors, self._crossing(factors, torch.float32, FAR), torch.float64)
         for engine.rounds in ROUNDS:
