@@ -10,19 +10,20 @@ measurement is a process of its own, timed without the start of Python; those of
 turn, and shares are taken within a repeat, so that a busy machine is unkind to all alike; printed
 are medians. In one process: `decode`, pydicom's dcmread and decoder to stored integers; `hashed`,
 the same and the SHA-256 of them that every row states; `stored`, the same integers our way; `read`,
-ours to display grey levels. `classify`: index and run, start of
-the reader and tables included, with the small model of small_model.py, one reading process beside
-the network, so that it may use two cores where `decode` uses one. `on all cores`: decoding in as
+ours to display grey levels; `index`, all headers. `classify`: index and run, tables included, with
+the small model of small_model.py, one reading process beside the network, so that it may use two
+cores where `decode` uses one; what starts is told by starts.py. `on free cores`: by processor time,
+as if each process had a core to itself. `on all cores`: decoding in as
 many processes as there are cores, classify with as many readers. `monai`
 (in the first repeat alone): LoadImage with PydicomReader, DataLoader with one worker, DenseNet121
-on 64 x 64. CPU seconds are of all processes.
+on 64 x 64.
 """
 
 import argparse
 import io
 import json
+import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -44,14 +45,17 @@ WHAT = {
     "decode": lambda folder, model: ways.decode(folder),
     "decode on all cores": lambda folder, model: ways.decode_on_all_cores(folder),
     "hashed": lambda folder, model: ways.decode(folder, hashed=True),
+    "index": lambda folder, model: ways.indexed(folder),
     "stored": lambda folder, model: ways.read(folder, "stored"),
     "read": lambda folder, model: ways.read(folder, "display"),
     "classify": lambda folder, model: ways.classify(folder, model, 1),
     "classify on all cores": lambda folder, model: ways.classify(folder, model, ways.CORES),
     "monai": lambda folder, model: ways.monai(folder),
 }
-THROUGHPUT = ("files, what", "images/s", "of decode", "of decode on all cores", "CPU ms/image")
-WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+THROUGHPUT = (
+    "files, what", "images/s", "of decode", "of decode on all cores", "of decode on free cores",
+    "CPU ms/image", "of other processes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -118,17 +122,14 @@ def write_studies(folder: Path, studies: int, kind: Kind = UNCOMPRESSED) -> Path
     return folder
 
 
-def cpu_seconds() -> float:
-    return sum(sum(resource.getrusage(who)[:2]) for who in WHO)
-
-
 def measure(what: str, folder: Path, model: Path) -> None:
-    """Print one measurement as JSON."""
+    """Print one measurement as JSON: processor seconds of this process and of those it started."""
     go = WHAT[what](folder, model)
-    began, cpu = time.perf_counter(), cpu_seconds()
+    began, own, others = time.perf_counter(), time.process_time(), ways.others()
     images = go()
-    seconds, used = time.perf_counter() - began, cpu_seconds() - cpu
-    print(json.dumps({"images": images, "seconds": seconds, "cpu": used}))
+    seconds, own = time.perf_counter() - began, time.process_time() - own
+    told = {"images": images, "seconds": seconds, "own": own, "others": ways.others() - others}
+    print(json.dumps(told))
 
 
 def main() -> None:
@@ -202,11 +203,32 @@ def throughput(folder: Path, model: Path, given: argparse.Namespace, label: str)
             else None
             for base in ("decode", "decode on all cores")
         ]
-        shares = ["-" if share is None else f"{share:.2f}" for share in of]
-        used = statistics.median(1000 * run[what]["cpu"] / run[what]["images"] for run in mine)
-        lines.append([f"{label}, {what}", f"{rate:.0f}", *shares, f"{used:.2f}"])
+        free = statistics.median(free_cores(run, what) for run in mine)
+        shares = [
+            "-" if share is None or share != share else f"{share:.2f}" for share in (*of, free)
+        ]
+        used = [
+            statistics.median(1000 * run[what][who] / run[what]["images"] for run in mine)
+            for who in ("own", "others")
+        ]
+        lines.append([f"{label}, {what}", f"{rate:.0f}", *shares, *(f"{ms:.2f}" for ms in used)])
         print(" | ".join(lines[-1]), flush=True)
     return lines
+
+
+def free_cores(run: dict[str, dict], what: str) -> float:
+    """The share of decode's rate, by processor time, where each process has a core to itself.
+
+    `classify` first makes its index, then waits for the slower of its two processes. NaN for what
+    uses more of them, and where a part was not measured.
+    """
+    if "decode" not in run or "all cores" in what or (what == "classify" and "index" not in run):
+        return math.nan
+    mine = run[what]["own"] / run[what]["images"]
+    if what == "classify":
+        first = run["index"]["own"] / run["index"]["images"]
+        mine = first + max(mine - first, run[what]["others"] / run[what]["images"])
+    return run["decode"]["own"] / run["decode"]["images"] / mine
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ which returns the number of images.
 import hashlib
 import multiprocessing
 import os
+import resource
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -61,22 +62,45 @@ def read(folder: Path, what: str) -> Way:
     return lambda: sum(getattr(read_pixels(instance), what).ndim == 2 for instance in instances)
 
 
-def classify(folder: Path, model: Path, readers: int) -> Way:
+def indexed(folder: Path) -> Way:
+    """All headers, as `classify` begins."""
+    from medinv.data.dicom.index import index
+
+    return lambda: index([folder]).counts()["instances"]
+
+
+def classify(folder: Path, model: Path, count: int) -> Way:
+    import numpy as np
+    import pyarrow.parquet  # noqa: F401 - as a run does at its end
+    import torch
+
+    from medinv.analysis.infer import predict
     from medinv.batch.options import Options
     from medinv.batch.run import run
-    from medinv.batch.workers import started
+    from medinv.batch.workers import Reader
     from medinv.data.dicom.index import index
     from medinv.models.store import load
 
-    loaded = load(model)
+    torch.set_num_threads(1)
+    loaded, readers = load(model), [Reader() for _ in range(count)]
+    predict(loaded, [np.zeros(loaded.image_shape, np.uint8)])  # which finds out the precision
+    for reader in readers:
+        reader.ready()
 
     def go() -> int:
-        with tempfile.TemporaryDirectory() as out, started(readers) as ready:  # as the command does
-            return run(
-                index([folder]), [loaded], Options(Path(out), readers=readers), readers=ready
-            ).counts["images"]
+        with tempfile.TemporaryDirectory() as out:
+            options = Options(Path(out), readers=count)
+            return run(index([folder]), [loaded], options, readers=readers).counts["images"]
 
     return go
+
+
+def others() -> float:
+    """Processor seconds of the processes that this one has started."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    stats = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in children]
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return sum(int(stat[11]) + int(stat[12]) for stat in stats) / 100 + sum(ended[:2])
 
 
 def monai(folder: Path) -> Way:
