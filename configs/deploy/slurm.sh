@@ -5,8 +5,8 @@
 #       -- /shared/studies --model chest-xray [--report] [any other option of medinv classify]
 #
 # Inputs, --out and the model lie where every node sees them under the same path. Each part keeps a
-# ledger of its own in OUT/shards/I-of-N, which one process of one node has open at a time and which
-# no other reads: parts are joined from the tables that each wrote whole. A part that was killed or
+# ledger of its own in OUT/shards/I-of-N: no database, but a file that one process of one node appends
+# to and no other reads. Parts are joined from the tables that each wrote whole. A part that was killed or
 # ran out of time goes on when the same line is given again; parts that are done are not done again.
 # MEDINV names the command where it is another than `medinv`, such as one in a container.
 # Research use, not for diagnosis.
