@@ -160,8 +160,8 @@ def _local_evidence(model: Asked, x: Tensor) -> LocalEvidence | None:
         return None
     noise, compose = model.card.config.train.noise, model.card.config.train.compose
     _, against = model.pair
-    local = local_evidence(
-        model, x, reference.grounds(against), noise, region_of(model, x), expected_of(model, x)
-    )
+    region, expected = region_of(model, x), expected_of(model, x)
+    local = local_evidence(model, x, reference.grounds(against), noise, region, expected)
     local = replace(local, region_name=compose.region if compose else "")
-    return checked(model, x, local, reference.class_means[against])
+    ground = reference.class_means[against] if expected is None else expected[0]
+    return checked(model, x, local, ground)

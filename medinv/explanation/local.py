@@ -128,7 +128,8 @@ def checked(model: Explainable, x: Tensor, local: LocalEvidence, ground: Tensor)
     """`local`, of one image `x` (1, C, *size), with its check.
 
     The CHECKED share of the pixels that speaks most for the class called is replaced by those of
-    `ground` (C, *size), the mean image of the class compared with. Edges are soft, since a hard one
+    `ground` (C, *size): what the image is expected to be, or the mean image of the class compared
+    with. Edges are soft, since a hard one
     would be a finding by itself. Then the same shape is moved round the image by quarters of each
     of the last two axes. The map says what counted; a change of the image says whether it counts.
     What any other place would do as well is not claimed.

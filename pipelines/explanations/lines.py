@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 import torch
 
+from medinv.explanation.ground import expected_of, region_of
 from medinv.explanation.local import checked, local_evidence
 from pipelines.explanations import explainers
 from pipelines.explanations.measures import (
@@ -175,14 +176,11 @@ def claim_lines(subject: Subject, part: Images, rows: list[int]) -> Iterator[dic
             {False: part.empty([row])} if part.masks is not None else {}
         )
         for sick, x in given.items():
-            found = checked(
-                subject.model,
-                x,
-                local_evidence(
-                    subject.model, x, subject.usual, subject.model.card.config.train.noise
-                ),
-                subject.ground[0],
-            )
+            model, noise = subject.model, subject.model.card.config.train.noise
+            region, expected = region_of(model, x), expected_of(model, x)
+            local = local_evidence(model, x, subject.usual, noise, region, expected)
+            ground = subject.ground if expected is None else expected
+            found = checked(model, x, local, ground[0])
             called, facts = (
                 bool(subject.called(x)[0]),
                 {

@@ -4,6 +4,7 @@ where the image is other than expected."""
 import pytest
 import torch
 
+from medinv.explanation.explain import _local_evidence
 from medinv.explanation.ground import expected_of, region_of
 from medinv.explanation.local import cycle_spun_terms, local_evidence, local_terms
 from medinv.models.depths import mean_states, steps
@@ -53,6 +54,10 @@ def test_a_film_is_told_against_itself_with_the_lungs_that_would_be_expected() -
     local = local_evidence(model, film, model.reference.states, 0.0, inside, expected)
     assert local.expected and local.residual < 1e-4
     assert abs(local.outside) < 0.3 * abs(local.locations).sum()
+    named = _local_evidence(model, film)
+    assert named.expected and min(abs(fall) for fall in named.check.elsewhere) < 1e-3, (
+        "the check puts in what is expected: where the film is as expected, nothing changes"
+    )
 
 
 def test_a_model_without_a_region_has_none(tiny_model, tiny_images, explained) -> None:

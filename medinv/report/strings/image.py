@@ -65,6 +65,10 @@ def evidence_place(block: str, sums: Balance, two: Contrast) -> str:
     )
 
 
+EXPECTED = "what would be expected there, given all the rest of the image"
+MEAN = "the mean training image labelled {}"
+
+
 def local_check(local: LocalEvidence, label: str, negative: str) -> str:
     """What replacing the strongest part of the map did, and whether a place may be named."""
     check = local.check
@@ -73,7 +77,7 @@ def local_check(local: LocalEvidence, label: str, negative: str) -> str:
     most = max(0.0, *check.elsewhere)
     what = (
         f"The {percent(check.share)} of the image that speaks most for {label}, "
-        f"replaced by the mean training image labelled {negative}"
+        f"replaced by {EXPECTED if local.expected else MEAN.format(negative)}"
     )
     effect = (
         f"takes {number(check.fall)} log-odds from"
