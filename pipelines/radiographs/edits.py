@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from medinv.audit.planted import plantings
 from medinv.data.sets.load import load_images
-from medinv.explanation.counterfactual import counterfactual
+from medinv.explanation.counterfactual import counterfactual, exchange
 from medinv.explanation.counterfactual.direction import from_image
 from medinv.explanation.counterfactual.exchange import exchanged
 from medinv.explanation.counterfactual.smallest import find
@@ -77,6 +77,14 @@ def edits(model: Classifier, films: Tensor, target: int) -> Iterator[Edit]:
         inside = np.ones(film.shape[2:], bool) if local.region is None else local.region
         made, _ = counterfactual(model, film, target, local)
         yield Edit(film, made, inside)
+
+
+def whole_lungs(model: Classifier, films: Tensor, target: int) -> Iterator[Edit]:
+    """Of each film the edit by another child's lungs alone."""
+    for film in films.split(1):
+        made = exchange.counterfactual(model, film, target, None)
+        if made is not None:
+            yield Edit(film, made, region_of(model, film))
 
 
 def shams(model: Classifier, films: Tensor, label: int) -> Iterator[Edit]:
@@ -210,11 +218,13 @@ def main() -> None:
         some = films.images[right]
         made = list(edits(model, some, 1 - label))
         rows.append(told(name, made, judges, 1 - label))
+        whole = list(whole_lungs(model, some, 1 - label))
+        rows.append(told(f"{name}, whole lungs", whole, judges, 1 - label))
         same = list(shams(model, some, label))
         rows.append(told(f"{name}, sham", same, judges, 1 - label))
         beside += controlled(name, model, made, judges, 1 - label)
         parts.append(smallest(name, model, some, judges, 1 - label))
-        print(*rows[-2:], *beside, parts[-1], sep="\n", flush=True)
+        print(*rows[-3:], *beside, parts[-1], sep="\n", flush=True)
     plant = next(one for one in plantings(films, region) if one.name == PLANTED)
     plain = films.images[plant.rows]
     odds = in_batches(lambda x: model.log_odds(model.logits(x)), model, plant.images.numpy())
