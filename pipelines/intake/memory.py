@@ -20,17 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
-from medinv.net.settings import Caller, DicomPeer
 from pipelines.intake.commands import command
 from pipelines.intake.network_damage import (
-    HERE,
-    OURS,
-    SENDER,
     archive,
-    free_port,
     image,
+    service,
     settled,
     stored,
 )
@@ -75,19 +70,8 @@ def classified(studies: int, model: Path) -> list[Look]:
 def received(associations: int, model: Path) -> list[Look]:
     """Looks at `medinv receive` that is sent so many images, one an association."""
     with tempfile.TemporaryDirectory() as temporary, archive() as (peer, _):
-        settings = peer.model_copy(
-            update={
-                "ae_title": OURS,
-                "port": free_port(),
-                "callers": (Caller(ae_title=SENDER, address=HERE),),
-                "peers": {"pacs": DicomPeer(ae_title="PACS", address=HERE, port=peer.port)},
-                "answer_to": "pacs",
-                "quiet_seconds": 0.2,
-            }
-        )
-        folder, network = Path(temporary) / "in", Path(temporary) / "network.yaml"
-        network.write_text(yaml.safe_dump(settings.model_dump(mode="json")))
-        words = ("receive", "--network", network, "--model", model, "--folder", folder)
+        folder = Path(temporary) / "in"
+        settings, words = service(peer, folder, model)
 
         def send_all() -> None:
             for number in range(associations):

@@ -152,6 +152,25 @@ def _uids(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
+def service(peer: Network, folder: Path, model: Path) -> tuple[Network, tuple[str | Path, ...]]:
+    """The settings of a `medinv receive` that answers to an archive and keeps what it is sent in
+    `folder`, and its command.
+    """
+    settings = peer.model_copy(
+        update={
+            "ae_title": OURS,
+            "port": free_port(),
+            "callers": (Caller(ae_title=SENDER, address=HERE),),
+            "peers": {"pacs": DicomPeer(ae_title="PACS", address=HERE, port=peer.port)},
+            "answer_to": "pacs",
+            "quiet_seconds": 0.2,
+        }
+    )
+    network = folder.with_suffix(".yaml")
+    network.write_text(yaml.safe_dump(settings.model_dump(mode="json")))
+    return settings, ("receive", "--network", network, "--model", model, "--folder", folder)
+
+
 def killed_receive(kills: int, seed: int, model: Path) -> Counts:
     """Images keep coming while the service is killed and started again.
 
@@ -160,19 +179,8 @@ def killed_receive(kills: int, seed: int, model: Path) -> Counts:
     chance, images = random.Random(seed), [image(number) for number in range(kills)]
     counts, said, done = Counts(tried=kills), set[str](), threading.Event()
     with tempfile.TemporaryDirectory() as temporary, archive() as (peer, objects):
-        settings = peer.model_copy(
-            update={
-                "ae_title": OURS,
-                "port": free_port(),
-                "callers": (Caller(ae_title=SENDER, address=HERE),),
-                "peers": {"pacs": DicomPeer(ae_title="PACS", address=HERE, port=peer.port)},
-                "answer_to": "pacs",
-                "quiet_seconds": 0.2,
-            }
-        )
-        folder, network = Path(temporary) / "in", Path(temporary) / "network.yaml"
-        network.write_text(yaml.safe_dump(settings.model_dump(mode="json")))
-        words = ("receive", "--network", network, "--model", model, "--folder", folder)
+        folder = Path(temporary) / "in"
+        settings, words = service(peer, folder, model)
 
         def send_all() -> None:
             for sent in images:

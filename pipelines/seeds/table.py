@@ -7,6 +7,7 @@ README.md beside this file: a row a system, read from the JSON files alone, so t
 written twice. The command makes the table anew.
 """
 
+import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -39,6 +40,17 @@ class System:
     measured: str
     seeds: str
     useful: str
+
+
+def options(said: str | None, quick: str = "") -> argparse.ArgumentParser:
+    """The parser of a system's command, which says what its module says; `quick`: what that does
+    less of.
+    """
+    parser = argparse.ArgumentParser(
+        description=said, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help=quick)
+    return parser
 
 
 def write(

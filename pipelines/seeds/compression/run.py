@@ -8,7 +8,6 @@ logits on 20,000 inputs. Writes pipelines/seeds/compression/certificate.json of 
 with the penalty, unless quick.
 """
 
-import argparse
 import itertools
 import json
 import time
@@ -26,7 +25,7 @@ from medinv.files import write_whole
 from pipelines.record import Table
 from pipelines.seeds.compression.compress import Compressed, certificate, compress, faults
 from pipelines.seeds.compression.stability import Affine, Box, Unit, outputs, units
-from pipelines.seeds.table import System, write
+from pipelines.seeds.table import System, options, write
 
 WIDTHS, LEARNING, TRAINING = (64, 32, 48, 10), 1000, 1200
 PENALTIES, SEEDS, INPUTS, SECONDS = (0.0, 2e-4, 1e-3, 5e-3), 3, 20_000, 2.0
@@ -152,9 +151,7 @@ def row(penalty: float, some: Sequence[Found]) -> list[str]:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true")
-    quick, began = parser.parse_args().quick, time.process_time()
+    quick, began = options(__doc__).parse_args().quick, time.process_time()
     torch.set_num_threads(1)
     seeds, penalties = (1, PENALTIES[1:]) if quick else (SEEDS, PENALTIES)
     rows = []

@@ -5,7 +5,6 @@
 Digits of 8 x 8 pixels, 300 of them for training. About three processor minutes.
 """
 
-import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +28,7 @@ from pipelines.seeds.course.parts import (
     shifted,
     xavier,
 )
-from pipelines.seeds.table import System, write
+from pipelines.seeds.table import System, options, write
 
 CHANNELS, PAIRS, BATCH, RATE = 16, 4, 32, 0.05
 BUILT = """\
@@ -163,11 +162,7 @@ def ablation(seeds: Sequence[int], epochs: int) -> tuple[Table, dict[str, NDArra
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="two seeds, two epochs")
-    quick = parser.parse_args().quick
+    quick = options(__doc__, "two seeds, two epochs").parse_args().quick
     torch.set_num_threads(1)
     began = time.process_time()
     seeds = range(2 if quick else 5)

@@ -7,7 +7,6 @@ Part two: invertible classifiers of digits that may lie in any position, with co
 quarter turns, against free ones with and without turned training images, at the same cost.
 """
 
-import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from medinv.audit.subject import Subject
 from pipelines.record import Table
 from pipelines.seeds.equivariance.networks import SCALE, Classifier, Digits, fitted, turns
 from pipelines.seeds.subjects import SHIPPED, known_part
-from pipelines.seeds.table import System, write
+from pipelines.seeds.table import System, options, write
 
 COUNTS, STEPS, SEEDS, AUDITED = (100, 1000), 250, 3, 60
 WAYS = {
@@ -137,8 +136,7 @@ def comparison(found: list[tuple[int, str, list[Run]]]) -> Table:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true")
+    parser = options(__doc__)
     parser.add_argument("--model")
     given, began = parser.parse_args(), time.process_time()
     torch.set_num_threads(1)

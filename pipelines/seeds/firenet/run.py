@@ -8,7 +8,6 @@ change of 1 % can be made to cause, of k-space for the reconstruction of simulat
 the features for the inverse of each shipped model, and of the code of an ordinary autoencoder.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -30,7 +29,7 @@ from pipelines.seeds.firenet.restarts import (
 )
 from pipelines.seeds.firenet.subjects import SIDE, autoencoder, blocks, radiographs
 from pipelines.seeds.subjects import FRESH, SHIPPED, known_images
-from pipelines.seeds.table import System, write
+from pipelines.seeds.table import System, options, write
 
 SHARE, SEEDS, RESTARTS = 0.25, 5, 20
 INNER = (5, 10, 20, 40)
@@ -250,9 +249,7 @@ def movements(quick: bool) -> tuple[Table, Table, dict[str, tuple[float, float]]
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
+    quick = options(__doc__).parse_args().quick
     began = time.process_time()
     torch.set_num_threads(1)
     seeds = 2 if quick else SEEDS

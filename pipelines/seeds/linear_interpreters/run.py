@@ -7,7 +7,6 @@ model that runs backwards. Pictures go to runs/seeds/linear_interpreters.png. Ne
 About three processor minutes.
 """
 
-import argparse
 import time
 from dataclasses import dataclass
 
@@ -25,7 +24,7 @@ from medinv.models.base import in_batches
 from medinv.models.store import load_invertible
 from pipelines.record import ROOT, Table
 from pipelines.seeds.linear_interpreters.subjects import NAMES, subjects
-from pipelines.seeds.table import System, write
+from pipelines.seeds.table import System, options, write
 
 BUILT = """\
 `medinv.explanation.ordinary`: a network is traced by torch.fx and every layer frozen at one image
@@ -175,10 +174,7 @@ COLUMNS = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="two images, no training")
+    parser = options(__doc__, "two images, no training")
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()

@@ -7,7 +7,6 @@ programmes and by gradient descent. Part two: what a small ordinary classifier o
 of an image from each of its layers, and its invertible counterpart of the same widths.
 """
 
-import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +26,7 @@ from pipelines.seeds.pursuit.networks import (
     outputs,
     twin_of,
 )
-from pipelines.seeds.table import System, write
+from pipelines.seeds.table import System, options, write
 
 CODE, WIDENINGS = 10, (1.2, 1.6, 2.0, 2.5, 3.0)
 DRAWS, NOISES, STARTS = 8, (1e-3, 1e-2), 2
@@ -185,9 +184,7 @@ def twins(images: int, seeds: int, directions: int) -> tuple[Table, Table, str]:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true")
-    quick, began = parser.parse_args().quick, time.process_time()
+    quick, began = options(__doc__).parse_args().quick, time.process_time()
     torch.set_num_threads(1)
     made, told, said = generators(2 if quick else DRAWS)
     images, seeds, directions = (2, 1, 1) if quick else (4, 3, 2)

@@ -7,7 +7,6 @@ network that lengthens no difference between images, moves little when an image 
 is stable to small deformations. Scattering is built so; the trunks here are built to be inverted.
 """
 
-import argparse
 import time
 from collections.abc import Iterator
 from typing import cast
@@ -29,7 +28,7 @@ from pipelines.seeds.stability.measures import (
     moved,
 )
 from pipelines.seeds.subjects import SHIPPED, known_images
-from pipelines.seeds.table import System, write
+from pipelines.seeds.table import System, options, write
 
 SHIFTS, STRENGTHS = (1, 4), (0.02, 0.1)
 IMAGES, ITERATIONS, BACK = 2, 8, 4
@@ -113,9 +112,7 @@ def admissible(one: Representation, iterations: int) -> list[str]:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true")
-    quick, began = parser.parse_args().quick, time.process_time()
+    quick, began = options(__doc__).parse_args().quick, time.process_time()
     count, iterations = (1, 4) if quick else (IMAGES, ITERATIONS)
     torch.set_num_threads(1)
     rows, layers, proven = [], [], []

@@ -6,7 +6,6 @@ Iris, digits, and features of phantom-opacity (what its head sees, averaged over
 processor minutes.
 """
 
-import argparse
 import time
 import warnings
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from medinv.data.sets.load import load_images
 from medinv.models.base import in_batches
 from medinv.models.store import load_invertible
 from pipelines.record import Table
-from pipelines.seeds.table import System, write
+from pipelines.seeds.table import System, options, write
 from pipelines.seeds.ternary.descent import Ternary, packed, rounded, standardised
 
 HIDDEN, RESTARTS = 16, 2
@@ -153,11 +152,7 @@ def compared(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="Iris alone, two splits")
-    quick = parser.parse_args().quick
+    quick = options(__doc__, "Iris alone, two splits").parse_args().quick
     torch.set_num_threads(1)
     began = time.process_time()
     sets = {"Iris": load_iris(return_X_y=True)}

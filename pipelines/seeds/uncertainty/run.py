@@ -8,7 +8,6 @@ one command that new weights need which were published without. Needs MEDINV_DAT
 radiographs. About ten processor minutes.
 """
 
-import argparse
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from medinv.models.conformal import ERRORS, fit_conformal
 from medinv.models.store import keep_conformal, load, load_invertible
 from medinv.training.measure import conformal
 from pipelines.record import Table
-from pipelines.seeds.table import System, write
+from pipelines.seeds.table import System, options, write
 from pipelines.seeds.uncertainty import coverage as covering
 from pipelines.seeds.uncertainty.bar import Bar, gaussian_distance, tip_distance
 from pipelines.seeds.uncertainty.gan import learned, summary
@@ -195,10 +194,7 @@ def keep(names: Sequence[str]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="one seed, phantoms alone")
+    parser = options(__doc__, "one seed, phantoms alone")
     parser.add_argument("--keep", nargs="*", metavar="MODEL", help="thresholds into these cards")
     arguments = parser.parse_args()
     if arguments.keep:

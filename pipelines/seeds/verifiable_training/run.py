@@ -7,7 +7,6 @@ rejects and what it costs. Beside it a small network is trained in integers whos
 checked without doing the step again. About ten processor minutes.
 """
 
-import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from sklearn.datasets import load_digits
 from medinv.data.sets.load import load_images
 from medinv.metrics import proportion
 from pipelines.record import Table
-from pipelines.seeds.table import System, write
+from pipelines.seeds.table import System, options, write
 from pipelines.seeds.verifiable_training import tampering
 from pipelines.seeds.verifiable_training.integers import PRODUCTS, Checker, Network, R, freivalds
 
@@ -207,11 +206,7 @@ def trainings(seeds: Sequence[int], epochs: int) -> tuple[Table, list[Integers]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="one seed, tiny networks")
-    quick = parser.parse_args().quick
+    quick = options(__doc__, "one seed, tiny networks").parse_args().quick
     began = time.process_time()
     seeds = range(1) if quick else range(5)
     tiny = (*tampering.TINY, "train.epochs=1")
