@@ -237,7 +237,7 @@ def _damaged(folder: Path) -> OutputError:
 
 def _row(stream: IO[bytes], place: _Place) -> bytes:
     stream.seek(place.offset)
-    return stream.readline().partition(_BETWEEN)[2]
+    return stream.readline().rstrip(b"\n").partition(_BETWEEN)[2]
 
 
 def _failed(result: StudyResult) -> bool:

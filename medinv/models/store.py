@@ -186,8 +186,8 @@ def keep_layout(name_or_path: str | Path, layout: Layout) -> Card:
     return kept
 
 
-def keep_conformal(name_or_path: str | Path, conformal: Conformal) -> Card:
-    """The card of a model with thresholds for sets of classes, written to its folder.
+def keep_conformal(name_or_path: str | Path, conformal: Conformal | None) -> Card:
+    """The card of a model with thresholds for sets of classes, or none, written to its folder.
 
     Of a shipped model the card is pinned anew. Raises as `read_card`, and OutputError.
     """

@@ -19,10 +19,10 @@ from medinv.models.store import keep_conformal, locate
 
 
 def _model(to, *rows: tuple[float, float]):
-    """The phantom model with these thresholds for errors of 5 % and 20 %."""
+    """The phantom model with these thresholds for errors of 5 % and 20 %, or with none."""
     shutil.copytree(locate("phantom-opacity"), to)
-    if rows:
-        keep_conformal(to, Conformal(errors=(0.05, 0.2), thresholds=rows, images=(90, 90)))
+    given = Conformal(errors=(0.05, 0.2), thresholds=rows, images=(90, 90)) if rows else None
+    keep_conformal(to, given)
     return to
 
 
