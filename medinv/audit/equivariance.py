@@ -7,12 +7,12 @@ to a turned one is no fault where it is flagged; on those that have none, such a
 
 from collections.abc import Callable, Iterator
 
-import torch
 from torch import Tensor
 
-from medinv.audit.changes import UNIT, turned_over
+from medinv.audit.changes import UNIT
 from medinv.audit.measures import Bench, Figures
 from medinv.audit.result import Figure
+from medinv.explanation.cycle_spinning import moved
 from medinv.metrics import share
 
 ORIENTATION = "Turned by quarters, and shifted"
@@ -36,27 +36,15 @@ def lying(images: Tensor) -> Iterator[tuple[str, str, Tensor]]:
             yield key, name, images.rot90(quarters, (-2, -1))
     for pixels in SHIFTS:
         by = max(1, round(pixels * UNIT * images.shape[-1]))
-        yield f"shift-{pixels}", f"shift by {pixels} of 64", shifted(images, by)
-
-
-def shifted(images: Tensor, by: int) -> Tensor:
-    """Images (N, C, *size) moved to the right by pixels; the border goes on."""
-    places = (torch.arange(images.shape[-1]) - by).clamp_min(0)
-    return images[..., places]
+        yield f"shift-{pixels}", f"shift by {pixels} of 64", moved(images, (0, by))
 
 
 def orientation(bench: Bench) -> Figures:
     """Of all images, turned by quarters and shifted: what `changes` has of those mirrored."""
-    yield from _answers(bench, lying)
+    yield from answers(bench, lying)
 
 
-def every_orientation(bench: Bench) -> Figures:
-    """The same with mirror images too, for a report of this alone."""
-    yield from _answers(bench, turned_over)
-    yield from _answers(bench, lying)
-
-
-def _answers(
+def answers(
     bench: Bench, changes: Callable[[Tensor], Iterator[tuple[str, str, Tensor]]]
 ) -> Figures:
     """Of each change the share with another label and no flag, and the share that is flagged."""

@@ -31,17 +31,18 @@ def verify_run(
     """
     import torch
 
+    from medinv.config import Config
     from medinv.data.sets.load import load_images
     from medinv.errors import ConfigError
     from medinv.training.log import LOG, Begin, read
-    from medinv.training.replay import config_of, verify_run
+    from medinv.training.replay import verify_run
 
-    settings = config_of(run).data
+    begun = [each for each in read(run / LOG)[0] if isinstance(each, Begin)]
+    settings = Config.model_validate(begun[-1].config).data
     if data is not None:
         if "folder" not in type(settings).model_fields:
             raise ConfigError(f"--data: images of the set {settings.set} lie in no folder")
         settings = settings.model_copy(update={"folder": str(data)})
-    begun = [each for each in read(run / LOG)[0] if isinstance(each, Begin)]
     torch.set_num_threads(begun[-1].threads)
     images = load_images(settings, progress=lambda text: typer.echo(text, err=True))
     found = verify_run(

@@ -100,8 +100,13 @@ def _leaky(layer: LeakyReLU, x: Tensor) -> Map:
 @freeze.register(SoftLeakyReLU)
 def _smooth(layer: AsinhActivation | SmoothLeakyReLU | SoftLeakyReLU, x: Tensor) -> Map:
     """Through the origin, where these are zero too: the slope of the secant, not of the tangent."""
+    return secant(layer(x), x, layer.derivative(x))
+
+
+def secant(y: Tensor, x: Tensor, slope: Tensor) -> Map:
+    """u -> u y / x, and by `slope` where x is as good as 0."""
     large = x.abs() > SMALL
-    gate = torch.where(large, layer(x) / torch.where(large, x, 1.0), layer.derivative(x))
+    gate = torch.where(large, y / torch.where(large, x, 1.0), slope)
     return lambda u: u * gate
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from medinv.errors import ConfigError
-from medinv.explanation.affine import SMALL, Map, freeze
+from medinv.explanation.affine import Map, freeze, secant
 from medinv.explanation.result import Evidence
 
 STEP = 1e-4  # for slopes of gates at zero
@@ -64,10 +64,8 @@ def _clipped(layer: nn.ReLU6, x: Tensor) -> Map:
 @freeze.register(nn.Tanh)
 def _through_the_origin(layer: nn.Module, x: Tensor) -> Map:
     """The slope of the secant from the origin, where these are zero too."""
-    large, step = x.abs() > SMALL, torch.full_like(x, STEP)
-    at_zero = (layer(step) - layer(-step)) / (2 * STEP)
-    gate = torch.where(large, layer(x.clone()) / torch.where(large, x, 1.0), at_zero)
-    return lambda u: u * gate
+    step = torch.full_like(x, STEP)
+    return secant(layer(x.clone()), x, (layer(step) - layer(-step)) / (2 * STEP))
 
 
 @freeze.register
@@ -218,8 +216,6 @@ def freeze_network(network: nn.Module, x: Tensor) -> AffineNetwork:
     >>> bool(torch.equal(freeze_network(network, x)(x), network(x)))
     True
     """
-    if network.training:
-        network = network.eval()
     traced = fx.GraphModule(network, _Tracer().trace(network))
     freezing = _Freezing(traced)
     freezing.run(x.clone())

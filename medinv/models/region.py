@@ -6,6 +6,7 @@ is shown as evidence is the same region: see `medinv.data.compose`, which fits i
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 import torch
@@ -100,12 +101,17 @@ def _comparable(films: Tensor) -> Tensor:
 
 def best_place(films: Tensor, template: Tensor) -> Tensor:
     """Of films (N, 1, H, W) the place (N, 4) at which a template (side, side) fits best."""
-    tried = torch.tensor(list(product(SHIFTS_Y, SHIFTS_X, STRETCHES_Y, STRETCHES_X)))
-    moved = _comparable(
-        sampled(template[None, None].expand(len(tried), 1, -1, -1), _inverse(tried), COARSE * 2)
-    )
+    tried, moved = _tried(template)
     best = [
         (_comparable(films[i : i + AT_ONCE]) @ moved.T).argmax(1)
         for i in range(0, len(films), AT_ONCE)
     ]
     return tried[torch.cat(best)]
+
+
+@lru_cache(maxsize=4)  # by the tensor itself: moving it costs far more than comparing a film
+def _tried(template: Tensor) -> tuple[Tensor, Tensor]:
+    """All places (M, 4) and a template there, as films are compared, (M, COARSE^2)."""
+    tried = torch.tensor(list(product(SHIFTS_Y, SHIFTS_X, STRETCHES_Y, STRETCHES_X)))
+    films = template[None, None].expand(len(tried), 1, -1, -1)
+    return tried, _comparable(sampled(films, _inverse(tried), COARSE * 2))

@@ -90,13 +90,6 @@ class Timeline:
         return self.closed[epoch].state if epoch in self.closed else None
 
 
-def config_of(folder: Path) -> Config:
-    """The configuration that a run's log ends with. Raises as `log.read`."""
-    entries = log.read(folder / log.LOG)[0]
-    (*_, last) = (each for each in entries if isinstance(each, log.Begin))
-    return Config.model_validate(last.config)
-
-
 def verify_run(
     folder: Path,
     data: LabelledImages,

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 import medinv
-from medinv.audit.equivariance import every_orientation
+from medinv.audit.changes import turned_over
+from medinv.audit.equivariance import answers, lying
 from medinv.audit.measures import Bench
 from medinv.audit.sample import sample_of
 from medinv.audit.subject import Subject
@@ -51,7 +52,7 @@ def report(name: str, count: int) -> list[list[str]]:
     part = known_part(model, count)
     sample, subject = sample_of(part, part, None), Subject.of(model)
     bench = Bench(subject, sample, part, None, subject.answers(sample.images), quick=True)
-    found = {one.key: one for one in every_orientation(bench)}
+    found = {one.key: one for one in (*answers(bench, turned_over), *answers(bench, lying))}
     told = [one for key, one in found.items() if not key.endswith(".flagged")]
     return [
         [
