@@ -213,8 +213,14 @@ def _place(tree: dict[str, Any], folder: Path) -> None:
     """A prepared set or a model that lies beside the configuration is found from wherever it is
     read.
     """
-    for section, key in (("data", "folder"), ("train", "start")):
-        part = tree.get(section)
+    for *sections, key in (
+        ("data", "folder"),
+        ("train", "start"),
+        ("train", "compose", "negatives"),
+    ):
+        part: Any = tree
+        for section in sections:
+            part = part.get(section) if isinstance(part, dict) else None
         if isinstance(part, dict) and isinstance(part.get(key), str):
             beside = folder / part[key]
             part[key] = str(beside) if beside.is_dir() else part[key]

@@ -15,6 +15,11 @@ class ComposeConfig(Frozen):
 
     region: str = "lungs"  # what the label is about, in words for reports
     films: int = Field(default=20, ge=2)  # a step
+    # A prepared set of other people, found as data.folder is: its training images of the first
+    # class, in which findings are planted as in those of the set. Of its other images nothing is
+    # read. With the hash that it states of itself: other images are refused.
+    negatives: str | None = None
+    negatives_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     weight: float = Field(default=0.6, gt=0)  # of their cross-entropy in the loss
     # Weight of how far the answers to two films with the same lungs differ, and of how far those to
     # blanked lungs say something: see training.composed.
@@ -45,6 +50,10 @@ class ComposeConfig(Frozen):
             )
         if not 0 < self.rises[0] <= self.rises[1]:
             raise ValueError(f"rises: expected the smaller one first; got {list(self.rises)}")
+        if (self.negatives is None) != (self.negatives_sha256 is None):
+            raise ValueError(
+                "negatives needs negatives_sha256, the sha256 that its dataset.json states"
+            )
         if self.steady and self.films % 2:
             raise ValueError("steady compares films two by two: films must be even")
         return self

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medinv.config import TrainConfig
+from medinv.config import ComposeConfig, TrainConfig
 from medinv.data.compose import Composer
 from medinv.data.sets.labelled import Part
+from medinv.data.sets.prepared import located, read_set
 from medinv.errors import ConfigError
 from medinv.layers import processes
 from medinv.models.base import Calibrated
@@ -16,7 +17,7 @@ from medinv.models.base import Calibrated
 def composer_of(part: Part, recipe: TrainConfig) -> Composer | None:
     """What composes films of these training images, where the recipe says so.
 
-    Raises ConfigError for images that it cannot compose.
+    Raises ConfigError for images that it cannot compose, and what `read_set` raises.
     """
     if recipe.compose is None:
         return None
@@ -29,7 +30,27 @@ def composer_of(part: Part, recipe: TrainConfig) -> Composer | None:
         )
     masks = None if part.masks is None else torch.from_numpy(np.array(part.masks))
     images, labels = torch.from_numpy(np.array(part.images)), torch.from_numpy(part.labels)
-    return Composer(images, labels, recipe.compose, masks)
+    return Composer(images, labels, recipe.compose, masks, _negatives(recipe.compose, shape))
+
+
+def _negatives(recipe: ComposeConfig, shape: tuple[int, ...]) -> Tensor | None:
+    """The other people's images (K, 1, H, W) uint8 that the recipe names."""
+    if recipe.negatives is None:
+        return None
+    data = read_set(located(recipe.negatives)).data
+    if (sha256 := data.sha256()) != recipe.negatives_sha256:
+        raise ConfigError(
+            f"train.compose.negatives: expected the images of SHA-256 {recipe.negatives_sha256}; "
+            f"got {sha256}: prepare them as those were, or state the hash of these"
+        )
+    train = data.train
+    images = train.images[train.labels == 0]
+    if images.shape[1:] != shape or images.dtype != np.uint8:
+        raise ConfigError(
+            f"train.compose.negatives: expected images {shape} of 8 bits, as those trained on; got "
+            f"{images.shape[1:]} {images.dtype}: prepare them with the same --size and --bits"
+        )
+    return torch.from_numpy(np.array(images))
 
 
 def composed_loss(

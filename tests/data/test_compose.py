@@ -70,6 +70,25 @@ def test_a_film_moved_onto_another_has_its_lungs_there() -> None:
     assert (again - places[30:]).abs().mean() < before / 2
 
 
+def test_other_peoples_normal_films_are_composed_with_and_make_nothing_else() -> None:
+    films, labels, _ = chests(60)
+    others = torch.full_like(films[:20], 250)
+    recipe = {"films": 16, "exchange": 0.0, "inside": 0.0, "patched": 0.0, "sham": 0.0}
+    alone, both = (
+        Composer(films, labels, ComposeConfig(**(QUIET | recipe)), others=more)
+        for more in (None, others)
+    )
+    assert torch.equal(alone.region.mask, both.region.mask)
+    assert torch.equal(alone.mean, both.mean) and torch.equal(alone.shares, both.shares)
+    generator = torch.Generator().manual_seed(0)
+    made = [both.batch(generator) for _ in range(20)]
+    white = torch.cat([some.images.mean((1, 2, 3)) for some in made]) > 200
+    ill = torch.cat([some.targets[:, 1] for some in made]) > 0.5
+    assert not ill[white].any()
+    share = 20 / (20 + (labels == 0).sum().item())
+    assert white[~ill].float().mean().item() == pytest.approx(share, abs=0.1)
+
+
 def test_another_surround_changes_neither_lungs_nor_label() -> None:
     made, _ = composer(exchange=1.0, inside=0.0, patched=0.0, sham=0.0, normal=0.5)
     drawn = made._draw(16, torch.Generator().manual_seed(0))

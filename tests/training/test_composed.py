@@ -10,7 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medinv.config import Config, load_config
+from medinv.data.compose import Composer
+from medinv.data.prepare.write import Content, write_set
+from medinv.data.sets.info import About
 from medinv.data.sets.labelled import LabelledImages, Part
+from medinv.errors import ConfigError
 from medinv.models.base import Calibrated
 from medinv.training.composed import composed_loss, composer_of, unsteadiness
 from medinv.training.train import train
@@ -83,6 +87,29 @@ def test_answers_that_move_with_the_surround_cost_where_steady_ones_are_asked_fo
             )
         losses.append(loss.item())
     assert losses[1] > losses[0] + 0.1
+
+
+def test_other_peoples_normal_films_are_those_whose_hash_the_recipe_states(
+    configs, films, tmp_path
+) -> None:
+    data, _ = films
+    images, labels = (some.numpy() for some in chests(20, seed=9)[:2])
+    splits = ["training"] * 12 + ["validation"] * 4 + ["test"] * 4
+    content = Content(images, ["ab"[k] for k in labels], splits, [f"p{i}" for i in range(20)])
+    info = write_set(tmp_path / "others", content, About(name="others"))
+
+    def made(sha256: str) -> Composer:
+        text = f"{{films: 4, negatives: '{tmp_path / 'others'}', negatives_sha256: '{sha256}'}}"
+        return composer_of(data.train, config(configs, text).train)
+
+    composer = made(info.sha256)
+    wanted = images[:12][labels[:12] == 0]
+    assert sorted(map(bytes, composer.films[96:].numpy())) == sorted(map(bytes, wanted))
+    assert not composer.labels[96:].any()
+    with pytest.raises(ConfigError, match="expected the images of SHA-256 0000"):
+        made("0" * 64)
+    with pytest.raises(ConfigError, match="negatives needs negatives_sha256"):
+        config(configs, f"{{films: 4, negatives: '{tmp_path / 'others'}'}}")
 
 
 def test_blanked_films_are_held_to_what_is_known_of_any_film() -> None:

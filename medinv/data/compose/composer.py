@@ -37,7 +37,9 @@ class Composer:
     The label follows the lungs: a planted finding makes a normal film ill, findings outside and
     another film's surround change nothing, and of a film whose lungs are blanked nothing is known:
     its target is the share of each class among `labels`. With `masks` (M, 1, H, W) uint8 the region
-    of the set stands where lungs are said here.
+    of the set stands where lungs are said here. Other people's normal films `others`
+    (K, 1, H, W) uint8 are composed with like the set's own, which alone make the template, the mean
+    film and the shares.
     """
 
     def __init__(
@@ -46,17 +48,22 @@ class Composer:
         labels: Tensor,
         recipe: ComposeConfig,
         masks: Tensor | None = None,
+        others: Tensor | None = None,
     ):
-        self.recipe, self.films, self.labels = recipe, images, labels
+        self.recipe = recipe
         films = images.float()
         template = fit_template(films, labels, masks)
         self.template = template
         lungs = template.mask[None, None]
         self.lungs, self.wide = (blur(grow(lungs, by), SOFT)[0, 0] for by in (LUNG, WIDE))
-        self.places = torch.cat([template.place(some) for some in films.split(256)])
-        self.rows = [torch.nonzero(labels == k)[:, 0] for k in (0, 1)]
-        self.shares = torch.tensor([len(rows) / len(labels) for rows in self.rows])
-        self.mean = torch.stack([films[rows].mean(0) for rows in self.rows]).mean(0)
+        rows = [torch.nonzero(labels == k)[:, 0] for k in (0, 1)]
+        self.shares = torch.tensor([len(some) / len(labels) for some in rows])
+        self.mean = torch.stack([films[some].mean(0) for some in rows]).mean(0)
+        more = images[:0] if others is None else others
+        self.films = torch.cat([images, more])
+        self.labels = torch.cat([labels, labels.new_zeros(len(more))])
+        self.places = torch.cat([template.place(some.float()) for some in self.films.split(256)])
+        self.rows = [torch.nonzero(self.labels == k)[:, 0] for k in (0, 1)]
 
     @property
     def pairs(self) -> bool:

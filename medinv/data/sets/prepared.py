@@ -58,7 +58,7 @@ def load_prepared(settings: PreparedData) -> LabelledImages:
 
     Raises DataError where they are not, and what `read_set` raises.
     """
-    found = read_set(_located(settings.folder))
+    found = read_set(located(settings.folder))
     size = settings.size
     fits = (
         found.info.size == tuple(size)
@@ -139,8 +139,8 @@ def _span(chosen: np.ndarray) -> slice | np.ndarray:
     return slice(int(rows[0]), int(rows[-1]) + 1) if together else rows
 
 
-def _located(folder: str) -> str:
-    """The folder from here or, where it is not, below the one of outside data."""
+def located(folder: str) -> str:
+    """The folder of a set from here or, where it is not, below the one of outside data."""
     elsewhere = os.environ.get(DATA_VARIABLE)
     if elsewhere and not (Path(folder) / INFO).is_file():
         below = Path(elsewhere) / folder
@@ -150,7 +150,7 @@ def _located(folder: str) -> str:
 
 def _provenance(folder: str) -> Provenance:
     try:
-        info = read_info(_located(folder))
+        info = read_info(located(folder))
     except MissingDataError:  # its images may be in memory all the same
         return Provenance()
     return Provenance(info.source or info.name, info.command, info.intake, info.classes)
