@@ -27,6 +27,7 @@ from medinv.config.base import Frozen
 from medinv.config.compose import ComposeConfig
 from medinv.config.data import (
     DataConfig,
+    PhantomCtData,
     PhantomData,
     PreparedData,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "FlatBaselineConfig",
     "HeadTrain",
     "ModelConfig",
+    "PhantomCtData",
     "PhantomData",
     "PooledConfig",
     "PooledTrain",

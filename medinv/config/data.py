@@ -35,6 +35,17 @@ class PhantomData(DataConfig):
     counts: tuple[int, int, int]
 
 
+class PhantomCtData(DataConfig):
+    """Generated CT as volumes: numbers of bodies for training, validation and testing.
+
+    A training body is taken twice, with and without its opacity.
+    """
+
+    set: Literal["phantom-ct"] = "phantom-ct"
+    size: tuple[Side, Side, Side]
+    counts: tuple[int, int, int]
+
+
 class PreparedData(DataConfig):
     """Images that `medinv prepare` laid into a folder.
 

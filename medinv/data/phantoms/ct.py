@@ -6,6 +6,7 @@ patient lies straight: roll and centring error belong to the radiograph. Noise i
 Gaussian field; there is no beam hardening and no reconstruction from projections.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,67 +14,92 @@ from scipy.ndimage import gaussian_filter
 
 from medinv.data.phantoms import tissue
 from medinv.data.phantoms.anatomy import APEX, organs, vertebrae
-from medinv.data.phantoms.opacities import EDGE, density
+from medinv.data.phantoms.opacities import EDGE, REACH, density
 from medinv.data.phantoms.radiograph import stream
-from medinv.data.phantoms.record import Phantom
+from medinv.data.phantoms.record import Opacity, Phantom
 from medinv.data.phantoms.solids import holds_any
 from medinv.data.phantoms.tubes import Tube, airways, lung_vessels, skeleton, stretch
 
-_FIELD, _LENGTH = 42.0, 23.0
-"""Side of the reconstructed square and length scanned below the lungs' apex,
-cm in the medium adult's frame.
-"""
 _FINE, _LEVELS = 2, 3
 """Samples of the solids along each side of a voxel and across a slice."""
-_SPRINKLE = 160
-_NOISE_HU = 14.0
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """How a body is scanned. Lengths are cm in the medium adult's frame."""
+
+    field: float = 42.0
+    """Side of the reconstructed square."""
+    length: float = 23.0
+    """What is scanned below the lungs' apex."""
+    share: float = 1 / 3
+    """Thickness of a slice, of the distance between slices: 1 leaves no gap."""
+    noise: float = 14.0
+    """Standard deviation, HU."""
+    points: int = 160
+    """Of mass at each step along a tube; voxels of nearly a centimetre need a few."""
 
 
 @dataclass(frozen=True)
 class Volume:
-    """CT slices from feet to head: hu (S, n, n) int16, mask (S, n, n) bool, heights `positions`
-    (S,) of the slices, x = y = `start` of the first pixel's centre, `pixel` and `thickness`: all in
-    mm, DICOM patient coordinates.
+    """CT slices from feet to head: hu (S, n, n) int16, `clear`: hu of the same scan without
+    opacities, mask of the opacities and lungs (S, n, n) bool, heights `positions` (S,) of the
+    slices, x = y = `start` of the first pixel's centre, `pixel` and `thickness`: all in mm, DICOM
+    patient coordinates.
     """
 
     hu: np.ndarray
+    clear: np.ndarray
     mask: np.ndarray
+    lungs: np.ndarray
     positions: np.ndarray
     start: float
     pixel: float
     thickness: float
 
 
-def volume(phantom: Phantom, slices: int = 14, size: int = 128) -> Volume:
-    """Scans a phantom: `slices` slices spaced evenly over the lungs,
-    each a third as thick as their spacing.
-    """
+def volume(
+    phantom: Phantom, slices: int = 14, size: int = 128, scanner: Scanner = Scanner()
+) -> Volume:
+    """Scans a phantom: `slices` slices of `size` x `size` pixels, spaced evenly over the lungs."""
     sx, _, sz = stretch(phantom.anatomy)
-    pixel, spacing = _FIELD * sx / size, _LENGTH * sz / slices
-    thickness = spacing / 3
-    heights = APEX * sz - _LENGTH * sz + spacing * (np.arange(slices) + 0.5)
+    pixel, spacing = scanner.field * sx / size, scanner.length * sz / slices
+    thickness = spacing * scanner.share
+    heights = APEX * sz - scanner.length * sz + spacing * (np.arange(slices) + 0.5)
     line = (np.arange(size * _FINE) + 0.5 - size * _FINE / 2) * pixel / _FINE
-    mu, mask = np.empty((slices, size, size)), np.empty((slices, size, size), bool)
-    points = _sprinkle(phantom)
+    planes = np.empty((slices, 4, size, size))
     for i, z in enumerate(heights):
         levels = [
             _solids(phantom, line, z + thickness * ((k + 0.5) / _LEVELS - 0.5))
             for k in range(_LEVELS)
         ]
-        blocks = np.mean(levels, axis=0).reshape(2, size, _FINE, size, _FINE).mean((2, 4))
-        mu[i], mask[i] = blocks[0] + _mass(points, z, thickness, size, pixel), blocks[1] >= 0.5
-    hu = tissue.hounsfield(np.maximum(mu, 0))
-    noise = stream(phantom, 4).standard_normal(hu.shape)
-    hu += _NOISE_HU * gaussian_filter(noise, (0, 0.6, 0.6)) / 0.47
-    hu = np.clip(np.round(hu), -1024, 3071).astype(np.int16)
+        planes[i] = np.mean(levels, axis=0).reshape(4, size, _FINE, size, _FINE).mean((2, 4))
+    body, added, cover, lungs = np.moveaxis(planes, 1, 0)
+    body = body + _mass(_sprinkle(phantom, scanner.points), heights, thickness, size, pixel)
+    noise = stream(phantom, 4).standard_normal(body.shape)
+    noise = scanner.noise * gaussian_filter(noise, (0, 0.6, 0.6)) / 0.47
     return Volume(
-        hu, mask, 10 * heights, float(line[:_FINE].mean() * 10), 10 * pixel, 10 * thickness
+        _units(body + added, noise),
+        _units(body, noise),
+        cover >= 0.5,
+        lungs >= 0.5,
+        10 * heights,
+        float(line[:_FINE].mean() * 10),
+        10 * pixel,
+        10 * thickness,
     )
 
 
+def _units(mu: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """HU as a scanner stores them, of attenuation and of noise in HU."""
+    hu = tissue.hounsfield(np.maximum(mu, 0)) + noise
+    return np.clip(np.round(hu), -1024, 3071).astype(np.int16)
+
+
 def _solids(phantom: Phantom, line: np.ndarray, height: float) -> np.ndarray:
-    """Attenuation without tubes, and the opacities' mask, on a plane: (2, n, n), rows front to
-    back, columns right to left. Painted in the order of the radiograph's sum.
+    """Attenuation without tubes and opacities, what opacities add, the mask of these and that of
+    the aerated lung, on a plane: (4, n, n), rows front to back, columns right to left. Painted in
+    the order of the radiograph's sum.
     """
     sx, sy, sz = stretch(phantom.anatomy)
     y = line[:, None] / sy
@@ -89,32 +115,48 @@ def _solids(phantom: Phantom, line: np.ndarray, height: float) -> np.ndarray:
     mu[holds_any(body.heads, y)] = tissue.SPONGY_BONE
     mu[holds_any(body.blades, y)] = tissue.CORTICAL_BONE
     mu[body.gas.holds(y)] = tissue.AIR
-    truth = np.zeros(mu.shape)
-    for opacity in phantom.opacities:
-        added = density(opacity, *np.broadcast_arrays(line[None], line[:, None], height)) * aerated
-        mu += added
-        truth = np.maximum(truth, (added > EDGE * opacity.contrast) & (added > 0))
-    return np.stack([mu, truth])
+    return np.stack([mu, *_added(phantom.opacities, line, height, aerated), aerated])
 
 
-def _sprinkle(phantom: Phantom) -> np.ndarray:
-    """All tubes as points of mass, (4, M): x, y, z in cm and mu times volume."""
+def _added(
+    opacities: Sequence[Opacity], line: np.ndarray, height: float, aerated: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What opacities add to a plane of which `aerated` is lung, and where they are seen."""
+    mu, truth = np.zeros(aerated.shape), np.zeros(aerated.shape)
+    for opacity in opacities:
+        (x, y, z), (rx, ry, rz) = opacity.centre, opacity.radii
+        columns, rows = np.abs(line - x) < REACH * rx, np.abs(line - y) < REACH * ry
+        if not (columns.any() and rows.any() and abs(height - z) < REACH * rz):
+            continue
+        box = np.ix_(rows, columns)
+        across, down = line[columns][None], line[rows][:, None]
+        added = density(opacity, *np.broadcast_arrays(across, down, height)) * aerated[box]
+        mu[box] += added
+        seen = (added > EDGE * opacity.contrast) & (added > 0)
+        truth[box] = np.maximum(truth[box], seen)
+    return mu, truth
+
+
+def _sprinkle(phantom: Phantom, most: int) -> np.ndarray:
+    """All tubes as points of mass, at most so many at each step along one, (4, M): x, y, z in cm
+    and mu times volume.
+    """
     rng = stream(phantom, 1)
     tubes = [
         *skeleton(phantom.anatomy),
         *airways(phantom.anatomy),
         *lung_vessels(phantom.anatomy, rng),
     ]
-    return np.concatenate([_points(t, stream(phantom, 5)) for t in tubes], axis=1)
+    return np.concatenate([_points(t, stream(phantom, 5), most) for t in tubes], axis=1)
 
 
-def _points(tube: Tube, rng: np.random.Generator) -> np.ndarray:
+def _points(tube: Tube, rng: np.random.Generator, most: int) -> np.ndarray:
     """Points drawn from the ball kernel around a tube's centre line: radius r sin(t)
     with density sin(t)^2 of t, any direction.
     """
     angle = np.linspace(0, np.pi / 2, 512)
     share = (angle - np.sin(2 * angle) / 2) / (np.pi / 2)
-    few = max(8, round(_SPRINKLE * min(1.0, tube.radii[0] / 0.3)))
+    few = max(min(8, most), round(most * min(1.0, tube.radii[0] / 0.3)))
     distance = np.sin(np.interp(rng.random((len(tube.points), few)), share, angle))
     way = rng.standard_normal((len(tube.points), few, 3))
     way *= (distance / np.linalg.norm(way, axis=2))[..., None] * (
@@ -129,9 +171,16 @@ def _points(tube: Tube, rng: np.random.Generator) -> np.ndarray:
 
 
 def _mass(
-    points: np.ndarray, height: float, thickness: float, size: int, pixel: float
+    points: np.ndarray, heights: np.ndarray, thickness: float, size: int, pixel: float
 ) -> np.ndarray:
-    """Attenuation that the points of mass in one slice give its voxels."""
-    x, y, _, mass = points[:, np.abs(points[2] - height) < thickness / 2]
-    edges = (np.arange(size + 1) - size / 2) * pixel
-    return np.histogram2d(y, x, bins=(edges, edges), weights=mass)[0] / (pixel**2 * thickness)
+    """Attenuation (S, n, n) that points of mass give the voxels of slices at even `heights`."""
+    x, y, z, mass = points
+    count, spacing = len(heights), (heights[-1] - heights[0]) / max(len(heights) - 1, 1) or 1.0
+    slices = np.rint((z - heights[0]) / spacing).clip(0, count - 1).astype(int)
+    columns, rows = (np.floor(p / pixel + size / 2).astype(int) for p in (x, y))
+    inside = np.abs(z - heights[slices]) < thickness / 2
+    for place in (columns, rows):
+        inside &= (place >= 0) & (place < size)
+    voxels = (slices[inside] * size + rows[inside]) * size + columns[inside]
+    sums = np.bincount(voxels, mass[inside], count * size * size)
+    return sums.reshape(count, size, size) / (pixel**2 * thickness)

@@ -4,11 +4,12 @@ from typing import Any
 
 from medinv.config import Config, DataConfig
 from medinv.data.sets.labelled import DataSet, LabelledImages, Progress
+from medinv.data.sets.phantom_ct import PHANTOM_CT
 from medinv.data.sets.phantoms import PHANTOMS
 from medinv.data.sets.prepared import PREPARED
 from medinv.errors import ConfigError
 
-SETS: tuple[DataSet[Any], ...] = (PHANTOMS, PREPARED)
+SETS: tuple[DataSet[Any], ...] = (PHANTOMS, PHANTOM_CT, PREPARED)
 
 
 def source_of(config: DataConfig) -> DataSet[Any]:
