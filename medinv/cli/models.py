@@ -97,6 +97,12 @@ def _audit(card: "Card") -> str:
     return card.audit.sentence if card.audit else NOT_AUDITED
 
 
+def _robustness(card: "Card") -> str:
+    from medinv.models.stored import NOT_MEASURED
+
+    return card.robustness.sentence if card.robustness else NOT_MEASURED
+
+
 def _summary(card: "Card") -> Iterator[str]:
     """What a person should know before using it, in lines."""
     yield f"{card.title} ({card.name}, version {card.version})"
@@ -108,6 +114,7 @@ def _summary(card: "Card") -> Iterator[str]:
         "says": _says(card),
         "measured": _measured(card.metrics),
         "decides by": _audit(card),
+        **({"features": _robustness(card)} if card.invertible else {}),
         "trained on": card.training_data,
         "data licence": card.data_licence,
     }

@@ -13,6 +13,7 @@ from medinv.errors import ConfigError
 from medinv.metrics import ClassMetrics, Estimate, ObservedShare
 from medinv.models.audited import Audited
 from medinv.models.conformal import Conformal
+from medinv.models.stored import Robustness
 
 # Numbers that decide: against one that is none, every image would be called negative and in scope.
 _Probability = Annotated[float, Field(ge=0, le=1)]
@@ -133,12 +134,14 @@ class Card(_Frozen):
     audit: Audited | None = None  # None: what it decides by has not been measured
     layout_sha256: str | None = None  # of what the scope knows of the images' layout, if anything
     conformal: Conformal | None = None  # for sets of classes and `classify --abstain`
+    robustness: Robustness | None = None  # of the image against changes of stored features
     disclaimer: str = DISCLAIMER
 
     @model_validator(mode="after")
-    def _audited_with_these_weights(self) -> Self:
-        if self.audit is not None and self.audit.weights_sha256 != self.weights_sha256:
-            raise ValueError("audit: it was measured with other weights; audit this model anew")
+    def _measured_with_these_weights(self) -> Self:
+        for name, kept in (("audit", self.audit), ("robustness", self.robustness)):
+            if kept is not None and kept.weights_sha256 != self.weights_sha256:
+                raise ValueError(f"{name}: it was measured with other weights; measure it anew")
         return self
 
     @property

@@ -37,10 +37,11 @@ from medinv.models.folder import (
 from medinv.models.layout import Layout, read_layout, serialise_layout
 from medinv.models.reference import read_reference
 from medinv.models.shelf import locate, read_card, shipped
+from medinv.models.stored import Robustness
 
 __all__ = [
-    "keep_audit", "keep_conformal", "keep_layout", "keep_texts", "load", "load_invertible",
-    "locate", "read_card", "save", "serialise", "shipped",
+    "keep_audit", "keep_conformal", "keep_layout", "keep_robustness", "keep_texts", "load",
+    "load_invertible", "locate", "read_card", "save", "serialise", "shipped",
 ]  # fmt: skip
 
 LARGEST_WEIGHT = 1e9  # trained ones are far below; beyond this, products overflow
@@ -163,11 +164,7 @@ def keep_texts(name_or_path: str | Path, texts: CardTexts) -> Card:
     said = {name: getattr(texts, name) for name in CardTexts.model_fields}
     said = {name: value for name, value in said.items() if name in Card.model_fields}
     config = card.config.model_copy(update={"card": texts})
-    kept = card.model_copy(update={**said, "scope": scope, "config": config})
-    _save_card(folder, kept)
-    if folder.parent == SHIPPED:
-        pin(folder / CARD)
-    return kept
+    return _kept(folder, card.model_copy(update={**said, "scope": scope, "config": config}))
 
 
 def keep_layout(name_or_path: str | Path, layout: Layout) -> Card:
@@ -180,10 +177,7 @@ def keep_layout(name_or_path: str | Path, layout: Layout) -> Card:
     data = serialise_layout(layout)
     write_whole(folder / LAYOUT, data)
     kept = card.model_copy(update={"layout_sha256": digest(data), "audit": None})
-    _save_card(folder, kept)
-    if folder.parent == SHIPPED:
-        pin(folder / LAYOUT, folder / CARD)
-    return kept
+    return _kept(folder, kept, folder / LAYOUT)
 
 
 def keep_conformal(name_or_path: str | Path, conformal: Conformal | None) -> Card:
@@ -191,12 +185,8 @@ def keep_conformal(name_or_path: str | Path, conformal: Conformal | None) -> Car
 
     Of a shipped model the card is pinned anew. Raises as `read_card`, and OutputError.
     """
-    folder = locate(name_or_path)
-    kept = read_card(name_or_path).model_copy(update={"conformal": conformal})
-    _save_card(folder, kept)
-    if folder.parent == SHIPPED:
-        pin(folder / CARD)
-    return kept
+    folder, card = locate(name_or_path), read_card(name_or_path)
+    return _kept(folder, card.model_copy(update={"conformal": conformal}))
 
 
 def keep_audit(name_or_path: str | Path, audit: Audited) -> Card:
@@ -205,17 +195,35 @@ def keep_audit(name_or_path: str | Path, audit: Audited) -> Card:
     Of a shipped model the card is pinned anew. Raises as `read_card`, IntegrityError where the
     audit is of other weights, and OutputError.
     """
+    return _kept_measured(name_or_path, audit=audit)
+
+
+def keep_robustness(name_or_path: str | Path, robustness: Robustness) -> Card:
+    """The card of a model with how far stored features may change, written to its folder.
+
+    Of a shipped model the card is pinned anew. Raises as `keep_audit`.
+    """
+    return _kept_measured(name_or_path, robustness=robustness)
+
+
+def _kept_measured(name_or_path: str | Path, **measured: Audited | Robustness) -> Card:
+    """The card with what was measured, whose weights must be the card's."""
     folder, card = locate(name_or_path), read_card(name_or_path)
-    if audit.weights_sha256 != card.weights_sha256:
-        raise IntegrityError(
-            "the audit was measured with other weights than this card's; audit this model anew",
-            path=folder / CARD,
-        )
-    kept = card.model_copy(update={"audit": audit})
-    _save_card(folder, kept)
+    for name, one in measured.items():
+        if one.weights_sha256 != card.weights_sha256:
+            raise IntegrityError(
+                f"the {name} was measured with other weights than this card's; measure it anew",
+                path=folder / CARD,
+            )
+    return _kept(folder, card.model_copy(update=measured))
+
+
+def _kept(folder: Path, card: Card, *written: Path) -> Card:
+    """The card, written; in a shipped model's folder it and what else was written is pinned."""
+    _save_card(folder, card)
     if folder.parent == SHIPPED:
-        pin(folder / CARD)
-    return kept
+        pin(*written, folder / CARD)
+    return card
 
 
 def _save_card(folder: Path, card: Card) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.seeds.firenet.perturb import moved_by
+from pipelines.seeds.firenet.perturb import movements, moved_by
 from pipelines.seeds.firenet.restarts import (
     Problem,
     Schedule,
@@ -80,3 +80,15 @@ def test_the_search_finds_the_largest_singular_value_of_a_linear_map() -> None:
     assert found.worst == pytest.approx(0.5 * largest, rel=1e-6)
     assert found.random < found.worst
     assert found.change.norm().item() == pytest.approx(0.5)
+
+
+def test_movements_are_shares_of_an_image_s_contrast() -> None:
+    x = torch.rand(1, 1, 4, 4, dtype=torch.float64) * 255
+    doubled = torch.linspace(1, 4, 16, dtype=torch.float64).view_as(x)
+    found = movements([(x, x / doubled)], lambda z: z * doubled, steps=200)
+    length = 0.01 * (x / doubled).norm() / (x - x.mean()).norm()
+    assert found.sought[0] == pytest.approx(4 * length.item(), rel=1e-3)
+    assert length <= found.random[0] <= 4 * length
+    assert found.own[0] < 1e-12
+    moved = found.bearable[0] * (x / doubled).norm() * doubled.square().mean().sqrt()
+    assert moved.item() == pytest.approx(0.5 * 16**0.5, rel=0.5)  # half a level everywhere

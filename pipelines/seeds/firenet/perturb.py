@@ -1,10 +1,14 @@
 """How far a map can be made to move by a small change of what it is given."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+CHANGE, TINY = 0.01, 1e-11  # of the length of what is changed
+HALF = 0.5  # grey levels: what rounding forgives
 
 
 @dataclass(frozen=True)
@@ -61,3 +65,36 @@ def _distance(
 
 def _length(change: Tensor) -> float:
     return torch.linalg.vector_norm(change.detach()).item()
+
+
+@dataclass(frozen=True)
+class Movements:
+    """Of images (n,), as shares of their length about their mean, so that no scale matters.
+
+    levels: the most, sought, in grey levels (root mean square); bearable: the random change, as a
+    share of what is changed, that moves the image by half a level; own: the root mean square error
+    of what comes back without a change.
+    """
+
+    random: np.ndarray
+    sought: np.ndarray
+    levels: np.ndarray
+    bearable: np.ndarray
+    own: np.ndarray
+
+
+def movements(
+    given: Sequence[tuple[Tensor, Tensor]], function: Callable[[Tensor], Tensor], steps: int
+) -> Movements:
+    """Of images under a change of 1 % of what each is told by, which stands beside it."""
+    rows = []
+    for x, z in given:
+        length = _length(z)
+        found = moved_by(function, z, CHANGE * length, steps=steps)
+        small = moved_by(function, z, TINY * length, steps=0).random
+        scale, root = _length(x - x.mean()), x.numel() ** 0.5
+        with torch.no_grad():
+            own = _length(function(z) - x) / root
+        shares = (found.random / scale, found.worst / scale, found.worst / root)
+        rows.append((*shares, TINY * HALF * root / small, own))
+    return Movements(*np.array(rows).T)

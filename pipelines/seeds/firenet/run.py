@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 import medinv
-from medinv.layers.check import expected_error
 from pipelines.record import Table
-from pipelines.seeds.firenet.perturb import Moved, moved_by
+from pipelines.seeds.firenet.perturb import CHANGE, movements
 from pipelines.seeds.firenet.restarts import (
     Problem,
     Schedule,
@@ -28,14 +27,13 @@ from pipelines.seeds.firenet.restarts import (
     wavelets,
 )
 from pipelines.seeds.firenet.subjects import SIDE, autoencoder, blocks, radiographs
-from pipelines.seeds.subjects import FRESH, SHIPPED, known_images
+from pipelines.seeds.firenet.robustness import told_by_features
+from pipelines.seeds.subjects import FRESH, SHIPPED
 from pipelines.seeds.table import System, options, write
 
 SHARE, SEEDS, RESTARTS = 0.25, 5, 20
 INNER = (5, 10, 20, 40)
 NOISES = (1e-4, 1e-3, 1e-2)
-CHANGE, TINY = 0.01, 1e-11  # of the length of what is changed
-HALF = 0.5  # grey levels: what rounding forgives
 FILMS = Schedule(restarts=6, inner=20, noise=CHANGE)  # of radiographs, which are not sparse
 FILM_WEIGHT, FILM_SHARE = 0.01, 0.3
 Row = tuple[list[str], tuple[float, float]]  # cells, and movements at random and sought, in %
@@ -135,28 +133,15 @@ def row(
     function: Callable[[Tensor], Tensor],
     steps: int,
 ) -> Row:
-    """Of images and what they are told by.
-
-    Movement is a share of the image's length about its mean, so that a model's scale is no matter.
-    """
-    found: list[Moved] = []
-    scales, own, bearable = [], [], []
-    for x, z in given:
-        length = torch.linalg.vector_norm(z).item()
-        found.append(moved_by(function, z, CHANGE * length, steps=steps))
-        small = moved_by(function, z, TINY * length, steps=0)
-        bearable.append(TINY * HALF * x.numel() ** 0.5 / small.random)
-        scales.append(torch.linalg.vector_norm(x - x.mean()).item())
-        own.append((function(z) - x).square().mean().sqrt().item())
-    random = [100 * one.random / s for one, s in zip(found, scales, strict=True)]
-    worst = [100 * one.worst / s for one, s in zip(found, scales, strict=True)]
-    levels = max(one.worst for one in found) / given[0][0].numel() ** 0.5
-    cells = [*(_spread(v) for v in (random, worst)), short(levels)]
-    cells += [f"{np.median(bearable):.1e}", f"{np.median(own):.1e}"]
+    """Of images and what they are told by."""
+    found = movements(given, function, steps)
+    random, sought = 100 * found.random, 100 * found.sought
+    cells = [_spread(random), _spread(sought), short(found.levels.max())]
+    cells += [f"{np.median(each):.1e}" for each in (found.bearable, found.own)]
     print(name, cells, flush=True)
     return [name, what, str(len(given)), *cells], (
         float(np.median(random)),
-        float(np.median(worst)),
+        float(np.median(sought)),
     )
 
 
@@ -165,7 +150,7 @@ def short(value: float) -> str:
     return f"{value:.2f}" if value < 1000 else f"{value:.0e}"
 
 
-def _spread(values: Sequence[float]) -> str:
+def _spread(values: np.ndarray) -> str:
     return f"{short(float(np.median(values)))} ({short(min(values))} to {short(max(values))})"
 
 
@@ -182,17 +167,11 @@ def reconstructions(count: int, steps: int) -> Row:
     )
 
 
-def inverses(name: str, count: int, steps: int) -> tuple[*Row, tuple[float, float]]:
-    """The row of a shipped model, its numbers, and processor seconds of search and mere probe."""
+def inverses(name: str, count: int, steps: int) -> Row:
+    """Of a shipped model."""
     model = medinv.load(name).requires_grad_(False)
-    images = known_images(model, count)
-    given = [(x, model.features(x)) for x in images.split(1)]
-    began = time.process_time()
-    cells, numbers = row(f"inverse of `{name}`", "all features", given, model.invert, steps)
-    spent = (time.process_time() - began) / count
-    began = time.process_time()
-    expected_error(model.trunk, images[:1])
-    return cells, numbers, (spent, time.process_time() - began)
+    given = told_by_features(model, count)
+    return row(f"inverse of `{name}`", "all features", given, model.invert, steps)
 
 
 def decoders(count: int, steps: int, *, quick: bool) -> Iterator[Row]:
@@ -206,19 +185,16 @@ def decoders(count: int, steps: int, *, quick: bool) -> Iterator[Row]:
         yield row(name, f"code of {LATENT}", given, model.decode, steps)
 
 
-def movements(quick: bool) -> tuple[Table, Table, dict[str, tuple[float, float]]]:
+def by_model(quick: bool) -> tuple[Table, dict[str, tuple[float, float]]]:
     count, steps = (1, 3) if quick else (5, 15)
-    rows, numbers, costs = [], {}, []
+    rows, numbers = [], {}
     cells, numbers["FIRENET"] = reconstructions(count, steps)
     rows.append(cells)
     for name in SHIPPED[: 1 if quick else None]:
         # The way back through three channels of photographs is the slowest by far.
         some = (2, 8) if name == "cifar10" else (count, steps)
-        cells, numbers[name], spent = inverses(name, *some)
+        cells, numbers[name] = inverses(name, *some)
         rows.append(cells)
-        line = f"1 % of its features moves the image by {cells[3].split()[0]} % at random, and by "
-        line += f"{cells[4].split()[0]} % where it was sought ({some[0]} images, {some[1]} steps)"
-        costs.append([name, line, f"{spent[0]:.1f}", f"{spent[1]:.2f}"])
     for seed, (cells, told) in enumerate(decoders(count, steps, quick=quick)):
         rows.append(cells)
         numbers[f"decoder-{seed}"] = told
@@ -228,23 +204,12 @@ def movements(quick: bool) -> tuple[Table, Table, dict[str, tuple[float, float]]
         f"{steps} steps (8 for cifar10), a lower bound; most: as a root mean square. "
         "Random change for half a level: its share of the length at which the image moves by half "
         "a grey level, root mean square, from a change of 1e-11. Own error: what comes back "
-        "without any, grey levels."
+        "without any, grey levels. `python -m pipelines.seeds.firenet.robustness` writes a line of "
+        "this into a model's card."
     )
     heads = ("", "changed", "images", "random, %", "sought, %", "most, grey levels")
     heads += ("random change for half a level", "own error")
-    line = Table(
-        "What a line in cards would say",
-        (
-            "model",
-            "robustness of the stored features",
-            "search, s an image",
-            "one probe, s an image",
-        ),
-        costs,
-        "No card has this line yet. It can be computed when a card is written, at the price of the "
-        "third column; one probe by `layers.check.expected_error`, for comparison.",
-    )
-    return Table("How far 1 % moves the image", heads, rows, note), line, numbers
+    return Table("How far 1 % moves the image", heads, rows, note), numbers
 
 
 def main() -> None:
@@ -255,8 +220,8 @@ def main() -> None:
     seeds = 2 if quick else SEEDS
     restarts, slope = by_restart(seeds)
     noise = by_noise(seeds)
-    moved, line, numbers = movements(quick)
-    tables = [restarts, noise, moved, line]
+    moved, numbers = by_model(quick)
+    tables = [restarts, noise, moved]
     for table in tables:
         print(table.markdown())
     write(
