@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.seeds.firenet.perturb import movements, moved_by
+from pipelines.seeds.firenet.perturb import moved_by, movements
 from pipelines.seeds.firenet.restarts import (
     Problem,
     Schedule,

@@ -26,8 +26,8 @@ from pipelines.seeds.firenet.restarts import (
     sampling,
     wavelets,
 )
-from pipelines.seeds.firenet.subjects import SIDE, autoencoder, blocks, radiographs
 from pipelines.seeds.firenet.robustness import told_by_features
+from pipelines.seeds.firenet.subjects import SIDE, autoencoder, blocks, radiographs
 from pipelines.seeds.subjects import FRESH, SHIPPED
 from pipelines.seeds.table import System, options, write
 
