@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import t as student
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -28,6 +27,7 @@ from pipelines.seeds.course.parts import (
     shifted,
     xavier,
 )
+from pipelines.seeds.intervals import over_seeds, points
 from pipelines.seeds.table import System, options, write
 
 CHANNELS, PAIRS, BATCH, RATE = 16, 4, 32, 0.05
@@ -125,12 +125,6 @@ def accuracy(recipe: Recipe, x: Tensor, y: Tensor, seed: int, epochs: int) -> fl
         return float((model.eval()(x[test]).argmax(1) == y[test]).double().mean())
 
 
-def interval(values: NDArray) -> str:
-    half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    mean = values.mean()
-    return f"{100 * mean:+.1f} ({100 * (mean - half):+.1f} to {100 * (mean + half):+.1f})"
-
-
 def ablation(seeds: Sequence[int], epochs: int) -> tuple[Table, dict[str, NDArray]]:
     """Lessons added in order, and each left out of the whole."""
     images, labels = load_digits(return_X_y=True)
@@ -147,11 +141,11 @@ def ablation(seeds: Sequence[int], epochs: int) -> tuple[Table, dict[str, NDArra
     whole, names = so_far, list(found)
     rows = []
     for before, name in zip([None, *names], names, strict=False):
-        added = interval(found[name] - found[before]) if before else "-"
+        added = points(over_seeds(found[name] - found[before])) if before else "-"
         without = "-"
         if name in LESSONS and name != "Xavier's start":
             less = replace(whole, **{key: getattr(PLAIN, key) for key in LESSONS[name]})
-            without = interval(found[names[-1]] - run(less))
+            without = points(over_seeds(found[names[-1]] - run(less)))
         rows.append([name, f"{found[name].mean():.3f}", added, without])
     lenet = run(Recipe(start="kaiming", momentum=0.9, cosine=True, shift=True, lenet=True))
     rows.append(["LeNet, with all but normalisation", f"{lenet.mean():.3f}", "-", "-"])

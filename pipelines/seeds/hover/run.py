@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
 from pipelines.record import Table
 from pipelines.seeds.hover.learn import FLOWN, Recipe, flown, learn
 from pipelines.seeds.hover.networks import Perceptron
 from pipelines.seeds.hover.quadrotor import OBSERVED
+from pipelines.seeds.intervals import over_seeds
 from pipelines.seeds.table import System, options, write
 
 REACHED = 0.8  # the return that is asked for
@@ -65,20 +65,14 @@ def runs(recipe: Recipe, seeds: Sequence[int]) -> Runs:
     return Runs(np.array(last), np.array(seconds), np.array(whole), again)
 
 
-def interval(values: NDArray) -> str:
-    """Mean and 95 % interval."""
-    half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    return f"{values.mean():.3f} ({values.mean() - half:.3f} to {values.mean() + half:.3f})"
-
-
 def by_critic(found: dict[str, Runs]) -> Table:
     rows = []
     for name, one in found.items():
         reached = np.isfinite(one.seconds)
-        less = "-" if name == SYMMETRIC else interval(one.last - found[SYMMETRIC].last)
+        less = "-" if name == SYMMETRIC else str(over_seeds(one.last - found[SYMMETRIC].last))
         times = f"{np.median(one.seconds[reached]):.1f}" if reached.any() else "-"
         rows.append([
-            name, interval(one.last), less,
+            name, str(over_seeds(one.last)), less,
             f"{reached.sum()} of {len(reached)}", times, f"{one.whole.mean():.1f}",
             "yes" if one.again else "NO",
         ])  # fmt: skip
@@ -117,7 +111,7 @@ def main() -> None:
         "critic sees the full state of the simulation (Eschmann, Albani and Loianno 2024).",
         measured=f"Return {ours.last.mean():.3f} with a critic that sees everything, "
         f"{theirs.last.mean():.3f} with one that sees what the actor sees (difference "
-        f"{interval(ours.last - theirs.last)}); {REACHED:g} is reached by {reached.sum()} of "
+        f"{over_seeds(ours.last - theirs.last)}); {REACHED:g} is reached by {reached.sum()} of "
         f"{len(reached)} seeds after {np.median(ours.seconds[reached]):.1f} processor seconds, and "
         f"by {np.isfinite(theirs.seconds).sum()} of {len(reached)}; the best random episode has "
         f"{most:.2f}. The first seed, run again, gives the same bits: "

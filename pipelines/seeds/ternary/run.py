@@ -14,16 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import t as student
 from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
 from medinv.data.sets.load import load_images
+from medinv.metrics import Estimate
 from medinv.models.base import in_batches
 from medinv.models.store import load_invertible
 from pipelines.record import Table
+from pipelines.seeds.intervals import over_seeds, points
 from pipelines.seeds.table import System, options, write
 from pipelines.seeds.ternary.descent import Ternary, packed, rounded, standardised
 
@@ -109,27 +110,22 @@ def right(one: Split, hidden: int, sweeps: int, seed: int) -> dict[str, float]:
     }
 
 
-def interval(values: NDArray) -> tuple[float, float, float]:
-    half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
-
-
 def compared(
     sets: dict[str, tuple[NDArray, NDArray]], seeds: Sequence[int], sweeps: int
-) -> tuple[Table, dict[tuple[str, str], tuple[float, float, float]]]:
+) -> tuple[Table, dict[tuple[str, str], Estimate]]:
     rows, differences = [], {}
     for name, (x, y) in sets.items():
         for net, hidden in (("head", 0), (f"{HIDDEN} hidden", HIDDEN)):
             found = [right(split(x, y, seed), hidden, sweeps, seed) for seed in seeds]
             columns = {key: np.array([one[key] for one in found]) for key in found[0]}
-            less = [interval(columns["ternary"] - columns[way]) for way in ("real", "rounded")]
+            less = [over_seeds(columns["ternary"] - columns[way]) for way in ("real", "rounded")]
             differences[name, net] = less[0]
             rows.append(
                 [
                     name,
                     net,
                     *(f"{columns[way].mean():.3f}" for way in ("ternary", "real", "rounded")),
-                    *(f"{100 * m:+.1f} ({100 * a:+.1f} to {100 * b:+.1f})" for m, a, b in less),
+                    *map(points, less),
                     f"{columns['sweeps'].mean():.0f}",
                     f"{columns['zeros'].mean():.0%}",
                     f"{found[0]['bytes']:,} of {found[0]['float64']:,}",
@@ -163,10 +159,7 @@ def main() -> None:
         sets["features of phantom-opacity"] = (x, y)
     seeds = range(2 if quick else 5)
     table, differences = compared(sets, seeds, sweeps=5)
-    said = "; ".join(
-        f"{name}, {net}: {100 * m:+.1f} ({100 * a:+.1f} to {100 * b:+.1f})"
-        for (name, net), (m, a, b) in differences.items()
-    )
+    said = "; ".join(f"{name}, {net}: {points(less)}" for (name, net), less in differences.items())
     system = System(
         8,
         "ternary",

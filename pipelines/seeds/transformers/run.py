@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.stats import t as student
 from sklearn.datasets import load_digits
 
 from medinv.config import load_config
 from medinv.data.sets.load import load_images
 from pipelines.record import ROOT, Table
+from pipelines.seeds.intervals import over_seeds, points
 from pipelines.seeds.table import System, options, write
 from pipelines.seeds.transformers.criteria import FEWER, LOST, STATEMENT
 from pipelines.seeds.transformers.learn import Budget, Curve, Images, smoothed, steps_to, trained
@@ -108,14 +108,12 @@ def judged(
         asked = smoothed(plain.accuracies)[-1]
         ratios.append(steps_to(other, asked) / steps_to(plain, asked))
         ends.append(asked)
-        gains.append(100 * (smoothed(other.accuracies)[-1] - asked))
-    mean = float(np.mean(gains))
-    half = student.ppf(0.975, len(gains) - 1) * np.std(gains, ddof=1) / len(gains) ** 0.5
+        gains.append(smoothed(other.accuracies)[-1] - asked)
+    gain = over_seeds(gains)
     fewer = 1 - float(np.median(ratios))
-    good = fewer >= FEWER - 1e-12 and mean >= -LOST
+    good = fewer >= FEWER - 1e-12 and 100 * gain.value >= -LOST
     spread = f"{_percent(fewer)} ({_percent(1 - max(ratios))} to {_percent(1 - min(ratios))})"
-    gain = f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
-    return [f"{100 * np.mean(ends):.1f}", spread, gain, "yes" if good else "no"], good
+    return [f"{100 * np.mean(ends):.1f}", spread, points(gain), "yes" if good else "no"], good
 
 
 def _percent(share: float) -> str:
