@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from medinv.analysis.infer import Prediction, predict_studies
 from medinv.analysis.result import StudyResult
@@ -12,7 +13,7 @@ from medinv.batch.pool import Pool
 from medinv.batch.workers import Reader
 from medinv.data.frame import Frame, InputSpec
 from medinv.data.intake import FramesRead, ReadRequest
-from medinv.errors import MedinvError, OutputError, ShapeError, typed
+from medinv.errors import MedinvError, OutputError, typed
 from medinv.models.base import InvertibleNetwork
 
 Results = list[tuple[Job, StudyResult]]
@@ -131,7 +132,7 @@ class Work:
 
         analyst, card = self._analyst(job), self._analyst(job).model.card
         try:
-            shown = explained(result, analyst.model, analyst.rule, self._pictures)
+            shown = explained(result, analyst.model, analyst.rule, partial(self._pictures, job))
         except Exception as error:
             return result.warned(_not_made("report", error))
         missing = []
@@ -144,10 +145,15 @@ class Work:
                 missing.append(_not_made(name, error))
         return shown.warned(*missing)
 
-    def _pictures(self, frames: Sequence[Frame], spec: InputSpec) -> list[Frame]:
-        if len(spec.size) != 2:
-            raise ShapeError("pictures are drawn of images; this model reads volumes")
-        return self._again(frames, ReadRequest((), (spec,), display=True))
+    def _pictures(self, job: Job, frames: Sequence[Frame], spec: InputSpec) -> list[Frame]:
+        if not job.chosen.volume:
+            return self._again(frames, ReadRequest((), (spec,), display=True))
+        parts = job.chosen.study.instances
+        request = ReadRequest(parts, (spec,), display=True, whole=len(parts))
+        read = self._picture_reader.read(request, self.options.timeout)
+        if read.broken:
+            raise read.broken[0].error
+        return [replace(frame, parts=parts) for frame in read.frames]
 
     def _again(self, frames: Sequence[Frame], request: ReadRequest) -> list[Frame]:
         """These frames read once more, in the same order. Raises the error of a broken one."""

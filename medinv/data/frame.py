@@ -51,6 +51,25 @@ class LosslessCertificate:
     contradicted: str | None = None  # why nothing is certified though bytes came back
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Where the voxels of a volume lie at full size, the body lying as it is given to a network.
+
+    shape: slices from feet to head, rows to the back, columns to the left. affine (4, 4): from
+    (slice, row, column) to millimetres in DICOM's patient coordinates (left, back, head).
+    """
+
+    shape: tuple[int, int, int]
+    affine: np.ndarray
+
+    def resized(self, size: tuple[int, ...]) -> "Grid":
+        """That of the same body in other voxels: outer corners stay where they are."""
+        scale = np.array(self.shape) / np.array(size)
+        change = np.diag([*scale, 1.0])
+        change[:3, 3] = (scale - 1) / 2
+        return Grid((size[0], size[1], size[2]), self.affine @ change)
+
+
 @dataclass
 class Frame:
     """One frame of an image as a network and a reader are shown it.
@@ -69,13 +88,18 @@ class Frame:
     """(channels, *size) uint8 each, or float64 of the lossless intake."""
     intake: str | None = None  # what the lossless intake did; None: resized
     certificate: LosslessCertificate | None = None
-    display: np.ndarray | None = None  # (rows, columns) uint8, of colours (rows, columns, 3)
+    # (rows, columns) uint8, of colours (rows, columns, 3); of a volume (slices, rows, columns), as
+    # many slices as the network input has
+    display: np.ndarray | None = None
     warnings: tuple[str, ...] = ()
     turn: Turn = (
         STORED  # from pixels as stored, to which DICOM results refer, to those of `display`
     )
     # letters that rows and columns of the display run to, such as ("L", "F"); empty if not known
     orientation: tuple[str, ...] = ()
+    grid: Grid | None = None  # of a volume
+    # all images of a volume, `instance` among them, where they are needed: who asked fills it in
+    parts: tuple[Instance, ...] = ()
 
     def __getstate__(self) -> dict[str, object]:
         """Without the instance: who asked another process for a frame knows it, and fills it in.

@@ -92,7 +92,7 @@ def read_whole(request: ReadRequest) -> Frame:
             "it is not classified without the others",
             path=first.source,
         )
-    from medinv.data.volume import volume_of  # where nibabel waits until it is needed
+    from medinv.data.volume import AXES, volume_of  # where nibabel waits until it is needed
 
     found = volume_of(request.instances)
     return Frame(
@@ -101,14 +101,26 @@ def read_whole(request: ReadRequest) -> Frame:
         policy=found.policy,
         sha256=found.sha256,
         lossy=any(one.lossy for one in request.instances),
-        aspect=1.0,
-        spacing=None,
+        aspect=found.spacing[1] / found.spacing[2],
+        spacing=found.spacing[1:],
         inputs={
             spec: resize_volume(found.levels, spec.size).repeat(spec.channels, axis=0)
             for spec in request.specs
         },
+        display=_slices(found.levels, request) if request.display else None,
         warnings=found.warnings,
+        orientation=(AXES[2], AXES[1]),
+        grid=found.grid,
     )
+
+
+def _slices(levels: np.ndarray, request: ReadRequest) -> np.ndarray:
+    """Grey levels (S, H, W) at full size in the plane, in as many slices as the network is given.
+
+    Of several networks, the one of the most slices.
+    """
+    slices = max((spec.size[0] for spec in request.specs), default=len(levels))
+    return resize_volume(levels, (slices, *levels.shape[1:]))[0]
 
 
 def _inputs(pixels: Pixels, request: ReadRequest) -> tuple[dict[InputSpec, np.ndarray], str | None]:

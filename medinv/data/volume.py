@@ -24,11 +24,13 @@ from medinv.data.dicom.index import open_dataset
 from medinv.data.dicom.pixels import Pixels, read_frames
 from medinv.data.dicom.records import Instance
 from medinv.data.dicom.volume import Slice, Stack, stack
+from medinv.data.frame import Grid
 from medinv.data.nifti import MOST_VOXELS, read_nifti
 from medinv.data.resize import resize_volume
 from medinv.errors import DataError, PixelDataError
 
 AXES = ("S", "P", "L")  # that slices, rows and columns run towards
+_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from right, front, head to DICOM's left, back, head
 LEFT_OUT = 0.5  # per cent of the values at either end that a range leaves out
 
 
@@ -41,6 +43,7 @@ class Volume:
     sha256: str  # of the hashes of all slices as stored, in order; of NIfTI of its values, float32
     policy: str  # what was done, in order
     warnings: tuple[str, ...]
+    grid: Grid
 
 
 def read_volume(instances: Sequence[Instance], size: tuple[int, ...]) -> np.ndarray:
@@ -190,7 +193,9 @@ def _volume(
         f"to head, rows to the back, columns to the left); {how}"
     )
     stored = hashlib.sha256(content.encode() if isinstance(content, str) else content)
-    return Volume(turned, between, stored.hexdigest(), policy, warnings)
+    placed = _LPS @ affine @ orientations.inv_ornt_aff(turn, levels.shape)
+    grid = Grid((turned.shape[0], turned.shape[1], turned.shape[2]), placed)
+    return Volume(turned, between, stored.hexdigest(), policy, warnings, grid)
 
 
 def _by_range(values: np.ndarray) -> tuple[np.ndarray, str]:

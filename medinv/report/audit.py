@@ -10,7 +10,7 @@ from medinv.audit.examples import Example, Shown
 from medinv.audit.result import Audit, Figure
 from medinv.models.card import Card
 from medinv.report import html
-from medinv.report.figures import EVIDENCE, Picture, colour_bar, diverging
+from medinv.report.drawing import EVIDENCE, Picture, colour_bar, diverging
 
 DOTS = (
     "whole.auc",

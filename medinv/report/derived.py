@@ -60,7 +60,8 @@ class Balance(NamedTuple):
     towards: float  # sum of the contributions above zero
     against: float  # sum of those below
     largest: float  # the contribution of largest size, with its sign
-    ninth: tuple[int, int]  # row and column (0, 1, 2) of the ninth in which its centre lies
+    # row and column (0, 1, 2) of the ninth of the image, or slice, in which its centre lies
+    ninth: tuple[int, int]
 
 
 class Level(NamedTuple):
@@ -254,10 +255,11 @@ def _holds(share: ObservedShare, probability: float) -> bool:
 
 
 def balance(contributions: np.ndarray) -> Balance:
-    """Sums of an evidence map (H, W), of pixels or of regions, and its largest contribution."""
+    """Sums of an evidence map (*size), of pixels or of regions, and its largest contribution."""
     values = np.asarray(contributions, dtype=float)
     at = np.unravel_index(int(np.abs(values).argmax()), values.shape)
-    row, column = (int(3 * (k + 0.5) / side) for k, side in zip(at, values.shape, strict=True))
+    plane = zip(at[-2:], values.shape[-2:], strict=True)
+    row, column = (int(3 * (k + 0.5) / side) for k, side in plane)
     above, below = values[values > 0].sum(), values[values < 0].sum()
     return Balance(float(above), float(below), float(values[at]), (row, column))
 

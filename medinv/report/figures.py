@@ -4,10 +4,7 @@ Signed maps are drawn one way everywhere: hue says the sign, opacity the size, z
 and full colour is the same size on both sides.
 """
 
-import base64
-import io
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -26,55 +23,28 @@ from medinv.report.derived import (
     presented,
     ranked,
 )
+from medinv.report.drawing import (
+    CHANGE,
+    EVIDENCE,
+    LONGEST,
+    Picture,
+    ScaleBar,
+    SignedPicture,
+    diverging,
+    enlarged,
+    grey,
+    native,
+    png,
+    scale_bar,
+    signed,
+)
+from medinv.report.slices import across, plane, sheet, shown
 
 SHOWN_IN_FULL = 6  # images; a study of many slices stays a page that opens
 THUMBNAILS = 48
 THUMBNAIL = 128  # px
-LONGEST = 1024  # px, of the native image as drawn
-NATIVE_BYTES = 720_000  # PNG bytes of the native image; larger ones are drawn smaller, not blurrier
 REGION = 8  # network pixels a side of the regions over which the evidence is summed
-ENLARGE = 6  # nearest-neighbour enlargement of network pixels, so that no viewer smooths them
-
 Block = Literal["place", "region", "pixel"]  # what one value of an evidence map is of
-Palette = tuple[tuple[int, int, int], tuple[int, int, int]]
-EVIDENCE: Palette = ((37, 116, 232), (240, 120, 10))  # blue below zero, orange above
-CHANGE: Palette = ((158, 57, 190), (24, 150, 74))  # purple below zero, green above
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A PNG with the size at which it is drawn (px)."""
-
-    png: bytes
-    width: int
-    height: int
-
-    @property
-    def uri(self) -> str:
-        """As data URI, so that a page fetches nothing."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
-
-    @property
-    def pixels(self) -> Image.Image:
-        """Decoded again, for what is drawn with it."""
-        return Image.open(io.BytesIO(self.png))
-
-
-@dataclass(frozen=True)
-class SignedPicture:
-    """A signed map with the value of full colour and the number of pixels beyond it."""
-
-    picture: Picture
-    scale: float
-    clipped: int
-
-
-@dataclass(frozen=True)
-class ScaleBar:
-    """A length that is drawn beside an image."""
-
-    length_mm: float
-    length_px: float
 
 
 @dataclass(frozen=True)
@@ -94,6 +64,18 @@ class EvidenceMap:
 
 
 @dataclass(frozen=True)
+class Sheet:
+    """All slices of a volume as the network was given them, and the evidence in them.
+
+    In rows of `across`, the feet first; full colour is that of the slice drawn in full.
+    """
+
+    across: int
+    input: Picture
+    evidence: Picture
+
+
+@dataclass(frozen=True)
 class Explained:
     """The pictures of an explanation, at network resolution."""
 
@@ -107,6 +89,7 @@ class Explained:
     stages: tuple[Picture, ...]  # decoded from each stage of the trace alone; empty without one
     part: Picture | None  # the smallest part that changes the answer, to lie over the input
     without_part: Picture | None  # the input with that part changed
+    sheet: Sheet | None = None  # of a volume
 
     @property
     def evidence(self) -> EvidenceMap:
@@ -130,6 +113,8 @@ class Panel:
     letters: tuple[str, str] | None  # at the left and the right edge
     input: Picture
     explained: Explained | None
+    # of a volume the slice that is drawn, from 1 at the feet, and how many the network is given
+    slice: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +145,7 @@ def panel(number: int, image: ImageResult, *, phi: bool = False) -> Panel:
     """All pictures of one image. Raises ShapeError."""
     frame, display = _frame(image), _display(image)
     given, drawn = network_input(image), _native(image, LONGEST, phi=phi)
+    level = shown(image)
     return Panel(
         number=number,
         image=image,
@@ -172,34 +158,54 @@ def panel(number: int, image: ImageResult, *, phi: bool = False) -> Panel:
         bar=scale_bar(drawn, display.shape[1], frame.spacing),
         letters=edge_letters(frame.orientation),
         input=grey(given),
-        explained=_explained(image, given) if image.explanation else None,
+        explained=_explained(image, given, drawn) if image.explanation else None,
+        slice=None if level is None else (level + 1, len(whole_input(image))),
     )
 
 
-def _explained(image: ImageResult, given: np.ndarray) -> Explained:
-    explanation, told = explained(image), image.answer
+def _explained(image: ImageResult, given: np.ndarray, native: Picture) -> Explained:
+    explanation, told, number = explained(image), image.answer, shown(image)
     counterfactual, local = explanation.counterfactual, explanation.local_evidence
-    decoded, trace = explanation.reconstruction.image, explanation.trace
+    decoded, trace = plane(explanation.reconstruction.image, number), explanation.trace
     smallest = explanation.smallest_part
-    divides = not any(side % REGION for side in given.shape)
+    divides = number is None and not any(side % REGION for side in given.shape)
+    positive = told is None or image.label == told.name
+    placed = local_map(local, positive, number) if local else None
+    pixels = evidence_map(explanation.evidence, 1, number)
     return Explained(
-        local=local_map(local, told is None or image.label == told.name) if local else None,
-        pixels=evidence_map(explanation.evidence, 1),
+        local=placed,
+        pixels=pixels,
         regions=evidence_map(explanation.evidence, REGION) if divides and not local else None,
-        frames=tuple(grey(frame) for frame in _frames(given, counterfactual)),
-        difference=signed(counterfactual.difference, CHANGE),
+        frames=tuple(grey(frame) for frame in _frames(given, counterfactual, number)),
+        difference=signed(plane(counterfactual.difference, number), CHANGE),
         decoded=grey(decoded),
         error=signed(decoded - given.astype(float), CHANGE, share=1.0),
-        stages=tuple(grey(stage.image) for stage in trace.stages) if trace else (),
-        part=_over(smallest.mask) if smallest and smallest.edit else None,
-        without_part=grey(smallest.edit.image) if smallest and smallest.edit else None,
+        stages=tuple(grey(plane(stage.image, number)) for stage in trace.stages) if trace else (),
+        part=_over(plane(smallest.mask, number)) if smallest and smallest.edit else None,
+        without_part=grey(plane(smallest.edit.image, number))
+        if smallest and smallest.edit
+        else None,
+        sheet=None if number is None else _sheet(image, (placed or pixels).drawn.scale, native),
     )
+
+
+def _sheet(image: ImageResult, scale: float, native: Picture) -> Sheet:
+    """All slices and their evidence, each in the shape of the slice that is drawn in full."""
+    given, local = whole_input(image), explained(image).local_evidence
+    values = local.locations if local else explained(image).evidence.contributions
+    drawn = (
+        png(Image.fromarray(sheet(part))) for part in (given, diverging(values, scale, EVIDENCE))
+    )
+    wide = across(len(given))
+    size = wide * native.width, -(-len(given) // wide) * native.height
+    under, over = (Picture(png, *size) for png in drawn)
+    return Sheet(wide, under, over)
 
 
 def _over(mask: np.ndarray) -> Picture:
     """A mask (h, w) bool in the colour of a change, half transparent."""
     colour = np.array([*CHANGE[1], 140], np.uint8)
-    return _enlarged(Image.fromarray(mask[..., None] * colour))
+    return enlarged(Image.fromarray(mask[..., None] * colour))
 
 
 def _drawable(image: ImageResult) -> bool:
@@ -222,14 +228,20 @@ def _display(image: ImageResult) -> np.ndarray:
             f"aspect: expected pixel height over width above 0, got {frame.aspect}; "
             "use 1.0 where the header says nothing"
         )
-    return _levels("display", display)
+    return _levels("display", plane(display, shown(image)))
 
 
 def network_input(image: ImageResult) -> np.ndarray:
     """What the explained network was given; without one, the smallest input.
 
-    (h, w) grey levels, or (h, w, 3) colours. Raises ShapeError.
+    (h, w) grey levels, or (h, w, 3) colours; of a volume the slice that is drawn. Raises
+    ShapeError.
     """
+    return _levels("network input", plane(whole_input(image), shown(image)))
+
+
+def whole_input(image: ImageResult) -> np.ndarray:
+    """The same of a volume as a whole, (d, h, w). Raises ShapeError."""
     inputs = {
         looked_at(given).shape: looked_at(given)
         for _, given in sorted(_frame(image).inputs.items())
@@ -240,7 +252,7 @@ def network_input(image: ImageResult) -> np.ndarray:
             f"explanation: expected pictures of the network input's shape, one of "
             f"{sorted(inputs)}, got {shape}; explain this very input"
         )
-    return _levels("network input", inputs[shape])
+    return inputs[shape]
 
 
 def _levels(name: str, array: np.ndarray) -> np.ndarray:
@@ -255,8 +267,9 @@ def _levels(name: str, array: np.ndarray) -> np.ndarray:
 
 def burned_in(image: ImageResult) -> bool | None:
     """Whether the header says that the pixels name the patient; None where it is silent."""
-    said = _frame(image).instance.burned_in_annotation
-    return None if said is None else said == "YES"
+    frame = _frame(image)
+    said = {part.burned_in_annotation for part in (frame.instance, *frame.parts)}
+    return True if "YES" in said else None if None in said else False
 
 
 def _withheld(image: ImageResult, *, phi: bool) -> bool:
@@ -270,106 +283,31 @@ def _native(image: ImageResult, longest: int, *, phi: bool) -> Picture:
     shape = native(np.zeros_like(display), aspect, longest)
     given = Image.fromarray(network_input(image))
     drawn = given.resize((shape.width, shape.height), Image.Resampling.NEAREST)
-    return Picture(_png(drawn), shape.width, shape.height)
+    return Picture(png(drawn), shape.width, shape.height)
 
 
-def native(display: np.ndarray, aspect: float, longest: int = LONGEST) -> Picture:
-    """(H, W) or (H, W, 3) uint8 with pixels `aspect` times as high as wide, as square pixels.
-
-    It is never enlarged, and has at most `longest` px and NATIVE_BYTES.
-    """
-    height, width = display.shape[0] * aspect, float(display.shape[1])
-    ratio = min(1.0, 1.0 / aspect, longest / max(height, width))
-    stored = Image.fromarray(display)
-    while True:
-        size = max(round(width * ratio), 1), max(round(height * ratio), 1)
-        data = _png(
-            stored if stored.size == size else stored.resize(size, Image.Resampling.LANCZOS)
-        )
-        if len(data) <= NATIVE_BYTES or max(size) <= 256:
-            return Picture(data, *size)
-        ratio *= 0.85
-
-
-def grey(image: np.ndarray) -> Picture:
-    """(h, w) grey levels or (h, w, 3) colours, as network pixels: enlarged without smoothing,
-    clipped to 0..255."""
-    return _enlarged(Image.fromarray(np.clip(np.rint(image), 0, 255).astype(np.uint8)))
-
-
-def signed(values: np.ndarray, palette: Palette, share: float = 0.99) -> SignedPicture:
-    """(h, w) signed map; full colour is the `share` quantile of the sizes.
-
-    One pixel then does not hide the rest. Of colours (h, w, 3) the mean over the three is drawn.
-    """
-    values = values if values.ndim == 2 else values.mean(-1)
-    sizes = np.abs(values)
-    scale = float(np.quantile(sizes, share)) or float(sizes.max())
-    return SignedPicture(
-        _enlarged(Image.fromarray(diverging(values, scale, palette))),
-        scale,
-        int((sizes > scale).sum()),
-    )
-
-
-def diverging(values: np.ndarray, scale: float, palette: Palette) -> np.ndarray:
-    """(h, w) to (h, w, 4) uint8: hue of the sign, alpha 255 |v| / scale, at most 255.
-
-    All is transparent when scale is 0.
-    """
-    values = np.asarray(values, dtype=float)
-    below, above = (np.array(colour, dtype=np.uint8) for colour in palette)
-    share = np.abs(values) / scale if scale > 0 else np.zeros_like(values)
-    alpha = np.rint(255 * np.minimum(share, 1.0)).astype(np.uint8)
-    return np.concatenate(
-        [np.where(values[..., None] < 0, below, above), alpha[..., None]], axis=-1
-    )
-
-
-@cache
-def colour_bar(palette: Palette) -> Picture:
-    """From minus full colour to plus full colour, made by the very function that draws the maps."""
-    image = Image.fromarray(
-        diverging(np.linspace(-1.0, 1.0, 255)[None].repeat(8, axis=0), 1.0, palette)
-    )
-    return Picture(_png(image), 255, 8)
-
-
-def scale_bar(
-    picture: Picture, columns: int, spacing: tuple[float, float] | None
-) -> ScaleBar | None:
-    """The longest of 1, 2, 5, 10 ... 100 mm that takes at most a third of the drawn width.
-
-    None without spacing (mm between rows, between columns).
-    """
-    if spacing is None or not spacing[1] > 0:
-        return None
-    width_mm = columns * spacing[1]
-    fitting = [length for length in (1, 2, 5, 10, 20, 50, 100) if length <= width_mm / 3]
-    return ScaleBar(float(fitting[-1]), fitting[-1] * picture.width / width_mm) if fitting else None
-
-
-def evidence_map(evidence: Evidence, size: int) -> EvidenceMap:
-    """The evidence summed over blocks of `size` x `size` pixels.
+def evidence_map(evidence: Evidence, size: int, number: int | None = None) -> EvidenceMap:
+    """The evidence summed over blocks of `size` x `size` pixels; of a volume slice `number` drawn.
 
     Full colour is the largest region; of pixels, one may hide the rest.
     """
-    values = regional(evidence.contributions, size)
+    values = evidence.contributions if size == 1 else regional(evidence.contributions, size)
     block: Block = "pixel" if size == 1 else "region"
-    drawn = signed(values, EVIDENCE, share=0.99 if size == 1 else 1.0)
+    drawn = signed(plane(values, number), EVIDENCE, share=0.99 if size == 1 else 1.0)
     return EvidenceMap(
         block, size, drawn, balance(values), evidence.bias, evidence.logit, evidence.residual
     )
 
 
-def local_map(local: LocalEvidence, positive: bool) -> EvidenceMap:
-    """Local evidence pixel by pixel.
+def local_map(local: LocalEvidence, positive: bool, number: int | None = None) -> EvidenceMap:
+    """Local evidence pixel by pixel; of a volume slice `number` is drawn.
 
     The place named is the one that speaks most for the class called, which is the one that was
     checked. positive: contributions above zero speak for that class. Full colour is the largest:
     what was spread over a place has no single pixel that hides the rest.
     """
-    values, drawn = local.locations, signed(local.locations, EVIDENCE, share=1.0)
+    values = local.locations
+    drawn = signed(plane(values, number), EVIDENCE, share=1.0)
     for_called = balance(values.clip(0) if positive else values.clip(None, 0))
     sums = balance(values)._replace(largest=for_called.largest, ninth=for_called.ninth)
     return EvidenceMap(
@@ -377,22 +315,14 @@ def local_map(local: LocalEvidence, positive: bool) -> EvidenceMap:
     )
 
 
-def _frames(given: np.ndarray, counterfactual: Counterfactual) -> list[np.ndarray]:
+def _frames(
+    given: np.ndarray, counterfactual: Counterfactual, number: int | None
+) -> list[np.ndarray]:
     """The strip with the input before it and the counterfactual after it, unless they are in it."""
-    frames = list(counterfactual.strip)
+    frames = [plane(one, number) for one in counterfactual.strip]
+    edited = plane(counterfactual.image, number)
     if not frames or not np.array_equal(np.rint(frames[0]), given):
         frames.insert(0, given)
-    if len(frames) == 1 or not np.array_equal(np.rint(frames[-1]), counterfactual.image):
-        frames.append(counterfactual.image)
+    if len(frames) == 1 or not np.array_equal(np.rint(frames[-1]), edited):
+        frames.append(edited)
     return frames
-
-
-def _enlarged(image: Image.Image) -> Picture:
-    size = image.width * ENLARGE, image.height * ENLARGE
-    return Picture(_png(image.resize(size, Image.Resampling.NEAREST)), *size)
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=6)
-    return buffer.getvalue()

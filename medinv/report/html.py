@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from medinv.analysis.result import StudyResult
 from medinv.models.card import Card
-from medinv.report import derived, figures, strings
+from medinv.report import derived, drawing, strings
 from medinv.report.figures import Pictures
 from medinv.report.templating import TEMPLATES, asset, environment, policy_hash
 
@@ -32,8 +32,8 @@ def render(result: StudyResult, card: Card, pictures: Pictures) -> bytes:
         warnings=derived.warnings(visible, card),
         pictures=pictures,
         beside=("report.pdf", "report.json"),
-        evidence_bar=figures.colour_bar(figures.EVIDENCE),
-        change_bar=figures.colour_bar(figures.CHANGE),
+        evidence_bar=drawing.colour_bar(drawing.EVIDENCE),
+        change_bar=drawing.colour_bar(drawing.CHANGE),
     )
 
 

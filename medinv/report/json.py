@@ -179,6 +179,7 @@ def _drawn(image: ImageResult, card: Card, panel: Panel) -> dict[str, Any]:
         "right_edge": right,
         "network_rows": panel.given[0],
         "network_columns": panel.given[1],
+        **({"slice": panel.slice[0], "slices": panel.slice[1]} if panel.slice else {}),
         "intake": derived.intake(image, card),
     }
 

@@ -10,43 +10,43 @@ from PIL import Image
 
 from medinv.data.frame import InputSpec
 from medinv.explanation.evidence import regional
-from medinv.report import figures
+from medinv.report import drawing, figures
 
 
-def decoded(picture: figures.Picture) -> np.ndarray:
+def decoded(picture: drawing.Picture) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(picture.png)))
 
 
-@pytest.mark.parametrize("palette", [figures.EVIDENCE, figures.CHANGE])
+@pytest.mark.parametrize("palette", [drawing.EVIDENCE, drawing.CHANGE])
 def test_diverging_map_is_transparent_at_zero_symmetric_and_linear(palette):
     values = np.array([[-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0]])
-    rgba = figures.diverging(values, 1.0, palette)[0]
+    rgba = drawing.diverging(values, 1.0, palette)[0]
     assert rgba[:, 3].tolist() == [255, 255, 128, 0, 128, 255, 255]
     assert (rgba[:3, :3] == palette[0]).all() and (rgba[4:, :3] == palette[1]).all()
 
 
 def test_colour_bar_is_drawn_as_the_map_is():
-    bar = decoded(figures.colour_bar(figures.EVIDENCE))[0]
+    bar = decoded(drawing.colour_bar(drawing.EVIDENCE))[0]
     assert bar[127, 3] == 0
     assert (bar[:, 3] == bar[::-1, 3]).all()
-    assert (bar[0, :3] == figures.EVIDENCE[0]).all() and (bar[-1, :3] == figures.EVIDENCE[1]).all()
+    assert (bar[0, :3] == drawing.EVIDENCE[0]).all() and (bar[-1, :3] == drawing.EVIDENCE[1]).all()
 
 
 def test_signed_picture_says_its_scale_and_what_lies_beyond():
     values = np.full((20, 20), -0.1)
     values[0, :2] = 9.0
-    drawn = figures.signed(values, figures.EVIDENCE)
+    drawn = drawing.signed(values, drawing.EVIDENCE)
     assert (drawn.scale, drawn.clipped) == (pytest.approx(0.1), 2)
 
 
 def test_network_pixels_are_enlarged_without_smoothing():
     image = np.array([[0, 255], [100, 7]], np.uint8)
-    drawn = decoded(figures.grey(image))
-    assert (drawn == image.repeat(figures.ENLARGE, 0).repeat(figures.ENLARGE, 1)).all()
+    drawn = decoded(drawing.grey(image))
+    assert (drawn == image.repeat(drawing.ENLARGE, 0).repeat(drawing.ENLARGE, 1)).all()
 
 
 def test_a_map_of_zeros_is_wholly_transparent():
-    drawn = figures.signed(np.zeros((4, 4)), figures.CHANGE)
+    drawn = drawing.signed(np.zeros((4, 4)), drawing.CHANGE)
     assert drawn.scale == 0 and decoded(drawn.picture)[..., 3].max() == 0
 
 
@@ -54,33 +54,33 @@ def test_a_map_of_zeros_is_wholly_transparent():
     ("aspect", "shape"), [(1.0, (100, 200)), (2.0, (100, 200)), (0.5, (100, 200))]
 )
 def test_native_image_has_square_pixels_and_is_never_enlarged(aspect, shape):
-    picture = figures.native(np.zeros(shape, np.uint8), aspect)
+    picture = drawing.native(np.zeros(shape, np.uint8), aspect)
     assert picture.height / picture.width == pytest.approx(shape[0] * aspect / shape[1], rel=0.02)
     assert picture.height <= shape[0] and picture.width <= shape[1]
 
 
 def test_a_large_noisy_image_is_drawn_within_the_budget():
     noise = np.random.default_rng(0).integers(0, 256, (1500, 1200), dtype=np.uint8)
-    picture = figures.native(noise, 1.0)
-    assert max(picture.width, picture.height) <= figures.LONGEST
-    assert len(picture.png) <= figures.NATIVE_BYTES
+    picture = drawing.native(noise, 1.0)
+    assert max(picture.width, picture.height) <= drawing.LONGEST
+    assert len(picture.png) <= drawing.NATIVE_BYTES
 
 
 def test_scale_bar_has_the_headers_length():
-    picture = figures.Picture(b"", width=500, height=400)
-    bar = figures.scale_bar(picture, columns=1000, spacing=(0.4, 0.305))
+    picture = drawing.Picture(b"", width=500, height=400)
+    bar = drawing.scale_bar(picture, columns=1000, spacing=(0.4, 0.305))
     assert (bar.length_mm, bar.length_px) == (100, pytest.approx(500 * 100 / 305))
-    assert figures.scale_bar(picture, 1000, None) is None
+    assert drawing.scale_bar(picture, 1000, None) is None
 
 
 def test_the_evidence_over_the_image_is_the_results(opacity):
     (panel,) = figures.pictures(opacity).panels
     local = first(opacity).explanation.local_evidence
     shown = panel.explained.evidence
-    drawn = decoded(shown.drawn.picture)[:: figures.ENLARGE, :: figures.ENLARGE]
-    expected = figures.diverging(local.locations, np.abs(local.locations).max(), figures.EVIDENCE)
+    drawn = decoded(shown.drawn.picture)[:: drawing.ENLARGE, :: drawing.ENLARGE]
+    expected = drawing.diverging(local.locations, np.abs(local.locations).max(), drawing.EVIDENCE)
     assert (drawn == expected).all()
-    assert (drawn[..., 0] == figures.EVIDENCE[1][0])[local.locations > 0].all()
+    assert (drawn[..., 0] == drawing.EVIDENCE[1][0])[local.locations > 0].all()
     assert (shown.bias, shown.logit) == (local.bias + local.jitter, local.logit)
     assert shown.residual == local.residual and shown.size == local.grain
 
@@ -131,7 +131,7 @@ def test_the_strip_goes_from_the_input_to_the_counterfactual(opacity):
     (panel,) = figures.pictures(opacity).panels
     frame, edit = first(opacity).pixels, first(opacity).explanation.counterfactual
     given = frame.input[0]
-    ends = [decoded(panel.explained.frames[k])[:: figures.ENLARGE, :: figures.ENLARGE]
+    ends = [decoded(panel.explained.frames[k])[:: drawing.ENLARGE, :: drawing.ENLARGE]
             for k in (0, -1)]  # fmt: skip
     assert (ends[0] == given).all() and (ends[1] == edit.image).all()
     assert panel.explained.difference.scale == pytest.approx(

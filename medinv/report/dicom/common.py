@@ -11,8 +11,8 @@ bit), how long it took and what else lay in the study (earlier results, say) do 
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -87,13 +87,28 @@ def reference(header: Dataset) -> Dataset:
 class Analysis:
     """A presented result with the headers of its images by their `sop_uid`, as `quoted` gives them.
 
-    `pictures` are the report's.
+    `pictures` are the report's. `slices`: of images that are volumes the headers of all slices, by
+    the same `sop_uid`.
     """
 
     result: StudyResult
     card: Card
     headers: Mapping[str, Dataset]
     pictures: Pictures
+    slices: Mapping[str, tuple[Dataset, ...]] = field(default_factory=dict)
+
+    def sources(self, images: Sequence[ImageResult]) -> list[Dataset]:
+        """The headers of the files that images rest on; of a volume those of all slices."""
+        return [
+            header
+            for image in images
+            for header in self.slices.get(image.sop_uid, (self.headers[image.sop_uid],))
+        ]
+
+    @property
+    def volumes(self) -> tuple[ImageResult, ...]:
+        """The explained images that are volumes, of slices that one object may refer to."""
+        return tuple(image for image in self.explained if image.sop_uid in self.slices)
 
     @property
     def inside(self) -> tuple[ImageResult, ...]:
@@ -111,10 +126,13 @@ class Analysis:
         """The explained images that one object may hold.
 
         Slices of a series that face one way go together, along their normal; a projection is alone.
-        Frames of a multi-frame image are not among them: they are reported, not drawn.
+        Frames of a multi-frame image are not among them: they are reported, not drawn. Volumes have
+        objects of their own.
         """
         groups: dict[tuple, list[ImageResult]] = {}
-        for image in (image for image in self.explained if image.frame is None):
+        for image in self.explained:
+            if image.frame is not None or is_volume(image):
+                continue
             groups.setdefault(self._stack(image), []).append(image)
         return tuple(tuple(sorted(group, key=self._depth)) for group in groups.values())
 
@@ -262,8 +280,13 @@ class Analysis:
         )
 
 
+def is_volume(image: ImageResult) -> bool:
+    """The image is made of slices, or of frames, as one."""
+    return image.pixels is not None and image.pixels.grid is not None
+
+
 def pixel_map(image: ImageResult) -> np.ndarray:
-    """(H, W) log-odds a pixel: local evidence, or that at the pixels where there is none."""
+    """(*size) log-odds a pixel: local evidence, or that at the pixels where there is none."""
     explanation = explained(image)
     return (
         explanation.local_evidence.locations
@@ -278,8 +301,10 @@ def drawn_map(image: ImageResult) -> np.ndarray:
 
 
 def regional_sums(image: ImageResult) -> np.ndarray:
-    """`pixel_map` by region; by pixel where the network's input does not divide into regions."""
+    """`pixel_map` by region; by pixel of volumes and of inputs that do not divide into regions."""
     pixels = pixel_map(image)
+    if pixels.ndim > 2:
+        return pixels
     return regional(pixels, 1 if any(side % REGION for side in pixels.shape) else REGION)
 
 

@@ -116,7 +116,7 @@ def segmentation(analysis: Analysis, stack: Sequence[ImageResult], number: int) 
         source_images=headers,
         pixel_array=np.stack([part.mask for part in parts]),
         segmentation_type=seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[_description(analysis, stack[0], parts)],
+        segment_descriptions=[description(analysis, stack[0])],
         content_label="EVIDENCE",
         content_description=f"Evidence for {analysis.finding[:24]}, research use"[:64],
         omit_empty_frames=False,
@@ -126,7 +126,7 @@ def segmentation(analysis: Analysis, stack: Sequence[ImageResult], number: int) 
     dataset.PatientOrientation = headers[0].get("PatientOrientation")
     order = _order(dataset, headers)
     return Segmented(
-        _settled(dataset, analysis), tuple(images[k] for k in order), tuple(parts[k] for k in order)
+        settled(dataset, analysis), tuple(images[k] for k in order), tuple(parts[k] for k in order)
     )
 
 
@@ -144,9 +144,8 @@ def _order(dataset: Dataset, headers: Sequence[Dataset]) -> list[int]:
     return [[head.SOPInstanceUID for head in headers].index(uid_) for uid_ in named]
 
 
-def _description(
-    analysis: Analysis, image: ImageResult, parts: Sequence[Regions]
-) -> seg.SegmentDescription:
+def description(analysis: Analysis, image: ImageResult) -> seg.SegmentDescription:
+    """The one segment of a segmentation; `image` is the first one that it is of."""
     label, tracking_uid = analysis.tracking("evidence regions", image.sop_uid)
     return seg.SegmentDescription(
         segment_number=1,
@@ -201,7 +200,7 @@ def parametric_map(analysis: Analysis, stack: Sequence[ImageResult], number: int
         source_images=headers,
         pixel_array=maps,
         contains_recognizable_visual_features=False,
-        real_world_value_mappings=[_mapping(analysis, reach)],
+        real_world_value_mappings=[mapping(analysis, reach)],
         voi_lut_transformations=[
             hd.VOILUTTransformation(0.0, 2 * size, voi_lut_function="LINEAR_EXACT")
         ],
@@ -217,10 +216,11 @@ def parametric_map(analysis: Analysis, stack: Sequence[ImageResult], number: int
         **analysis.making("map", number),
     )
     dataset.Laterality = head.get("Laterality")
-    return _settled(dataset, analysis)
+    return settled(dataset, analysis)
 
 
-def _mapping(analysis: Analysis, reach: float) -> pm.RealWorldValueMapping:
+def mapping(analysis: Analysis, reach: float) -> pm.RealWorldValueMapping:
+    """What the values of a map are, from -reach to reach."""
     return pm.RealWorldValueMapping(
         lut_label="LOG-ODDS",
         lut_explanation=f"Contribution to the log-odds of {analysis.finding[:27]}"[:64],
@@ -284,7 +284,7 @@ def presentation_state(analysis: Analysis, image: ImageResult, number: int) -> D
         **analysis.making("state", number),
     )
     dataset.Laterality = head.get("Laterality")
-    return _settled(dataset, analysis)
+    return settled(dataset, analysis)
 
 
 def _outline(area: Regions) -> pr.GraphicObject:
@@ -305,7 +305,7 @@ def _caption(analysis: Analysis, area: Regions, header: Dataset) -> pr.TextObjec
     return pr.TextObject(text, units="PIXEL", bounding_box=box)
 
 
-def _settled(dataset: Dataset, analysis: Analysis) -> Dataset:
+def settled(dataset: Dataset, analysis: Analysis) -> Dataset:
     """What the library draws by lot follows from the result instead.
 
     The private codes say whose they are.

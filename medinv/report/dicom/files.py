@@ -49,7 +49,7 @@ def write_dicom_results(
         return Written()
     headers = _headers(visible)
     elements = {sop_uid: header.elements for sop_uid, header in headers.items()}
-    analysis = Analysis(visible, card, elements, pictures)
+    analysis = Analysis(visible, card, elements, pictures, _slices(visible))
     paths = sorted(folder.glob("*.dcm"))
     before = {path: pydicom.dcmread(path, stop_before_pixels=True) for path in paths}
     report = analysis.instance_uid("sr")
@@ -81,6 +81,15 @@ def _headers(result: StudyResult) -> Mapping[str, Quoted]:
         )
     return {
         sop_uid: quoted(open_dataset(frame.instance)) for sop_uid, frame in frames.items() if frame
+    }
+
+
+def _slices(result: StudyResult) -> dict[str, tuple[Dataset, ...]]:
+    """Of volumes that were read from single slices the headers of all of them."""
+    return {
+        image.sop_uid: tuple(quoted(open_dataset(part)).elements for part in image.pixels.parts)
+        for image in result.instances
+        if inside(image) and image.pixels and len(image.pixels.parts) > 1
     }
 
 

@@ -39,9 +39,8 @@ def encapsulated_pdf(analysis: Analysis, pdf: bytes) -> Dataset:
     dataset.DocumentTitle = f"{strings.TITLE}. {strings.RESEARCH_USE}"
     dataset.ConceptNameCodeSequence = [CodedConcept("18748-4", "LN", "Diagnostic imaging report")]
     dataset.VerificationFlag = "UNVERIFIED"
-    dataset.SourceInstanceSequence = [
-        reference(analysis.headers[image.sop_uid]) for image in analysis.inside
-    ]
+    sources = analysis.sources(analysis.inside)
+    dataset.SourceInstanceSequence = [reference(header) for header in sources]
     dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
     dataset.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
     dataset.EncapsulatedDocumentLength = len(pdf)

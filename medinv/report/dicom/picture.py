@@ -16,7 +16,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from medinv.report import derived, strings
 from medinv.report.derived import contrast, explained
 from medinv.report.dicom.common import Analysis, reference
-from medinv.report.figures import EVIDENCE, EvidenceMap, Panel, colour_bar
+from medinv.report.drawing import EVIDENCE, colour_bar
+from medinv.report.figures import EvidenceMap, Panel
 
 PANEL, GAP, HEAD, FOOT = 560, 28, 150, 190  # px
 _INK, _QUIET, _PAPER = (240, 240, 240), (170, 176, 186), (16, 18, 22)
@@ -44,9 +45,8 @@ def secondary_capture(analysis: Analysis) -> Dataset:
     dataset.ConversionType = "WSD"
     dataset.BurnedInAnnotation = "YES" if analysis.burned_in else "NO"
     dataset.DerivationDescription = f"Summary of a model's result. {strings.RESEARCH_USE}"
-    dataset.SourceImageSequence = [
-        reference(analysis.headers[each.sop_uid]) for each in analysis.inside
-    ]
+    sources = analysis.sources(analysis.inside)
+    dataset.SourceImageSequence = [reference(header) for header in sources]
     return dataset
 
 
@@ -84,6 +84,8 @@ def picture(analysis: Analysis, panel: Panel) -> Image.Image:
 def _native_caption(panel: Panel) -> str:
     if panel.withheld:
         return "What the network was given"
+    if panel.slice:
+        return strings.slice_of(*panel.slice)
     turn = panel.frame.turn
     return f"The image, {turn} as its header says" if turn else "The image as stored"
 

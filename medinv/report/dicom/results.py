@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from pydicom import Dataset
 
-from medinv.report.dicom.common import Analysis
+from medinv.report.dicom.common import Analysis, is_volume
 from medinv.report.dicom.evidence import parametric_map, presentation_state, segmentation
 from medinv.report.dicom.pdf import encapsulated_pdf
 from medinv.report.dicom.picture import secondary_capture
 from medinv.report.dicom.sr import structured_report
 from medinv.report.dicom.trial import blaming_headers
+from medinv.report.dicom.volumes import volume_map, volume_segmentation
 
 
 def dicom_results(analysis: Analysis, pdf: bytes, earlier: Sequence[Dataset] = ()) -> list[Dataset]:
@@ -22,25 +23,29 @@ def dicom_results(analysis: Analysis, pdf: bytes, earlier: Sequence[Dataset] = (
     """
     if not analysis.result.in_scope or not analysis.explained:
         return []
-    with blaming_headers([analysis.headers[image.sop_uid] for image in analysis.inside]):
+    with blaming_headers(analysis.sources(analysis.inside)):
         return _objects(analysis, pdf, earlier)
 
 
 def _objects(analysis: Analysis, pdf: bytes, earlier: Sequence[Dataset]) -> list[Dataset]:
     stacks = list(enumerate(analysis.stacks, start=1))
-    single = [image for image in analysis.explained if image.frame is None]
+    single = [one for one in analysis.explained if one.frame is None and not is_volume(one)]
     segmented = [part for k, stack in stacks if (part := segmentation(analysis, stack, k))]
     maps = [dataset for k, stack in stacks if (dataset := parametric_map(analysis, stack, k))]
+    volumes = list(enumerate(analysis.volumes, start=len(stacks) + 1))
+    places = [place for k, image in volumes if (place := volume_segmentation(analysis, image, k))]
+    maps += [volume_map(analysis, image, k) for k, image in volumes]
     states = [
         dataset
         for k, image in enumerate(single, start=1)
         if (dataset := presentation_state(analysis, image, k))
     ]
     return [
-        structured_report(analysis, segmented, earlier),
+        structured_report(analysis, segmented, places, earlier),
         secondary_capture(analysis),
         encapsulated_pdf(analysis, pdf),
         *(part.dataset for part in segmented),
+        *(place.dataset for place in places),
         *maps,
         *states,
     ]

@@ -17,6 +17,7 @@ from medinv.report import derived, strings
 from medinv.report.dicom.common import CODING_SCHEME, MAKER, Analysis, device_uid, finding, private
 from medinv.report.dicom.evidence import Regions, Segmented
 from medinv.report.dicom.header import procedure
+from medinv.report.dicom.volumes import Place
 
 OTHERS = 10  # classes beside the one called whose probabilities are told
 _PRESENCE = Code("705057003", "SCT", "Presence")
@@ -26,16 +27,21 @@ _THRESHOLD = private("evidence-limit", "Contribution from which on a region is s
 
 
 def structured_report(
-    analysis: Analysis, segmented: Sequence[Segmented], earlier: Sequence[Dataset]
+    analysis: Analysis,
+    segmented: Sequence[Segmented],
+    places: Sequence[Place],
+    earlier: Sequence[Dataset],
 ) -> Dataset:
     """The report over all images in scope.
 
-    earlier: structured reports of the same study and model that this one replaces.
+    places: what was segmented of volumes. earlier: structured reports of the same study and model
+    that this one replaces.
     """
     groups: list[Any] = [
         _study(analysis),
         *_each(analysis),
         *(group for part in segmented for group in _regions(analysis, part)),
+        *(_place(analysis, place) for place in places),
     ]
     report = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=_observer(analysis)),
@@ -43,9 +49,13 @@ def structured_report(
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
     )
-    headers = [analysis.headers[image.sop_uid] for image in analysis.inside]
+    headers = analysis.sources(analysis.inside)
     dataset = sr.Comprehensive3DSR(
-        evidence=[*headers, *(part.dataset for part in segmented)],
+        evidence=[
+            *headers,
+            *(part.dataset for part in segmented),
+            *(place.dataset for place in places),
+        ],
         content=report,
         is_complete=False,
         is_final=False,
@@ -131,7 +141,9 @@ def _answer(
         measurements=measurements + limit,
         qualitative_evaluations=[sr.QualitativeEvaluation(_PRESENCE, presence)],
         source_images=[
-            _reference(analysis.headers[image.sop_uid], image.frame) for image in images
+            _reference(header, image.frame)
+            for image in images
+            for header in analysis.sources([image])
         ],
     )
 
@@ -173,6 +185,27 @@ def _region(
         finding_type=private("evidence-region", "Region that speaks for the finding of a model"),
         algorithm_id=_algorithm(analysis),
         measurements=[_odds(_EVIDENCE, area.total), _odds(_THRESHOLD, area.threshold)],
+    )
+
+
+def _place(
+    analysis: Analysis, place: Place
+) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
+    """The evidence of a volume, segmented as a whole."""
+    headers = analysis.sources([place.image])
+    label, tracking_uid = analysis.tracking("evidence", headers[0].SeriesInstanceUID)
+    segment = sr.ReferencedSegment(
+        place.dataset.SOPClassUID,
+        place.dataset.SOPInstanceUID,
+        1,
+        source_series=sr.SourceSeriesForSegmentation(headers[0].SeriesInstanceUID),
+    )
+    return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(uid=tracking_uid, identifier=label),
+        referenced_segment=segment,
+        finding_type=private("evidence-region", "Region that speaks for the finding of a model"),
+        algorithm_id=_algorithm(analysis),
+        measurements=[_odds(_EVIDENCE, place.total), _odds(_THRESHOLD, place.threshold)],
     )
 
 

@@ -8,7 +8,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.platypus import Flowable
 
 from medinv.report import strings
-from medinv.report.figures import Picture, ScaleBar, SignedPicture
+from medinv.report.drawing import Picture, ScaleBar, SignedPicture
 from medinv.report.pdf.parts import BOLD, FILL, INK, LINE, QUIET, REGULAR, TRACK
 from medinv.report.pdf.tags import artifact
 

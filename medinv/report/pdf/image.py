@@ -4,7 +4,7 @@ from reportlab.lib.units import mm
 from reportlab.platypus import CondPageBreak, Flowable, Spacer
 
 from medinv.models.card import Card
-from medinv.report import derived, figures, strings
+from medinv.report import derived, drawing, strings
 from medinv.report.derived import Contrast
 from medinv.report.figures import EvidenceMap, Explained, Panel
 from medinv.report.pdf.drawings import Figure, Ruler
@@ -33,6 +33,7 @@ def image_page(panel: Panel, card: Card, first: list[Flowable], *, heading: bool
         *head,
         text(strings.PICTURES_HEADING, "h2"),
         columns([_stored(panel, box), _evidence(panel, drawn, two, box)], WIDTH),
+        *_slices(panel, drawn),
         CondPageBreak(80 * mm),
         *_counterfactual(panel, drawn, card),
         text(strings.HOW_HEADING, "h2"),
@@ -50,7 +51,7 @@ def overlay(
     layers = [(panel.native, 1.0), (evidence.drawn.picture, OVERLAY)]
     figure = Figure(panel.native, layers, box, strings.EVIDENCE_BY[evidence.block])
     words = (two.against, strings.evidence_unit(evidence.block), two.towards)
-    bar = figures.colour_bar(figures.EVIDENCE)
+    bar = drawing.colour_bar(drawing.EVIDENCE)
     return [figure, Ruler(bar, evidence.drawn, words, figure.width, OVERLAY)]
 
 
@@ -94,6 +95,19 @@ def _evidence(
     ]
 
 
+def _slices(panel: Panel, drawn: Explained) -> list[Flowable]:
+    """All slices of a volume, with their evidence."""
+    if drawn.sheet is None or panel.slice is None:
+        return []
+    layers = [(drawn.sheet.input, 1.0), (drawn.sheet.evidence, OVERLAY)]
+    said = strings.sheet_alt(panel.slice[1], drawn.evidence.balance)
+    return [
+        text(strings.SLICES_HEADING, "h3"),
+        Figure(drawn.sheet.input, layers, (WIDTH, 90 * mm), said),
+        text(strings.sheet_note(*panel.slice), "quiet"),
+    ]
+
+
 def _how(panel: Panel, two: Contrast, card: Card) -> list[Flowable]:
     steps = strings.decision_steps(panel, two, card.operating_point)
     cells = [[text(value, "value"), text(what, "small")] for value, what in steps]
@@ -130,7 +144,7 @@ def _counterfactual(panel: Panel, drawn: Explained, card: Card) -> list[Flowable
     if edit.valid:
         box = (WIDTH - 24) / 3, 36 * mm
         words = (strings.DARKER, strings.DIFFERENCE_UNIT, strings.BRIGHTER)
-        bar = figures.colour_bar(figures.CHANGE)
+        bar = drawing.colour_bar(drawing.CHANGE)
         scale = strings.difference_scale(drawn.difference)
         named = (
             (strings.INPUT, drawn.frames[0]),

@@ -12,7 +12,7 @@ from medinv.report.strings.numbers import counted, number, percent, signed
 
 if TYPE_CHECKING:
     from medinv.report.derived import Subject
-    from medinv.report.figures import SignedPicture
+    from medinv.report.drawing import SignedPicture
 
 _SEEN = (
     "What this model would need to see to answer {target}, decoded from its own features; "

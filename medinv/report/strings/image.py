@@ -11,7 +11,8 @@ from medinv.report.strings.numbers import counted, fixed, number, percent, signe
 if TYPE_CHECKING:
     from medinv.models.card import OperatingPoint
     from medinv.report.derived import Balance, Contrast
-    from medinv.report.figures import Panel, SignedPicture
+    from medinv.report.drawing import SignedPicture
+    from medinv.report.figures import Panel
 
 PLACE = "place"  # what one value of a local map is of
 WITHHELD = "The image as stored is not drawn: its header says that its pixels name the patient."
@@ -204,6 +205,9 @@ def native_alt(panel: Panel) -> str:
     sides = f", {letters[0]} at the left edge and {letters[1]} at the right edge" if letters else ""
     told = f"the model calls it {label}" if label else "no label given"
     lies = f", {panel.frame.turn} by its header" if panel.frame.turn else " as stored"
+    if panel.slice:
+        number, count = panel.slice
+        return f"{slice_of(number, count)}, {rows} rows by {columns} columns{sides}; {told}."
     return f"Image {panel.number}{lies}, {rows} rows by {columns} columns{sides}; {told}."
 
 
@@ -217,6 +221,29 @@ def native_note(panel: Panel, intake: str) -> str:
     how = "in full" if drawn == panel.full_size else f"at {drawn[0]} \u00d7 {drawn[1]}"
     silent = f" {MAY_NAME}" if panel.burned_in is None else ""
     return f"{size}, drawn {how}. {intake}.{silent}"
+
+
+def slice_of(number: int, count: int) -> str:
+    """Which slice of a volume this is."""
+    return f"Slice {number} of {count} from the feet"
+
+
+def sheet_alt(slices: int, sums: Balance) -> str:
+    """All slices for those who do not see them."""
+    return (
+        f"All {slices} slices of the network's input with their evidence. Contributions above zero "
+        f"sum to {fixed(sums.towards)} log-odds, those below to {fixed(sums.against)}."
+    )
+
+
+def sheet_note(number: int, slices: int) -> str:
+    """How the slices lie, and which one is drawn in full."""
+    return (
+        f"From the feet (top left) to the head (bottom right), as the network was given them; the "
+        f"patient's right is at the left. The sums are of all {slices} slices; slice {number} is "
+        "the one drawn in full: it holds what speaks most for the class called. Drawn in full is "
+        "the mean of those slices of the series that it covers."
+    )
 
 
 def scale_note(spacing: tuple[float, float] | None, length: float | None) -> str:

@@ -39,6 +39,7 @@ EVIDENCE_BY = {
     "pixel": "Evidence, pixel by pixel",
 }
 EVIDENCE_SLIDER = "Strength"
+SLICES_HEADING = "All slices"
 STEP_SLIDER = "Step from the input to the counterfactual"
 COUNTERFACTUAL, INPUT, DIFFERENCE = "Counterfactual", "Network input", "Difference"
 GIVEN, DECODED, ERROR = "Input", "Decoded", "Error"

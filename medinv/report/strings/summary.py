@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from medinv.explanation.result import Counterfactual, LocalEvidence, SmallestPart
 from medinv.models.audited import NOT_AUDITED
 from medinv.report.strings.counterfactual import counterfactual_name
-from medinv.report.strings.image import MAP_COLOURS, no_place
+from medinv.report.strings.image import MAP_COLOURS, no_place, slice_of
 from medinv.report.strings.labels import BANDS, COLUMNS
 from medinv.report.strings.numbers import counted, edges, whole
 from medinv.report.strings.study import CALLED
@@ -41,7 +41,10 @@ def where(panel: Panel, two: Contrast) -> str:
     sums = drawn.evidence.balance
     side = two.towards if sums.largest > 0 else two.against
     within = f", in the {local.region_name}" if local and local.region_name else ""
-    said = f"{_place(sums.ninth, panel.letters)}{within}: speaks most for {side}."
+    place = _place(sums.ninth, panel.letters)
+    if panel.slice:
+        place = f"{slice_of(*panel.slice)}, {place[0].lower()}{place[1:]}"
+    said = f"{place}{within}: speaks most for {side}."
     return f"{said} {_more_outside(local)}".strip()
 
 
