@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from medinv.audit.sample import widened
-from medinv.explanation.ground import expected_of
+from medinv.explanation.ground import grounds_of
 from medinv.explanation.local import cycle_spun_terms
 from medinv.models.base import Calibrated, InvertibleNetwork, ScopeScore, in_batches
 from medinv.models.build import kind_of
@@ -108,7 +108,7 @@ class Subject:
         if self.evidence_by == LOCAL and isinstance(self.model, InvertibleNetwork):
             parts = [
                 cycle_spun_terms(
-                    self.model, some, self.states, expected=expected_of(self.model, some)
+                    self.model, some, self.states, grounds=grounds_of(self.model, some)
                 ).maps
                 for some in images.to(self.model.class_weights).split(AT_ONCE)
             ]

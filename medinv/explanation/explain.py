@@ -13,7 +13,7 @@ from medinv.errors import ConfigError, ShapeError
 from medinv.explanation.counterfactual import counterfactual
 from medinv.explanation.counterfactual.smallest import smallest_part
 from medinv.explanation.evidence import evidence, head_view, layer_evidence, likelihood_ratio
-from medinv.explanation.ground import expected_of, region_of
+from medinv.explanation.ground import grounds_of, region_of
 from medinv.explanation.local import checked, local_evidence
 from medinv.explanation.neighbours import nearest
 from medinv.explanation.result import (
@@ -160,8 +160,8 @@ def _local_evidence(model: Asked, x: Tensor) -> LocalEvidence | None:
         return None
     noise, compose = model.card.config.train.noise, model.card.config.train.compose
     _, against = model.pair
-    region, expected = region_of(model, x), expected_of(model, x)
-    local = local_evidence(model, x, reference.grounds(against), noise, region, expected)
+    region, grounds = region_of(model, x), grounds_of(model, x)
+    local = local_evidence(model, x, reference.grounds(against), noise, region, grounds)
     local = replace(local, region_name=compose.region if compose else "")
-    ground = reference.class_means[against] if expected is None else expected[0]
+    ground = reference.class_means[against] if grounds is None else grounds[0, 0]
     return checked(model, x, local, ground)

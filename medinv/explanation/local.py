@@ -3,10 +3,10 @@
 At the pixels nearly all of the evidence cancels, and a constant grey image is a poor ground to
 compare with. Half-way up the trunk, against what stands there for an image of the class compared
 with (of two the negative one), what remains is what is unusual about this image and counts. Where
-the model knows what belongs in its region given all that surrounds it, that image is this very
-image with the region so filled (`ground.expected_of`): then what lies outside cancels. Elsewhere it
-is the mean over training images of the class. The evidence is the mean over copies of the image,
-each moved a little and with faint noise, so that it does not hang on where the grid lies.
+the model knows what stands in its region in negative images, that image is this very image with the
+region of such ones (`ground.grounds_of`): then what lies outside cancels. Elsewhere it is the mean
+over training images of the class. The evidence is the mean over copies of the image, each moved a
+little and with faint noise, so that it does not hang on where the grid lies.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ CHECKED = 0.05  # share of the pixels that the check replaces
 FEATHER = 1.5  # standard deviation of the soft edge, pixels
 SHARPENED = 1.6  # what is less than 1 / SHARPENED inside is replaced in part
 QUARTERS = 4  # moves along each axis: 15 other places
-# Over what an image's difference from the expected one and the evidence are averaged (standard
+# Over what an image's difference from its ground and the evidence are averaged (standard
 # deviations, shares of the side), and grey levels that are no difference: chosen on findings
 # planted in validation films.
 NEAR, AROUND, NONE = 0.02, 0.06, 0.02
@@ -56,7 +56,7 @@ def local_evidence(
     states: Mapping[str, Tensor],
     noise: float = 0.0,
     region: NDArray | None = None,
-    expected: Tensor | None = None,
+    grounds: Tensor | None = None,
 ) -> LocalEvidence:
     """The log-odds of one image `x` (1, C, *size) as an exact sum over places, and jitter.
 
@@ -66,17 +66,18 @@ def local_evidence(
 
         sum A_d (u_d - m_d) + b_d
 
-    for each d, and so for their mean over d. With `expected` (1, C, *size), what the image would be
-    expected to be, m_d is its state, whatever `states` hold for the depths they name. Terms of a
-    depth are summed over channels and spread over the pixels around their place, by the adjoint of
-    averaging, which keeps the sum; so do moving the map of a copy back and, with `expected`,
-    drawing evidence to the pixels that are not as expected (`_drawn`). Copies are those of
+    for each d, and so for their mean over d. With `grounds` (K, 1, C, *size), the image as it might
+    be, m_d is the state of one of them, whatever `states` hold for the depths they name; copies
+    take them in turn. Terms of a depth are summed over channels and spread over the pixels around
+    their place, by the adjoint of averaging, which keeps the sum; so do moving the map of a copy
+    back and, with `grounds`, drawing evidence to the pixels that differ (`_drawn`). Copies are
+    those of
     `cycle_spinning.copies`, in `noise` that the network was trained with. The mean of their sums is
     the mean of their log-odds; what the image's own differ from that is `jitter`: no place carries
     it. Of a `region` (*size) bool the terms outside are summed in `outside`.
     Raises ConfigError for a depth that the trunk does not have.
     """
-    terms = cycle_spun_terms(model, x, states, noise, expected)
+    terms = cycle_spun_terms(model, x, states, noise, grounds)
     everywhere = terms.maps[0].cpu().numpy()
     inside = np.ones(everywhere.shape, bool) if region is None else region
     sign = 1.0 if terms.logit.item() >= model.decision_logit.item() else -1.0
@@ -91,7 +92,7 @@ def local_evidence(
         jitter=terms.jitter.item(),
         logit=terms.logit.item(),
         residual=terms.residual.item(),
-        expected=expected is not None,
+        grounds=0 if grounds is None else len(grounds),
     )
 
 
@@ -100,15 +101,15 @@ def cycle_spun_terms(
     x: Tensor,
     states: Mapping[str, Tensor],
     noise: float = 0.0,
-    expected: Tensor | None = None,
+    grounds: Tensor | None = None,
 ) -> CycleSpunTerms:
-    """What `local_evidence` says of one image, of images x (N, C, *size)."""
+    """What `local_evidence` says of an image, of images (N, C, *size); grounds (K, N, C, *size)."""
     maps, biases, odds, pending = torch.zeros_like(x[:, 0]), [], [], list(copies(x, noise))
-    grounds = [] if expected is None else [copy for _, copy in copies(expected, noise)]
+    turns = [] if grounds is None else _in_turn(grounds, noise)
     for first in range(0, len(pending), AT_ONCE):
         some = pending[first : first + AT_ONCE]
         batch = torch.cat([copy for _, copy in some])
-        ground = torch.cat(grounds[first : first + AT_ONCE]) if grounds else None
+        ground = torch.cat(turns[first : first + AT_ONCE]) if turns else None
         terms, bias, _ = local_terms(model, batch, states, ground)
         for (move, _), part in zip(some, terms.split(len(x)), strict=True):
             maps = maps + moved_back(part, move)
@@ -123,16 +124,21 @@ def cycle_spun_terms(
     return CycleSpunTerms(maps, bias, jitter, logit, residual)
 
 
+def _in_turn(grounds: Tensor, noise: float) -> list[Tensor]:
+    """Of each copy the ground (N, C, *size) it is told against, moved and in noise as it is."""
+    spun = copies(grounds.flatten(0, 1), noise)
+    return [each.view_as(grounds)[k % len(grounds)] for k, (_, each) in enumerate(spun)]
+
+
 @torch.no_grad()
 def checked(model: Explainable, x: Tensor, local: LocalEvidence, ground: Tensor) -> LocalEvidence:
     """`local`, of one image `x` (1, C, *size), with its check.
 
     The CHECKED share of the pixels that speaks most for the class called is replaced by those of
-    `ground` (C, *size): what the image is expected to be, or the mean image of the class compared
-    with. Edges are soft, since a hard one
-    would be a finding by itself. Then the same shape is moved round the image by quarters of each
-    of the last two axes. The map says what counted; a change of the image says whether it counts.
-    What any other place would do as well is not claimed.
+    `ground` (C, *size): the image as it might be, or the mean image of the class compared with.
+    Edges are soft, since a hard one would be a finding by itself. Then the same shape is moved
+    round the image by quarters of each of the last two axes. The map says what counted; a change of
+    the image says whether it counts. What any other place would do as well is not claimed.
     """
     sign = 1.0 if local.logit >= model.decision_logit.item() else -1.0
     count = max(1, round(CHECKED * local.locations.size))
@@ -153,17 +159,18 @@ def checked(model: Explainable, x: Tensor, local: LocalEvidence, ground: Tensor)
 
 
 def local_terms(
-    model: Explainable, x: Tensor, states: Mapping[str, Tensor], expected: Tensor | None = None
+    model: Explainable, x: Tensor, states: Mapping[str, Tensor], ground: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The maps (N, *size), biases (N,) and logits (N,) of images x (N, C, *size) as they are.
 
-    No copies are taken. Raises ConfigError for a depth that the trunk does not have.
+    No copies are taken; `ground` (N, C, *size) is one of their grounds. Raises ConfigError for a
+    depth that the trunk does not have.
     """
     path = steps(model.trunk)
     with torch.no_grad():
         here = [state.here for state in run(path, x)]
-        if expected is not None:
-            there = zip(path, run(path, expected), strict=True)
+        if ground is not None:
+            there = zip(path, run(path, ground), strict=True)
             states = {step.name: state.here for step, state in there if step.name in states}
     nodes, grounds, last = _grounds(model, [x, *here], states)
     slopes = torch.autograd.grad(decision(model, last).sum(), list(nodes.values()))
@@ -173,19 +180,19 @@ def local_terms(
         for name, slope in zip(nodes, slopes, strict=True)
     ]
     maps = torch.stack(by_depth).mean(0)
-    if expected is not None:
-        maps = _drawn(maps, (x - expected).abs().mean(1))
+    if ground is not None:
+        maps = _drawn(maps, (x - ground).abs().mean(1))
     with torch.no_grad():
         bias = torch.stack([decision(model, ground) for ground in grounds]).mean(0)
         return maps, bias, decision(model, here[-1])
 
 
 def _drawn(maps: Tensor, far: Tensor) -> Tensor:
-    """Maps (N, *size) drawn to where images are `far` (N, *size) from what is expected.
+    """Maps (N, *size) drawn to where images are `far` (N, *size) from their ground.
 
     What stands at a pixel goes to those around it in proportion to w, the distance there: with G a
     Gaussian average, which is its own adjoint, w G(map / G(w)), whose sum is that of the map. A
-    pixel that is as expected cannot have brought anything about.
+    pixel that is as there cannot have brought anything about.
     """
     w = _averaged(far, NEAR) + NONE
     return w * _averaged(maps / _averaged(w, AROUND), AROUND)

@@ -130,7 +130,7 @@ class LocalCheck:
 
 @dataclass(frozen=True)
 class LocalEvidence:
-    """Where the decision comes from, against what is expected in images of the class compared with.
+    """Where the decision comes from, against what stands there in images of the other class.
 
     locations.sum() + outside + bias + jitter = logit, exactly. Where the model keeps a region that
     its label is about, terms of pixels outside are not among `locations`, where they are 0, but
@@ -148,7 +148,9 @@ class LocalEvidence:
     outside: float = 0.0  # log-odds of places outside the region
     region: NDArray | None = None  # (*size) bool; None: the model keeps none, all places count
     region_name: str = ""  # such as lungs
-    expected: bool = False  # against this image, its region as expected; else the class's mean
+    # This image with its region as it might be, so often; 0: against the class's mean. One is what
+    # would be expected there, more are what training images show there.
+    grounds: int = 0
     strays: bool = False  # the place that speaks most for the class called lies outside the region
 
     @property

@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from medinv.explanation.evidence import evidence
-from medinv.explanation.ground import expected_of
+from medinv.explanation.ground import grounds_of
 from medinv.explanation.local import local_terms
 from medinv.explanation.result import Control, Controls, Counterfactual, Explanation, Likeness
 from medinv.explanation.trunk import Asked, asked, picture
@@ -58,10 +58,11 @@ def controls(model: Asked, x: Tensor, explanation: Explanation) -> Controls:
         ground = reference.class_means[model.pair[1]][None].to(x)
         first = {UNTRAINED: mean_states(others[UNTRAINED].trunk, [ground], tuple(states))}
         first[SHAM] = states
-        expected = expected_of(model, x)
-        mine = _local_map(model, x, states, expected)
+        grounds = grounds_of(model, x)
+        nearest = None if grounds is None else grounds[0]
+        mine = _local_map(model, x, states, nearest)
         likenesses = [
-            likeness(name, "local evidence", mine, _local_map(other, x, first[name], expected))
+            likeness(name, "local evidence", mine, _local_map(other, x, first[name], nearest))
             for name, other in others.items()
         ] + likenesses
     return Controls(_changes(model, x, edit), tuple(likenesses))
@@ -95,9 +96,9 @@ def _images(stored: list[NDArray], x: Tensor) -> Tensor:
 
 
 def _local_map(
-    model: Asked, x: Tensor, states: dict[str, Tensor], expected: Tensor | None
+    model: Asked, x: Tensor, states: dict[str, Tensor], ground: Tensor | None
 ) -> NDArray:
-    return local_terms(model, x, states, expected)[0][0].cpu().numpy()
+    return local_terms(model, x, states, ground)[0][0].cpu().numpy()
 
 
 def equal_changes(

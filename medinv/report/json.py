@@ -30,7 +30,8 @@ from medinv.report.figures import Panel, Pictures
 SCHEMA = "medinv-report-1"
 GREY, ODDS, SHARE = "grey levels (0 to 255)", "log-odds", "1"
 # What local evidence is told against.
-EXPECTED, USUAL = "the same image, its region as expected", "the mean of training images"
+USUAL, EXPECTED = "the mean of training images", "the same image, its region as expected"
+ALIKE = "the same image, its region as in {} similar training images"
 DEVIATIONS = "standard deviations"
 CLASS_MEASURES = ("auc", "sensitivity", "specificity", "precision")
 # What the layout calls two of the methods: it keeps its words.
@@ -229,7 +230,9 @@ def _local(evidence: LocalEvidence) -> dict[str, Any]:
         "outside": evidence.outside,  # of the region; the third
     }
     return {name: _number(value, ODDS) for name, value in terms.items()} | {
-        "compared_with": EXPECTED if evidence.expected else USUAL,
+        "compared_with": (USUAL, EXPECTED)[evidence.grounds]
+        if evidence.grounds < 2
+        else ALIKE.format(evidence.grounds),
         "depths": list(evidence.depths),
         "pixels_a_side": evidence.grain,
         "region": evidence.region_name or None,

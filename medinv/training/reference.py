@@ -83,9 +83,7 @@ def make_reference(
         states=states,
         metadata=metadata,
         transport=_fitted(fit_transport, data.train, settings.transport),
-        expectation=_fitted(
-            fit_expectation, _with_others(data.train, composer), settings.expectation
-        ),
+        expectation=_fitted(fit_expectation, data.train, settings.expectation),
         region=composer.region if composer else None,
         donors=_donors(composer, data.train, settings.donors),
     )
@@ -247,16 +245,6 @@ def _fitted(
     most = int(np.bincount(some.labels).min()) - 1
     images, labels = torch.from_numpy(some.images).float(), torch.from_numpy(some.labels)
     return fit(images, labels, min(axes, most))
-
-
-def _with_others(part: Part, composer: Composer | None) -> Part:
-    """The training images and other people's that films are composed of: what belongs in lungs is
-    learnt from both.
-    """
-    if composer is None:
-        return part
-    images, labels = composer.films.numpy(), composer.labels.numpy()
-    return Part(images, labels, np.arange(len(images)))
 
 
 def _donors(composer: Composer | None, part: Part, count: int | None) -> Donors | None:

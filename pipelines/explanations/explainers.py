@@ -11,7 +11,7 @@ from monai.visualize import GradCAM, OcclusionSensitivity
 from torch import Tensor, nn
 
 from medinv.explanation.evidence import layer_terms
-from medinv.explanation.ground import expected_of
+from medinv.explanation.ground import grounds_of
 from medinv.explanation.local import cycle_spun_terms, local_terms
 from medinv.models.density import Classifier
 
@@ -53,11 +53,13 @@ def methods(
 
     def local(x: Tensor) -> tuple[Tensor, Tensor]:
         noise = model.card.config.train.noise
-        found = cycle_spun_terms(model, x, usual, noise, expected_of(model, x))
+        found = cycle_spun_terms(model, x, usual, noise, grounds_of(model, x))
         return found.maps, found.residual
 
     def alone(x: Tensor) -> tuple[Tensor, Tensor]:
-        maps, bias, logit = local_terms(model, x, usual, expected_of(model, x))
+        grounds = grounds_of(model, x)
+        nearest = None if grounds is None else grounds[0]
+        maps, bias, logit = local_terms(model, x, usual, nearest)
         return maps, (maps.sum((1, 2)) + bias - logit).abs()
 
     def pixels(x: Tensor) -> tuple[Tensor, Tensor]:

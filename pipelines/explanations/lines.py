@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 import torch
 
-from medinv.explanation.ground import expected_of, region_of
+from medinv.explanation.ground import grounds_of, region_of
 from medinv.explanation.local import checked, local_evidence
 from pipelines.explanations import explainers
 from pipelines.explanations.measures import (
@@ -177,9 +177,9 @@ def claim_lines(subject: Subject, part: Images, rows: list[int]) -> Iterator[dic
         )
         for sick, x in given.items():
             model, noise = subject.model, subject.model.card.config.train.noise
-            region, expected = region_of(model, x), expected_of(model, x)
-            local = local_evidence(model, x, subject.usual, noise, region, expected)
-            ground = subject.ground if expected is None else expected
+            region, grounds = region_of(model, x), grounds_of(model, x)
+            local = local_evidence(model, x, subject.usual, noise, region, grounds)
+            ground = subject.ground if grounds is None else grounds[0]
             found = checked(model, x, local, ground[0])
             called, facts = (
                 bool(subject.called(x)[0]),

@@ -34,7 +34,7 @@ from medinv.explanation.counterfactual import counterfactual, exchange
 from medinv.explanation.counterfactual.direction import from_image
 from medinv.explanation.counterfactual.exchange import exchanged
 from medinv.explanation.counterfactual.smallest import find
-from medinv.explanation.ground import expected_of, region_of
+from medinv.explanation.ground import grounds_of, region_of
 from medinv.explanation.local import local_evidence
 from medinv.explanation.result import CHANGED, Counterfactual, LocalEvidence
 from medinv.metrics import Estimate, proportion
@@ -187,8 +187,8 @@ def filled(model: Classifier, films: Tensor, where: Tensor, plain: Tensor) -> li
 
 def _local(model: Classifier, film: Tensor) -> LocalEvidence:
     reference = model.reference
-    region, expected = region_of(model, film), expected_of(model, film)
-    return local_evidence(model, film, reference.states, region=region, expected=expected)
+    region, grounds = region_of(model, film), grounds_of(model, film)
+    return local_evidence(model, film, reference.states, region=region, grounds=grounds)
 
 
 def _spread(rows: Tensor, count: int) -> Tensor:

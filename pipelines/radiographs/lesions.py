@@ -1,5 +1,6 @@
-"""Real lesions that others drew: films of NIH ChestX-ray14 with boxes, and films from the web with
-masks by radiologists. No training saw them or their masks.
+"""Films of adults. Real lesions that others drew: films of NIH ChestX-ray14 with boxes, and films
+from the web with masks by radiologists; no training saw them or their masks. And the test part of
+other films of NIH ChestX-ray14, with labels mined from reports.
 """
 
 import csv
@@ -58,6 +59,27 @@ def drawn(size: int) -> Lesions:
         image = np.asarray(Image.open(folder / row["path"]).convert("L"))
         found.append((image, 255 * (np.max(masks, 0) > 0).astype(np.uint8), row["patient"]))
     return _lesions(found, size)
+
+
+@dataclass(frozen=True)
+class Adults:
+    """Films (N, 1, size, size) uint8, labels (N,), 1 for pneumonia, and patients (N,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    patients: np.ndarray
+
+
+def adults(size: int) -> Adults:
+    """The test films of nih_cxr_256, with or without pneumonia as reports have it."""
+    folder = _folder("nih_cxr_256")
+    rows = [row for row in _rows(folder / "labels.csv") if row["split"] == "test"]
+    films = [np.asarray(Image.open(folder / row["path"]).convert("L")) for row in rows]
+    return Adults(
+        np.stack([resize(film, size) for film in films]),
+        np.array([row["label"] == "pneumonia" for row in rows]).astype(int),
+        np.array([row["patient"] for row in rows]),
+    )
 
 
 def _lesions(found: list[tuple[np.ndarray, np.ndarray, str]], size: int) -> Lesions:

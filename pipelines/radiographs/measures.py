@@ -14,7 +14,7 @@ from medinv.audit.sample import Region, Sample
 from medinv.metrics import Estimate, clustered, mean, proportion
 from medinv.metrics import auc as area
 from pipelines.explanations.explainers import methods
-from pipelines.radiographs.lesions import Lesions
+from pipelines.radiographs.lesions import Adults, Lesions
 from pipelines.radiographs.subjects import Subject
 from pipelines.radiographs.variants import PAIRS
 
@@ -112,6 +112,17 @@ def lesions(subject: Subject, found: Lesions, name: str) -> Measured:
         ]
         yield f"{name}, {kind}: AUROC", mean_of(np.array(areas))
         yield f"{name}, {kind}: pointing", proportion(peaks_on(values, found.masks))
+
+
+def other_people(subject: Subject, films: Adults) -> Measured:
+    """How a model of children answers films of adults: out of its scope, told all the same."""
+    images = torch.from_numpy(films.images).float()
+    odds, name = subject.odds(images), "adults, labels of reports"
+    yield f"{name}: AUC", clustered(area, films.labels, odds, films.patients)
+    for label, kind in ((0, "without finding"), (1, "with pneumonia")):
+        called = odds[films.labels == label] >= 0
+        yield f"{name}: those {kind} called pneumonia", proportion(called)
+    yield f"{name}: flagged", proportion(subject.flagged(images))
 
 
 def of_peers(subject: Subject, images: Tensor) -> Iterator[tuple[str, np.ndarray]]:

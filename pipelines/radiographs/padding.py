@@ -38,6 +38,8 @@ SETTINGS = (
     "train.learning_rate=0.002",
     "data.size=64",
     "data.folder=sets/chest-xray-64",
+    "train.compose.negatives=null",
+    "train.compose.negatives_sha256=null",
     "model.depths=[2,4,6,6]",
     "model.hidden=[16,24,32,48]",
 )

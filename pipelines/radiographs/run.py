@@ -23,8 +23,8 @@ from pathlib import Path
 from medinv.audit.planted import plantings
 from medinv.files import write_whole
 from medinv.metrics import Estimate
-from pipelines.radiographs.lesions import boxed, drawn
-from pipelines.radiographs.measures import answers, evidence, lesions, planted
+from pipelines.radiographs.lesions import adults, boxed, drawn
+from pipelines.radiographs.measures import answers, evidence, lesions, other_people, planted
 from pipelines.radiographs.subjects import Subject, subject
 from pipelines.radiographs.variants import films_of, named
 from pipelines.record import Table, record
@@ -48,6 +48,7 @@ def measured(one: Subject, part: str, *, maps: bool) -> dict[str, Estimate]:
         rows |= evidence(one, films, region)
         if part == "test":
             size = films.images.shape[-1]
+            rows |= other_people(one, adults(size))
             rows |= lesions(one, drawn(size), "radiologists' masks")
             rows |= lesions(one, boxed(size), "NIH boxes")
     return rows

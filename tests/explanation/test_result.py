@@ -69,7 +69,7 @@ def test_figures_keep_what_is_none_and_leave_arrays_out() -> None:
         "outside": 0.0,
         "region": None,
         "region_name": "",
-        "expected": False,
+        "grounds": 0,
         "strays": False,
         "valid": False,
     }

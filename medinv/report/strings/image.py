@@ -66,8 +66,11 @@ def evidence_place(block: str, sums: Balance, two: Contrast) -> str:
     )
 
 
-EXPECTED = "what would be expected there, given all the rest of the image"
-MEAN = "the mean training image labelled {}"
+MEAN, EXPECTED, ALIKE = (
+    "the mean training image labelled {}",
+    "what would be expected there, given all the rest of the image",
+    "what the most similar kept training image labelled {} shows there",
+)
 
 
 def local_check(local: LocalEvidence, label: str, negative: str) -> str:
@@ -78,7 +81,7 @@ def local_check(local: LocalEvidence, label: str, negative: str) -> str:
     most = max(0.0, *check.elsewhere)
     what = (
         f"The {percent(check.share)} of the image that speaks most for {label}, "
-        f"replaced by {EXPECTED if local.expected else MEAN.format(negative)}"
+        f"replaced by {(MEAN, EXPECTED, ALIKE)[min(local.grounds, 2)].format(negative)}"
     )
     effect = (
         f"takes {number(check.fall)} log-odds from"
