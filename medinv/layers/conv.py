@@ -11,7 +11,7 @@ from medinv.errors import ConfigError
 from medinv.layers.base import Invertible, check_floating, check_shape
 from medinv.layers.linalg import determinant, spectrum
 from medinv.layers.linalg import padding as pads
-from medinv.layers.linalg.implicit import FactorCache, solution
+from medinv.layers.linalg.implicit import FactorCache, solution, without_derivatives
 from medinv.layers.linalg.memory import FactorMemory, factor_memory
 from medinv.layers.linalg.padding import Padding
 
@@ -49,7 +49,7 @@ class InvertibleConv(Invertible):
         self.padding, self.groups = padding, groups
         self.weight = nn.Parameter(_near_orthogonal(channels, kernel_size, self._sides, groups))
         self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
-        self._factors = FactorCache()
+        self._factors, self._log_dets = FactorCache(), FactorCache()
 
     def extra_repr(self) -> str:
         """What `repr` shows."""
@@ -92,14 +92,29 @@ class InvertibleConv(Invertible):
         return factor_memory(self.kernel(), size, self.padding, self.groups)
 
     def forget(self) -> None:
-        """Free the factors."""
+        """Free the factors and the log-determinants."""
         self._factors.clear()
+        self._log_dets.clear()
 
     def log_det(self, x: Tensor) -> Tensor:
-        """log |det A| (N,), the same for every image of one size."""
+        """log |det A| (N,), the same for every image of one size.
+
+        Without derivatives it is computed once, and again where the weights have changed.
+        """
         self._check(x, ".log_det")
-        value = determinant.log_abs_det(self.kernel(), x.shape[2:], self.padding, self.groups)
+        kernel, size = self.kernel(), tuple(x.shape[2:])
+        kept = not torch.is_grad_enabled() and without_derivatives(x, kernel)
+        value = (
+            self._log_dets.factors(kernel, size, lambda weight: self._log_abs_det(weight, size))
+            if kept
+            else determinant.log_abs_det(kernel, size, self.padding, self.groups)
+        )
         return value.expand(x.shape[0])
+
+    @torch.inference_mode(False)  # what is kept may meet derivatives later
+    @torch.no_grad()
+    def _log_abs_det(self, weight: Tensor, size: Sequence[int]) -> Tensor:
+        return determinant.log_abs_det(weight, size, self.padding, self.groups)
 
     def condition_number(self, x: Tensor, iterations: int = 0) -> Tensor:
         """(N,), the same for every image of one size.

@@ -138,3 +138,22 @@ def test_a_large_image_costs_what_a_small_one_does(padding, tried) -> None:
     told = four[0] + 940 * down + 750 * across + 940 * 750 * both
     assert max(math.prod(size) for size in tried) < 1500
     assert value == pytest.approx(told, rel=1e-6)
+
+
+@pytest.mark.parametrize("padding", ["circular", "zeros"])
+def test_without_derivatives_it_is_computed_once_for_the_same_weights(padding, monkeypatch) -> None:
+    layer = InvertibleConv2d(4, padding=padding)
+    x, made = torch.randn(2, 4, 12, 10), []
+    whole = determinant.log_abs_det
+    monkeypatch.setattr(determinant, "log_abs_det", lambda *a: made.append(a) or whole(*a))
+    with torch.inference_mode():
+        first, again = layer.log_det(x), layer.log_det(x)
+        other = layer.log_det(x[..., :-1])
+    assert len(made) == 2 and torch.equal(first, again) and not torch.equal(first, other)
+    with torch.no_grad():
+        layer.weight.mul_(2)
+        doubled = layer.log_det(x)
+    assert torch.allclose(doubled, first + 4 * 120 * math.log(2)) and len(made) == 3
+    (doubled * layer.weight.sum()).sum().backward()  # kept ones are no inference tensors
+    layer.log_det(x).sum().backward()
+    assert len(made) == 4 and layer.weight.grad is not None

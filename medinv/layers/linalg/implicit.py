@@ -70,12 +70,12 @@ _foreign = FactorCache()  # for exported programs, whose layer is in no memory
 
 def solution(y: Tensor, weight: Tensor, padding: str, groups: int, cache: FactorCache) -> Tensor:
     """`A^-1 y` (N, C, *size) for the convolution A of `weight`, differentiable to every order."""
-    if _without_derivatives(y, weight):
+    if without_derivatives(y, weight):
         return _solve(y, weight, padding, groups, False, cache.number)
     return Solve.apply(y, weight, padding, groups, False, cache.number)
 
 
-def _without_derivatives(y: Tensor, weight: Tensor) -> bool:
+def without_derivatives(y: Tensor, weight: Tensor) -> bool:
     """Whether nothing asks for them: `Function.apply` costs as much as a small inverse."""
     wanted = torch.is_grad_enabled() and (y.requires_grad or weight.requires_grad)
     transformed = torch._C._are_functorch_transforms_active()  # as `Function.apply` asks
