@@ -11,7 +11,7 @@ from torch import Tensor
 from medinv.data.frame import LosslessCertificate
 from medinv.errors import MedinvError, NetworkError, ShapeError, typed
 from medinv.models.base import InvertibleNetwork
-from medinv.models.precision import decode
+from medinv.models.precision import Decoder
 
 BITS = 8
 FORWARD = 4
@@ -67,12 +67,12 @@ def predict(model: InvertibleNetwork, images: Sequence[np.ndarray]) -> list[Pred
     for image in images:
         if image.shape != shape:
             raise ShapeError(f"expected images {shape} in grey levels, got one {image.shape}")
-    predictions = []
+    predictions, decode = [], Decoder(model)
     for i in range(0, len(images), FORWARD):
         start = time.monotonic()
         x = torch.from_numpy(np.stack(images[i : i + FORWARD])).to(weights)
         reading = model.read(x[torch.arange(FORWARD).clamp_max(len(x) - 1)])
-        decoded = decode(model, reading.features, x)
+        decoded = decode(reading.features, x)
         scope = None if reading.scope is None else reading.scope.tolist()
         _check_finite(reading.probabilities, reading.scope, *[one.image for one in decoded])
         layout = model.layout.objections(x) if model.layout else [()] * len(x)

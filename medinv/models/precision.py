@@ -37,21 +37,32 @@ def precision(network: InvertibleNetwork) -> torch.dtype:
     return _own_type(network) if _single(network) is None else torch.float32
 
 
-def decode(network: InvertibleNetwork, z: Tensor, x: Tensor) -> list[Decoded]:
-    """The features `z` (N, C', *size') of images `x` (N, C, *size), decoded and compared with them.
+class Decoder:
+    """Decodes features of a network whose weights stay as they are meanwhile."""
 
-    `z` may hold more behind those of `x`, to fill a pass. In float64 each is decoded alone:
-    products of several images round by their places there, on `cifar10`. Raises what the network's
-    inverse raises.
-    """
-    single = _single(network)
-    tried = () if single is None else _compared(single.inverse(z.float())[: len(x)], x)
-    return [
-        tried[k]
-        if tried and tried[k].exact
-        else _compared(network.invert(z[k : k + 1]), x[k : k + 1])[0]
-        for k in range(len(x))
-    ]
+    def __init__(self, network: InvertibleNetwork):
+        self._network, self._single = network, _single(network)
+
+    def __call__(self, z: Tensor, x: Tensor) -> list[Decoded]:
+        """The features `z` (N, C', *size') of images `x` (N, C, *size), decoded and compared.
+
+        `z` may hold more behind those of `x`, to fill a pass. In float64 each is decoded alone:
+        products of several images round by their places there, on `cifar10`. Raises what the
+        network's inverse raises.
+        """
+        single, invert = self._single, self._network.invert
+        tried = () if single is None else _compared(single.inverse(z.float())[: len(x)], x)
+        return [
+            tried[k]
+            if tried and tried[k].exact
+            else _compared(invert(z[k : k + 1]), x[k : k + 1])[0]
+            for k in range(len(x))
+        ]
+
+
+def decode(network: InvertibleNetwork, z: Tensor, x: Tensor) -> list[Decoded]:
+    """The same at once: see `Decoder`."""
+    return Decoder(network)(z, x)
 
 
 def _compared(images: Tensor, x: Tensor) -> list[Decoded]:
