@@ -21,20 +21,14 @@ _REMEMBERED = 1 << 12  # values: a series repeats most of its header
 _WIDEST_TEXT = 1 << 16  # no element read here is longer; a longer one is damage
 
 
-@lru_cache(1 << 13)
-def same_tag(number: int) -> BaseTag:
-    """A tag, as far as possible the same object for the same number: pydicom's tags are slow to
-    compare, unless they are identical."""
-    return BaseTag(number)
-
-
 @cache
 def tag_of(keyword: str) -> BaseTag:
-    """The tag of a keyword, always the same object, as of `same_tag`."""
+    """The tag of a keyword, always the same object: pydicom's tags are slow to compare, unless
+    they are identical."""
     number = tag_for_keyword(keyword)
     if number is None:
         raise KeyError(keyword)
-    return same_tag(number)
+    return BaseTag(number)
 
 
 class Fields:
@@ -101,7 +95,7 @@ class Fields:
 
     def at(self, tag: int) -> RawDataElement | DataElement | None:
         """The same for an element without a keyword."""
-        return self._elements.get(same_tag(int(tag)))
+        return self._elements.get(BaseTag(tag))
 
     def sequence(self, keyword: str) -> list[Dataset]:
         """Items of a sequence; empty if absent. One that cannot be parsed leaves a warning."""

@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO, cast
 
 from pydicom.config import disable_value_validation
-from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 
-from medinv.data.dicom import archive, patient, plain
+from medinv.data.dicom import archive, patient
 from medinv.data.dicom.fields import Fields, tag_of
 from medinv.data.dicom.labels import PRIVATE_TAGS
 from medinv.data.dicom.location import Location
@@ -36,13 +35,13 @@ KEYWORDS = (
     *patient.KEYWORDS,
 )  # fmt: skip
 _TAGS: list[BaseTag | int] = [*(tag_of(keyword) for keyword in KEYWORDS), *PRIVATE_TAGS]
-_WANTED = frozenset(map(int, _TAGS)).__contains__
 _PIXEL_ELEMENTS = {
-    plain.PIXELS: "FloatPixelData",
+    0x7FE00008: "FloatPixelData",
     0x7FE00009: "DoubleFloatPixelData",
     0x7FE00010: "PixelData",
 }
 _STANDARD = b"1.2.840.10008."  # root of the UIDs of the standard
+_FIRST = 1 << 14  # bytes that hold most headers whole
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def read_header(location: Location, *, named: bool) -> Header | None:
     prefixed = False
     with location.open() as stream, deep():
         try:
-            start = stream.read(plain.FIRST)
+            start = stream.read(_FIRST)
             prefixed = start[128:132] == b"DICM"
             if not prefixed and not named and not _begins_as_data_set(start):
                 return None
@@ -74,8 +73,6 @@ def read_header(location: Location, *, named: bool) -> Header | None:
                 raise NotDicomError(
                     "expected a DICOM file, found an empty or tiny one", path=location.source
                 )
-            if (ordinary := _plain(start)) is not None:
-                return ordinary
             if is_deflated(start):
                 header = _parse(inflated_start(stream, location), location, prefixed)
                 return replace(header, syntax=DEFLATED.decode(), cut=False)
@@ -109,24 +106,10 @@ def _unreadable(location: Location, prefixed: bool, error: Exception) -> DataErr
     )
 
 
-def _plain(start: bytes) -> Header | None:
-    """The header of an ordinary file, if it ends within its first bytes, at pixels."""
-    parsed = plain.parsed(start, _WANTED)
-    if parsed is None or parsed.pixels not in _PIXEL_ELEMENTS:
-        return None
-    return Header(
-        fields=Fields(parsed.dataset()),
-        syntax=parsed.syntax,
-        meta=Fields(Dataset(parsed.meta)),
-        pixels=_PIXEL_ELEMENTS[parsed.pixels],
-        cut=False,
-    )
-
-
 def _parse_start(start: bytes, location: Location, prefixed: bool) -> Header | None:
     """The header out of the file's first bytes, in memory, where pydicom is quicker; None if it
     is longer than they are."""
-    if len(start) < plain.FIRST:
+    if len(start) < _FIRST:
         return _parse(io.BytesIO(start), location, prefixed)
     try:
         header = _parse(io.BytesIO(start), location, prefixed)
@@ -142,7 +125,7 @@ def _parse(stream: BinaryIO, location: Location, prefixed: bool) -> Header:
     stream.seek(0)
 
     def at_pixels(tag: int, vr: str | None, length: int) -> bool:
-        if int(tag) >= plain.PIXELS:  # pydicom's own comparison of tags costs a tenth of the scan
+        if int(tag) >= 0x7FE00008:  # pydicom's own comparison of tags costs a tenth of the scan
             stopped.append(int(tag))
             return True
         return False

@@ -12,7 +12,6 @@ from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.grouping import group
 from medinv.data.dicom.header import read_header
 from medinv.data.dicom.patient import NOBODY, Patient, judge, read_patient
-from medinv.data.dicom.plain import everything
 from medinv.data.dicom.records import Broken, Index, Instance, Skipped, Study
 from medinv.data.dicom.repeats import Repeats, find_repeats
 from medinv.data.dicom.selection import select, uid_of
@@ -164,15 +163,14 @@ def _unproven(instances: Sequence[Instance]) -> tuple[str, ...]:
     return (f"the list joins {len(joined)} studies, and not every image says whose it is",)
 
 
-def open_dataset(instance: Instance, wanted: Callable[[int], bool] = everything) -> pydicom.Dataset:
-    """The whole data set of an image, in memory, or at least the elements whose tags are `wanted`.
-
-    It holds patient identifiers: keep them out of logs and results.
+def open_dataset(instance: Instance) -> pydicom.Dataset:
+    """The whole data set of an image, in memory. It holds patient identifiers: keep them out of
+    logs and results.
 
     Raises PixelDataError if the file cannot be parsed to its end, DataError if it is no longer the
     file that was indexed, MissingDataError or ArchiveError if it cannot be opened.
     """
-    dataset = read_whole(instance, wanted)
+    dataset = read_whole(instance)
     sop_uid = uid_of(Fields(dataset), "SOPInstanceUID", instance.location) or uid_of(
         Fields(dataset.file_meta), "MediaStorageSOPInstanceUID", instance.location
     )

@@ -25,7 +25,6 @@ from medinv.data.dicom.grey import (
 )
 from medinv.data.dicom.index import open_dataset
 from medinv.data.dicom.orientation import STORED, Turn, hanging
-from medinv.data.dicom.plain import not_private
 from medinv.data.dicom.records import Instance
 from medinv.data.dicom.shutter import closed
 from medinv.data.dicom.span import Span, hounsfield_span
@@ -125,7 +124,7 @@ def read_pixels(instance: Instance, frame: int = 0) -> Pixels:
             f"frame {frame} was asked for, the image has {instance.frames}, from 0",
             path=instance.source,
         )
-    dataset = open_dataset(instance, not_private)
+    dataset = open_dataset(instance)
     return _frame(dataset, FrameHeaders(Fields(dataset)), instance, frame)
 
 
@@ -135,7 +134,7 @@ def read_frames(instance: Instance) -> Iterator[Pixels]:
     The file is read once, each frame is decoded when its turn comes.
     """
     _check_dicom(instance)
-    dataset = open_dataset(instance, not_private)
+    dataset = open_dataset(instance)
     headers = FrameHeaders(Fields(dataset))
     for frame in range(instance.frames):
         yield _frame(dataset, headers, instance, frame)
@@ -253,7 +252,7 @@ def _series_span(frames: tuple[tuple[Instance, int], ...]) -> Span | None:
     ends: list[float] = []
     for instance, frame in frames:
         with suppress(MedinvError):  # it is told where it is read for itself
-            dataset = open_dataset(instance, not_private)
+            dataset = open_dataset(instance)
             decoded, fields = decode(dataset, instance, frame), FrameHeaders(Fields(dataset))[frame]
             grey = _without_padding(decoded)
             ends += _ends(grey, fields, closed(fields, grey.shape)[0]) or ()

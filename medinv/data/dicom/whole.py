@@ -5,7 +5,7 @@ import errno
 import io
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -13,7 +13,7 @@ import pydicom
 from pydicom.config import disable_value_validation
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from medinv.data.dicom import archive, plain
+from medinv.data.dicom import archive
 from medinv.data.dicom.location import Location
 from medinv.data.dicom.records import Instance
 from medinv.errors import DataError, HeaderError, MedinvError, PixelDataError
@@ -114,12 +114,8 @@ def _inflated(stream: BinaryIO, source: str) -> Iterator[bytes]:
         raise HeaderError("the deflated data set ends early: the file is truncated", path=source)
 
 
-def read_whole(
-    instance: Instance, wanted: Callable[[int], bool] = plain.everything
-) -> pydicom.Dataset:
-    """All of a file, in memory, or at least the elements whose tags are `wanted`.
-
-    It holds patient identifiers.
+def read_whole(instance: Instance) -> pydicom.Dataset:
+    """All of a file, in memory. It holds patient identifiers.
 
     A deflated one may take the pixels that its header announced, and `MOST_HEADER` beside. Raises
     PixelDataError if it cannot be parsed to its end, MissingDataError or ArchiveError if it cannot
@@ -129,7 +125,7 @@ def read_whole(
     try:
         # of a file on disk the parser's copy is the only one: a second costs as much as decoding
         with location.read() if location.member else location.open() as content:
-            return _parsed(content, instance, wanted)
+            return _parsed(content, instance)
     except MedinvError:
         raise
     except Exception as error:  # pydicom's parser raises whatever it met: EOFError, KeyError, ...
@@ -145,16 +141,11 @@ def read_whole(
         ) from error
 
 
-def _parsed(
-    content: BinaryIO, instance: Instance, wanted: Callable[[int], bool]
-) -> pydicom.Dataset:
+def _parsed(content: BinaryIO, instance: Instance) -> pydicom.Dataset:
+    deflated = is_deflated(content.read(1024))
+    content.seek(0)
     # its warnings quote values, which may name a patient
     with deep(), disable_value_validation():
-        if ordinary := plain.whole(content, wanted):
-            return ordinary.file()
-        content.seek(0)
-        deflated = is_deflated(content.read(1024))
-        content.seek(0)
         dataset = pydicom.dcmread(_plain(content, instance) if deflated else content, force=True)
     if deflated:
         dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
