@@ -1,5 +1,7 @@
 """Small transformers do what their names say, and the criteria what their formulas say."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -38,7 +40,7 @@ from pipelines.seeds.transformers.networks import (
     unwindowed,
     windows,
 )
-from pipelines.seeds.transformers.run import judged
+from pipelines.seeds.transformers.run import curves, judged, spectra, speeds
 
 
 def _images(count: int = 40, channels: int = 3) -> torch.Tensor:
@@ -189,3 +191,17 @@ def test_steps_saved_are_told_against_the_plain_start_itself() -> None:
     assert cells[1] == "+75 % (never to +75 %)" and not good  # one lost too much
     found["s", "ViT", "both", 2] = fast
     assert judged(found, "s", "ViT", "both", seeds)[1]
+
+
+def test_curves_that_are_in_the_file_are_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, brief = tmp_path / "curves.jsonl", Budget(steps=2, every=2)
+    first = dict(curves(_set(), ("plain",), range(1), kept, brief))
+    assert len(first) == len(KINDS) == len(kept.read_text().splitlines())
+    more = dict(curves(_set(), ("plain", "both"), range(2), kept, brief))
+    table, good = speeds(more, "bright", "both", range(2))
+    assert len(table.rows) == len(KINDS) and 0 <= good <= len(KINDS)
+    assert len(spectra(more, "bright", range(2)).rows) == 2 * len(KINDS)
+    monkeypatch.setattr("pipelines.seeds.transformers.run.trained", None)
+    assert dict(curves(_set(), ("plain",), range(1), kept, brief)) == first

@@ -1,5 +1,6 @@
 """Training a small transformer from a start, and what is read off the way."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -56,11 +57,12 @@ class Budget:
 
 @dataclass
 class Curve:
-    """Accuracies at steps, and the matrices' figures at the start, half way and the end."""
+    """Accuracies at steps, the matrices' figures at the start, half way and the end, and cost."""
 
     steps: list[int] = field(default_factory=list)
     accuracies: list[float] = field(default_factory=list)
     figures: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = field(default=0.0, compare=False)  # of the processor
 
     def as_row(self) -> dict[str, Any]:
         return asdict(self)
@@ -131,6 +133,7 @@ def loss_of(model: Transformer, x: Tensor, y: Tensor, called: Tensor | None) -> 
 
 def trained(kind: str, start: str, images: Images, seed: int, budget: Budget = Budget()) -> Curve:
     """A curve; only `start` differs between two of one kind and seed."""
+    began = time.process_time()
     torch.manual_seed(seed)
     model = KINDS[kind](images.x.shape[1], images.classes)
     started(model, start, images.x[:500], seed)
@@ -159,6 +162,7 @@ def trained(kind: str, start: str, images: Images, seed: int, budget: Budget = B
             curve.accuracies.append(accuracy(mean, images))
         if step in (budget.steps // 2, budget.steps):
             curve.figures.append(figures(mean.module, images))
+    curve.seconds = time.process_time() - began
     return curve
 
 
