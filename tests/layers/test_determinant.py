@@ -7,7 +7,7 @@ import torch
 
 from medinv.errors import SingularError
 from medinv.layers import InvertibleConv2d, InvertibleConv3d
-from medinv.layers.linalg import determinant, response
+from medinv.layers.linalg import determinant, reduction, response
 from medinv.layers.linalg import padding as pads
 
 PADDINGS = ("circular", "zeros", "reflect", "replicate")
@@ -40,7 +40,13 @@ def tried(monkeypatch) -> list[tuple[int, ...]]:
             sizes.append(size)
             yield size
 
+    def asked(*arguments):
+        sizes.append(enough(*arguments))
+        return sizes[-1]
+
+    enough = reduction.enough
     monkeypatch.setattr(determinant, "smaller", noted)
+    monkeypatch.setattr(reduction, "enough", asked)
     return sizes
 
 
@@ -157,3 +163,40 @@ def test_without_derivatives_it_is_computed_once_for_the_same_weights(padding, m
     (doubled * layer.weight.sum()).sum().backward()  # kept ones are no inference tensors
     layer.log_det(x).sum().backward()
     assert len(made) == 4 and layer.weight.grad is not None
+
+
+@pytest.mark.parametrize("padding", PADDINGS[1:])
+def test_float32_is_right_to_its_digits(padding, tried) -> None:
+    layer = _layer(0.01, padding=padding, channels=4)
+    x = torch.zeros(1, 4, 24, 28).double()
+    value, slope = _both(layer.log_det(x)[0], layer)
+    single = layer.float()
+    near, flat = _both(single.log_det(x.float())[0], single)
+    assert abs(near - value) < 1e-6 * x.numel()
+    assert (flat - slope).abs().max() < 1e-5 * slope.abs().max()
+
+
+@pytest.mark.parametrize("padding", PADDINGS[1:])
+def test_an_edge_along_which_waves_go_far_is_not_cut(padding) -> None:
+    layer = InvertibleConv2d(1, padding=padding).double()
+    with torch.no_grad():  # what a column tells the next comes back: felt 20 pixels away
+        layer.weight.zero_()
+        layer.weight[0, 0, 1] = torch.tensor([-0.45, 1.0, -0.45])
+        layer.weight[0, 0, 0, 1] = 0.01
+    value, slope = _both(layer.log_det(torch.zeros(1, 1, 22, 24).double())[0], layer)
+    dense, steep = _dense(layer, (22, 24))
+    assert abs(value - dense) < 1e-10 and (slope - steep).abs().max() < 1e-9 * steep.abs().max()
+
+
+@pytest.mark.parametrize("padding", PADDINGS[1:])
+def test_derivatives_of_both_orders_from_small_images(padding, tried) -> None:
+    weight = _layer(0.01, padding=padding).weight.detach().requires_grad_()
+
+    def value(kernel: torch.Tensor) -> torch.Tensor:
+        return determinant.log_abs_det(kernel, (14, 13), padding)
+
+    assert torch.autograd.gradcheck(value, weight, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(value, weight)
+    slope = torch.autograd.grad(value(weight), weight)[0]
+    assert torch.allclose(torch.func.jacrev(value)(weight), slope)
+    assert math.prod(tried[-1]) < 100

@@ -63,12 +63,12 @@ def _folded(length: Tensor, axis: int) -> Tensor:
 
 def beginning(weight: Tensor, groups: int) -> Response | None:
     """The response on a few pixels; none of what is lost there, nor of a batch of kernels."""
-    plain = _plain(weight)
-    if plain is None:
+    values = plain(weight)
+    if values is None:
         return None
     torus = _first(weight)
     try:
-        matrices = symbols.half_first(symbols.at_least_single(plain), torus, groups)
+        matrices = symbols.half_first(symbols.at_least_single(values), torus, groups)
         return Response(symbols.InverseAndLogDet.apply(matrices)[0], torus)
     except (np.linalg.LinAlgError, torch.linalg.LinAlgError):
         return None
@@ -97,7 +97,7 @@ def smaller(
         sides = [m + m // 4 + 1 for m in sides]
 
 
-def _plain(weight: Tensor) -> Tensor | None:
+def plain(weight: Tensor) -> Tensor | None:
     """A kernel without its derivatives, whose values can be looked at; none of a batch (vmap)."""
     functorch = torch._C._functorch
     while functorch.is_functorch_wrapped_tensor(weight):
