@@ -11,7 +11,8 @@ from medinv.errors import ConfigError
 from medinv.layers.base import Invertible, check_floating, check_shape
 from medinv.layers.linalg import determinant, spectrum
 from medinv.layers.linalg import padding as pads
-from medinv.layers.linalg.implicit import FactorCache, solution, without_derivatives
+from medinv.layers.linalg.derivatives import none_wanted
+from medinv.layers.linalg.implicit import FactorCache, solution
 from medinv.layers.linalg.memory import FactorMemory, factor_memory
 from medinv.layers.linalg.padding import Padding
 
@@ -103,7 +104,7 @@ class InvertibleConv(Invertible):
         """
         self._check(x, ".log_det")
         kernel, size = self.kernel(), tuple(x.shape[2:])
-        kept = not torch.is_grad_enabled() and without_derivatives(x, kernel)
+        kept = not torch.is_grad_enabled() and none_wanted(x, kernel)
         value = (
             self._log_dets.factors(kernel, size, lambda weight: self._log_abs_det(weight, size))
             if kept

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from medinv.layers.linalg import padding as pads
+from medinv.layers.linalg.derivatives import none_wanted
 from medinv.layers.linalg.solve import Solver
 
 T = TypeVar("T")
@@ -70,17 +71,9 @@ _foreign = FactorCache()  # for exported programs, whose layer is in no memory
 
 def solution(y: Tensor, weight: Tensor, padding: str, groups: int, cache: FactorCache) -> Tensor:
     """`A^-1 y` (N, C, *size) for the convolution A of `weight`, differentiable to every order."""
-    if without_derivatives(y, weight):
+    if none_wanted(y, weight):
         return _solve(y, weight, padding, groups, False, cache.number)
     return Solve.apply(y, weight, padding, groups, False, cache.number)
-
-
-def without_derivatives(y: Tensor, weight: Tensor) -> bool:
-    """Whether nothing asks for them: `Function.apply` costs as much as a small inverse."""
-    wanted = torch.is_grad_enabled() and (y.requires_grad or weight.requires_grad)
-    transformed = torch._C._are_functorch_transforms_active()  # as `Function.apply` asks
-    dual = torch.autograd.forward_ad._current_level >= 0
-    return not (wanted or transformed or dual or torch.compiler.is_compiling())
 
 
 def _solve(

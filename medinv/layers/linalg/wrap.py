@@ -8,9 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from medinv.layers.linalg.derivatives import none_wanted
+
 
 def wrapped(x: Tensor, margins: Sequence[int]) -> Tensor:
     """Images (..., *size) with what lies at the other side around, (..., *size + 2 margins)."""
+    if none_wanted(x):
+        return _wrap(x, tuple(margins))
     return _Linear.apply(x, tuple(margins), False)
 
 
