@@ -5,18 +5,18 @@
 
 The CT slices of MEDINV_DATA (else one that pydicom ships) become studies of four under new UIDs,
 uncompressed (four times as many, as they are soon read) and as JPEG 2000 (lossless); a sample
-radiograph, spread to 2048 x 2048 pixels, becomes studies of one, uncompressed. Every
-measurement is a process of its own, timed without the start of Python; those of a repeat run in
-turn, and shares are taken within a repeat, so that a busy machine is unkind to all alike; printed
-are medians. In one process: `decode`, pydicom's dcmread and decoder to stored integers; `hashed`,
-the same and the SHA-256 of them that every row states; `stored`, the same integers our way; `read`,
-ours to display grey levels; `index`, all headers. `classify`: index and run, tables included, with
-the small model of small_model.py, one reading process beside the network, so that it may use two
-cores where `decode` uses one; what starts is told by starts.py. `on free cores`: by processor time,
-as if each process had a core to itself. `on all cores`: decoding in as
-many processes as there are cores, classify with as many readers. `monai`
-(in the first repeat alone): LoadImage with PydicomReader, DataLoader with one worker, DenseNet121
-on 64 x 64.
+radiograph, spread to 2048 x 2048 pixels, becomes studies of one, uncompressed (three times as
+many). Every measurement is a process of its own, timed without the start of Python; those of a
+repeat run in turn, and shares are taken within a repeat, so that a busy machine is unkind to all
+alike; printed are medians. In one process: `decode`, pydicom's dcmread and decoder to stored
+integers; `hashed`, the same and the SHA-256 of them that every row states; `stored`, the same
+integers our way; `read`, ours to display grey levels; `index`, all headers. `classify`: index and
+run, tables included, with the small model of small_model.py, one reading process beside the
+network, so that it may use two cores where `decode` uses one; what starts is told by starts.py. `on
+free cores`: by processor time, as if each process had a core to itself; `hashed` is what bounds
+whoever states the SHA-256 of what was decoded. `on all cores`: decoding in as many processes as
+there are cores, classify with as many readers. `monai` (in the first repeat alone): LoadImage with
+PydicomReader, DataLoader with one worker, DenseNet121 on 64 x 64.
 """
 
 import argparse
@@ -52,9 +52,10 @@ WHAT = {
     "classify on all cores": lambda folder, model: ways.classify(folder, model, ways.CORES),
     "monai": lambda folder, model: ways.monai(folder),
 }
+READERS = {"classify": 1, "classify on all cores": ways.CORES}
 THROUGHPUT = (
     "files, what", "images/s", "of decode", "of decode on all cores", "of decode on free cores",
-    "CPU ms/image", "of other processes",
+    "of hashed on free cores", "CPU ms/image", "of other processes",
 )  # fmt: skip
 
 
@@ -91,7 +92,7 @@ UNCOMPRESSED = Kind("CT, uncompressed", lambda: ct(40, False), 4, 4)
 KINDS = (
     UNCOMPRESSED,
     Kind("CT, JPEG 2000", lambda: ct(8, True), 4, 1),
-    Kind("radiograph, uncompressed", radiograph, 1, 1),
+    Kind("radiograph, uncompressed", radiograph, 1, 3),
 )
 
 
@@ -203,9 +204,12 @@ def throughput(folder: Path, model: Path, given: argparse.Namespace, label: str)
             else None
             for base in ("decode", "decode on all cores")
         ]
-        free = statistics.median(free_cores(run, what) for run in mine)
+        free = [
+            statistics.median(free_cores(run, what, base) for run in mine)
+            for base in ("decode", "hashed")
+        ]
         shares = [
-            "-" if share is None or share != share else f"{share:.2f}" for share in (*of, free)
+            "-" if share is None or share != share else f"{share:.2f}" for share in (*of, *free)
         ]
         used = [
             statistics.median(1000 * run[what][who] / run[what]["images"] for run in mine)
@@ -216,19 +220,22 @@ def throughput(folder: Path, model: Path, given: argparse.Namespace, label: str)
     return lines
 
 
-def free_cores(run: dict[str, dict], what: str) -> float:
-    """The share of decode's rate, by processor time, where each process has a core to itself.
+def free_cores(run: dict[str, dict], what: str, base: str) -> float:
+    """The share of the rate of `base`, by processor time, where each process has a core to itself.
 
-    `classify` first makes its index, then waits for the slower of its two processes. NaN for what
-    uses more of them, and where a part was not measured.
+    `classify` first makes its index, then waits for the slowest of its processes: its own, or its
+    readers. NaN for other ways on all cores, and where a part was not measured.
     """
-    if "decode" not in run or "all cores" in what or (what == "classify" and "index" not in run):
+    readers = READERS.get(what)
+    if base not in run or (readers is None and "all cores" in what):
         return math.nan
     mine = run[what]["own"] / run[what]["images"]
-    if what == "classify":
+    if readers is not None:
+        if "index" not in run:
+            return math.nan
         first = run["index"]["own"] / run["index"]["images"]
-        mine = first + max(mine - first, run[what]["others"] / run[what]["images"])
-    return run["decode"]["own"] / run["decode"]["images"] / mine
+        mine = first + max(mine - first, run[what]["others"] / run[what]["images"] / readers)
+    return run[base]["own"] / run[base]["images"] / mine
 
 
 if __name__ == "__main__":
