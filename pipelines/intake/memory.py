@@ -11,7 +11,6 @@ without the end, at which tables are written. Writes pipelines/results/intake-me
 
 import argparse
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -140,7 +139,10 @@ def main() -> None:
         title="Memory of long runs",
         claim="Resident memory of the commands and of their reading processes, of a small model.",
         tables=[Table("Memory", COLUMNS, rows, NOTE)],
-        made={"command": "python -m pipelines.intake.memory " + " ".join(sys.argv[1:])},
+        made={
+            "command": f"python -m pipelines.intake.memory --studies {given.studies} "
+            f"--associations {given.associations}"
+        },
     )
     print(page.read_text())
 

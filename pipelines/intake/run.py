@@ -37,7 +37,6 @@ from pathlib import Path
 import pydicom
 
 from pipelines.intake import ways
-from pipelines.intake.small_model import write_small_model
 from pipelines.record import Table, record
 
 RADIOGRAPH = Path(__file__).parents[2] / "sample_data" / "studies" / "study-03" / "radiograph.dcm"
@@ -143,6 +142,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.one:
         return measure(arguments.one[0], Path(arguments.one[1]), arguments.model)
+    from pipelines.intake.small_model import write_small_model  # brings torch
+
     with tempfile.TemporaryDirectory() as temporary:
         model = arguments.model or write_small_model(Path(temporary) / "model")
         rows: list[list[str]] = []
@@ -166,7 +167,8 @@ def write_page(rows: list[list[str]], given: argparse.Namespace) -> Path:
         "read ours to display grey levels, classify all of `medinv classify` with a small model.",
         tables=tables,
         made={
-            "command": "python -m pipelines.intake.run " + " ".join(sys.argv[1:]),
+            "command": f"python -m pipelines.intake.run --studies {given.studies} --repeats "
+            f"{given.repeats} --what {' '.join(given.what)}",
             "cores": ways.CORES,
         },
     )
