@@ -11,7 +11,7 @@ from medinv.files import pseudonym
 
 
 def main(results: Path, truth: Path) -> None:
-    """Print study, truth and verdict, and how many agree."""
+    """Print study, truth and verdict, and how many agree, of the studies that were classified."""
     rows = {
         row["study_uid"]: row
         for row in map(json.loads, (results / "results.jsonl").read_text().splitlines())
@@ -19,7 +19,9 @@ def main(results: Path, truth: Path) -> None:
     agree = 0
     print(f"{'study':10} {'truth':9} {'planted':30} {'medinv':14} probability")
     for known in json.loads(truth.read_text()):
-        row = rows[pseudonym(known["study_uid"], "study")]
+        row = rows.get(pseudonym(known["study_uid"], "study"))
+        if row is None:
+            continue
         probability = f"{row['probabilities']['opacity']:.3f}" if row["probabilities"] else "-"
         planted = (
             f"{', '.join(known['kinds'])} ({known['contrast_grey_levels']:.0f} grey levels)"
