@@ -178,12 +178,13 @@ class Config(Frozen):
         """Hash of all that the weights depend on, canonical JSON.
 
         What the card says and what is kept for explanations do not count, nor do values that are
-        the default, nor where a prepared set or the model to begin with lies.
+        the default, nor where prepared sets or the model to begin with lie.
         """
         tree = self.model_dump(mode="json", exclude={"card", "reference"}, exclude_defaults=True)
         tree["data"].pop("folder", None)
         if self.train.start is not None:
             tree["train"]["start"] = Path(self.train.start).name
+        tree["train"].get("compose", {}).pop("negatives", None)  # their hash counts
         tree["model"]["kind"], tree["data"]["set"] = self.model.kind, self.data.set
         return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 

@@ -17,6 +17,8 @@ class TrainConfig(Frozen):
     epochs: int = Field(ge=1)
     # A model, by name or folder, whose weights training begins with: see training.start.
     start: str | None = None
+    # How far the trained weights go back to those of `start`: see training.start.
+    blend: float = Field(default=0.0, ge=0, lt=1)
     batch: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=2e-3, gt=0)
     warmup: int = Field(default=2, ge=0)  # epochs
@@ -65,6 +67,12 @@ class TrainConfig(Frozen):
     def _recomputed_in_32_bits(self) -> Self:
         if self.bfloat16 and getattr(self, "recompute", False):
             raise ValueError("recompute runs layers backwards, which 16 bits cannot: leave one out")
+        return self
+
+    @model_validator(mode="after")
+    def _back_to_a_start(self) -> Self:
+        if self.blend and self.start is None:
+            raise ValueError("blend goes back to the weights of start: name one, or leave it out")
         return self
 
     @model_validator(mode="after")

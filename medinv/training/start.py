@@ -1,9 +1,9 @@
 """Training that begins with the weights of another model: one's own earlier one, or a shipped one
-that knows images of the same kind.
+that knows images of the same kind; and ends between them and its own.
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medinv.errors import ConfigError
 from medinv.models.base import Calibrated
@@ -19,6 +19,24 @@ def start_from(network: Calibrated, name_or_path: str) -> None:
     agrees (as many classes, images as large) and left as they are elsewhere. All others must agree.
     Raises ModelNotFoundError, IntegrityError, and ConfigError where the networks differ.
     """
+    network.load_state_dict({**network.state_dict(), **_weights(network, name_or_path)})
+
+
+@torch.no_grad()
+def blend_with_start(network: Calibrated, name_or_path: str, share: float) -> None:
+    """Move a network's weights by `share` of the way back to those that `start_from` gave it.
+
+    What was learnt last and what was known before are then often both answered, better than by
+    either alone (WiSE-FT, Wortsman et al. 2022, 2109.01903). Raises what `start_from` raises.
+    """
+    mine = network.state_dict()
+    for name, weights in _weights(network, name_or_path).items():
+        if weights.is_floating_point():
+            mine[name].lerp_(weights.to(mine[name]), share)
+
+
+def _weights(network: Calibrated, name_or_path: str) -> dict[str, Tensor]:
+    """A model's weights, by name, of which a network has as large ones."""
     source = load(name_or_path, dtype=torch.float32)
     fitted = {name for name, _ in network.named_buffers(recurse=False)}
     mine = network.state_dict()
@@ -34,8 +52,7 @@ def start_from(network: Calibrated, name_or_path: str) -> None:
             f"differs in {len(wrong) + len(extra)} weights ({(wrong + extra)[0]} first): copy its "
             "`model` section, or leave `start` out"
         )
-    agree = {n: t for n, t in theirs.items() if n in mine and t.shape == mine[n].shape}
-    network.load_state_dict({**mine, **agree})
+    return {n: t for n, t in theirs.items() if n in mine and t.shape == mine[n].shape}
 
 
 def _of_classes(network: nn.Module, name: str) -> bool:

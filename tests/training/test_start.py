@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from medinv.config import load_config
 from medinv.errors import ConfigError, ModelNotFoundError
 from medinv.models.build import build
 from medinv.training.publish import publish
@@ -44,6 +45,27 @@ def test_a_training_that_starts_well_is_better_after_one_epoch(
     again = changed(tiny_config, "train", epochs=1, start=str(folder))
     new, taken_up = (train(config, tiny_data).epochs[0].bits_per_pixel for config in (once, again))
     assert taken_up < new
+
+
+def test_a_blend_lies_between_the_trained_weights_and_those_of_the_start(
+    earlier, tiny_config, tiny_data
+) -> None:
+    folder, weights = earlier
+    ends = [
+        dict(train(changed(tiny_config, "train", **more), tiny_data).model.named_parameters())
+        for more in ({"epochs": 1, "start": str(folder), "blend": share} for share in (0, 0.25))
+    ]
+    moved = 0.0
+    for name, own in ends[0].items():
+        between = 0.75 * own.double() + 0.25 * weights[name].double()
+        assert torch.allclose(ends[1][name].double(), between, rtol=0, atol=1e-6), name
+        moved += (own.double() - weights[name].double()).abs().sum().item()
+    assert moved > 0
+
+
+def test_a_blend_needs_a_start(configs) -> None:
+    with pytest.raises(ConfigError, match="blend goes back to the weights of start"):
+        load_config(configs / "phantom-opacity.yaml", ("train.blend=0.5",))
 
 
 def test_other_classes_keep_their_own_start(earlier, tiny_config) -> None:
