@@ -35,6 +35,7 @@ from pipelines.record import Table, record
 PADDINGS = ("circular", "zeros")
 SETTINGS = (
     "train.start=null",
+    "train.blend=0",
     "train.learning_rate=0.002",
     "data.size=64",
     "data.folder=sets/chest-xray-64",

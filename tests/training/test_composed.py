@@ -35,7 +35,7 @@ def config(configs, compose: str) -> Config:
     settings = ("model.depths=[2,2,2,2]", "model.hidden=[8,8,16,16]", "train.epochs=8")
     plain = ("train.average=0.9", "train.shift=0", "train.gain=0", "train.offset=0")
     steps = ("train.batch=16", "train.warmup=1", "train.cross_entropy=0.15")
-    steps += ("train.start=null", "train.learning_rate=0.002")
+    steps += ("train.start=null", "train.blend=0", "train.learning_rate=0.002")
     path = configs / "chest-xray.yaml"
     return load_config(
         path, (f"data.size={SIZE}", *settings, *plain, *steps, f"train.compose={compose}")
