@@ -160,8 +160,15 @@ def _local_evidence(model: Asked, x: Tensor) -> LocalEvidence | None:
         return None
     noise, compose = model.card.config.train.noise, model.card.config.train.compose
     _, against = model.pair
-    region, grounds = region_of(model, x), grounds_of(model, x)
+    region, grounds, other = region_of(model, x), None, against
+    if len(model.classes) == 2:
+        called = int(model.called(model.logits(x))[0])
+        other, grounds = 1 - called, grounds_of(model, x, 1 - called)
+        if grounds is None:
+            other, grounds = against, grounds_of(model, x, against)
     local = local_evidence(model, x, reference.grounds(against), noise, region, grounds)
-    local = replace(local, region_name=compose.region if compose else "")
+    local = replace(
+        local, region_name=compose.region if compose else "", ground=model.classes[other]
+    )
     ground = reference.class_means[against] if grounds is None else grounds[0, 0]
     return checked(model, x, local, ground)

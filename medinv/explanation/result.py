@@ -151,6 +151,7 @@ class LocalEvidence:
     # This image with its region as it might be, so often; 0: against the class's mean. One is what
     # would be expected there, more are what training images show there.
     grounds: int = 0
+    ground: str = ""  # the class of what it is told against: where it can be, the one not called
     strays: bool = False  # the place that speaks most for the class called lies outside the region
 
     @property

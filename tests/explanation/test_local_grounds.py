@@ -76,9 +76,24 @@ def test_a_film_is_told_against_itself_with_the_lungs_of_similar_children(film_o
     assert local.grounds == 4 and local.residual < 1e-4
     assert abs(local.outside) < 0.3 * abs(local.locations).sum()
     named = _local_evidence(model, film)
-    assert named.grounds == 4 and min(abs(fall) for fall in named.check.elsewhere) < 0.02, (
-        "where the lungs are not, the check puts in what is there"
-    )
+    assert (
+        named.ground == "normal"
+        and named.grounds == 4
+        and min(abs(fall) for fall in named.check.elsewhere) < 0.02
+    ), "where the lungs are not, the check puts in what is there"
+
+
+def test_a_film_that_is_called_normal_is_told_against_lungs_of_ill_children(
+    film_of_disease,
+) -> None:
+    model, _, _ = film_of_disease
+    kept = model.reference.donors
+    films = kept.films[kept.labels == 0].double()
+    normal = films[model.called(model.logits(films)) == 0][:1]
+    local = _local_evidence(model, normal)
+    assert local.ground == "pneumonia"
+    assert local.locations.sum() < -1, "healthier than they are: it speaks for normal"
+    assert local.residual < 1e-4
 
 
 def test_where_no_images_are_kept_it_is_what_would_be_expected_there(film_of_disease) -> None:

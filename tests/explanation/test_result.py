@@ -70,6 +70,7 @@ def test_figures_keep_what_is_none_and_leave_arrays_out() -> None:
         "region": None,
         "region_name": "",
         "grounds": 0,
+        "ground": "",
         "strays": False,
         "valid": False,
     }

@@ -84,7 +84,7 @@ def _evidence(
     panel: Panel, drawn: Explained, two: Contrast, box: tuple[float, float]
 ) -> list[Flowable]:
     evidence, local = drawn.evidence, derived.explained(panel.image).local_evidence
-    said = strings.evidence_reading(evidence.block, two)
+    said = strings.evidence_reading(evidence.block, two, local)
     if local is None or local.valid:
         said = f"{said} {strings.evidence_place(evidence.block, evidence.balance, two)}"
     said = f"{said} {strings.outside_region(local)}".strip()

@@ -41,14 +41,19 @@ def evidence_unit(block: str) -> str:
     return f"log-odds per {_one(block)}"
 
 
-def evidence_reading(block: str, two: Contrast) -> str:
+def evidence_reading(block: str, two: Contrast, local: LocalEvidence | None) -> str:
     """What the colours say."""
-    reference = f", each against what is expected there of {two.against}"
+    reference = f", each against what is expected there of {_ground(local, two)}"
     return (
         f"Orange {block}s push the answer towards {two.towards}, "
         f"blue {block}s towards {two.against}{reference if block == PLACE else ''}; "
         "no colour is no contribution."
     )
+
+
+def _ground(local: LocalEvidence | None, two: Contrast) -> str:
+    """The class of what evidence is told against."""
+    return local.ground if local and local.ground else two.against
 
 
 def ninth(sums: Balance) -> str:
@@ -79,9 +84,10 @@ def local_check(local: LocalEvidence, label: str, negative: str) -> str:
     if check is None:
         return "That the answer comes from this place was not checked, and is not claimed."
     most = max(0.0, *check.elsewhere)
+    ground = (MEAN, EXPECTED, ALIKE)[min(local.grounds, 2)].format(local.ground or negative)
     what = (
         f"The {percent(check.share)} of the image that speaks most for {label}, "
-        f"replaced by {(MEAN, EXPECTED, ALIKE)[min(local.grounds, 2)].format(negative)}"
+        f"replaced by {ground}"
     )
     effect = (
         f"takes {number(check.fall)} log-odds from"
@@ -128,10 +134,10 @@ def decision_steps(
     evidence, sums = drawn.evidence, drawn.evidence.balance
     terms = (evidence.bias, sums.towards, sums.against, evidence.logit)
     constant, towards, against, logit = (fixed(term) for term in terms)
-    block = evidence.block
+    block, local = evidence.block, image.explanation.local_evidence if image.explanation else None
     share, what = _probability(image.probabilities, two)
     return (
-        (constant, _NO_PLACE.format(two.against) if block == PLACE else _NO_PIXEL),
+        (constant, _NO_PLACE.format(_ground(local, two)) if block == PLACE else _NO_PIXEL),
         (towards, f"{block}s that speak for {two.towards} (orange)"),
         (against, f"{block}s that speak for {two.against} (blue)"),
         (logit, f"their sum: the log-odds of {odds_of(two)}"),
