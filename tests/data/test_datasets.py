@@ -97,9 +97,16 @@ def test_the_commands_that_a_configuration_names_make_its_set(path) -> None:
         return
     config = load_config(path)
     prepare = typer.main.get_command(app).commands["prepare"]
+    compose = config.train.compose
+    others = {f"$MEDINV_DATA/{compose.negatives}"} if compose and compose.negatives else set()
+    made = set()
     for words in commands:
         if words[:2] == ["medinv", "prepare"]:
             given = prepare.make_context("prepare", words[2:], resilient_parsing=False).params
+            made.add(str(given["out"]))
+            if str(given["out"]) in others:
+                assert given["size"] == str(config.data.size)
+                continue
             assert str(given["out"]) == f"$MEDINV_DATA/{config.data.folder}"
             classes = given["classes"] or ",".join(config.model.classes)
             assert tuple(classes.split(",")) == config.model.classes
@@ -107,3 +114,4 @@ def test_the_commands_that_a_configuration_names_make_its_set(path) -> None:
         else:
             assert importlib.import_module(words[2]).main
     assert any(words[0] == "medinv" for words in commands), "no command makes this set"
+    assert others <= made, "no command makes the other people's images"

@@ -83,6 +83,7 @@ def test_its_parts_are_those_that_the_functions_of_the_room_give(
     assert noise > 0, "the copies are in the noise that the model was trained with"
     local = local_evidence(explained, x, reference.states, noise)
     local = checked(explained, x, local, reference.class_means[0])
+    local = replace(local, ground=explained.classes[0])
     assert same(explanation.local_evidence, local) and local.check is not None
     assert same(explanation.evidence, evidence(explained, x))
     assert same(explanation.neighbours, nearest(explained, reference, x))
