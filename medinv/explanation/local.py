@@ -3,10 +3,10 @@
 At the pixels nearly all of the evidence cancels, and a constant grey image is a poor ground to
 compare with. Half-way up the trunk, against what stands there for an image of the class compared
 with (of two the negative one), what remains is what is unusual about this image and counts. Where
-the model knows what stands in its region in negative images, that image is this very image with the
-region of such ones (`ground.grounds_of`): then what lies outside cancels. Elsewhere it is the mean
-over training images of the class. The evidence is the mean over copies of the image, each moved a
-little and with faint noise, so that it does not hang on where the grid lies.
+the model knows what stands in its region in images of the other class, that image is this very
+image with the region of such ones (`ground.grounds_of`): then what lies outside cancels. Elsewhere
+it is the mean over training images of the class. The evidence is the mean over copies of the image,
+each moved a little and with faint noise, so that it does not hang on where the grid lies.
 """
 
 from collections.abc import Mapping
