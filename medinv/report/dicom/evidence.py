@@ -163,14 +163,14 @@ def description(analysis: Analysis, image: ImageResult) -> seg.SegmentDescriptio
 
 
 def _words(analysis: Analysis, image: ImageResult, parts: Sequence[Regions]) -> str:
-    against = contrast(image, analysis.card).against
+    ground = strings.ground_of(explained(image).local_evidence, contrast(image, analysis.card))
     limits = sorted({f"{part.threshold:+.{3 if part.local else 2}f}" for part in parts})
     stated = limits[0] if len(limits) == 1 else f"{limits[0]} to {limits[-1]}, by image"
     if all(part.local for part in parts):
         return (
             "Pixels of the network's input, enlarged to the stored image, that carry at least "
             f"{stated} log-odds of {analysis.finding} each ({SHARE:.0%} of the largest of the "
-            f"image), against what is expected there of {against}. An exact sum; "
+            f"image), against what is expected there of {ground}. An exact sum; "
             "replacing the strongest pixels moves the answer more than the same shape elsewhere. "
             f"Not shown to be where a disease lies. {strings.RESEARCH_USE}"
         )

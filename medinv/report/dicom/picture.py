@@ -148,11 +148,9 @@ def _scale(
 
 
 def _caveat(analysis: Analysis, panel: Panel) -> str:
-    local, against = (
-        explained(panel.image).local_evidence,
-        contrast(panel.image, analysis.card).against,
-    )
-    words = f"Local evidence, against what is expected of {against},"
+    local = explained(panel.image).local_evidence
+    ground = strings.ground_of(local, contrast(panel.image, analysis.card))
+    words = f"Local evidence, against what is expected of {ground},"
     unclaimed = (
         f"; {strings.no_place(local)}, so that no place can be named"
         if local and not local.valid

@@ -103,11 +103,12 @@ def _grid(image: ImageResult) -> Grid:
 
 
 def _words(analysis: Analysis, image: ImageResult, threshold: float) -> str:
-    against = contrast(image, analysis.card).against
-    expected = f", against what is expected there of {against}"
+    local = explained(image).local_evidence
+    ground = strings.ground_of(local, contrast(image, analysis.card))
+    expected = f", against what is expected there of {ground}" if local else ""
     return (
         f"Voxels of the network's input that carry at least {threshold:+.3f} log-odds of "
         f"{analysis.finding} each ({SHARE:.0%} of the largest)"
-        f"{expected if explained(image).local_evidence else ''}. An exact sum. Not shown to be "
+        f"{expected}. An exact sum. Not shown to be "
         f"where a disease lies. {strings.RESEARCH_USE}"
     )

@@ -43,7 +43,7 @@ def evidence_unit(block: str) -> str:
 
 def evidence_reading(block: str, two: Contrast, local: LocalEvidence | None) -> str:
     """What the colours say."""
-    reference = f", each against what is expected there of {_ground(local, two)}"
+    reference = f", each against what is expected there of {ground_of(local, two)}"
     return (
         f"Orange {block}s push the answer towards {two.towards}, "
         f"blue {block}s towards {two.against}{reference if block == PLACE else ''}; "
@@ -51,7 +51,7 @@ def evidence_reading(block: str, two: Contrast, local: LocalEvidence | None) -> 
     )
 
 
-def _ground(local: LocalEvidence | None, two: Contrast) -> str:
+def ground_of(local: LocalEvidence | None, two: Contrast) -> str:
     """The class of what evidence is told against."""
     return local.ground if local and local.ground else two.against
 
@@ -137,7 +137,7 @@ def decision_steps(
     block, local = evidence.block, image.explanation.local_evidence if image.explanation else None
     share, what = _probability(image.probabilities, two)
     return (
-        (constant, _NO_PLACE.format(_ground(local, two)) if block == PLACE else _NO_PIXEL),
+        (constant, _NO_PLACE.format(ground_of(local, two)) if block == PLACE else _NO_PIXEL),
         (towards, f"{block}s that speak for {two.towards} (orange)"),
         (against, f"{block}s that speak for {two.against} (blue)"),
         (logit, f"their sum: the log-odds of {odds_of(two)}"),
