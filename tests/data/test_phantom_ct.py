@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from medinv.config import PhantomCtData
 from medinv.data.dicom.index import index
@@ -54,3 +55,14 @@ def _grown(mask: np.ndarray) -> np.ndarray:
     from scipy.ndimage import binary_dilation
 
     return binary_dilation(mask, np.ones((1, 3, 3, 3)), iterations=2)
+
+
+def test_many_bodies_scanned_by_several_processes_are_those_of_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = PhantomCtData(size=(16, 16, 16), counts=(4, 3, 3))
+    monkeypatch.setattr("medinv.data.sets.phantom_ct.WORTH", 1)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1}, raising=False)
+    several = load_images(few)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0}, raising=False)
+    assert load_images(few).sha256() == several.sha256()

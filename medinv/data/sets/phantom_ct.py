@@ -4,7 +4,12 @@ Scanned hardly finer than a network reads it: of one body a finer scan, averaged
 same. What becomes of a DICOM series of the same scan when it is classified is the same, bit by bit.
 """
 
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -24,6 +29,10 @@ SLICES, FIELD, LENGTH = (12, 30), (36.0, 44.0), (22.0, 26.0)
 NOISE, GAPS = (3.0, 14.0), (1 / 3, 1.0)
 """HU; thickness of a slice, of the distance between slices."""
 POINTS = 6
+CHUNK = 16
+"""Bodies that a process scans at a time."""
+WORTH = 50
+"""Bodies for which a process is worth its start."""
 INTAKE = (
     "lossy: display grey levels of one window a volume, each axis resized by area averages, "
     "rounded to 8 bits"
@@ -83,8 +92,23 @@ def _levels(hu: np.ndarray) -> np.ndarray:
     return np.rint((np.zeros(hu.shape) if shown is None else shown) * 255.0).astype(np.uint8)
 
 
-def _scan(seed: int, index: int, size: tuple[int, ...], recipe: Recipe = Recipe()) -> Scan:
+def _scan(index: int, seed: int, size: tuple[int, ...], recipe: Recipe = Recipe()) -> Scan:
     return network_inputs(scanned(draw(seed, index, recipe), size[-1]), size)
+
+
+def _scans(numbers: range, seed: int, size: tuple[int, ...], recipe: Recipe) -> Iterable[Scan]:
+    """Bodies of a seed, in order; many are shared among the processor's cores, where a process can
+    be forked: what a body looks like depends on no other.
+    """
+    scan = partial(_scan, seed=seed, size=size, recipe=recipe)
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    cores = min(cores, len(numbers) // WORTH)
+    return map(scan, numbers) if cores < 2 else _shared(scan, numbers, cores)
+
+
+def _shared(scan: "partial[Scan]", numbers: range, cores: int) -> Iterator[Scan]:
+    with multiprocessing.get_context("fork").Pool(cores) as pool:
+        yield from pool.imap(scan, numbers, CHUNK)
 
 
 def _pairs(count: int, size: tuple[int, ...]) -> Part:
@@ -92,13 +116,14 @@ def _pairs(count: int, size: tuple[int, ...]) -> Part:
 
     The label is then told by the opacity alone. Masks, here and below, are those of the lungs.
     """
-    scans, patients, index = list[Scan](), list[int](), 0
-    while len(scans) < count:
-        scan = _scan(TRAIN_SEED, index, size, Recipe(opacity_share=1.0))
-        if scan.visible:
-            scans.append(scan)
-            patients.append(TRAIN_SEED * 1_000_000 + index)
-        index += 1
+    scans, patients, numbers = list[Scan](), list[int](), range(count)
+    while numbers:
+        drawn = _scans(numbers, TRAIN_SEED, size, Recipe(opacity_share=1.0))
+        for index, scan in zip(numbers, drawn, strict=True):
+            if scan.visible:
+                scans.append(scan)
+                patients.append(TRAIN_SEED * 1_000_000 + index)
+        numbers = range(numbers.stop, numbers.stop + count - len(scans))
     images = np.stack([image for scan in scans for image in (scan.clear, scan.shown)])
     masks = np.repeat(np.stack([scan.lungs for scan in scans]), 2, axis=0)
     return Part(images, np.tile([0, 1], count), np.repeat(patients, 2), masks=masks)
@@ -106,7 +131,7 @@ def _pairs(count: int, size: tuple[int, ...]) -> Part:
 
 def _bodies(count: int, size: tuple[int, ...], seed: int) -> Part:
     """Every body of a seed once, about half with opacities."""
-    scans = [_scan(seed, index, size) for index in range(count)]
+    scans = list(_scans(range(count), seed, size, Recipe()))
     return Part(
         np.stack([scan.shown for scan in scans]),
         np.array([scan.visible for scan in scans], np.int64),
