@@ -245,8 +245,8 @@ class Loss:
     """What training goes down, and its parts for the record; bits a pixel of a density."""
 
     total: Tensor
-    cross_entropy: float
-    bits: float | None = None
+    cross_entropy: Tensor
+    bits: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -310,7 +310,7 @@ def label_loss(
     del epoch  # the same in each
     logits = network.logits(images).float()
     cross_entropy = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-    return Loss(cross_entropy, cross_entropy.item())
+    return Loss(cross_entropy, cross_entropy)
 
 
 @torch.no_grad()

@@ -220,7 +220,7 @@ def _loss(
     )
     cross_entropy = F.cross_entropy(network.calibrated(reading.logits), labels)
     total = nll + _cross_entropy_weight(recipe, epoch) * cross_entropy
-    return Loss(total, cross_entropy.item(), nll.item() / math.log(2))
+    return Loss(total, cross_entropy, nll / math.log(2))
 
 
 def _cross_entropy_weight(recipe: DensityTrain, epoch: int) -> float:

@@ -77,7 +77,7 @@ class Batches:
             num_workers=self.workers,
             batch_sampler=rows.tolist(),
             generator=torch.Generator(),  # else the global one would be drawn from
-            worker_init_fn=_in_a_worker,
+            worker_init_fn=in_a_worker,
         )
 
 
@@ -111,7 +111,7 @@ def _top(part: Part) -> float:
     return float(np.iinfo(part.images.dtype).max)
 
 
-def _in_a_worker(worker: int) -> None:
+def in_a_worker(worker: int) -> None:
     """Ctrl-C goes to every process of a terminal; the one that trains ends these."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

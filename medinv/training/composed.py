@@ -1,17 +1,22 @@
 """The part of the loss that composed films have."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from medinv.config import ComposeConfig, TrainConfig
-from medinv.data.compose import Composer
+from medinv.data.compose import Composer, Composites
 from medinv.data.sets.labelled import Part
 from medinv.data.sets.prepared import located, read_set
 from medinv.errors import ConfigError
 from medinv.layers import processes
 from medinv.models.base import Calibrated
+from medinv.training.batches import in_a_worker
 
 
 def composer_of(part: Part, recipe: TrainConfig) -> Composer | None:
@@ -53,23 +58,58 @@ def _negatives(recipe: ComposeConfig, shape: tuple[int, ...]) -> Tensor | None:
     return torch.from_numpy(np.array(images))
 
 
+def films_at(composer: Composer, seed: int, epoch: int, step: int) -> Composites:
+    """The films composed for a step: they depend on the seed, the epoch and the step alone."""
+    words = np.random.SeedSequence((seed, epoch, step)).generate_state(1, np.uint64)
+    return composer.batch(torch.Generator().manual_seed(int(words[0] >> 1)))
+
+
+def films_ahead(
+    composer: Composer, seed: int, epoch: int, steps: range, workers: int
+) -> Iterable[Composites]:
+    """`films_at` for each of `steps`, by processes that compose ahead."""
+    films = (lambda step: films_at(composer, seed, epoch, step)) if not workers else None
+    if films is not None:
+        return map(films, steps)
+    return DataLoader(
+        _Films(composer, seed, epoch, steps),  # type: ignore[arg-type]
+        batch_size=None,
+        num_workers=workers,
+        generator=torch.Generator(),  # else the global one would be drawn from
+        worker_init_fn=in_a_worker,
+    )
+
+
+@dataclass(frozen=True)
+class _Films:
+    """The composed films of an epoch, as a dataset by step."""
+
+    composer: Composer
+    seed: int
+    epoch: int
+    steps: range
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> Composites:
+        return films_at(self.composer, self.seed, self.epoch, self.steps[index])
+
+
 def composed_loss(
-    model: Calibrated, composer: Composer, generator: torch.Generator, layout: torch.memory_format
+    model: Calibrated, films: Composites, recipe: ComposeConfig, layout: torch.memory_format
 ) -> Tensor:
-    """The weighted cross-entropy of the next composed films, dequantised as real ones are, and how
-    far their answers are from steady: see `unsteadiness`.
+    """The weighted cross-entropy of composed films on the model's device, dequantised as real ones
+    are, and how far their answers are from steady: see `unsteadiness`.
     """
-    composed, recipe = composer.batch(generator), composer.recipe
-    mine = _share(len(composed.images), 2 if composer.pairs else 1)
-    device = next(model.parameters()).device
-    images = (composed.images + torch.rand_like(composed.images) - 0.5)[mine]
-    logits = model.calibrated(model.logits(images.to(device, memory_format=layout))).float()
-    targets = composed.targets[mine].to(device)
+    mine = _share(len(films.images), 2 if recipe.steady else 1)
+    images = (films.images + torch.rand_like(films.images) - 0.5)[mine]
+    logits = model.calibrated(model.logits(images.to(memory_format=layout))).float()
+    targets = films.targets[mine]
     loss = F.cross_entropy(logits, targets)
-    if composer.pairs:
-        blanked = composed.blanked[mine].to(device)
-        loss = loss + recipe.steady * unsteadiness(logits, targets, blanked)
-    evened = len(targets) * processes.size() / len(composed.images)  # shares may differ by one
+    if recipe.steady:
+        loss = loss + recipe.steady * unsteadiness(logits, targets, films.blanked[mine])
+    evened = len(targets) * processes.size() / len(films.images)  # shares may differ by one
     return recipe.weight * evened * loss
 
 

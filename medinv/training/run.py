@@ -3,8 +3,10 @@ stands; and one step of it.
 """
 
 import copy
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,16 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from medinv.config import Config, TrainConfig
-from medinv.data.compose import Composer
+from medinv.config import Config
+from medinv.data.compose import Composites
 from medinv.data.sets.labelled import Part
 from medinv.errors import ConfigError, ModelError
 from medinv.layers import processes
 from medinv.layers.reversible import recomputed
-from medinv.models.base import Calibrated, InvertibleNetwork, Kind, Loss
+from medinv.models.base import Calibrated, InvertibleNetwork
 from medinv.models.build import build, kind_of
 from medinv.training import checkpoint as checkpoints
-from medinv.training.composed import composed_loss, composer_of
+from medinv.training.composed import composer_of, films_ahead, films_at
+from medinv.training.descent import Captured, Descent, Eager, Objective
 from medinv.training.optimisers import Optimiser, averaged
 from medinv.training.start import start_from
 
@@ -55,16 +58,17 @@ class Run:
         self.model = model
         self.optimiser = Optimiser(model, recipe, steps)
         self.after = kind.after_step(model, recipe)
-        self.drawing = torch.Generator()
         self.at = checkpoints.Position()
         self._began = time.monotonic()
-        objective = _Objective(model, kind, recipe, composer_of(part, recipe), self.layout)
-        self._objective = objective
-        self._shared = (
+        self.composer = composer_of(part, recipe)
+        objective = Objective(model, kind, recipe, self.layout)
+        self._descend: Descent = Eager(
             objective
             if processes.size() == 1
             else DistributedDataParallel(objective, broadcast_buffers=False)
         )
+        if processes.size() == 1 and self.device.type == "cuda":
+            self._descend = Captured(objective)
 
     def begin(self, number: int) -> None:
         """Make ready for the next step of epoch `number`, from 0; its first unless resumed."""
@@ -72,26 +76,40 @@ class Run:
         self.model.train()
         seed = self.config.seed * 100_000 + number
         torch.manual_seed(seed)
-        self.drawing.manual_seed(seed)
         if self.at.step:
             torch.set_rng_state(self.at.random["torch"])
-            self.drawing.set_state(self.at.random["composer"])
             if self.device.type == "cuda":
                 torch.cuda.set_rng_state(self.at.random["cuda"], self.device)
 
-    def step(self, images: Tensor, labels: Tensor, stop: bool = False) -> tuple[float, bool]:
+    def ahead(self, workers: int) -> Iterable[Composites | None]:
+        """The composed films of the present epoch's steps to come, by so many processes; None for
+        each where the recipe composes none.
+        """
+        steps = range(self.at.step, self.steps)
+        if self.composer is None:
+            return [None] * len(steps)
+        return films_ahead(self.composer, self.config.seed, len(self.at.epochs), steps, workers)
+
+    def step(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        stop: bool = False,
+        composed: Composites | None = None,
+    ) -> tuple[float, bool]:
         """One step of the optimiser; its cross-entropy, and whether any process is to stop.
 
-        Raises ModelError where the loss is no longer finite.
+        `composed`: this step's films from `ahead`; without them they are composed now. Raises
+        ModelError where the loss is no longer finite.
         """
         recipe, number = self.config.train, len(self.at.epochs)
         images = images.to(self.device, memory_format=self.layout)
         if recipe.noise:
             images = images + recipe.noise * processes.normal_like(images)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=recipe.bfloat16):
-            total = self._shared(images, labels.to(self.device), number, self.drawing)
-        self.model.zero_grad(set_to_none=True)
-        total.backward()
+        if self.composer is not None and composed is None:
+            composed = films_at(self.composer, self.config.seed, number, self.at.step)
+        films = [] if composed is None else [each.to(self.device) for each in astuple(composed)]
+        parts = self._descend((images, labels.to(self.device), *films), number)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
         if not torch.isfinite(norm):
             raise ModelError(
@@ -103,11 +121,10 @@ class Run:
         self.after(self.at.step, self.factor())
         self.average.update_parameters(self.model)
         self.at.step += 1
-        loss = self._objective.last
         cross_entropy, bits, stopping = processes.mean_of(
-            (loss.cross_entropy, loss.bits or 0.0, float(stop)), self.device
+            (*parts.tolist(), float(stop)), self.device
         )
-        self.at.losses.append([cross_entropy, None if loss.bits is None else bits])
+        self.at.losses.append([cross_entropy, None if math.isnan(bits) else bits])
         return cross_entropy, stopping > 0
 
     def factor(self) -> float:
@@ -135,7 +152,7 @@ class Run:
         at.planned = self.config.train.epochs
         if at.step:
             at.seconds = self.seconds()
-            at.random = {"torch": torch.get_rng_state(), "composer": self.drawing.get_state()}
+            at.random = {"torch": torch.get_rng_state()}
             if self.device.type == "cuda":
                 at.random["cuda"] = torch.cuda.get_rng_state(self.device)
         checkpoints.save(path, self.parts(), belongs, at)
@@ -171,31 +188,3 @@ class Run:
             "after": self.after,
         }
         return parts if self.best is self.network else {**parts, "best": self.best}
-
-
-class _Objective(nn.Module):
-    """What training goes down, as a module, which is what processes share gradients of."""
-
-    last: Loss  # of this process's images, for the record
-
-    def __init__(
-        self,
-        network: Calibrated,
-        kind: Kind,
-        recipe: TrainConfig,
-        composer: Composer | None,
-        layout: torch.memory_format,
-    ):
-        super().__init__()
-        self.network, self.kind, self.recipe = network, kind, recipe
-        self.composer, self.layout = composer, layout
-
-    def forward(
-        self, images: Tensor, labels: Tensor, epoch: int, drawing: torch.Generator
-    ) -> Tensor:
-        """The loss () of a batch and, where the recipe composes films, of the next ones."""
-        self.last = self.kind.loss(self.network, images, labels, self.recipe, epoch)
-        total = self.last.total
-        if self.composer is not None:
-            total = total + composed_loss(self.network, self.composer, drawing, self.layout)
-        return total

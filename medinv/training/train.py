@@ -113,8 +113,11 @@ def train(
         run.begin(number)
         journal.begin(batches.rows(number))
         saved = time.monotonic()
-        for images, labels in batches.epoch(number, run.at.step):
-            cross_entropy, stop = run.step(images, labels, options.stop())
+        composed = run.ahead(options.workers)
+        for (images, labels), films in zip(
+            batches.epoch(number, run.at.step), composed, strict=True
+        ):
+            cross_entropy, stop = run.step(images, labels, options.stop(), films)
             journal.step(cross_entropy)
             options.step(Step(number + 1, run.at.step, batches.steps, cross_entropy))
             due = time.monotonic() - saved > 60 * options.minutes

@@ -16,7 +16,7 @@ from medinv.data.sets.info import About
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.errors import ConfigError
 from medinv.models.base import Calibrated
-from medinv.training.composed import composed_loss, composer_of, unsteadiness
+from medinv.training.composed import composed_loss, composer_of, films_at, unsteadiness
 from medinv.training.train import train
 
 
@@ -82,9 +82,8 @@ def test_answers_that_move_with_the_surround_cost_where_steady_ones_are_asked_fo
         composer = composer_of(data.train, recipe)
         torch.manual_seed(0)
         with torch.no_grad():
-            loss = composed_loss(
-                BrightnessAlone(), composer, torch.Generator().manual_seed(0), torch.preserve_format
-            )
+            films = films_at(composer, 0, 0, 0)
+            loss = composed_loss(BrightnessAlone(), films, composer.recipe, torch.preserve_format)
         losses.append(loss.item())
     assert losses[1] > losses[0] + 0.1
 

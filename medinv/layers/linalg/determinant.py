@@ -14,7 +14,9 @@ images, where the response dies away within a few pixels.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 import torch
@@ -32,6 +34,21 @@ from medinv.layers.linalg.solve import regular
 
 # share of the response that is not seen half way across an image; the result errs by the square
 LEFT_OUT = {torch.float64: 1e-7, torch.float32: 3e-4}
+
+
+_whole = ContextVar("whole", default=False)
+
+
+@contextmanager
+def whole_images() -> Iterator[None]:
+    """Within it no circular convolution is looked at on a smaller image: what is computed does not
+    depend on the weights' values, as a CUDA graph needs.
+    """
+    before = _whole.set(True)
+    try:
+        yield
+    finally:
+        _whole.reset(before)
 
 
 class Factored(Protocol):
@@ -57,6 +74,8 @@ def log_abs_det(weight: Tensor, size: Sequence[int], padding: str, groups: int =
     """
     padding, weight = pads.effective(weight.shape[2:], padding), symbols.at_least_single(weight)
     with torch.autocast(weight.device.type, enabled=False):
+        if padding == "circular" and _whole.get():
+            return _Circular(weight, size, groups).log_abs_det(size, 0.0)
         if padding == "circular":
             return _from_enough(lambda n: _Circular(weight, n, groups), weight, size, groups)
         if len(size) == 2:
@@ -96,7 +115,7 @@ class _Circular:
 
     def log_abs_det(self, size: Sequence[int], left_out: float) -> Tensor:
         """The mean over the frequencies of the torus, times the pixels."""
-        once = multiplicities(self._torus[0]).to(self._logs)
+        once = multiplicities(self._torus[0], self._logs.device).to(self._logs)
         total = (self._logs.flatten(1).sum(1) * once).sum()
         return total * (math.prod(size) / math.prod(self._torus))
 

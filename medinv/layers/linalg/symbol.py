@@ -61,13 +61,9 @@ def symbol(weight: Tensor, size: Sequence[int], groups: int = 1) -> Tensor:
 
 def _phases(period: int, count: int, taps: int, like: Tensor) -> Tensor:
     """exp(2 pi i f (k - centre) / period) as (count, taps)."""
-    angles = torch.outer(
-        torch.arange(count, dtype=torch.float64),
-        torch.arange(taps, dtype=torch.float64) - taps // 2,
-    ) * (2 * math.pi / period)
-    return torch.polar(torch.ones_like(angles), angles).to(
-        device=like.device, dtype=like.dtype.to_complex()
-    )
+    frequencies, places = (torch.arange(n, device=like.device).double() for n in (count, taps))
+    angles = torch.outer(frequencies, places - taps // 2) * (2 * math.pi / period)
+    return torch.polar(torch.ones_like(angles), angles).to(like.dtype.to_complex())
 
 
 def multiplicities(width: int, like: Tensor) -> Tensor:
@@ -148,7 +144,7 @@ def inverse_and_logs(matrices: Tensor) -> tuple[Tensor, Tensor]:
     """S^-1 and log |det S|, without derivatives. Raises LinAlgError where S is singular."""
     matrices, c = matrices.detach().resolve_conj(), matrices.shape[-1]
     if matrices.is_cuda:
-        return torch.linalg.inv(matrices), torch.linalg.slogdet(matrices)[1]
+        return _on_device(matrices)
     if c < ONE_BY_ONE:  # numpy's batches factorise twice, which is quicker than a loop in Python
         return _inverse(matrices), log_abs_dets(matrices)
     stack = matrices.numpy().reshape(-1, c, c)
@@ -162,6 +158,18 @@ def inverse_and_logs(matrices: Tensor) -> tuple[Tensor, Tensor]:
         inverse[i] = invert(factors, pivots, overwrite_lu=True)[0].T
     shape = matrices.shape
     return torch.from_numpy(inverse).view(shape), torch.from_numpy(logs).view(shape[:-2])
+
+
+def _on_device(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Both from one factorisation. Whether one failed is not asked while a CUDA graph is captured,
+    which cannot wait for an answer: log |det| is then -inf.
+    """
+    factors, pivots, _ = torch.linalg.lu_factor_ex(matrices)
+    logs = factors.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
+    if not torch.cuda.is_current_stream_capturing() and bool(torch.isneginf(logs).any()):
+        raise np.linalg.LinAlgError("a matrix is singular")
+    unit = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device)
+    return torch.linalg.lu_solve(factors, pivots, unit.expand_as(matrices)), logs
 
 
 def inverse_alone(matrices: Tensor) -> tuple[Tensor, Tensor]:
