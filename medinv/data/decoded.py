@@ -7,7 +7,8 @@ import numpy as np
 from medinv.data.dicom import pixels as dicom
 from medinv.data.dicom.colour import POLICY, luma
 from medinv.data.dicom.geometry import Geometry
-from medinv.data.dicom.grey import Levels, Scale
+from medinv.data.dicom.grey import Scale
+from medinv.data.dicom.levels import Levels
 from medinv.data.dicom.pixels import Pixels
 from medinv.data.dicom.records import Instance
 from medinv.data.picture import read_picture

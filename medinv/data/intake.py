@@ -4,8 +4,9 @@ It brings torch for the lossless intake only, and MONAI never, so that a process
 starts in half a second.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from threading import Thread
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from medinv.data.dicom.records import Broken, Instance
 from medinv.data.frame import Frame, FrameKey, InputSpec, LosslessCertificate
 from medinv.data.resize import resize, resize_volume
 from medinv.errors import DataError
+
+_LARGE = 1 << 20  # bytes, from which a thread is worth its start
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,13 @@ def read_frames(instance: Instance, request: ReadRequest) -> Iterator[Frame]:
     wanted = None if only is None else {n for source, n in only if source == instance.source}
     for pixels in decoded_frames(instance, wanted):
         number = pixels.frame + 1
+        sha256 = _hashing(pixels) if request.hashed else str
         inputs, intake = _inputs(pixels, request)
         yield Frame(
             instance=instance,
             number=number if instance.frames > 1 else None,
             policy=_policy(pixels, request),
-            sha256=pixels.sha256 if request.hashed else "",
+            sha256=sha256(),
             lossy=pixels.lossy,
             aspect=pixels.aspect,
             spacing=pixels.spacing,
@@ -75,6 +79,20 @@ def read_frames(instance: Instance, request: ReadRequest) -> Iterator[Frame]:
             turn=pixels.turn,
             orientation=pixels.orientation,
         )
+
+
+def _hashing(pixels: Pixels) -> Callable[[], str]:
+    """What gives the SHA-256, of large pixels made in a thread while they become network inputs."""
+    if pixels.stored.nbytes < _LARGE:
+        return lambda: pixels.sha256
+    thread = Thread(target=getattr, args=(pixels, "sha256"))  # which keeps it
+    thread.start()
+
+    def made() -> str:
+        thread.join()
+        return pixels.sha256
+
+    return made
 
 
 def read_whole(request: ReadRequest) -> Frame:

@@ -3,61 +3,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 
 from medinv.data.dicom.fields import Fields
+from medinv.data.dicom.levels import Levels
 from medinv.data.dicom.records import Instance
 from medinv.data.dicom.span import Span
 
 _WIDEST_TABLE = 1 << 17  # values; images of 32 bits get a table of the values they hold
-_BLOCK = 1 << 15  # pixels
-
-
-@dataclass(frozen=True)
-class Levels:
-    """What stored integers mean and how they are shown, as tables: an image has far fewer values
-    than pixels."""
-
-    values: np.ndarray  # (n,) stored integers, ascending, among them all that occur
-    modality: np.ndarray  # (n,) float64
-    display: np.ndarray  # (n,) uint8
-
-    def modality_of(self, stored: np.ndarray) -> np.ndarray:
-        """float64 in the modality's units, of stored integers that occur in `values`."""
-        if stored.dtype.itemsize > 2:
-            return np.take(self.modality, np.searchsorted(self.values, stored))
-        return _through(self._whole(self.modality), stored)
-
-    def display_of(self, stored: np.ndarray) -> np.ndarray:
-        """uint8 0..255, of stored integers that occur in `values`."""
-        if stored.dtype.itemsize > 2:
-            return np.take(self.display, np.searchsorted(self.values, stored))
-        return _through(self._whole_display, stored)
-
-    @cached_property
-    def _whole_display(self) -> np.ndarray:
-        return self._whole(self.display)
-
-    def _whole(self, table: np.ndarray) -> np.ndarray:
-        """By the bits of a value, so that nothing is subtracted."""
-        size = self.values.dtype.itemsize
-        whole = np.zeros(1 << 8 * size, table.dtype)
-        whole[self.values.view(f"u{size}")] = table
-        return whole
-
-
-def _through(whole: np.ndarray, stored: np.ndarray) -> np.ndarray:
-    index, out = stored.view(f"u{stored.dtype.itemsize}"), np.empty(stored.shape, whole.dtype)
-    rows = max(1, _BLOCK // stored.shape[1])
-    for start in range(
-        0, len(stored), rows
-    ):  # numpy widens indices to 64 bits: by blocks, within the cache
-        np.take(whole, index[start : start + rows], out=out[start : start + rows], mode="clip")
-    return out
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from medinv.data.dicom.fields import Fields
 from medinv.data.dicom.frames import FrameHeaders
 from medinv.data.dicom.geometry import Geometry
 from medinv.data.dicom.grey import (
-    Levels,
     Scale,
     grey_levels,
     header_scale,
@@ -24,6 +23,7 @@ from medinv.data.dicom.grey import (
     padding_mask,
 )
 from medinv.data.dicom.index import open_dataset
+from medinv.data.dicom.levels import Levels
 from medinv.data.dicom.orientation import STORED, Turn, hanging
 from medinv.data.dicom.records import Instance
 from medinv.data.dicom.shutter import closed

@@ -11,7 +11,8 @@ from functools import lru_cache
 import numpy as np
 
 from medinv.data.dicom.fields import Fields
-from medinv.data.dicom.grey import Levels, inverted, padding_bounds, rescaled, window, window_policy
+from medinv.data.dicom.grey import inverted, padding_bounds, rescaled, window, window_policy
+from medinv.data.dicom.levels import Levels
 from medinv.data.dicom.records import Instance
 
 _REMEMBERED = 16  # tables
