@@ -45,6 +45,7 @@ from medinv.layers import (
 )
 from medinv.layers.base import check_images
 from medinv.layers.reversible import Recomputing
+from medinv.models.whitening import Whitening
 
 
 def every_layer() -> set[type[Invertible]]:
@@ -60,6 +61,14 @@ def every_layer() -> set[type[Invertible]]:
             if kind.__module__.startswith("medinv.") and not inspect.isabstract(kind):
                 found.add(kind)
     return found
+
+
+def whitening(channels: int) -> Whitening:
+    """As after a start, from channels that go together."""
+    layer = Whitening(channels)
+    values = torch.randn(8, channels, 8, 8)
+    layer.initialise(values + 2 * values.roll(1, 1))
+    return layer
 
 
 def perturbed(layer: Invertible) -> Invertible:
@@ -121,6 +130,7 @@ MAKERS = {
     "additive": lambda c: AdditiveCoupling(c, 4),
     "affine": lambda c: AffineCoupling(c, 4),
     "chain": lambda c: Chain(ActNorm(c), InvertibleConv2d(c), LeakyReLU(0.8), AffineCoupling(c, 4)),
+    "whitening": lambda c: whitening(c),
     "batch-norm": lambda c: InvertibleBatchNorm(c).eval(),
     "smooth-leaky": lambda c: SmoothLeakyReLU(0.3),
     "soft-leaky": lambda c: SoftLeakyReLU(0.3),

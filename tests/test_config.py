@@ -45,6 +45,7 @@ def test_every_configuration_is_one_and_comes_back_from_json(path: Path) -> None
         ("cifar10", "train.gain=0.1", "no effect beside flip"),
         ("chest-xray-twin", "train.orthogonality=0.1", r"train\.orthogonality: .* twin"),
         ("adrenalmnist3d", "model.widening=zeros", "widening has no effect on volumes"),
+        ("adrenalmnist3d", "model.whiten=true", "whiten has no effect on volumes"),
         ("cifar10-baseline", "model.depths=[1]", r"model\.depths: .* model\.kind resnet18"),
     ],
 )

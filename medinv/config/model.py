@@ -133,11 +133,14 @@ class PooledConfig(_Levels, ModelConfig):
     padding: Literal["circular", "zeros", "reflect", "replicate"] = "circular"
     # How hidden[0] channels come from four times those of the image.
     widening: Literal["convolution", "zeros"] = "convolution"
+    whiten: bool = False  # patches of 2 x 2 pixels, by a fixed matrix from the first images
 
     @model_validator(mode="after")
     def _volumes_are_not_widened(self) -> Self:
-        if self.axes == 3 and self.widening == "zeros":
-            raise ValueError("widening has no effect on volumes: leave it out")
+        named = {"widening": self.widening == "zeros", "whiten": self.whiten}
+        for name, given in named.items():
+            if self.axes == 3 and given:
+                raise ValueError(f"{name} has no effect on volumes: leave it out")
         return self
 
 
@@ -145,6 +148,13 @@ class PooledTwinConfig(_Levels, ModelConfig):
     """The ordinary counterpart of a pooled classifier: what narrows is thrown away."""
 
     kind: Literal["pooled-twin"] = "pooled-twin"
+    whiten: bool = False  # as in the pooled classifier
+
+    @model_validator(mode="after")
+    def _volumes_are_not_whitened(self) -> Self:
+        if self.axes == 3 and self.whiten:
+            raise ValueError("whiten has no effect on volumes: leave it out")
+        return self
 
 
 class ResNet18Config(ModelConfig):

@@ -36,6 +36,7 @@ class TrainConfig(Frozen):
     whole_patients: bool = False  # batches hold all images of their patients
     bfloat16: bool = False  # activations and products in 16 bits while training, weights in 32
     flip: bool = False  # augmentation: left and right at random
+    alternate: bool = False  # each image is flipped in every other epoch, not at random
     cutout: int = Field(default=0, ge=0)  # augmentation: side of a square that is blanked, pixels
     noise: float = Field(default=0.0, ge=0)  # augmentation: standard deviation, grey levels
     shift: int = Field(default=4, ge=0)  # augmentation: pixels
@@ -73,6 +74,12 @@ class TrainConfig(Frozen):
     def _back_to_a_start(self) -> Self:
         if self.blend and self.start is None:
             raise ValueError("blend goes back to the weights of start: name one, or leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _what_alternates_flips(self) -> Self:
+        if self.alternate and not self.flip:
+            raise ValueError("alternate has no effect without flip: give it too, or leave it out")
         return self
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from medinv.config import PooledTrain
 from medinv.layers import InvertibleConv2d, InvertibleConv3d
 from medinv.models.base import AfterStep
+from medinv.models.polar import orthogonal_factor, positive_part
 
 FREQUENCIES = 4  # drawn a step
 ROTATE = 10  # steps between two looks at the kernels' centres
@@ -85,32 +86,48 @@ class Accretive:
             for module in model.modules()
             if isinstance(module, InvertibleConv2d | InvertibleConv3d)
         ]
+        self._alike: dict[torch.Size, list[int]] = {}
+        for index, kernel in enumerate(self._kernels):
+            self._alike.setdefault(kernel.shape, []).append(index)
         self.rotations: list[Tensor] = []
 
     @torch.no_grad()
     def step(self, number: int, rate: float) -> None:
-        """Step `number` of an epoch."""
+        """Step `number` of an epoch; kernels of one shape together, in the same frequencies."""
         if number % ROTATE == 0:
-            self.rotations = [rotation(kernel) for kernel in self._kernels]
-        for kernel, turn in zip(self._kernels, self.rotations, strict=True):
-            kernel.sub_(self._slope(kernel, turn), alpha=rate)
+            self.rotations = self._rotations()
+        for members in self._alike.values():
+            kernels: list[Tensor] = [self._kernels[index] for index in members]
+            turns = torch.stack([self.rotations[index] for index in members])
+            slopes = self._slopes(torch.stack(kernels), turns).unbind(0)
+            torch._foreach_sub_(kernels, slopes, alpha=rate)
 
-    def _slope(self, kernel: Tensor, turn: Tensor) -> Tensor:
-        angles = _angles(kernel, FREQUENCIES)
-        part = turn.mT.to(kernel.dtype.to_complex()) @ torch.complex(*_symbols(kernel, angles))
-        values, vectors = torch.linalg.eigh((part + part.mH) / 2)
-        lacking = torch.relu(self.bound - values)
-        slope = (vectors * lacking[:, None]) @ vectors.mH
-        return (-2 / FREQUENCIES) * _to_taps(turn @ slope.real, turn @ slope.imag, angles, kernel)
+    def _rotations(self) -> list[Tensor]:
+        found: dict[int, Tensor] = {}
+        for members in self._alike.values():
+            turns = rotations(torch.stack([self._kernels[index].detach() for index in members]))
+            found |= dict(zip(members, turns.unbind(0), strict=True))
+        return [found[index] for index in range(len(self._kernels))]
+
+    def _slopes(self, kernels: Tensor, turns: Tensor) -> Tensor:
+        """Of kernels (K, C, C, *k) that are turned by (K, C, C)."""
+        rows = kernels.flatten(0, 1)
+        angles = _angles(rows, FREQUENCIES)
+        real, imaginary = (part.unflatten(1, kernels.shape[:2]) for part in _symbols(rows, angles))
+        part = turns.mT.to(turns.dtype.to_complex()) @ torch.complex(real, imaginary)
+        lacking = torch.eye(part.shape[-1], device=part.device) * self.bound - (part + part.mH) / 2
+        slope = positive_part(lacking)
+        up, along = ((turns @ each).flatten(1, 2) for each in (slope.real, slope.imag))
+        return (-2 / FREQUENCIES) * _to_taps(up, along, angles, rows).view_as(kernels)
 
 
-def rotation(kernel: Tensor) -> Tensor:
-    """The orthogonal factor Q (C, C) of the centre tap's polar decomposition.
+def rotations(kernels: Tensor) -> Tensor:
+    """The orthogonal factors Q (K, C, C) of the centre taps' polar decompositions.
 
-    It is the rotation nearest to the tap.
+    They are the rotations nearest to the taps of kernels (K, C, C, *k).
     """
-    left, _, right = torch.linalg.svd(kernel.flatten(2)[:, :, kernel[0, 0].numel() // 2])
-    return left @ right
+    taps = kernels.flatten(3)
+    return orthogonal_factor(taps[..., taps.shape[-1] // 2])
 
 
 def _angles(weight: Tensor, count: int) -> Tensor:

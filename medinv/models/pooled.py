@@ -44,6 +44,7 @@ from medinv.models.base import (
     label_loss,
 )
 from medinv.models.penalty import Conditioning
+from medinv.models.whitening import Whitening
 
 LEAST_SPREAD = 1e-6  # of a feature, relative to the mean variance: a dead one is no distance
 
@@ -118,6 +119,7 @@ def image_trunk(model: PooledConfig) -> Chain:
     return Chain(
         FrozenNorm([model.mean] * model.channels, [model.std] * model.channels),
         Haar(),
+        *([Whitening(channels)] if model.whiten else []),
         *widening,
         *_level(0, model),
     )
@@ -275,9 +277,11 @@ class PooledTwin(Calibrated):
         super().__init__(model.classes)
         self.mean, self.std = model.mean, model.std
         halve, axes = (Haar, 2) if model.axes == 2 else (Haar3d, 3)
+        channels = 2**axes * model.channels
         layers: list[nn.Module] = [
             halve(),
-            *_block(2**axes * model.channels, model.hidden[0], axes),
+            *([Whitening(channels)] if model.whiten else []),
+            *_block(channels, model.hidden[0], axes),
         ]
         for level, (depth, width) in enumerate(zip(model.depths, model.hidden, strict=True)):
             layers += [halve(), _Narrow(width)] if level else []
@@ -313,4 +317,20 @@ def _block(channels: int, width: int, axes: int) -> list[nn.Module]:
     return [conv, norm(width), nn.ReLU()]
 
 
-POOLED_TWIN = Kind(PooledTwinConfig, lambda model, image_shape: PooledTwin(model), label_loss)
+@torch.no_grad()
+def _start_twin(
+    network: PooledTwin, images: np.ndarray, labels: np.ndarray, config: Config
+) -> None:
+    """What whitens, from the first images, as the pooled classifier's."""
+    some = torch.tensor(images[: config.train.batch]).float().to(network.head.weight.device)
+    for index, layer in enumerate(network.body):
+        if isinstance(layer, Whitening):
+            layer.initialise(network.body[:index]((some - network.mean) / network.std))
+
+
+POOLED_TWIN = Kind(
+    PooledTwinConfig,
+    lambda model, image_shape: PooledTwin(model),
+    label_loss,
+    start=_start_twin,
+)

@@ -42,7 +42,7 @@ def measure_cost(config: Config, data: LabelledImages, device: str = "cpu") -> C
     Raises what `train` raises at its start.
     """
     data.check(config.image_shape, config.model.classes)
-    batches = Batches(data.train, config)
+    batches = Batches(data.train, config, device=device)
     run = Run(config, data.train, device, batches.steps)
     run.begin(0)
     times, start = list[float](), time.perf_counter()

@@ -7,6 +7,7 @@ that have to stay well conditioned.
 """
 
 from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -39,26 +40,41 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # takes no closure
         """One update of all weights that have a gradient."""
         for group in self.param_groups:
+            alike: dict[torch.Size, list[Tensor]] = {}
             for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                if group["rescale"]:
-                    weight.mul_(len(weight) ** 0.5 / torch.linalg.vector_norm(weight))
-                buffer = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
-                buffer.mul_(group["momentum"]).add_(weight.grad)
-                update = weight.grad.add(buffer, alpha=group["momentum"])
-                weight.sub_(orthogonal(update.flatten(1)).reshape(weight.shape), alpha=group["lr"])
+                if weight.grad is not None:
+                    alike.setdefault(weight.shape, []).append(weight)
+            for weights in alike.values():
+                self._move(weights, group)
+
+    def _move(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        """Weights of one shape together, since each by itself is too small to be quick."""
+        if group["rescale"]:
+            gains = torch.stack(torch._foreach_norm(weights)).reciprocal() * len(weights[0]) ** 0.5
+            torch._foreach_mul_(weights, list(gains.unbind(0)))
+        slopes = [cast(Tensor, weight.grad) for weight in weights]
+        buffers = [
+            self.state[weight].setdefault("momentum", torch.zeros_like(weight))
+            for weight in weights
+        ]
+        torch._foreach_mul_(buffers, group["momentum"])
+        torch._foreach_add_(buffers, slopes)
+        updates = torch._foreach_add(slopes, buffers, alpha=group["momentum"])
+        moves = orthogonal(torch.stack([update.flatten(1) for update in updates]))
+        torch._foreach_sub_(
+            weights, list(moves.unflatten(2, weights[0].shape[1:]).unbind(0)), alpha=group["lr"]
+        )
 
 
 def orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
-    """About the nearest matrix of the same shape with orthonormal rows or columns.
+    """About the nearest matrices of the same shape (..., M, N) with orthonormal rows or columns.
 
-    It is iterated in 16 bits, which suffices for a direction.
+    They are iterated in 16 bits, which suffices for a direction.
     """
     a, b, c = COEFFICIENTS
     x = matrix.bfloat16()
-    x = x / (torch.linalg.vector_norm(x) + 1e-7)
-    tall = x.shape[0] > x.shape[1]
+    x = x / (torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True) + 1e-7)
+    tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     for _ in range(steps):
         gram = x @ x.mT

@@ -216,8 +216,9 @@ def _replay(
     """Do the steps of a segment again, until one differs."""
     timeline, data, start = segment.timeline, segment.data, segment.start
     config = timeline.config(start + 1)
-    batches = Batches(data.train, config)
-    run = Run(config, data.train, timeline.begins[-1].device, batches.steps)
+    device = timeline.begins[-1].device
+    batches = Batches(data.train, config, device=device)
+    run = Run(config, data.train, device, batches.steps)
     where = "start" if start == 0 else f"{SNAPSHOTS}/{snapshot_at(segment.folder, start).name}"
     if start:
         belongs = checkpoints.identity(config, data.sha256())

@@ -100,7 +100,7 @@ def train(
     """
     check_classes(config)
     data.check(config.image_shape, config.model.classes)
-    batches = Batches(data.train, config, workers=options.workers)
+    batches = Batches(data.train, config, workers=options.workers, device=device)
     run = Run(config, data.train, device, batches.steps)
     sha256 = "" if checkpoint is None and options.log is None else data.sha256()
     belongs = checkpoints.identity(config, sha256)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from medinv.config import load_config
 from medinv.errors import ConfigError
 from medinv.layers import InvertibleConv2d, InvertibleConv3d
-from medinv.models.penalty import FREQUENCIES, Accretive, _angles, _symbols, rotation
+from medinv.models.penalty import FREQUENCIES, Accretive, _angles, _symbols, rotations
 
 BOUND = 0.4
 
@@ -52,17 +52,17 @@ def test_steps_lift_what_zero_padding_loses(conv) -> None:
 
 def test_the_slope_is_that_of_what_the_eigenvalues_lack(conv) -> None:
     def lack(weight: Tensor) -> Tensor:
-        part = turn.mT.to(torch.complex128) @ torch.complex(*_symbols(weight, angles))
+        part = turn[0].mT.to(torch.complex128) @ torch.complex(*_symbols(weight, angles))
         return (
             torch.relu(BOUND - torch.linalg.eigvalsh((part + part.mH) / 2)).square().sum(1).mean()
         )
 
-    turn = rotation(conv.weight.detach())
+    turn = rotations(conv.weight.detach()[None])
     torch.manual_seed(7)
     angles = _angles(conv.weight, FREQUENCIES)
     (expected,) = torch.autograd.grad(lack(conv.weight), conv.weight)
     torch.manual_seed(7)
-    found = Accretive(nn.Sequential(conv), BOUND)._slope(conv.weight.detach(), turn)
+    found = Accretive(nn.Sequential(conv), BOUND)._slopes(conv.weight.detach()[None], turn)[0]
     assert expected.abs().max() > 0.1 and torch.allclose(found, expected, atol=1e-12)
 
 

@@ -17,6 +17,7 @@ from medinv.models.build import build
 from medinv.models.penalty import _gradient
 from medinv.models.pooled import PooledClassifier
 from medinv.models.store import load
+from medinv.models.whitening import Whitening
 from medinv.training.publish import condition_numbers, exactness, publish
 from medinv.training.train import train, validation_auc
 
@@ -180,3 +181,17 @@ def test_the_best_epoch_is_kept(configs, data) -> None:
     assert validation_auc(trained.model, two.validation) == pytest.approx(
         max(epoch.validation for epoch in trained.epochs)
     )
+
+
+def test_whitened_patches_come_back_and_the_twin_sees_the_same(configs, config, data) -> None:
+    whitened = load_config(configs / "cifar10.yaml", (*SMALL, "model.whiten=true"))
+    model = train(whitened, data).model.double()
+    found = exactness(model, data.test.images)
+    assert found.share_float64 == 1
+    other = load_config(configs / "cifar10-twin.yaml", (*SMALL, "model.whiten=true"))
+    twin = train(other, data).model.double()
+    matrices = [
+        next(module.weight for module in network.modules() if isinstance(module, Whitening))
+        for network in (model, twin)
+    ]
+    assert torch.allclose(*matrices) and not torch.allclose(matrices[0], torch.eye(12).double())

@@ -1,0 +1,38 @@
+"""Channels come out uncorrelated, and images come back."""
+
+import pytest
+import torch
+
+from medinv.errors import SingularError
+from medinv.models.whitening import Whitening
+
+
+def correlated(count: int = 200) -> torch.Tensor:
+    torch.manual_seed(0)
+    mixing = torch.randn(6, 6, dtype=torch.float64)
+    return torch.einsum("ij,njhw->nihw", mixing, torch.randn(count, 6, 4, 4).double())
+
+
+def test_channels_are_uncorrelated_and_of_variance_one() -> None:
+    x = correlated()
+    y = Whitening(6).double().initialise(x)
+    covariance = torch.cov(y.transpose(0, 1).flatten(1))
+    assert (covariance - torch.eye(6)).abs().max() < 0.05
+
+
+def test_what_it_says_of_itself_is_what_its_matrix_is() -> None:
+    layer = Whitening(6).double()
+    x = correlated()[:2]
+    y = layer.initialise(correlated())[:2]
+    assert (layer.inverse(y) - x).abs().max() < 1e-12
+    values = torch.linalg.svdvals(layer.weight)
+    assert torch.allclose(layer.log_det(x), 16 * values.log().sum().expand(2))
+    assert torch.allclose(layer.condition_number(x), (values[0] / values[-1]).expand(2))
+    assert torch.allclose(layer.inverse_norm(x), (1 / values[-1]).expand(2))
+
+
+def test_a_lost_channel_is_refused() -> None:
+    layer = Whitening(2)
+    layer.weight.zero_()
+    with pytest.raises(SingularError, match="lost"):
+        layer.inverse(torch.zeros(1, 2, 2, 2))
