@@ -2,9 +2,10 @@
 
 A spectrum here is (F, groups, N, c): frequencies first, so that one matrix a frequency and group is
 one batched product, and an image (one of N) never meets another. Small tori are transformed by
-products with the Fourier matrix, which leave that order behind them; large ones, and volumes, by
-FFT and a transposition. Images are real: the first axis carries half of its frequencies. Complex
-conjugates are taken at once (`conj_physical`): compiled programs lose sight of lazy ones.
+products with the Fourier matrix, which leave that order behind them and move nothing where the
+first image axis is the one contiguous in memory; large ones, and volumes, by FFT and a
+transposition. Images are real: the first axis carries half of its frequencies. Complex conjugates
+are taken at once (`conj_physical`): compiled programs lose sight of lazy ones.
 """
 
 import math
@@ -57,7 +58,7 @@ class Fourier:
         if self.by_matrix:
             matrices = self._matrices(dtype)
             self.rows, self.columns, self.back_columns, self.back_rows = (
-                m.contiguous().to(device) for m in matrices
+                m.to(device) for m in matrices
             )
 
     def _matrices(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -66,12 +67,12 @@ class Fourier:
         out = waves(f1, torch.arange(h), t1, -1)
         back = waves(torch.arange(h), f1, t1, 1) * (multiplicities(t1) / t1)
         complex_type = dtype.to_complex()
-        return (
-            torch.cat([out.real, out.imag]).to(dtype),
-            waves(f2, torch.arange(w), t2, -1).to(complex_type),
-            (waves(torch.arange(w), f2, t2, 1) / t2).to(complex_type),
-            torch.cat([back.real, -back.imag], 1).to(dtype),
+        forth, home = (
+            (waves(f2, torch.arange(w), t2, sign) / over).to(complex_type).expand(len(f1), -1, -1)
+            for sign, over in ((-1, 1), (1, t2))
         )
+        rows, back_rows = torch.cat([out.real, out.imag]), torch.cat([back.real, -back.imag], 1)
+        return rows.to(dtype), forth, home, back_rows.mT.to(dtype).contiguous()
 
     def forward(self, y: Tensor) -> Tensor:
         """The spectrum of `y`."""
@@ -81,9 +82,9 @@ class Fourier:
             spectrum = torch.fft.rfftn(y, s=[self.torus[a - 2] for a in axes], dim=axes)
             return self._frequencies_first(spectrum.flatten(2))
         h, w = self.size
-        pixels = self._frequencies_first(y.flatten(2)).view(h, -1)
-        planes = torch.mm(self.rows, pixels).view(2, half(self.torus[0]), w, -1)
-        spectrum = torch.matmul(self.columns, torch.complex(planes[0], planes[1]))
+        pixels = self._groups_first(y.transpose(2, 3)).reshape(-1, h)
+        planes = torch.mm(self.rows, pixels.t()).view(2, half(self.torus[0]), -1, w)
+        spectrum = torch.bmm(self.columns, torch.complex(planes[0], planes[1]).mT)
         return spectrum.view(-1, self.groups, n, y.shape[1] // self.groups)
 
     def inverse(self, spectrum: Tensor) -> Tensor:
@@ -96,10 +97,14 @@ class Fourier:
             y = torch.fft.irfftn(planes, s=[self.torus[a - 2] for a in axes], dim=axes)
             return y[(..., *(slice(side) for side in self.size))]
         (h, w), (t1, t2) = self.size, self.torus
-        columns = torch.matmul(self.back_columns, spectrum.view(half(t1), t2, -1))
+        columns = torch.bmm(spectrum.view(half(t1), t2, -1).mT, self.back_columns)
         planes = torch.stack([columns.real, columns.imag]).view(2 * half(t1), -1)
-        pixels = torch.mm(self.back_rows, planes).view(h * w, groups, n, c)
-        return self._images_first(pixels).view(n, groups * c, h, w)
+        pixels = torch.mm(planes.t(), self.back_rows).view(groups, n, c, w, h)
+        return pixels.transpose(0, 1).reshape(n, groups * c, w, h).transpose(2, 3)
+
+    def _groups_first(self, y: Tensor) -> Tensor:
+        """(N, C, ...) as (groups, N, c, ...)."""
+        return y.unflatten(1, (self.groups, -1)).transpose(0, 1)
 
     def _frequencies_first(self, planes: Tensor) -> Tensor:
         """(N, C, F) as (F, groups, N, c), contiguous."""

@@ -60,6 +60,10 @@ class Solver:
     def __init__(self, weight: Tensor, size: Sequence[int], padding: str, groups: int = 1):
         self.weight, self.size, self.groups = weight.detach().double(), tuple(size), groups
         self.padding = pads.effective(weight.shape[2:], padding)
+        # Engines see images turned: their first axis is then the one contiguous in memory.
+        self._kernel, self._sides = self.weight, self.size
+        if len(self.size) == 2:
+            self._kernel, self._sides = self.weight.mT, self.size[::-1]
         check_fits(weight, self.size, self.padding, groups)
         self.single = weight.dtype != torch.float64
         self.corrections, self.iterated = 0, False
@@ -75,10 +79,10 @@ class Solver:
         wanted = y.to(torch.float32 if self.single else torch.float64)
         if self.iterated:
             return self._iterate(wanted, transposed).to(y.dtype)
-        x = self.engine.solve(wanted, transposed=transposed)
+        x = _solved(self.engine, wanted, transposed)
         for _ in range(self.corrections):
             residual = wanted - self.product(x, transposed)
-            x = x + self.engine.solve(residual, transposed=transposed)
+            x = x + _solved(self.engine, residual, transposed)
         return x.to(y.dtype)
 
     def product(self, x: Tensor, transposed: bool = False) -> Tensor:
@@ -89,16 +93,19 @@ class Solver:
     def _choose(self) -> Engine:
         if self.padding == "circular":
             dtype = torch.float32 if self.single else torch.float64
-            return Circulant(self.weight, self.size, self.groups, dtype=dtype)
+            try:
+                return Circulant(self._kernel, self._sides, self.groups, dtype=dtype)
+            except SingularError as error:
+                raise SingularError(self._lost("it loses a wave")) from error
         try:
             return self._judged(self._border())
         except (SingularError, torch.linalg.LinAlgError) as error:
             # The torus loses what the image need not lose.
             if self.weight.shape[0] * math.prod(self.size) > DIRECT:
-                nearest = symbols.clipped_inverse(self.weight, self.size, self.groups)
+                nearest = symbols.clipped_inverse(self._kernel, self._sides, self.groups)
                 return self._iterating(self._circulant(nearest), error)
             self.single = False
-            return self._judged(_Dense(self.weight, self.size, self.padding, self.groups))
+            return self._judged(_Dense(self._kernel, self._sides, self.padding, self.groups))
 
     def _border(self) -> Engine:
         if len(self.size) == 2:
@@ -112,7 +119,7 @@ class Solver:
 
     def _cross(self) -> Engine:
         """Factors on the smallest torus that loses nothing; float32 where that suffices."""
-        factors = regular(self.weight, self.size, self.padding, self.groups, logs=False)
+        factors = regular(self._kernel, self._sides, self.padding, self.groups, logs=False)
         small = is_small(factors.cross, self.weight.shape[1])
         if self.single:
             engine = (
@@ -150,16 +157,13 @@ class Solver:
             if error <= TOLERANCE and growth < symbols.LOST:
                 self.corrections = count + (count > 0)  # one more where an error may be local
                 return engine
-            x = x + engine.solve(y - self.product(x))
+            x = x + _solved(engine, y - self.product(x))
             last, error = error, self._backward_error(y - self.product(x), x, y).max().item()
             if not error < 0.1 * last:
                 break
         if isinstance(engine, Bordered) and growth < symbols.LOST:
             return self._iterating(engine, None)
-        raise SingularError(
-            f"a {self._what()} is singular to rounding (condition number near {growth:.1e});"
-            " `null_directions` names what is lost"
-        )
+        raise SingularError(self._lost(f"condition number near {growth:.1e}"))
 
     def _iterating(self, engine: Engine, cause: Exception | None) -> Engine:
         self.iterated, self.single, self.engine = True, False, engine
@@ -170,7 +174,7 @@ class Solver:
         return engine
 
     def _circulant(self, inverse: Tensor) -> Circulant:
-        return Circulant.of_inverse(inverse, self.size, self.size, torch.float64)
+        return Circulant.of_inverse(inverse, self._sides, self._sides, torch.float64)
 
     def _random(self, dtype: torch.dtype) -> Tensor:
         generator = torch.Generator().manual_seed(0)
@@ -179,12 +183,12 @@ class Solver:
 
     def _error(self, engine: Engine, y: Tensor) -> tuple[Tensor, float]:
         """The solution of a random system and its backward error."""
-        x, y = engine.solve(y).double(), y.double()
+        x, y = _solved(engine, y).double(), y.double()
         return x, self._backward_error(y - self.product(x), x, y).max().nan_to_num(math.inf).item()
 
     def _growth(self, engine: Engine, x: Tensor) -> float:
         """A lower estimate of the condition number, which is right within a few for lost images."""
-        back = engine.solve(x / x.abs().max(), transposed=True).abs().max()
+        back = _solved(engine, x / x.abs().max(), True).abs().max()
         return (self._norm() * back).nan_to_num(math.inf).item()
 
     def _iterate(self, y: Tensor, transposed: bool) -> Tensor:
@@ -203,18 +207,17 @@ class Solver:
             error[missing] = self._backward_error(left, x[missing], y[missing])
         self._judge(error.max().item() if len(error) else 0.0)
         # The judgement is of whole images; one more step mends what is wrong at a few pixels.
-        result[finite] = x + self.engine.solve(
-            y - self.product(x, transposed), transposed=transposed
-        )
+        residual = y - self.product(x, transposed)
+        result[finite] = x + _solved(self.engine, residual, transposed)
         return result
 
     def _krylov(self, y: Tensor, transposed: bool) -> Tensor:
         """BiCGStab on `A P u = y`, `x = P u`, P the engine; A^T P^T has the spectrum of A P."""
 
         def product(u: Tensor) -> Tensor:
-            return self.product(self.engine.solve(u, transposed=transposed), transposed)
+            return self.product(_solved(self.engine, u, transposed), transposed)
 
-        return self.engine.solve(bicgstab(product, y, 1e-12, ITERATIONS), transposed=transposed)
+        return _solved(self.engine, bicgstab(product, y, 1e-12, ITERATIONS), transposed)
 
     def _backward_error(self, residual: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """(N,), one an image."""
@@ -230,6 +233,10 @@ class Solver:
         sides = "x".join(map(str, self.size))
         return f"{self.padding}-padded convolution of {len(self.weight)} channels on {sides} images"
 
+    def _lost(self, how: str) -> str:
+        named = "`null_directions` names what is lost"
+        return f"a {self._what()} is singular to rounding ({how}); {named}"
+
     def _judge(self, error: float) -> None:
         if not error <= TOLERANCE:
             raise ConvergenceError(
@@ -237,6 +244,13 @@ class Solver:
                 f" {CORRECTIONS} refinements, each of at most {ITERATIONS} steps of BiCGStab,"
                 f" expected {TOLERANCE:.0e}. Keep the kernel near an isometry or the image small"
             )
+
+
+def _solved(engine: Engine, y: Tensor, transposed: bool = False) -> Tensor:
+    """By an engine, which sees images turned."""
+    if y.ndim != 4:
+        return engine.solve(y, transposed=transposed)
+    return engine.solve(y.mT, transposed=transposed).mT
 
 
 def regular(

@@ -28,7 +28,8 @@ from torch.nn import functional as F
 from medinv.errors import SingularError
 from medinv.layers.linalg import padding as pads
 
-ONE_BY_ONE = 24  # channels from which a loop over LAPACK's own factors is quicker than two batches
+ONE_BY_ONE = 24  # channels from which a loop over LAPACK's own factors is quicker than a batch
+BLOCKED = 96  # and from which torch's are
 LOST = 1e12  # condition number beyond which float64 has nothing left to solve with
 
 
@@ -147,7 +148,16 @@ def inverse_and_logs(matrices: Tensor) -> tuple[Tensor, Tensor]:
         return _on_device(matrices)
     if c < ONE_BY_ONE:  # numpy's batches factorise twice, which is quicker than a loop in Python
         return _inverse(matrices), log_abs_dets(matrices)
-    stack = matrices.numpy().reshape(-1, c, c)
+    if c < BLOCKED:
+        return _one_by_one(matrices)
+    factors, pivots = torch.linalg.lu_factor(matrices)
+    logs = factors.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
+    unit = torch.eye(c, dtype=matrices.dtype).expand_as(matrices)
+    return torch.linalg.lu_solve(factors, pivots, unit), logs
+
+
+def _one_by_one(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    stack = matrices.numpy().reshape(-1, *matrices.shape[-2:])
     inverse, logs = np.empty_like(stack), np.empty(len(stack), stack.real.dtype)
     factorise, invert = get_lapack_funcs(("getrf", "getri"), (stack,))
     for i, matrix in enumerate(stack):  # transposed, as LAPACK stores them
@@ -242,10 +252,13 @@ def clipped_inverse(weight: Tensor, size: Sequence[int], groups: int = 1) -> Ten
 
 
 def _inverse(matrices: Tensor) -> Tensor:
-    if matrices.shape[-1] == 1:
+    c = matrices.shape[-1]
+    if c == 1:
         return 1 / matrices
-    if matrices.is_cuda:
+    if matrices.is_cuda or c >= BLOCKED:
         return torch.linalg.inv(matrices)
+    if c >= ONE_BY_ONE:
+        return _one_by_one(matrices.resolve_conj())[0]
     return torch.from_numpy(np.linalg.inv(matrices.resolve_conj().numpy()))
 
 
