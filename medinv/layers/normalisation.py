@@ -31,9 +31,10 @@ class ActNorm(Invertible):
         """y."""
         check_images(x, self.channels, "ActNorm")
         scale = self.log_scale.exp()
-        return F.batch_norm(
-            x, torch.zeros_like(scale), torch.ones_like(scale), scale, self.bias * scale, eps=0.0
-        )  # one kernel for what would be two
+        none, one = torch.zeros_like(scale), torch.ones_like(scale)
+        shift = self.bias * scale
+        # One kernel for what would be two; F.batch_norm of torch 2.11 refuses eps=0.
+        return torch.batch_norm(x, scale, shift, none, one, False, 0.0, 0.0, True)
 
     def inverse(self, y: Tensor) -> Tensor:
         """x."""
