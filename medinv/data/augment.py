@@ -6,13 +6,6 @@ Shifts are whole pixels: interpolation would teach a density model that films ar
 from collections.abc import Callable
 
 import torch
-from monai.transforms import (
-    BorderPad,
-    Compose,
-    RandScaleIntensity,
-    RandShiftIntensity,
-    RandSpatialCrop,
-)
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -34,7 +27,7 @@ def augmentation(
     """A function from images (N, C, *size) in grey levels, integers or float32, and which of them
     (N,) to flip, drawn where None, to augmented ones of that shape, float32, kept in 0..top.
 
-    Those of whole batches lie on `device`, where it is done.
+    It is done on `device`, a whole batch at once.
     """
     if recipe.flip or recipe.cutout:
         generator = torch.Generator().manual_seed(seed)
@@ -43,20 +36,35 @@ def augmentation(
             if images.ndim == 4
             else volumes(images.to(device), recipe, generator, flipped)
         )
-    steps: list = []
-    if recipe.shift:
-        steps += [
-            BorderPad(recipe.shift, mode="edge"),
-            RandSpatialCrop(size, random_size=False),
-        ]
-    if recipe.gain:
-        steps.append(RandScaleIntensity(recipe.gain, prob=1.0))
-    if recipe.offset:
-        steps.append(RandShiftIntensity(recipe.offset, prob=1.0))
-    pipeline = Compose(steps).set_random_state(seed)
-    return lambda images, _: torch.stack(
-        [torch.as_tensor(pipeline(image.float())).clamp(0, top) for image in images]
-    )
+    generator = torch.Generator().manual_seed(seed)
+    return lambda images, _: films(images.to(device), recipe, generator, top)
+
+
+def films(images: Tensor, recipe: TrainConfig, generator: torch.Generator, top: float) -> Tensor:
+    """Shifts with repeated edges, gain and offset of a whole batch (N, C, *size), float32, kept in
+    0..top.
+    """
+    moved = images.float()
+    for axis in range(2, moved.ndim):
+        place = _moved(moved, axis, recipe.shift, generator).clamp(0, moved.shape[axis] - 1)
+        moved = _at(moved, axis, place)
+    each = (len(moved), *[1] * (moved.ndim - 1))
+    gain, offset = (2 * torch.rand(each, generator=generator) - 1 for _ in range(2))
+    gain, offset = 1 + recipe.gain * gain, recipe.offset * offset
+    return (moved * gain.to(moved.device) + offset.to(moved.device)).clamp(0, top)
+
+
+def _moved(images: Tensor, axis: int, most: int, generator: torch.Generator) -> Tensor:
+    """The places (N, side) that each image's pixels along an axis are moved from."""
+    by = torch.randint(-most, most + 1, (len(images), 1), generator=generator)
+    return torch.arange(images.shape[axis]) + by
+
+
+def _at(images: Tensor, axis: int, place: Tensor) -> Tensor:
+    """Of each image the values at its places (N, side) along an axis."""
+    shape = [len(images), *[1] * (images.ndim - 1)]
+    shape[axis] = images.shape[axis]
+    return images.gather(axis, place.reshape(shape).to(images.device).expand_as(images))
 
 
 def natural(
@@ -110,19 +118,14 @@ def volumes(
     """
     moved = images.float()
     for axis in range(2, moved.ndim):
-        side = moved.shape[axis]
-        place = torch.arange(side) + torch.randint(
-            -recipe.shift, recipe.shift + 1, (len(moved), 1), generator=generator
-        )
+        side, place = moved.shape[axis], _moved(moved, axis, recipe.shift, generator)
         place = (side - 1) - ((side - 1) - place.abs()).abs()  # mirrored at both ends
         if recipe.flip:
             mirrored = torch.rand(len(moved), generator=generator) >= 0.5
             if flipped is not None and axis == moved.ndim - 1:
                 mirrored = flipped
             place = torch.where(mirrored[:, None], place.flip(1), place)
-        shape = [len(moved), *[1] * (moved.ndim - 1)]
-        shape[axis] = side
-        moved = moved.gather(axis, place.reshape(shape).to(moved.device).expand_as(moved))
+        moved = _at(moved, axis, place)
     return moved
 
 
