@@ -16,9 +16,13 @@ class ComposeConfig(Frozen):
     region: str = "lungs"  # what the label is about, in words for reports
     films: int = Field(default=20, ge=2)  # a step
     # A prepared set of other people, found as data.folder is: its training images of the first
-    # class, in which findings are planted as in those of the set. Of its other images nothing is
-    # read. With the hash that it states of itself: other images are refused.
+    # class, in which findings are planted as in those of the set. With the hash that it states of
+    # itself: other images are refused.
     negatives: str | None = None
+    # Whether in them patches of ill lungs, and surrounds, come of its images of the second class;
+    # else of the set's own. Where a patch does not rise it is not taken: a wrong label teaches
+    # little.
+    negatives_patches: bool = False
     negatives_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     weight: float = Field(default=0.6, gt=0)  # of their cross-entropy in the loss
     # Weight of how far the answers to two films with the same lungs differ, and of how far those to
@@ -54,6 +58,8 @@ class ComposeConfig(Frozen):
             raise ValueError(
                 "negatives needs negatives_sha256, the sha256 that its dataset.json states"
             )
+        if self.negatives_patches and self.negatives is None:
+            raise ValueError("negatives_patches needs negatives, the set that they come of")
         if self.steady and self.films % 2:
             raise ValueError("steady compares films two by two: films must be even")
         return self

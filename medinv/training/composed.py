@@ -35,27 +35,30 @@ def composer_of(part: Part, recipe: TrainConfig) -> Composer | None:
         )
     masks = None if part.masks is None else torch.from_numpy(np.array(part.masks))
     images, labels = torch.from_numpy(np.array(part.images)), torch.from_numpy(part.labels)
-    return Composer(images, labels, recipe.compose, masks, _negatives(recipe.compose, shape))
+    others, ill = _others(recipe.compose, shape)
+    return Composer(images, labels, recipe.compose, masks, others, ill)
 
 
-def _negatives(recipe: ComposeConfig, shape: tuple[int, ...]) -> Tensor | None:
-    """The other people's images (K, 1, H, W) uint8 that the recipe names."""
+def _others(recipe: ComposeConfig, shape: tuple[int, ...]) -> tuple[Tensor | None, Tensor | None]:
+    """The other people's images (K, 1, H, W) uint8 that the recipe names: normal ones, and those
+    that patches of ill lungs come of.
+    """
     if recipe.negatives is None:
-        return None
+        return None, None
     data = read_set(located(recipe.negatives)).data
     if (sha256 := data.sha256()) != recipe.negatives_sha256:
         raise ConfigError(
             f"train.compose.negatives: expected the images of SHA-256 {recipe.negatives_sha256}; "
             f"got {sha256}: prepare them as those were, or state the hash of these"
         )
-    train = data.train
-    images = train.images[train.labels == 0]
+    images, labels = data.train.images, data.train.labels
     if images.shape[1:] != shape or images.dtype != np.uint8:
         raise ConfigError(
             f"train.compose.negatives: expected images {shape} of 8 bits, as those trained on; got "
             f"{images.shape[1:]} {images.dtype}: prepare them with the same --size and --bits"
         )
-    return torch.from_numpy(np.array(images))
+    normal, ill = (torch.from_numpy(np.array(images[labels == k])) for k in (0, 1))
+    return normal, ill if recipe.negatives_patches else None
 
 
 def films_at(composer: Composer, seed: int, epoch: int, step: int) -> Composites:

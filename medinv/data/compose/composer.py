@@ -39,7 +39,8 @@ class Composer:
     its target is the share of each class among `labels`. With `masks` (M, 1, H, W) uint8 the region
     of the set stands where lungs are said here. Other people's normal films `others`
     (K, 1, H, W) uint8 are composed with like the set's own, which alone make the template, the mean
-    film and the shares.
+    film and the shares. Of other people's ill films `ill` (L, 1, H, W) uint8, patches in `others`
+    and surrounds are taken.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Composer:
         recipe: ComposeConfig,
         masks: Tensor | None = None,
         others: Tensor | None = None,
+        ill: Tensor | None = None,
     ):
         self.recipe = recipe
         films = images.float()
@@ -59,11 +61,16 @@ class Composer:
         rows = [torch.nonzero(labels == k)[:, 0] for k in (0, 1)]
         self.shares = torch.tensor([len(some) / len(labels) for some in rows])
         self.mean = torch.stack([films[some].mean(0) for some in rows]).mean(0)
-        more = images[:0] if others is None else others
-        self.films = torch.cat([images, more])
-        self.labels = torch.cat([labels, labels.new_zeros(len(more))])
+        more, parts = (images[:0] if some is None else some for some in (others, ill))
+        self.films = torch.cat([images, more, parts])
         self.places = torch.cat([template.place(some.float()) for some in self.films.split(256)])
-        self.rows = [torch.nonzero(self.labels == k)[:, 0] for k in (0, 1)]
+        own, last = len(images), len(images) + len(more)
+        self.labels = torch.cat([labels, labels.new_zeros(len(more)), labels.new_ones(len(parts))])
+        self.rows = [torch.nonzero(self.labels[:last] == k)[:, 0] for k in (0, 1)]
+        theirs = torch.arange(last, len(self.films)) if len(parts) else self.rows[1]
+        # of a film's own people: patches of other normal films, and of ill ones
+        self._patches = {True: (self.rows[0], self.rows[1]), False: (self.rows[0], theirs)}
+        self._own = own
 
     @property
     def pairs(self) -> bool:
@@ -137,7 +144,7 @@ class Composer:
 
     def _other(self, row: int, label: int, generator: torch.Generator) -> Tensor:
         """A film (H, W) of a label, moved onto that of `row`."""
-        rows = self.rows[label]
+        rows = self._patches[row < self._own][label]
         other = rows[torch.randint(len(rows), (1,), generator=generator)]
         return onto(self.films[other].float(), self.places[other], self.places[row][None])[0, 0]
 
