@@ -15,11 +15,9 @@ from torch import Tensor, nn
 
 from medinv.config import TrainConfig
 from medinv.data.compose import Composites
-from medinv.layers.linalg.determinant import whole_images
+from medinv.layers.linalg.symbol import unseen
 from medinv.models.base import Calibrated, Kind
 from medinv.training.composed import composed_loss
-
-WARM = 2  # passes before the capture, in which libraries make what they keep
 
 
 class Objective(nn.Module):
@@ -103,23 +101,32 @@ class Captured:
         self._graph = None
         self._inputs = tuple(each.clone() for each in inputs)
         graph = torch.cuda.CUDAGraph()
+        with unseen(), _as_it_was(self._objective):
+            aside = torch.cuda.Stream()
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                self._eager(self._inputs, epoch)  # libraries make what they keep
+                if not self._waits_for_nothing(epoch):
+                    return
+            torch.cuda.current_stream().wait_stream(aside)
+            self._objective.zero_grad(set_to_none=True)
+            with torch.cuda.graph(graph):
+                total, self._parts = self._objective(self._inputs, epoch)
+                total.backward()
+        self._graph = graph
+
+    def _waits_for_nothing(self, epoch: int) -> bool:
+        """Whether no value is looked at on the way, which a failed capture would not survive."""
+        torch.cuda.set_sync_debug_mode("error")
         try:
-            with whole_images(), _as_it_was(self._objective):
-                aside = torch.cuda.Stream()
-                aside.wait_stream(torch.cuda.current_stream())
-                with torch.cuda.stream(aside):
-                    for _ in range(WARM):
-                        self._eager(self._inputs, epoch)
-                torch.cuda.current_stream().wait_stream(aside)
-                self._objective.zero_grad(set_to_none=True)
-                with torch.cuda.graph(graph):
-                    total, self._parts = self._objective(self._inputs, epoch)
-                    total.backward()
+            self._eager(self._inputs, epoch)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             warnings.warn(f"trained without a CUDA graph, more slowly: {reason}", stacklevel=2)
-            return
-        self._graph = graph
+            return False
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        return True
 
 
 @contextmanager
@@ -128,12 +135,9 @@ def _as_it_was(module: nn.Module) -> Iterator[None]:
     device = next(module.parameters()).device
     random = torch.cuda.get_rng_state(device)
     kept = {name: buffer.clone() for name, buffer in module.named_buffers()}
-    library = torch.backends.cuda.preferred_linalg_library()
-    torch.backends.cuda.preferred_linalg_library("cusolver")  # MAGMA waits for the device
     try:
         yield
     finally:
-        torch.backends.cuda.preferred_linalg_library(library)
         with torch.no_grad():
             for name, buffer in module.named_buffers():
                 if name in kept:

@@ -62,7 +62,9 @@ def make_optimisers(network: Calibrated, recipe: TrainConfig) -> list[torch.opti
         {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": free, "weight_decay": 0.0},
     ]
-    return [torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.99))]
+    on_device = all(parameter.is_cuda for parameter in (*decayed, *free))
+    rate, betas = recipe.learning_rate, (0.9, 0.99)
+    return [torch.optim.AdamW(groups, lr=rate, betas=betas, fused=on_device or None)]
 
 
 def _muon(network: Calibrated, recipe: TrainConfig) -> list[torch.optim.Optimizer]:

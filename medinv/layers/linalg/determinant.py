@@ -14,9 +14,7 @@ images, where the response dies away within a few pixels.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -34,21 +32,6 @@ from medinv.layers.linalg.solve import regular
 
 # share of the response that is not seen half way across an image; the result errs by the square
 LEFT_OUT = {torch.float64: 1e-7, torch.float32: 3e-4}
-
-
-_whole = ContextVar("whole", default=False)
-
-
-@contextmanager
-def whole_images() -> Iterator[None]:
-    """Within it no circular convolution is looked at on a smaller image: what is computed does not
-    depend on the weights' values, as a CUDA graph needs.
-    """
-    before = _whole.set(True)
-    try:
-        yield
-    finally:
-        _whole.reset(before)
 
 
 class Factored(Protocol):
@@ -74,7 +57,7 @@ def log_abs_det(weight: Tensor, size: Sequence[int], padding: str, groups: int =
     """
     padding, weight = pads.effective(weight.shape[2:], padding), symbols.at_least_single(weight)
     with torch.autocast(weight.device.type, enabled=False):
-        if padding == "circular" and _whole.get():
+        if padding == "circular" and symbols.values_are_unseen():
             return _Circular(weight, size, groups).log_abs_det(size, 0.0)
         if padding == "circular":
             return _from_enough(lambda n: _Circular(weight, n, groups), weight, size, groups)

@@ -17,6 +17,7 @@ kept: one more axis, before the matrix axes.
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,26 @@ from medinv.layers.linalg import padding as pads
 
 ONE_BY_ONE = 24  # channels from which a loop over LAPACK's own factors is quicker than a batch
 BLOCKED = 96  # and from which torch's are
+_unseen = ContextVar("unseen", default=False)
 LOST = 1e12  # condition number beyond which float64 has nothing left to solve with
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """Within it nothing is chosen by the values of weights, as the capture of a CUDA graph asks:
+    determinants of circular convolutions are taken on images of their own size, by products alone,
+    and a singular one is seen in what comes of it.
+    """
+    before = _unseen.set(True)
+    try:
+        yield
+    finally:
+        _unseen.reset(before)
+
+
+def values_are_unseen() -> bool:
+    """Whether that is so now."""
+    return _unseen.get()
 
 
 def at_least_single(weight: Tensor) -> Tensor:
@@ -171,15 +191,33 @@ def _one_by_one(matrices: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _on_device(matrices: Tensor) -> tuple[Tensor, Tensor]:
-    """Both from one factorisation. Whether one failed is not asked while a CUDA graph is captured,
-    which cannot wait for an answer: log |det| is then -inf.
-    """
+    """Both from one factorisation."""
+    if _unseen.get():
+        return _by_elimination(matrices)
     factors, pivots, _ = torch.linalg.lu_factor_ex(matrices)
     logs = factors.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
-    if not torch.cuda.is_current_stream_capturing() and bool(torch.isneginf(logs).any()):
+    if bool(torch.isneginf(logs).any()):
         raise np.linalg.LinAlgError("a matrix is singular")
     unit = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device)
     return torch.linalg.lu_solve(factors, pivots, unit.expand_as(matrices)), logs
+
+
+def _by_elimination(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Both by products alone, in complex128: S^-1 = (S^H S)^-1 S^H and log |det S| is half of that
+    of S^H S, which Gauss and Jordan's elimination takes without pivots (Higham, Accuracy and
+    Stability of Numerical Algorithms, 2002, ch. 14).
+    """
+    wide, c = matrices.to(torch.complex128), matrices.shape[-1]
+    unit = torch.eye(c, dtype=wide.dtype, device=wide.device)
+    rows = torch.cat([wide.mH @ wide, unit.expand_as(wide)], -1)
+    squares = []
+    for k in range(c):
+        squares.append(rows[..., k, k].real.clone())
+        row = rows[..., k : k + 1, :] / rows[..., k : k + 1, k : k + 1]
+        rows = rows - (rows[..., :, k : k + 1] - unit[:, k : k + 1]) @ row
+    inverse = rows[..., c:] @ wide.mH
+    logs = torch.stack(squares, -1).log().sum(-1) / 2
+    return inverse.to(matrices.dtype), logs.to(matrices.real.dtype)
 
 
 def inverse_alone(matrices: Tensor) -> tuple[Tensor, Tensor]:
