@@ -214,7 +214,7 @@ def _loss(
     network: Classifier, images: Tensor, labels: Tensor, recipe: DensityTrain, epoch: int
 ) -> Loss:
     """-log p(x | y) a dimension, and the cross-entropy of the label by its weight."""
-    reading = network.read(dequantised(images))
+    reading = network.read(dequantised(images), scope=False)
     nll = (
         -cast(Tensor, reading.log_likelihoods).gather(1, labels[:, None]).mean() / images[0].numel()
     )

@@ -32,9 +32,9 @@ def waves(frequencies: Tensor, positions: Tensor, period: int, sign: int) -> Ten
 def multiplicities(period: int, device: torch.device | None = None) -> Tensor:
     """How often each half frequency stands in the spectrum: once where it is its own mirror."""
     counts = torch.full((half(period),), 2.0, dtype=torch.float64, device=device)
-    counts[0] = 1
+    counts[0].fill_(1)
     if period % 2 == 0:
-        counts[-1] = 1
+        counts[-1].fill_(1)
     return counts
 
 
