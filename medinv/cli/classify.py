@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from medinv.cli.device import Device, check_there
+from medinv.cli.start import importing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -185,15 +186,19 @@ def classify(
     Exit codes: 0 all classified, 1 some failed, 2 usage, 3 nothing eligible, 4 model,
     130 interrupted.
     """
-    from rich.console import Console
+    with importing():
+        from medinv.batch.child import import_pydicom
 
-    from medinv.batch.options import READERS, Options
-    from medinv.batch.results import check_free
-    from medinv.batch.workers import started
-    from medinv.cli.selection import only, print_selection
-    from medinv.data.dicom.index import index
-    from medinv.errors import ConfigError
-    from medinv.models.shelf import read_card
+        import_pydicom()
+        from rich.console import Console
+
+        from medinv.batch.options import READERS, Options
+        from medinv.batch.results import check_free
+        from medinv.batch.workers import started
+        from medinv.cli.selection import only, print_selection
+        from medinv.data.dicom.index import index
+        from medinv.errors import ConfigError
+        from medinv.models.shelf import read_card
 
     _check(inputs, rule, intake, report or dicom)
     if out is None and not dry_run:
@@ -254,13 +259,14 @@ class _Asked:
 
 def _run(files: "Index", asked: _Asked, options: "Options", readers: "Sequence[Reader]") -> int:
     """Classify, write what was asked for, say what came of it; returns the exit code."""
-    from rich.console import Console
+    with importing():
+        from rich.console import Console
 
-    from medinv.batch.ledger import begun_with
-    from medinv.batch.results import Results
-    from medinv.batch.run import run  # brings torch, while the readers start
-    from medinv.cli.show import print_results, progress, until_interrupted
-    from medinv.models.store import load_invertible
+        from medinv.batch.ledger import begun_with
+        from medinv.batch.results import Results
+        from medinv.batch.run import run  # brings torch, while the readers start
+        from medinv.cli.show import print_results, progress, until_interrupted
+        from medinv.models.store import load_invertible
 
     renderers: dict[str, Renderer] = {}
     wanted = asked.renderers

@@ -40,6 +40,6 @@ Decoding pixels:
 | `native` | words as they lie in the file |
 | `compressed`, `codestream` | decoders, and a look into a frame before they run |
 | `colour` | colour to grey |
-| `grey`, `windowed` | Modality and VOI tables or windows; one table for many images |
+| `grey`, `windowed`, `levels` | Modality and VOI tables or windows; images through one table |
 | `shutter` | what lies outside a display shutter is blanked |
 """

@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -177,6 +176,8 @@ def inverse_and_logs(matrices: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _one_by_one(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    from scipy.linalg import get_lapack_funcs  # a tenth of the start of who needs none
+
     stack = matrices.numpy().reshape(-1, *matrices.shape[-2:])
     inverse, logs = np.empty_like(stack), np.empty(len(stack), stack.real.dtype)
     factorise, invert = get_lapack_funcs(("getrf", "getri"), (stack,))
