@@ -215,7 +215,8 @@ def _by_elimination(matrices: Tensor) -> tuple[Tensor, Tensor]:
     for k in range(c):
         squares.append(rows[..., k, k].real.clone())
         row = rows[..., k : k + 1, :] / rows[..., k : k + 1, k : k + 1]
-        rows = rows - (rows[..., :, k : k + 1] - unit[:, k : k + 1]) @ row
+        rest = rows[..., :, k : k + 1] - unit[:, k : k + 1]
+        rows = torch.addcmul(rows, rest, row, value=-1)
     inverse = rows[..., c:] @ wide.mH
     logs = torch.stack(squares, -1).log().sum(-1) / 2
     return inverse.to(matrices.dtype), logs.to(matrices.real.dtype)
