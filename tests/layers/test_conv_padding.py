@@ -152,6 +152,30 @@ def test_both_forms_of_the_border_solve_forwards_and_transposed(
         assert (found - expected).abs().max() < unit * torch.linalg.cond(dense)
 
 
+@pytest.mark.parametrize("dtype, unit", [(torch.float64, 3e-14), (torch.float32, 1e-6)])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("padding, size", [("zeros", (40, 36)), ("reflect", (100, 98))])
+def test_a_border_that_is_read_near_the_edges_is_that_of_the_whole_image(
+    padding, size, groups, dtype, unit, monkeypatch
+) -> None:
+    torch.manual_seed(0)
+    layer = InvertibleConv2d(4, padding=padding, groups=groups).to(dtype)
+    with torch.no_grad():
+        layer.weight.mul_(1 + 1e-3 * torch.randn_like(layer.weight))
+        layer.weight[..., 1, 1] *= 3  # what it answers dies away within a few pixels
+        x = torch.randint(0, 256, (3, 4, *size)).to(dtype)
+        y = layer(x)
+        near = layer.inverse(y)
+        solver = _solver(layer, size)
+        assert solver.engine._edges is not None and not solver.corrections
+        assert (solver.single, solver.engine.rounds) == ((True, 1) if unit == 1e-6 else (False, 2))
+        layer.forget()
+        monkeypatch.setattr("medinv.layers.linalg.bordered.are_worth", lambda *_: False)
+        whole = layer.inverse(y)
+    assert (near - whole).abs().max() < 256 * unit
+    assert (near - x).abs().max() < 256 * 4 * unit
+
+
 def test_an_iteration_that_does_not_arrive_says_so(monkeypatch) -> None:
     layer = _layer(3, (6, 5, 4), "zeros", 1)
     monkeypatch.setattr(solve, "DIRECT", 10)

@@ -7,6 +7,7 @@
 | `fourier` | images to frequencies and back |
 | `circulant` | the inverse under circular padding, kept ready |
 | `cross`, `border` | an image in a larger torus; what other paddings add, and its factors |
+| `edges` | what the border asks, from the pixels near it |
 | `bordered` | the inverse under other paddings, kept ready |
 | `small_border` | the same for small images, in fewer and larger products |
 | `dense_border` | the same for volumes, by dense factors |

@@ -55,18 +55,27 @@ class Factors:
     def _border_symbols(self) -> tuple[Tensor, Tensor]:
         """D along the added rows, half of its frequencies, and down the added columns."""
         rows, columns = self.cross.rows, self.cross.columns
-        pairs = _paired(
-            rows.reader(rows.pattern(True), False), rows.placed(rows.pattern(False), False)
-        )
-        along = torch.einsum("tuf,fn...->ntu...", self._cast(pairs), self.inverse)
-        mirror = (-torch.arange(columns.period, device=along.device)) % columns.period
-        along = (along + along[mirror].conj_physical())[: half(columns.period)] / 2
-        read, placed = (
-            columns.reader(columns.pattern(True), True),
+        placed = (
+            rows.placed(rows.pattern(False), False),
             columns.placed(columns.pattern(False), True),
         )
-        down = torch.einsum("tun,fn...->ftu...", self._cast(_paired(read, placed)), self.inverse)
+        along, down = self._answers(*placed)
         return _square(along), _square(down)
+
+    def edges(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """What R C^-1 makes of `rows` and of `columns` of an image, (F, e, P, g, c, c)."""
+        down, across = self.cross.rows, self.cross.columns
+        return self._answers(down.places(rows, False), across.places(columns, True))
+
+    def _answers(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """R C^-1 of lines placed in the spectrum, (F, P), in half of the frequencies along them."""
+        down, across = self.cross.rows, self.cross.columns
+        pairs = _paired(down.reader(down.pattern(True), False), rows)
+        along = torch.einsum("tuf,fn...->ntu...", self._cast(pairs), self.inverse)
+        mirror = (-torch.arange(across.period, device=along.device)) % across.period
+        along = (along + along[mirror].conj_physical())[: half(across.period)] / 2
+        pairs = _paired(across.reader(across.pattern(True), True), columns)
+        return along, torch.einsum("tun,fn...->ftu...", self._cast(pairs), self.inverse)
 
     def _cast(self, coefficients: Tensor) -> Tensor:
         return coefficients.to(self.inverse)

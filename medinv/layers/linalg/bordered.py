@@ -13,6 +13,7 @@ from torch import Tensor
 from medinv.layers.linalg.border import Crossing, Factors
 from medinv.layers.linalg.circulant import Circulant
 from medinv.layers.linalg.cross import Cross
+from medinv.layers.linalg.edges import Edges, are_worth
 from medinv.layers.linalg.fourier import half, multiply
 
 
@@ -37,6 +38,8 @@ class Bordered:
 
     def __init__(self, factors: Factors, crossing: Crossing, dtype: torch.dtype, rounds: int = 1):
         self.cross, self.rounds = factors.cross, rounds
+        reach, near = crossing.reach, crossing.solved.dtype
+        self._edges = Edges(factors, reach, near) if are_worth(self.cross, reach) else None
         size = (self.cross.rows.size, self.cross.columns.size)
         self.circulant = Circulant.of_inverse(factors.inverse, size, self.cross.torus, dtype)
         self._border = _NearlySolved(factors, crossing)
@@ -51,12 +54,14 @@ class Bordered:
         fourier, matrices = self.circulant.fourier, self.circulant.matrices(transposed)
         ends = self._ends_of(transposed)
         source = fourier.forward(y)
-        spectrum = multiply(source, matrices)
-        for _ in range(self.rounds):
-            border = self._read(spectrum, ends)
+        for count in range(self.rounds):
+            border = (
+                self._edges.read(y)
+                if self._edges is not None and count == 0 and not transposed
+                else self._read(multiply(source, matrices), ends)
+            )
             self._subtract(source, self._border.solve(*border, transposed=transposed), ends)
-            spectrum = multiply(source, matrices)
-        return fourier.inverse(spectrum)
+        return fourier.inverse(multiply(source, matrices))
 
     def _read(self, spectrum: Tensor, ends: _Ends) -> tuple[Tensor, Tensor]:
         """The border of a spectrum (F, g, N, c): rows (F2, g, N, e c), columns (F1, g, N, e c).

@@ -9,12 +9,14 @@ are taken at once (`conj_physical`): compiled programs lose sight of lazy ones.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-MATRIX = 60  # sides up to which products with the Fourier matrix were faster than the FFT
+CHUNK = 2**21  # bytes of planes that an FFT takes at once, to stay near the processor
+# sides up to which products with the Fourier matrix were faster than the FFT
+MATRIX = {torch.float32: 60, torch.float64: 30}
 
 
 def half(period: int) -> int:
@@ -54,7 +56,7 @@ class Fourier:
         device: torch.device,
     ):
         self.size, self.torus, self.groups = tuple(size), tuple(torus), groups
-        self.by_matrix = len(size) == 2 and max(torus) <= MATRIX
+        self.by_matrix = len(size) == 2 and max(torus) <= MATRIX[dtype]
         if self.by_matrix:
             matrices = self._matrices(dtype)
             self.rows, self.columns, self.back_columns, self.back_rows = (
@@ -76,49 +78,55 @@ class Fourier:
 
     def forward(self, y: Tensor) -> Tensor:
         """The spectrum of `y`."""
-        n = y.shape[0]
-        if not self.by_matrix:
-            axes = (*range(3, y.ndim), 2)
-            spectrum = torch.fft.rfftn(y, s=[self.torus[a - 2] for a in axes], dim=axes)
-            return self._frequencies_first(spectrum.flatten(2))
-        h, w = self.size
-        pixels = self._groups_first(y.transpose(2, 3)).reshape(-1, h)
-        planes = torch.mm(self.rows, pixels.t()).view(2, half(self.torus[0]), -1, w)
-        spectrum = torch.bmm(self.columns, torch.complex(planes[0], planes[1]).mT)
-        return spectrum.view(-1, self.groups, n, y.shape[1] // self.groups)
+        n, width = y.shape[0], y.shape[1] // self.groups
+        planes = y.unflatten(1, (self.groups, -1)).transpose(0, 1).transpose(3, -1)
+        planes = planes.flatten(0, 2)  # the first image axis last
+        spectrum = self._by_matrix(planes) if self.by_matrix else self._by_fft(planes)
+        return spectrum.view(-1, self.groups, n, width)
 
     def inverse(self, spectrum: Tensor) -> Tensor:
         """The images (N, C, *size) of a spectrum."""
         _, groups, n, c = spectrum.shape
-        if not self.by_matrix:
-            half_torus = (half(self.torus[0]), *self.torus[1:])
-            planes = self._images_first(spectrum).view(n, groups * c, *half_torus)
-            axes = (*range(3, planes.ndim), 2)
-            y = torch.fft.irfftn(planes, s=[self.torus[a - 2] for a in axes], dim=axes)
-            return y[(..., *(slice(side) for side in self.size))]
-        (h, w), (t1, t2) = self.size, self.torus
-        columns = torch.bmm(spectrum.view(half(t1), t2, -1).mT, self.back_columns)
-        planes = torch.stack([columns.real, columns.imag]).view(2 * half(t1), -1)
-        pixels = torch.mm(planes.t(), self.back_rows).view(groups, n, c, w, h)
-        return pixels.transpose(0, 1).reshape(n, groups * c, w, h).transpose(2, 3)
+        torus = (half(self.torus[0]), *self.torus[1:])
+        spectrum = spectrum.view(*torus, -1)
+        planes = self._back_by_matrix(spectrum) if self.by_matrix else self._back_by_fft(spectrum)
+        images = planes.unflatten(0, (groups, n, c)).transpose(0, 1)
+        return images.reshape(n, groups * c, *planes.shape[1:]).transpose(2, -1)
 
-    def _groups_first(self, y: Tensor) -> Tensor:
-        """(N, C, ...) as (groups, N, c, ...)."""
-        return y.unflatten(1, (self.groups, -1)).transpose(0, 1)
+    def _by_matrix(self, planes: Tensor) -> Tensor:
+        w, h = planes.shape[1:]
+        waves_down = torch.mm(self.rows, planes.reshape(-1, h).t())
+        real, imaginary = waves_down.view(2, half(self.torus[0]), -1, w)
+        return torch.bmm(self.columns, torch.complex(real, imaginary).mT)
 
-    def _frequencies_first(self, planes: Tensor) -> Tensor:
-        """(N, C, F) as (F, groups, N, c), contiguous."""
-        n, channels, count = planes.shape
-        if self.groups == 1:  # a plain transposition, which the framework moves fastest
-            return planes.reshape(n * channels, count).t().contiguous().view(count, 1, n, channels)
-        return planes.unflatten(1, (self.groups, -1)).permute(3, 1, 0, 2).contiguous()
+    def _back_by_matrix(self, spectrum: Tensor) -> Tensor:
+        columns = torch.bmm(spectrum.mT, self.back_columns)
+        planes = torch.stack([columns.real, columns.imag]).view(2 * len(spectrum), -1)
+        return torch.mm(planes.t(), self.back_rows).view(-1, *self.size[::-1])
 
-    def _images_first(self, spectrum: Tensor) -> Tensor:
-        """(F, groups, N, c) as (N, C, F), contiguous."""
-        count, groups, n, c = spectrum.shape
-        if groups == 1:
-            return spectrum.view(count, n * c).t().contiguous().view(n, c, count)
-        return spectrum.permute(2, 1, 3, 0).reshape(n, groups * c, count)
+    def _by_fft(self, planes: Tensor) -> Tensor:
+        torus, axes = self.torus[::-1], tuple(range(1, planes.ndim))
+        kind = planes.dtype.to_complex()
+        spectrum = planes.new_empty(half(torus[-1]), *self.torus[1:], len(planes), dtype=kind)
+        for some in self._chunks(planes):
+            seen = torch.fft.rfftn(planes[some], s=torus, dim=axes)
+            spectrum[..., some] = seen.transpose(1, -1).movedim(0, -1)
+        return spectrum
+
+    def _back_by_fft(self, spectrum: Tensor) -> Tensor:
+        axes = (*range(2, spectrum.ndim), 1)
+        cropped = (slice(None), *(slice(side) for side in self.size))
+        planes = spectrum.real.new_empty(spectrum.shape[-1], *self.size[::-1])
+        for some in self._chunks(planes):
+            seen = spectrum[..., some].movedim(-1, 0).contiguous()
+            back = torch.fft.irfftn(seen, s=[self.torus[a - 1] for a in axes], dim=axes)
+            planes[some] = back[cropped].transpose(1, -1)
+        return planes
+
+    def _chunks(self, planes: Tensor) -> Iterator[slice]:
+        count = max(1, CHUNK // (math.prod(self.torus) * planes.element_size()))
+        for first in range(0, len(planes), count):
+            yield slice(first, first + count)
 
 
 def multiply(spectrum: Tensor, matrices: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from medinv.errors import ConfigError
 from medinv.layers.linalg import padding as pads
 from medinv.layers.linalg.cross import Cross
 from medinv.layers.linalg.dense_border import border_unknowns
+from medinv.layers.linalg.edges import are_worth, entries
 from medinv.layers.linalg.fourier import half
 from medinv.layers.linalg.response import beginning
 
@@ -58,9 +59,10 @@ def factor_memory(
     far = 10**9 if begun is None else max(begun.expected(FAR))
     near = [len(t.sources) * min(t.period, len(t.sources) + 2 * far) for t in lines]
     corner = groups * min(max(near) * width, CROSSING) ** 2
+    edges = 8 * groups * entries(cross, far, width) if are_worth(cross, far) else 0
     # in float64 the transpose is judged, too, and stays; the border is solved in float32
-    held = around.held * (real // 4) + along + 3 * 4 * corner
-    return FactorMemory(held, around.making + 8 * along + 9 * 8 * corner)
+    held = around.held * (real // 4) + along + 3 * 4 * corner + edges
+    return FactorMemory(held, around.making + 8 * along + 9 * 8 * corner + 4 * edges)
 
 
 def _circulant(torus: Sequence[int], groups: int, width: int, bytes_each: int) -> FactorMemory:

@@ -61,9 +61,7 @@ class Solver:
         self.weight, self.size, self.groups = weight.detach().double(), tuple(size), groups
         self.padding = pads.effective(weight.shape[2:], padding)
         # Engines see images turned: their first axis is then the one contiguous in memory.
-        self._kernel, self._sides = self.weight, self.size
-        if len(self.size) == 2:
-            self._kernel, self._sides = self.weight.mT, self.size[::-1]
+        self._kernel, self._sides = self.weight.transpose(2, -1), self.size[::-1]
         check_fits(weight, self.size, self.padding, groups)
         self.single = weight.dtype != torch.float64
         self.corrections, self.iterated = 0, False
@@ -113,9 +111,9 @@ class Solver:
         width, kernel = self.weight.shape[1], self.weight.shape[2:]
         self.single = False
         if border_unknowns(width, self.size, kernel, self.padding) <= DIRECT:
-            return DenseBorder(self.weight, self.size, self.padding, self.groups)
+            return DenseBorder(self._kernel, self._sides, self.padding, self.groups)
         self.iterated = True
-        return Circulant(self.weight, self.size, self.groups)
+        return Circulant(self._kernel, self._sides, self.groups)
 
     def _cross(self) -> Engine:
         """Factors on the smallest torus that loses nothing; float32 where that suffices."""
@@ -248,9 +246,7 @@ class Solver:
 
 def _solved(engine: Engine, y: Tensor, transposed: bool = False) -> Tensor:
     """By an engine, which sees images turned."""
-    if y.ndim != 4:
-        return engine.solve(y, transposed=transposed)
-    return engine.solve(y.mT, transposed=transposed).mT
+    return engine.solve(y.transpose(2, -1), transposed=transposed).transpose(2, -1)
 
 
 def regular(
