@@ -89,6 +89,18 @@ def test_other_peoples_normal_films_are_composed_with_and_make_nothing_else() ->
     assert white[~ill].float().mean().item() == pytest.approx(share, abs=0.1)
 
 
+def test_other_peoples_ill_films_lend_patches_to_their_own_kind_alone() -> None:
+    films, labels, _ = chests(60)
+    others, ill = torch.full_like(films[:20], 60), torch.full_like(films[:20], 250)
+    made = Composer(films, labels, ComposeConfig(**QUIET), others=others, ill=ill)
+    generator, middle = torch.Generator().manual_seed(0), (SIZE // 2, SIZE // 2)
+    for row in range(0, 80, 5):
+        lent = {round(made._other(row, 1, generator)[middle].item()) for _ in range(9)}
+        assert (lent == {250}) if row >= 60 else (250 not in lent)
+    drawn = torch.cat([made._draw(16, generator) for _ in range(20)])
+    assert (drawn < 80).all()  # their ill films themselves are never shown
+
+
 def test_another_surround_changes_neither_lungs_nor_label() -> None:
     made, _ = composer(exchange=1.0, inside=0.0, patched=0.0, sham=0.0, normal=0.5)
     drawn = made._draw(16, torch.Generator().manual_seed(0))

@@ -7,7 +7,7 @@ import torch
 
 from medinv.errors import SingularError
 from medinv.layers import InvertibleConv2d, InvertibleConv3d
-from medinv.layers.linalg import determinant, reduction, response
+from medinv.layers.linalg import determinant, reduction, response, symbol
 from medinv.layers.linalg import padding as pads
 
 PADDINGS = ("circular", "zeros", "reflect", "replicate")
@@ -200,3 +200,21 @@ def test_derivatives_of_both_orders_from_small_images(padding, tried) -> None:
     slope = torch.autograd.grad(value(weight), weight)[0]
     assert torch.allclose(torch.func.jacrev(value)(weight), slope)
     assert math.prod(tried[-1]) < 100
+
+
+def test_products_alone_give_what_factors_give() -> None:
+    torch.manual_seed(0)
+    for c in (1, 3, 16):
+        matrices = torch.randn(5, 4, c, c, dtype=torch.complex128)
+        matrices[0] = torch.eye(c).flip(0)  # which elimination without pivots cannot begin with
+        inverse, logs = symbol.by_elimination(matrices)
+        assert torch.allclose(inverse @ matrices, torch.eye(c).to(matrices), atol=1e-10)
+        assert torch.allclose(logs, torch.linalg.slogdet(matrices)[1], atol=1e-10)
+
+
+def test_a_determinant_chosen_by_no_value_is_the_same() -> None:
+    layer, size = _layer(0.1, padding="circular"), (24, 20)
+    value, slope = _both(layer.log_det(torch.zeros(1, 2, *size))[0], layer)
+    with symbol.unseen():
+        other, also = _both(layer.log_det(torch.zeros(1, 2, *size))[0], layer)
+    assert other == pytest.approx(value, rel=1e-10) and torch.allclose(slope, also, atol=1e-8)

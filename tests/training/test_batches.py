@@ -48,3 +48,28 @@ def test_alternate_flips_mirror_each_image_in_every_other_epoch(configs, part) -
 def test_alternate_without_flips_is_refused(configs) -> None:
     with pytest.raises(ConfigError, match="without flip"):
         config(configs, "train.flip=false", "train.alternate=true")
+
+
+def test_films_are_moved_with_repeated_edges_and_each_has_its_own_contrast(configs) -> None:
+    column = np.linspace(40, 200, 128).astype(np.uint8)
+    images = np.broadcast_to(column, (6, 1, 128, 128)).copy()
+    part = Part(images, np.arange(6) % 2, np.arange(6))
+    given = ("train.batch=6", "train.shift=5", "train.gain=0.1", "train.offset=10")
+    recipe = load_config(configs / "chest-xray.yaml", given)
+    ((films, _),) = Batches(part, recipe).epoch(0)
+    assert films.min() >= 0 and films.max() <= 255
+    contrasts = set()
+    for film in films[:, 0]:
+        assert torch.equal(film, film[:1].expand_as(film))  # rows alike before are alike still
+        best = []
+        for by in range(-5, 6):
+            source = torch.from_numpy(column[(np.arange(128) + by).clip(0, 127)]).float()
+            design = torch.stack([source, torch.ones(128)], 1)
+            (gain, offset) = torch.linalg.lstsq(design, film[0, :, None]).solution[:, 0]
+            best.append(
+                ((design @ torch.stack([gain, offset]) - film[0]).abs().max(), gain, offset)
+            )
+        error, gain, offset = min(best)
+        assert error < 1e-3 and abs(gain - 1) <= 0.1001 and abs(offset) <= 10.01
+        contrasts.add((round(gain.item(), 4), round(offset.item(), 3)))
+    assert len(contrasts) == 6

@@ -16,7 +16,7 @@ from medinv.data.sets.info import About
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.errors import ConfigError
 from medinv.models.base import Calibrated
-from medinv.training.composed import composed_loss, composer_of, films_at, unsteadiness
+from medinv.training.composed import composed_loss, composer_of, films_ahead, films_at, unsteadiness
 from medinv.training.train import train
 
 
@@ -109,6 +109,15 @@ def test_other_peoples_normal_films_are_those_whose_hash_the_recipe_states(
         made("0" * 64)
     with pytest.raises(ConfigError, match="negatives needs negatives_sha256"):
         config(configs, f"{{films: 4, negatives: '{tmp_path / 'others'}'}}")
+
+
+def test_films_composed_ahead_by_processes_are_those_of_their_steps(configs, films) -> None:
+    composer = composer_of(films[0].train, config(configs, "{films: 4}").train)
+    alone, ahead = (list(films_ahead(composer, 7, 2, range(3, 6), n)) for n in (0, 2))
+    for first, second in zip(alone, ahead, strict=True):
+        assert torch.equal(first.images, second.images)
+        assert torch.equal(first.targets, second.targets)
+    assert not torch.equal(alone[0].images, alone[1].images)
 
 
 def test_blanked_films_are_held_to_what_is_known_of_any_film() -> None:

@@ -194,7 +194,7 @@ def _one_by_one(matrices: Tensor) -> tuple[Tensor, Tensor]:
 def _on_device(matrices: Tensor) -> tuple[Tensor, Tensor]:
     """Both from one factorisation."""
     if _unseen.get():
-        return _by_elimination(matrices)
+        return by_elimination(matrices)
     factors, pivots, _ = torch.linalg.lu_factor_ex(matrices)
     logs = factors.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
     if bool(torch.isneginf(logs).any()):
@@ -203,7 +203,7 @@ def _on_device(matrices: Tensor) -> tuple[Tensor, Tensor]:
     return torch.linalg.lu_solve(factors, pivots, unit.expand_as(matrices)), logs
 
 
-def _by_elimination(matrices: Tensor) -> tuple[Tensor, Tensor]:
+def by_elimination(matrices: Tensor) -> tuple[Tensor, Tensor]:
     """Both by products alone, in complex128: S^-1 = (S^H S)^-1 S^H and log |det S| is half of that
     of S^H S, which Gauss and Jordan's elimination takes without pivots (Higham, Accuracy and
     Stability of Numerical Algorithms, 2002, ch. 14).
