@@ -55,7 +55,7 @@ def train(
         int | None, typer.Option(min=1, help="CPU threads. Default: torch's own choice.")
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=0, help="Processes that read and transform images ahead.")
+        int, typer.Option(min=0, help="Processes that read, transform and compose images ahead.")
     ] = 0,
     snapshots: Annotated[
         int,

@@ -106,9 +106,10 @@ class Captured:
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
                 self._eager(self._inputs, epoch)  # libraries make what they keep
-                if not self._waits_for_nothing(epoch):
-                    return
+                can_be = self._waits_for_nothing(epoch)
             torch.cuda.current_stream().wait_stream(aside)
+            if not can_be:
+                return
             self._objective.zero_grad(set_to_none=True)
             with torch.cuda.graph(graph):
                 total, self._parts = self._objective(self._inputs, epoch)

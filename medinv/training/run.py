@@ -6,7 +6,6 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any, cast
 
@@ -51,7 +50,8 @@ class Run:
         self.average = averaged(model, recipe.average)
         self.network = cast(Calibrated, self.average.module)
         self.best = copy.deepcopy(self.network) if recipe.keep == "best" else self.network
-        if getattr(recipe, "recompute", False):
+        recomputes = getattr(recipe, "recompute", False)
+        if recomputes:
             model.trunk = recomputed(cast(InvertibleNetwork, model).trunk)
         if processes.size() > 1 and self.device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
@@ -67,7 +67,7 @@ class Run:
             if processes.size() == 1
             else DistributedDataParallel(objective, broadcast_buffers=False)
         )
-        if processes.size() == 1 and self.device.type == "cuda":
+        if processes.size() == 1 and self.device.type == "cuda" and not recomputes:
             self._descend = Captured(objective)
 
     def begin(self, number: int) -> None:
@@ -108,7 +108,7 @@ class Run:
             images = images + recipe.noise * processes.normal_like(images)
         if self.composer is not None and composed is None:
             composed = films_at(self.composer, self.config.seed, number, self.at.step)
-        films = [] if composed is None else [each.to(self.device) for each in astuple(composed)]
+        films = [] if composed is None else [x.to(self.device) for x in vars(composed).values()]
         parts = self._descend((images, labels.to(self.device), *films), number)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
         if not torch.isfinite(norm):
