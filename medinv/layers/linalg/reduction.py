@@ -30,10 +30,10 @@ from medinv.layers.linalg.response import plain
 
 AROUND = {torch.float64: (4, 16), torch.float32: (3, 12)}  # steps and period of the cylinders
 LEFT_OUT = {torch.float64: 1e-13, torch.float32: 1e-5}  # of their blocks and responses, squared
-CORNERS = {torch.float64: 1e-12, torch.float32: 1e-6}  # the same of the image with the corners,
-INSIDE = 1e4  # and so many times as much where the padding reads no pixels further in
+# the same of the image with the corners, and of one whose padding reads no pixels further in
+CORNERS = {torch.float64: (1e-12, 1e-8), torch.float32: (1e-5, 1e-3)}
 GROWTH = {torch.float64: 1e4, torch.float32: 1e2}  # of inverses, beyond which digits are lost
-SLOWER = 1e3  # times as much may be felt on the image as the cylinders made expect
+SLOWER = 1e2  # times as much may be felt on the image as the cylinders made expect
 ORDER = 1536  # of the image's blocks at most; beyond, `border` costs less
 
 
@@ -218,7 +218,7 @@ def _whole(
     weight: Tensor, size: Sequence[int], padding: str, ways: Sequence[Cylinder]
 ) -> Tensor | None:
     """From both cylinders and an image as large as their answers ask for."""
-    left_out = CORNERS[weight.dtype] * (INSIDE if padding == "zeros" else 1)
+    left_out = CORNERS[weight.dtype][padding == "zeros"]
     height, width = enough(ways, left_out, padding == "reflect")
     order = width * ways[0].lines * weight.shape[1]
     if height > size[0] or width > size[1] or order > ORDER:
