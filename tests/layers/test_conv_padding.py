@@ -17,7 +17,7 @@ from medinv.layers.linalg.small_border import SmallBorder
 from medinv.layers.linalg.spectrum import extreme_singular_values, null_directions
 
 PADDINGS = ("circular", "zeros", "reflect", "replicate")
-GEOMETRIES = [(3, (7, 6)), (5, (6, 9)), (3, (3, 3)), (3, (4, 3, 5)), (5, (5, 4, 3))]
+GEOMETRIES = [(1, (5, 4)), (3, (7, 6)), (5, (6, 9)), (3, (3, 3)), (3, (4, 3, 5)), (5, (5, 4, 3))]
 
 
 def _read(i: int, n: int, padding: str) -> int | None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from medinv.layers.linalg import padding as pads
 from medinv.layers.linalg import symbol as symbols
 from medinv.layers.linalg.fourier import Fourier, multiply
 
@@ -54,3 +55,20 @@ class Circulant:
         """`C^-1 y`, or `C^-T y`, for y (N, C, *size). Not differentiable: see `solve`."""
         spectrum = self.fourier.forward(y)
         return self.fourier.inverse(multiply(spectrum, self.matrices(transposed)))
+
+
+class Pointwise:
+    """Solves `C x = y` where the kernel is one pixel: a convolution with the inverse matrices.
+
+    The images are turned, as for every engine, and turned back for the framework.
+    """
+
+    def __init__(self, weight: Tensor, groups: int, dtype: torch.dtype):
+        ones = [1] * (weight.ndim - 2)
+        inverse = symbols.inverse_symbol(weight, ones, groups).real
+        self._kernel, self._groups = inverse.reshape_as(weight).to(dtype), groups
+
+    def solve(self, y: Tensor, *, transposed: bool = False) -> Tensor:
+        """`C^-1 y`, or `C^-T y`, for y (N, C, *size)."""
+        product = pads.linear_transposed if transposed else pads.linear
+        return product(y.transpose(2, -1), self._kernel, "circular", self._groups).transpose(2, -1)

@@ -45,6 +45,7 @@ def factor_memory(
     kernel, width = weight.shape[2:], weight.shape[1]
     padding, real = pads.effective(kernel, padding), 8 if weight.dtype == torch.float64 else 4
     if padding == "circular":
+        size = [1] if max(kernel) == 1 else size
         return _circulant(size, groups, width, 2 * real)
     if len(size) != 2:
         order = min(border_unknowns(width, size, kernel, padding), DIRECT)

@@ -3,7 +3,7 @@ all.
 
 | padding | method |
 |---|---|
-| circular | one small matrix a frequency, `circulant` |
+| circular, or a kernel of one pixel | one small matrix a frequency, or one, `circulant` |
 | others, images | the same on a larger torus and a correction of its border, `border` |
 | others, small images | the same with one dense matrix for the border, `small_border` |
 | others, volumes, up to 8,192 border unknowns a group | dense factors of it, `dense_border` |
@@ -27,7 +27,7 @@ from medinv.layers.linalg import padding as pads
 from medinv.layers.linalg import symbol as symbols
 from medinv.layers.linalg.border import Crossing, Factors
 from medinv.layers.linalg.bordered import Bordered
-from medinv.layers.linalg.circulant import Circulant
+from medinv.layers.linalg.circulant import Circulant, Pointwise
 from medinv.layers.linalg.cross import Cross
 from medinv.layers.linalg.dense_border import DenseBorder, border_unknowns
 from medinv.layers.linalg.krylov import bicgstab
@@ -92,6 +92,8 @@ class Solver:
         if self.padding == "circular":
             dtype = torch.float32 if self.single else torch.float64
             try:
+                if max(self.weight.shape[2:]) == 1:
+                    return Pointwise(self.weight, self.groups, dtype)
                 return Circulant(self._kernel, self._sides, self.groups, dtype=dtype)
             except SingularError as error:
                 raise SingularError(self._lost("it loses a wave")) from error
