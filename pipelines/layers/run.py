@@ -3,7 +3,8 @@
     python -m pipelines.layers.run [--quick] [--stacks] [--sizes 5] [--only ours] [--anew]
 
 Writes pipelines/results/layers.md and .json: one layer by itself (`single`), what a training step
-costs over its plain twin (`steps`), and with --stacks whole stacks trained on images (`stacks`).
+costs over its plain twin (`steps`), the certificate of an image by the networks that ship
+(`certificate`), and with --stacks whole stacks trained on images (`stacks`).
 Each row is kept in runs/layers.jsonl as it ends, and not measured again by the next call with the
 same number of repeats, so that a run can be left and goes on; --anew forgets them. --quick: the
 three sizes below 64 x 64, three repeats. `python -m pipelines.layers.memory` and `python -m
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from pipelines.layers import single, stacks, steps
+from pipelines.layers import certificate, single, stacks, steps
 from pipelines.layers.kept import Kept
 from pipelines.record import ROOT, Table, record
 
@@ -46,6 +47,7 @@ def main() -> None:
     tables = [
         single.table(arguments.sizes, arguments.repeats, arguments.only, kept),
         steps.table(arguments.repeats, kept),
+        certificate.table(arguments.repeats, kept),
     ]
     if arguments.stacks:
         tables.append(_stacks(arguments))
