@@ -10,10 +10,12 @@ many). Every measurement is a process of its own, timed without the start of Pyt
 repeat run in turn, and shares are taken within a repeat, so that a busy machine is unkind to all
 alike; printed are medians. In one process: `decode`, pydicom's dcmread and decoder to stored
 integers; `hashed`, the same and the SHA-256 of them that every row states; `stored`, the same
-integers our way; `read`, ours to display grey levels; `index`, all headers. `classify`: index and
+integers our way; `read`, ours to display grey levels; `index`, all headers; `reader`, all that a
+reading process does with a file. `classify`: index and
 run, tables included, with the small model of small_model.py, one reading process beside the
 network, so that it may use two cores where `decode` uses one; what starts is told by starts.py. `on
-free cores`: by processor time, as if each process had a core to itself; `hashed` is what bounds
+free cores`: by processor time, as if each process had a core to itself, and a second one where it
+hashes large pixels in a thread, of which the busier counts; `hashed` is what bounds
 whoever states the SHA-256 of what was decoded. `on all cores`: decoding in as many processes as
 there are cores, classify with as many readers. `monai` (in the first repeat alone): LoadImage with
 PydicomReader, DataLoader with one worker, DenseNet121 on 64 x 64.
@@ -47,6 +49,7 @@ WHAT = {
     "index": lambda folder, model: ways.indexed(folder),
     "stored": lambda folder, model: ways.read(folder, "stored"),
     "read": lambda folder, model: ways.read(folder, "display"),
+    "reader": ways.reader,
     "classify": lambda folder, model: ways.classify(folder, model, 1),
     "classify on all cores": lambda folder, model: ways.classify(folder, model, ways.CORES),
     "monai": lambda folder, model: ways.monai(folder),
@@ -123,12 +126,17 @@ def write_studies(folder: Path, studies: int, kind: Kind = UNCOMPRESSED) -> Path
 
 
 def measure(what: str, folder: Path, model: Path) -> None:
-    """Print one measurement as JSON: processor seconds of this process and of those it started."""
+    """Print one measurement as JSON: processor seconds of this process, of its first thread or of
+    what it does beside that, whichever is more, and of the processes it started.
+    """
     go = WHAT[what](folder, model)
     began, own, others = time.perf_counter(), time.process_time(), ways.others()
+    first = time.thread_time()
     images = go()
     seconds, own = time.perf_counter() - began, time.process_time() - own
+    first = time.thread_time() - first
     told = {"images": images, "seconds": seconds, "own": own, "others": ways.others() - others}
+    told["busier"] = max(first, own - first)
     print(json.dumps(told))
 
 
@@ -231,12 +239,14 @@ def free_cores(run: dict[str, dict], what: str, base: str) -> float:
     readers = READERS.get(what)
     if base not in run or (readers is None and "all cores" in what):
         return math.nan
-    mine = run[what]["own"] / run[what]["images"]
+    mine = run[what]["busier" if what == "reader" else "own"] / run[what]["images"]
     if readers is not None:
-        if "index" not in run:
+        if not {"index", "reader"} <= set(run):
             return math.nan
         first = run["index"]["own"] / run["index"]["images"]
-        mine = first + max(mine - first, run[what]["others"] / run[what]["images"] / readers)
+        busier = run["reader"]["busier"] / run["reader"]["own"]
+        theirs = busier * run[what]["others"] / run[what]["images"] / readers
+        mine = first + max(mine - first, theirs)
     return run[base]["own"] / run[base]["images"] / mine
 
 

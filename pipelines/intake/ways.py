@@ -5,6 +5,7 @@ which returns the number of images.
 import hashlib
 import multiprocessing
 import os
+import pickle
 import resource
 import tempfile
 from collections.abc import Callable
@@ -60,6 +61,28 @@ def read(folder: Path, what: str) -> Way:
     instances = list(index([folder]).instances)
     getattr(read_pixels(instances[0]), what)
     return lambda: sum(getattr(read_pixels(instance), what).ndim == 2 for instance in instances)
+
+
+def reader(folder: Path, model: Path) -> Way:
+    """What a reading process does with every file: to the network's input, hashed, and packed."""
+    from medinv.data.dicom.index import index
+    from medinv.data.frame import InputSpec
+    from medinv.data.intake import ReadRequest, read_frames
+    from medinv.models.shelf import read_card
+
+    spec = InputSpec.of(read_card(str(model)).config.image_shape)
+    instances = list(index([folder]).instances)
+
+    def go() -> int:
+        images = 0
+        for instance in instances:
+            for frame in read_frames(instance, ReadRequest((instance,), (spec,))):
+                pickle.dumps(frame)
+                images += 1
+        return images
+
+    next(read_frames(instances[0], ReadRequest((instances[0],), (spec,))))
+    return go
 
 
 def indexed(folder: Path) -> Way:
