@@ -3,6 +3,7 @@ they may go."""
 
 import errno
 import io
+import os
 import sys
 import zlib
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ MOST_HEADER = 1 << 28  # bytes of a header: the largest of thousands of frames h
 _PLAIN = b"1.2.840.10008.1.2.1\0\0\0"  # explicit VR little endian, of the same length
 _MOST_INFLATED = 4 << 30  # bytes of a deflated data set
 _PIECE = 1 << 16
+_SMALL = 1 << 20  # bytes
 _DEPTH = 20_000  # Python frames: some thousand sequences within each other
 
 
@@ -123,8 +125,7 @@ def read_whole(instance: Instance) -> pydicom.Dataset:
     """
     location = instance.location
     try:
-        # of a file on disk the parser's copy is the only one: a second costs as much as decoding
-        with location.read() if location.member else location.open() as content:
+        with location.read() if location.member else _opened(location) as content:
             return _parsed(content, instance)
     except MedinvError:
         raise
@@ -139,6 +140,17 @@ def read_whole(instance: Instance) -> pydicom.Dataset:
             path=instance.source,
             stage="read",
         ) from error
+
+
+def _opened(location: Location) -> BinaryIO:
+    """A file on disk, in memory if it is small, where pydicom is quicker. Of a large one the
+    parser's copy is the only one: a second costs as much as decoding.
+    """
+    stream = location.open()
+    if os.fstat(stream.fileno()).st_size > _SMALL:
+        return stream
+    with stream:
+        return io.BytesIO(stream.read())
 
 
 def _parsed(content: BinaryIO, instance: Instance) -> pydicom.Dataset:
