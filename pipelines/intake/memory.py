@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import theilslopes
 
 from pipelines.intake.commands import command
 from pipelines.intake.network_damage import (
@@ -36,8 +37,9 @@ COLUMNS = (
     "their growth, kB each",
 )  # fmt: skip
 NOTE = (
-    "Least squares over the run without its first fifth, in which caches fill, and without its "
-    "end, at which tables are written. Readers are those that are there at a time, together."
+    "Growth is the median of the slopes between any two looks, without the first fifth of the run, "
+    "in which caches fill, and without its end, at which tables are written. Readers are those "
+    "that are there at a time, together."
 )
 _PAUSE = 0.05  # s between looks
 _FEWEST = 10  # looks
@@ -112,7 +114,7 @@ def told(what: str, looks: list[Look], until: int) -> list[str]:
         raise RuntimeError(f"only {steady.sum()} looks at the memory: ask for more")
 
     def slope(values: np.ndarray) -> float:
-        return float(np.polyfit(done[steady], values[steady], 1)[0])
+        return float(theilslopes(values[steady], done[steady])[0])
 
     cells = [f"{slope(spent):.3f}"]
     for memory in (own, readers):
