@@ -134,9 +134,10 @@ def table() -> Table:
     note = (
         "Of averaged weights, at the end of each epoch, on validation images; within so many "
         "points of the last accuracy from then on. Minutes of the wall on one core that others "
-        "used too, or of the processor. Where the schedule lowers the rate to the end, a shorter "
-        "training would be there earlier than this line is: the last column is not what could be "
-        "saved by stopping, but how much of the time goes into the last point."
+        "used too, or on the device that is named, or of the processor. Where the schedule lowers "
+        "the rate to the end, a shorter training would be there earlier than this line is: the "
+        "last column is not what could be saved by stopping, but how much of the time goes into "
+        "the last point."
     )
     return Table("Time to accuracy", (*columns, "share of the time after that"), rows, note)
 
