@@ -1,5 +1,7 @@
 """Generated volumes: a network is trained on what intake makes of the same scan as DICOM."""
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,11 +60,16 @@ def _grown(mask: np.ndarray) -> np.ndarray:
 
 
 def test_many_bodies_scanned_by_several_processes_are_those_of_one(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     few = PhantomCtData(size=(16, 16, 16), counts=(4, 3, 3))
     monkeypatch.setattr("medinv.data.sets.phantom_ct.WORTH", 1)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1}, raising=False)
-    several = load_images(few)
+    before = signal.signal(signal.SIGTERM, lambda *_: os.write(2, b"ended"))  # as commands have one
+    try:
+        several = load_images(few)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capfd.readouterr().err == ""
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0}, raising=False)
     assert load_images(few).sha256() == several.sha256()

@@ -6,6 +6,7 @@ same. What becomes of a DICOM series of the same scan when it is classified is t
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -107,8 +108,14 @@ def _scans(numbers: range, seed: int, size: tuple[int, ...], recipe: Recipe) -> 
 
 
 def _shared(scan: "partial[Scan]", numbers: range, cores: int) -> Iterator[Scan]:
-    with multiprocessing.get_context("fork").Pool(cores) as pool:
+    with multiprocessing.get_context("fork").Pool(cores, _in_a_worker) as pool:
         yield from pool.imap(scan, numbers, CHUNK)
+
+
+def _in_a_worker() -> None:
+    """Ctrl-C is for the process that waits, which ends these, without a word of theirs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _pairs(count: int, size: tuple[int, ...]) -> Part:
