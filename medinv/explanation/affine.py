@@ -35,6 +35,7 @@ from medinv.layers import (
     SoftLeakyReLU,
     Squeeze,
 )
+from medinv.models.whitening import Whitening
 
 Map = Callable[[Tensor], Tensor]
 SMALL = 1e-9  # below it, a quotient of two values has fewer digits than the derivative
@@ -72,6 +73,7 @@ def freeze(layer: nn.Module, x: Tensor) -> Map:
 @freeze.register(InvertibleConv2d)
 @freeze.register(InvertibleConv3d)
 @freeze.register(Squeeze)
+@freeze.register(Whitening)
 def _affine_already(layer: nn.Module, x: Tensor) -> Map:
     """Batch normalisation is affine by its running statistics, in evaluation mode."""
     return layer

@@ -34,6 +34,7 @@ class Sink:
 
 path, lossless = Path(sys.argv[1]), sys.argv[2] == "lossless"
 (instance,) = index([path]).instances
+import pyarrow  # stays once the first large image was read
 if lossless:
     import medinv.data.lossless
 before = most()

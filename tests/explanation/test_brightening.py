@@ -71,7 +71,7 @@ def test_where_none_suffices_the_most_convincing_is_added(subject) -> None:
 def test_places_are_compared_by_what_they_gain_for_their_size(explained, tiny_images) -> None:
     explained.typical_odds[1] = 1e6
     expectation, others = explained.reference.expectation, 0
-    candidates = replace(CANDIDATES, radii=(8.0, 32.0), finalists=1)
+    candidates = replace(CANDIDATES, radii=(4.0, 32.0), finalists=1)
     for x in tiny_images.split(1):
         spots = bumps(expectation, x, candidates)
         rise = odds(explained, stored(x, spots, candidates.first)) - odds(explained, x)

@@ -48,7 +48,15 @@ def configured(configs, kind: str, channels: int) -> Config:
         "train.batch=16", "train.average=0.5", "train.shift=0", "train.noise=0", "train.warmup=1",
         *model,
     )  # fmt: skip
-    more = {"density": (), "pooled": ("train.bfloat16=false", "train.cutout=0", "train.flip=false")}
+    more = {
+        "density": (),
+        "pooled": (
+            "train.bfloat16=false",
+            "train.cutout=0",
+            "train.flip=false",
+            "train.alternate=false",
+        ),
+    }
     return load_config(configs / name, (*changes, *more[kind], "reference={axes: 4}"))
 
 
