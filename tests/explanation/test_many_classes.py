@@ -23,7 +23,7 @@ from medinv.training.train import train
 CLASSES = ("none", "top", "bottom", "both")
 KINDS = {
     "density": ("phantom-opacity.yaml", "model.depths=[1,1]", "model.hidden=[8,8]"),
-    "pooled": ("cifar10.yaml", "model.depths=[1,1]", "model.hidden=[24,32]"),
+    "pooled": ("cifar10.yaml", "model.depths=[1,1]", "model.hidden=[24,32]", "model.whiten=false"),
 }
 SIZE = (16, 24)  # not a square
 

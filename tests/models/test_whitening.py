@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from medinv.config import load_config
 from medinv.errors import SingularError
+from medinv.explanation.evidence import evidence
+from medinv.models.build import build
 from medinv.models.whitening import Whitening
 
 
@@ -29,6 +32,18 @@ def test_what_it_says_of_itself_is_what_its_matrix_is() -> None:
     assert torch.allclose(layer.log_det(x), 16 * values.log().sum().expand(2))
     assert torch.allclose(layer.condition_number(x), (values[0] / values[-1]).expand(2))
     assert torch.allclose(layer.inverse_norm(x), (1 / values[-1]).expand(2))
+
+
+def test_a_whitened_network_is_explained_exactly(configs) -> None:
+    overrides = ("model.depths=[1,1]", "model.hidden=[24,32]", "data.size=16")
+    torch.manual_seed(0)
+    network = build(load_config(configs / "cifar10.yaml", overrides)).double().eval()
+    image = 255 * torch.rand(1, 3, 16, 16, dtype=torch.float64)
+    (layer,) = (one for one in network.trunk.layers if isinstance(one, Whitening))
+    layer.initialise(network.trunk.layers[1](network.trunk.layers[0](image)))
+    found = evidence(network, image)
+    assert found.residual < 1e-9
+    assert found.contributions.sum() + found.bias == pytest.approx(found.logit, abs=1e-9)
 
 
 def test_a_lost_channel_is_refused() -> None:
