@@ -29,14 +29,13 @@ def augmentation(
 
     It is done on `device`, a whole batch at once.
     """
+    generator = torch.Generator().manual_seed(seed)
     if recipe.flip or recipe.cutout:
-        generator = torch.Generator().manual_seed(seed)
         return lambda images, flipped: (
             natural(images.to(device), recipe, generator, flipped)
             if images.ndim == 4
             else volumes(images.to(device), recipe, generator, flipped)
         )
-    generator = torch.Generator().manual_seed(seed)
     return lambda images, _: films(images.to(device), recipe, generator, top)
 
 

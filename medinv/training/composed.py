@@ -70,10 +70,7 @@ def films_at(composer: Composer, seed: int, epoch: int, step: int) -> Composites
 def films_ahead(
     composer: Composer, seed: int, epoch: int, steps: range, workers: int
 ) -> Iterable[Composites]:
-    """`films_at` for each of `steps`, by processes that compose ahead."""
-    films = (lambda step: films_at(composer, seed, epoch, step)) if not workers else None
-    if films is not None:
-        return map(films, steps)
+    """`films_at` for each of `steps`, by processes that compose ahead where there are any."""
     return DataLoader(
         _Films(composer, seed, epoch, steps),  # type: ignore[arg-type]
         batch_size=None,
