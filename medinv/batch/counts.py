@@ -1,7 +1,7 @@
 """What became of every file: counts that add up."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from medinv.analysis.result import OUT_OF_SCOPE, StudyResult
@@ -51,6 +51,13 @@ def count(
         "studies": len(mine),
         "unreached_studies": len(unreached),
     }
+
+
+def not_read(counts: Mapping[str, int]) -> str:
+    """The end of a sentence on a run: how many files no model was shown; empty where none."""
+    kinds = (("skipped_files", "left out"), ("broken_files", "unreadable"))
+    said = ", ".join(f"{counts[name]} files {what}" for name, what in kinds if counts[name])
+    return f"; {said}" if said else ""
 
 
 def _kind(result: StudyResult) -> str:

@@ -334,6 +334,7 @@ def _shard(text: str) -> "Shard":
 
 
 def _print_summary(summary: "Summary", options: "Options", console: "Console") -> None:
+    from medinv.batch.counts import not_read
     from medinv.cli.show import say
 
     counts, folder = summary.counts, options.folder
@@ -342,7 +343,9 @@ def _print_summary(summary: "Summary", options: "Options", console: "Console") -
         console,
         f"{counts['files']} files, {counts['studies']} studies: {counts['classified']} classified, "
         f"{counts['out_of_scope']} out of scope, {counts['failed']} failed, "
-        f"{counts['skipped']} skipped" + (f", {unreached} not reached" if unreached else ""),
+        f"{counts['skipped']} skipped"
+        + (f", {unreached} not reached" if unreached else "")
+        + not_read(counts),
     )
     if summary.stopped:
         say(

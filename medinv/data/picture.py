@@ -113,9 +113,12 @@ def read_picture(instance: Instance) -> Picture:
         how += ["palette"] * (image.mode == "P") + ["16 bits of a colour, of which 8 are kept"] * (
             _narrowed(image)
         )
+        beside = getattr(image, "n_frames", 1) - 1 if image.format == "MPO" else 0
         stored, transparent = _values(image, instance.samples)
     if transparent:
         said.append("transparent parts of the picture are shown black")
+    if beside:
+        said.append(f"{beside} more pictures in the file, which a camera keeps beside it: not read")
     how += [f"{turn} (EXIF orientation)"] if turn else []
     return Picture(stored, turn, tuple(how), tuple(said))
 

@@ -6,6 +6,7 @@ that the arithmetic allows.
 
 import csv
 import io
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from medinv.models.build import build, scope_of
 from medinv.models.layout import Layout
 
 OUT_OF_SCOPE = "out of scope"
+_LOG = logging.getLogger("medinv.export")
 
 
 def network(config: Mapping[str, Any]) -> Calibrated:
@@ -41,8 +43,9 @@ def network(config: Mapping[str, Any]) -> Calibrated:
 def studies(folder: str | Path, rules: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The images of a folder that the rules of the model's card let through, {"image": path}.
 
-    Of a model of volumes an item is {"image": [path, ...]}, the files of one volume. What is left
-    out, and why, `medinv classify` lists. Raises DataError where nothing is left.
+    Of a model of volumes an item is {"image": [path, ...]}, the files of one volume. How many are
+    left out is logged as a warning; why each, `medinv classify` lists. Raises DataError where
+    nothing is left.
     """
     found = index([Path(folder)])
     wanted = Rules.model_validate(dict(rules))
@@ -51,6 +54,9 @@ def studies(folder: str | Path, rules: Mapping[str, Any]) -> list[dict[str, Any]
         [str(image.location.path) for image in study.instances if not image.location.member]
         for study in chosen
     ]
+    there, taken = found.counts()["files"], sum(map(len, files))
+    if taken < there:
+        _LOG.warning("%d of %d files left out: medinv classify says why", there - taken, there)
     whole = wanted.selection.takes == "volume"
     items: list[dict[str, Any]] = [
         {"image": image} for paths in files for image in ([paths] if whole and paths else paths)

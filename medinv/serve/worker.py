@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medinv.analysis.result import StudyResult
+from medinv.batch.counts import not_read
 from medinv.batch.options import Options
 from medinv.batch.results import LINES
 from medinv.batch.run import run
@@ -111,5 +112,5 @@ class Worker(threading.Thread):
         return (
             f"{counts['files']} files, {counts['classified']} classified, "
             f"{counts['out_of_scope']} out of scope, {counts['failed']} failed, "
-            f"{counts['skipped']} skipped"
+            f"{counts['skipped']} skipped{not_read(counts)}"
         )

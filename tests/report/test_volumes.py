@@ -89,14 +89,24 @@ def test_what_is_no_whole_series_gets_no_label_and_says_why(model, ill, tmp_path
 
 
 def test_two_frames_of_reference_are_never_one_volume(model, ill, tmp_path: Path) -> None:
-    """Where the one lies against the other nobody can say."""
+    """Where the one lies against the other nobody can say; what is not read is told everywhere."""
     for k, path in enumerate(sorted(ill[0].iterdir())):
         dataset = pydicom.dcmread(path)
         if k >= 7:
             dataset.FrameOfReferenceUID = "1.2.3"
         dataset.save_as(tmp_path / path.name)
-    (row,) = medinv.classify(tmp_path, model)
+    out = tmp_path / "out"
+    options = Options(out, renderers={"report": Reports().reports})
+    (row,) = run(index([tmp_path]), [model], options).results
     assert [one.intake[:19] for one in row.instances] == ["13 x 64 x 64 voxels"]
+    said = (
+        "7 of the 20 images of series 1 left out, which differ from those that are read in frame "
+        "of reference: slices 7 images (this model reads 12 to 400)"
+    )
+    folder = (out / row.report).parent
+    assert said in row.warnings and len(row.skipped) == 7
+    assert said in json.loads((folder / "report.json").read_text())["warnings"]
+    assert said in (folder / "report.html").read_text()
 
 
 def test_other_grids_of_one_body_are_read_alike(model, ill, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ Choosing images:
 | `repeats` | images given twice, and other content under one UID |
 | `grouping` | images that belong together, in the order of the body |
 | `rules` | which groups a model is shown, by the rules of its card |
+| `left_out` | what no model is shown, in words |
 | `volume` | from the slices of a group to one volume and its affine |
 
 Decoding pixels:

@@ -41,6 +41,11 @@ class Group:
         return self.instances[0]
 
     @property
+    def series(self) -> str:
+        """Place of the series in its study."""
+        return self.label.partition(".")[0]
+
+    @property
     def slices(self) -> int:
         """Images, frames counted one by one."""
         return sum(instance.frames for instance in self.instances)
@@ -152,18 +157,41 @@ def _by_number(instance: Instance) -> tuple[float, str]:
     return float("inf") if instance.number is None else instance.number, instance.sop_uid
 
 
-def _kind(image: Instance) -> Hashable:
+def differences(one: Group, other: Group) -> tuple[str, ...]:
+    """Names of what tells two groups of a study apart, which identify nobody."""
+    first, second = one.first, other.first
+    pairs = zip(_KINDS, _kind(first), _kind(second), strict=True)
+    names = [name for name, mine, theirs in pairs if mine != theirs]
+    names += [
+        name
+        for name, value, tolerance in _MEASURES
+        if not _near(value(first), value(second), tolerance)
+    ]
+    # of images with and without a place, nobody compares frames of reference
+    if "position" in names and "frame of reference" in names:
+        names.remove("frame of reference")
+    return tuple(names) or tuple(name for name, label in _LABELS if label(first) != label(second))
+
+
+def _near(one: tuple[float, ...] | None, other: tuple[float, ...] | None, tolerance: float) -> bool:
+    if one is None or other is None:
+        return one is other
+    return bool((np.abs(np.subtract(one, other)) <= tolerance).all())
+
+
+def _kind(image: Instance) -> tuple[Hashable, ...]:
     """What must be equal to the letter.
 
     `ImageType`: pixels, examination, flavour (PS3.3 C.7.6.1.1.2). Positions count within one frame
     of reference only. Parts of a concatenation are one image.
     """
     whole = image.concatenation or (image.sop_uid if image.frames > 1 else None)
-    reference = image.frame_of_reference if image.geometry.position is not None else None
+    placed = image.geometry.position is not None
     return (
         image.format, image.sop_class, image.modality, image.body_part, image.view,
         image.laterality, image.image_type[:3], image.rows, image.columns, image.samples,
-        image.photometric, whole, reference, image.study_description, image.series_description,
+        image.photometric, whole, placed, image.frame_of_reference if placed else None,
+        image.study_description, image.series_description,
     )  # fmt: skip
 
 
@@ -171,22 +199,35 @@ def _divided(images: list[Instance]) -> list[list[Instance]]:
     """Images of one kind, divided by the numbers of their headers."""
     if len(images) == 1:
         return [images]
-    measures = (
-        (lambda image: image.geometry.spacing, _SAME_SPACING),
-        (lambda image: image.geometry.orientation, _SAME_COSINE),
-        (lambda image: _number(image.echo), _SAME_ECHO),
-        (lambda image: _number(image.b_value), _SAME_B_VALUE),
-    )
     parts = [images]
-    for value, tolerance in measures:
+    for _, value, tolerance in _MEASURES:
         parts = [part for whole in parts for part in _alike(whole, value, tolerance)]
-    for label in (lambda image: image.image_type[3:], lambda image: image.acquisition):
+    for _, label in _LABELS:
         parts = [part for whole in parts for part in _overlapping(whole, label)]
     return parts
 
 
 def _number(value: float | None) -> tuple[float] | None:
     return None if value is None else (value,)
+
+
+# What must be equal (of `_kind`, in its order), near, or may not overlap within a group, by name.
+_KINDS = (
+    "file format", "kind of object", "modality", "body part", "view", "laterality", "image type",
+    "rows", "columns", "samples of a pixel", "photometric interpretation",
+    "file of several frames", "position", "frame of reference", "study description",
+    "series description",
+)  # fmt: skip
+_MEASURES: tuple[tuple[str, Callable[[Instance], tuple[float, ...] | None], float], ...] = (
+    ("pixel spacing", lambda image: image.geometry.spacing, _SAME_SPACING),
+    ("orientation", lambda image: image.geometry.orientation, _SAME_COSINE),
+    ("echo time", lambda image: _number(image.echo), _SAME_ECHO),
+    ("b-value", lambda image: _number(image.b_value), _SAME_B_VALUE),
+)
+_LABELS: tuple[tuple[str, Callable[[Instance], Hashable]], ...] = (
+    ("image type", lambda image: image.image_type[3:]),
+    ("acquisition", lambda image: image.acquisition),
+)
 
 
 def _alike(

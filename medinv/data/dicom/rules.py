@@ -3,10 +3,11 @@ image left out with its reason."""
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from medinv.config import Rules, Selection
+from medinv.data.dicom import left_out
 from medinv.data.dicom.codes import quoted
 from medinv.data.dicom.grouping import Group, group
 from medinv.data.dicom.orientation import hanging, is_projection, plane
@@ -66,7 +67,8 @@ class Choice:
 
     study: Study
     judged: tuple[Judged, ...]
-    warnings: tuple[str, ...]  # what was not stated or is ambiguous; identifies nobody
+    # what was not stated, is ambiguous or left out; identifies nobody
+    warnings: tuple[str, ...]
 
 
 def choose(study: Study, rules: Rules) -> Choice:
@@ -85,16 +87,28 @@ def choose(study: Study, rules: Rules) -> Choice:
         )
         eligible = []
     chosen = tuple(instance for one in eligible for instance in one.group.instances)
-    left_out = [
+    aside = [
         _left_out(instance, one.objections)
         for one in judged
         if one.objections
         for instance in one.group.instances
     ]
-    skipped = tuple(sorted((*study.skipped, *left_out), key=lambda record: record.source))
-    warnings = (*study.warnings, *_warnings(eligible))
+    skipped = tuple(sorted((*study.skipped, *aside), key=lambda record: record.source))
+    told = _told(judged, study.skipped, rules)
+    warnings = (*study.warnings, *_warnings(eligible), *told)
     shown = Study(study.uid, chosen, skipped, study.broken, study.warnings)
     return Choice(shown, judged, tuple(dict.fromkeys(warnings)))
+
+
+def _told(judged: Sequence[Judged], skipped: Sequence[Skipped], rules: Rules) -> list[str]:
+    """What is not shown of a study that is, or how the volumes of one lie that is not."""
+    if not all(one.objections for one in judged):
+        whys = [
+            (one.group, "; ".join(verdict.says for verdict in one.objections)) for one in judged
+        ]
+        return left_out.of_groups(whys) + left_out.of_files(skipped)
+    volume = rules.selection.takes == "volume"
+    return left_out.of_pieces([one.group for one in judged]) if volume else []
 
 
 def _left_out(instance: Instance, objections: tuple[Verdict, ...]) -> Skipped:
