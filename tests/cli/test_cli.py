@@ -112,7 +112,7 @@ def test_nothing_eligible_exits_3(tmp_path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "readme.txt").write_text("no images here")
     done = medinv("classify", tmp_path / "in", "--model", "chest-xray", "--out", tmp_path / "out")
-    assert done.returncode == 3
+    assert done.returncode == 3 and "1 skipped; 1 files left out" in done.stdout
     assert json.loads((tmp_path / "out" / "run.json").read_text())["counts"]["skipped_files"] == 1
 
 
