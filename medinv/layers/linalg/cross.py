@@ -32,6 +32,11 @@ class Line:
         """Positions (e,) of the added lines."""
         return torch.arange(self.size, self.period)
 
+    @property
+    def inside(self) -> int:
+        """How far inside the image the last pixel that the padding repeats lies, 0 for zeros."""
+        return max((min(self.size - s, s + 1) for s in self.sources if s is not None), default=0)
+
     def near(self, reach: int) -> Tensor:
         """Positions (a,) within `reach` of the added lines, around the torus."""
         count = min(self.period, len(self.sources) + 2 * reach)
@@ -87,3 +92,8 @@ class Cross:
     def torus(self) -> tuple[int, int]:
         """(H + e, W + e)."""
         return self.rows.period, self.columns.period
+
+    @property
+    def inside(self) -> int:
+        """The larger of both axes'."""
+        return max(self.rows.inside, self.columns.inside)

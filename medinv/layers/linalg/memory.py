@@ -57,7 +57,7 @@ def factor_memory(
     lines = (cross.rows, cross.columns)
     along = sum(half(t.period) * (len(t.sources) * width) ** 2 for t in lines) * groups * 8
     begun = beginning(weight, groups)
-    far = 10**9 if begun is None else max(begun.expected(FAR))
+    far = 10**9 if begun is None else max(begun.expected(FAR)) + cross.inside
     near = [len(t.sources) * min(t.period, len(t.sources) + 2 * far) for t in lines]
     corner = groups * min(max(near) * width, CROSSING) ** 2
     edges = 8 * groups * entries(cross, far, width) if are_worth(cross, far) else 0

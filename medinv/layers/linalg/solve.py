@@ -40,6 +40,7 @@ CORRECTIONS = 6  # steps of iterative refinement at most
 ITERATIONS = 200  # of BiCGStab in each, two products an iteration
 NEAR, ALL = 3e-7, 1e-15  # share of the response left out of a border that is solved once
 ROUNDS = (2, 3, 4)  # of solving the border in float32, for float64
+WIDE = 2400  # rows of a window beyond which three rounds of a narrow one take less than two
 
 
 class Engine(Protocol):
@@ -122,29 +123,32 @@ class Solver:
         factors = regular(self._kernel, self._sides, self.padding, self.groups, logs=False)
         small = is_small(factors.cross, self.weight.shape[1])
         if self.single:
-            engine = (
+            engine: Engine = (
                 SmallBorder(factors, torch.float32)
                 if small
-                else Bordered(factors, self._crossing(factors, torch.float32, NEAR), torch.float32)
+                else Bordered(factors, self._narrow(factors), torch.float32)
             )
             if self._error(engine, self._random(torch.float32))[1] <= SINGLE:
                 return engine
         self.single = False
-        if small:
-            return SmallBorder(factors, torch.float64)
-        y = self._random(torch.float64)
-        engine = Bordered(factors, self._crossing(factors, torch.float32, FAR), torch.float64)
+        return SmallBorder(factors, torch.float64) if small else self._in_rounds(factors)
+
+    def _in_rounds(self, factors: Factors) -> Bordered:
+        """Float64 of a border that is solved in float32, as often as that asks for."""
+        y, wide = self._random(torch.float64), factors.reach(FAR) + factors.cross.inside
+        fits = factors.order(wide) <= WIDE
+        crossing = Crossing.of(factors, wide, torch.float32) if fits else self._narrow(factors)
+        engine = Bordered(factors, crossing, torch.float64)
         for engine.rounds in ROUNDS:
             error = self._error(engine, y)[1]
             if error <= 0.1 * TOLERANCE:  # a share, since an error may be local
                 return engine
-        return Bordered(factors, self._crossing(factors, torch.float64, ALL), torch.float64)
+        reach = _limited(factors, factors.reach(ALL))
+        return Bordered(factors, Crossing.of(factors, reach, torch.float64), torch.float64)
 
-    def _crossing(self, factors: Factors, dtype: torch.dtype, left_out: float) -> Crossing:
-        reach = factors.reach(left_out)
-        while factors.order(reach) > CROSSING and reach > 1:
-            reach -= 1  # approximate, to be refined
-        return Crossing.of(factors, reach, dtype)
+    def _narrow(self, factors: Factors) -> Crossing:
+        reach = _limited(factors, factors.reach(NEAR))
+        return Crossing.of(factors, reach, torch.float32)
 
     def _judged(self, engine: Engine) -> Engine:
         """The engine, once it is known how many refinements it needs, if any number will do."""
@@ -244,6 +248,13 @@ class Solver:
                 f" {CORRECTIONS} refinements, each of at most {ITERATIONS} steps of BiCGStab,"
                 f" expected {TOLERANCE:.0e}. Keep the kernel near an isometry or the image small"
             )
+
+
+def _limited(factors: Factors, reach: int) -> int:
+    """The reach, or the most that can be factorised: approximate, to be refined."""
+    while factors.order(reach) > CROSSING and reach > 1:
+        reach -= 1
+    return reach
 
 
 def _solved(engine: Engine, y: Tensor, transposed: bool = False) -> Tensor:
