@@ -14,6 +14,7 @@ from medinv.analysis.result import ImageResult, StudyResult
 from medinv.data.frame import Frame, looked_at
 from medinv.errors import ShapeError
 from medinv.explanation.evidence import regional
+from medinv.explanation.place import placed
 from medinv.explanation.result import Counterfactual, Evidence, LocalEvidence
 from medinv.report.derived import (
     Balance,
@@ -192,7 +193,7 @@ def _explained(image: ImageResult, given: np.ndarray, native: Picture) -> Explai
 def _sheet(image: ImageResult, scale: float, native: Picture) -> Sheet:
     """All slices and their evidence, each in the shape of the slice that is drawn in full."""
     given, local = whole_input(image), explained(image).local_evidence
-    values = local.locations if local else explained(image).evidence.contributions
+    values = _both(local) if local else explained(image).evidence.contributions
     drawn = (
         png(Image.fromarray(sheet(part))) for part in (given, diverging(values, scale, EVIDENCE))
     )
@@ -302,17 +303,23 @@ def evidence_map(evidence: Evidence, size: int, number: int | None = None) -> Ev
 def local_map(local: LocalEvidence, positive: bool, number: int | None = None) -> EvidenceMap:
     """Local evidence pixel by pixel; of a volume slice `number` is drawn.
 
-    The place named is the one that speaks most for the class called, which is the one that was
-    checked. positive: contributions above zero speak for that class. Full colour is the largest:
-    what was spread over a place has no single pixel that hides the rest.
+    Drawn is what speaks for either class where it is placed, and named the place where most speaks
+    for the class called, which is the one that was checked. positive: contributions above zero
+    speak for that class. Full colour is the largest: no single pixel hides the rest.
     """
     values = local.locations
-    drawn = signed(plane(values, number), EVIDENCE, share=1.0)
-    for_called = balance(values.clip(0) if positive else values.clip(None, 0))
-    sums = balance(values)._replace(largest=for_called.largest, ninth=for_called.ninth)
+    drawn = signed(plane(_both(local), number), EVIDENCE, share=1.0)
+    sign = 1.0 if positive else -1.0
+    most = balance(sign * placed(sign * values, local.region))
+    sums = balance(values)._replace(largest=most.largest, ninth=most.ninth)
     return EvidenceMap(
         "place", local.grain, drawn, sums, local.constant, local.logit, local.residual
     )
+
+
+def _both(local: LocalEvidence) -> np.ndarray:
+    """What speaks for the positive class where it is placed, less what speaks against it."""
+    return placed(local.locations, local.region) - placed(-local.locations, local.region)
 
 
 def _frames(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from medinv.analysis.result import ImageResult
+from medinv.explanation.place import placed
 
 ACROSS = (6, 5, 4)  # slices in a row of the sheet of all: the first that fills its rows
 
@@ -18,9 +19,12 @@ def shown(image: ImageResult) -> int | None:
     if image.explanation is None:
         return next(iter(image.pixels.inputs)).size[0] // 2
     local, told = image.explanation.local_evidence, image.answer
-    values = local.locations if local else image.explanation.evidence.contributions
     sign = 1.0 if told is None or image.label == told.name else -1.0
-    return int(np.unravel_index(int((sign * values).argmax()), values.shape)[0])
+    if local:
+        values = placed(sign * local.locations, local.region)
+    else:
+        values = sign * image.explanation.evidence.contributions
+    return int(np.unravel_index(int(values.argmax()), values.shape)[0])
 
 
 def plane(values: np.ndarray, number: int | None) -> np.ndarray:

@@ -11,6 +11,7 @@ from medinv.audit.changes import blanked, exchanged, harmless
 from medinv.audit.measures import peaks_on, whole_levels
 from medinv.audit.planted import Planted
 from medinv.audit.sample import Region, Sample
+from medinv.explanation.place import placed
 from medinv.metrics import Estimate, clustered, mean, proportion
 from medinv.metrics import auc as area
 from pipelines.explanations.explainers import methods
@@ -90,31 +91,36 @@ def evidence(subject: Subject, films: Sample, region: Region) -> Measured:
 
 
 def lesions(subject: Subject, found: Lesions, name: str) -> Measured:
-    """AUROC of pixels and pointing, of the local evidence everywhere and as it is shown, in the
-    region that the model keeps, of the methods it is compared with elsewhere, and of maps that look
-    at no model: that region alone, others' masks, and the film less the mean normal film.
+    """AUROC of pixels and pointing, of the local evidence and of the methods it is compared with
+    elsewhere, and of maps that look at no model: the region that the model keeps, others' masks,
+    and the film less the mean normal film. Each as it is, and as evidence is shown: in the region,
+    averaged.
     """
     images = torch.from_numpy(found.images).float()
     train = subject.data.train
     normal = train.images[train.labels == 0].mean(0)[0]
-    everywhere = subject.maps(images)
-    maps = {"local evidence": everywhere}
-    if subject.model.reference and subject.model.reference.region:
-        inside = subject.model.reference.region.inside(images)[:, 0].numpy()
-        least = everywhere.min((1, 2), keepdims=True)
-        maps["local evidence in the lungs"] = np.where(inside, everywhere - least, -1.0)
-        maps["the lungs alone"] = inside.astype(float)
-        maps |= dict(of_peers(subject, images))
-    maps |= {
+    maps = {
+        "local evidence": subject.maps(images),
+        **dict(of_peers(subject, images)),
         "mean mask of other patients": found.elsewhere(),
         "film less mean normal film": found.images[:, 0] - normal,
     }
+    if subject.model.reference and subject.model.reference.region:
+        inside = subject.model.reference.region.inside(images)[:, 0].numpy()
+        maps["the lungs alone"] = inside.astype(float)
+        maps = {name: of for kind, each in maps.items() for name, of in _both(kind, each, inside)}
     for kind, values in maps.items():
         areas = [
             roc_auc_score(m.ravel(), v.ravel()) for m, v in zip(found.masks, values, strict=True)
         ]
         yield f"{name}, {kind}: AUROC", mean_of(np.array(areas))
         yield f"{name}, {kind}: pointing", proportion(peaks_on(values, found.masks))
+
+
+def _both(kind: str, maps: np.ndarray, inside: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Maps as they are and as evidence is shown."""
+    yield kind, maps
+    yield f"{kind}, as shown", np.stack(list(map(placed, maps, inside)))
 
 
 def other_people(subject: Subject, films: Adults) -> Measured:

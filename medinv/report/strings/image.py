@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from medinv.explanation.place import BLUR
 from medinv.explanation.result import LocalEvidence
 from medinv.report.strings.labels import BANDS, COLUMNS
 from medinv.report.strings.numbers import counted, fixed, number, percent, signed
@@ -186,7 +187,8 @@ def evidence_resolution(block: str, size: int, given: tuple[int, int]) -> str:
         return (
             f"The sum is taken inside the network, where a place is {size} \u00d7 {size} of the "
             f"{pixels} or more: the map is no finer. It is the mean over copies of the image moved "
-            "by up to two pixels, in noise where the network was trained in it. "
+            "by up to two pixels, in noise where the network was trained in it, and is drawn "
+            f"averaged over {percent(BLUR)} of a side, which keeps its sums. "
             f"{EVIDENCE_CAVEAT}"
         )
     what = f"sums {size} \u00d7 {size} of the {pixels}" if size > 1 else f"is one of the {pixels}"

@@ -1,0 +1,56 @@
+"""Where what speaks for a class lies, as far as it can be told."""
+
+import numpy as np
+import pytest
+
+from medinv.explanation.place import BLUR, placed
+
+
+@pytest.fixture
+def evidence() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((64, 48))
+
+
+def test_all_that_speaks_for_the_class_is_kept_and_nothing_else(evidence: np.ndarray) -> None:
+    """The sum is that of the contributions above zero; none below is left."""
+    told = placed(evidence)
+    assert told.min() >= 0
+    assert told.sum() == pytest.approx(evidence.clip(0).sum())
+
+
+def test_what_lies_outside_the_region_does_not_count(evidence: np.ndarray) -> None:
+    """However loud it is, it moves nothing."""
+    region = np.zeros(evidence.shape, bool)
+    region[16:48, 12:36] = True
+    louder = np.where(region, evidence, 100.0)
+    assert np.array_equal(placed(evidence, region), placed(louder, region))
+    assert placed(louder, region).sum() == pytest.approx(evidence.clip(0)[region].sum())
+
+
+def test_one_loud_pixel_counts_less_than_a_place_that_agrees() -> None:
+    """A pixel three times as high as a disc is not named before the disc."""
+    rows, columns = np.mgrid[:64, :64]
+    evidence = 1.0 * ((rows - 20) ** 2 + (columns - 20) ** 2 < 25)
+    evidence[50, 50] = 3.0
+    assert np.unravel_index(placed(evidence).argmax(), evidence.shape) == (20, 20)
+
+
+def test_what_speaks_against_beside_it_does_not_hide_it() -> None:
+    """A spot keeps its size in surroundings of the other sign."""
+    evidence = np.full((64, 64), -5.0)
+    evidence[30:34, 30:34] = 1.0
+    alone = np.where(evidence > 0, evidence, 0.0)
+    assert np.array_equal(placed(evidence), placed(alone))
+
+
+def test_volumes_are_averaged_along_every_axis_by_its_own_length() -> None:
+    """Half the slices, half as many of them around a voxel."""
+    evidence = np.zeros((32, 64, 64))
+    evidence[16, 32, 32] = 1.0
+    told = placed(evidence)
+    spread = [
+        np.sqrt((told.sum(tuple(set(range(3)) - {axis})) * (np.arange(n) - n // 2) ** 2).sum())
+        for axis, n in enumerate(evidence.shape)
+    ]
+    assert spread[1] == pytest.approx(spread[2])
+    assert spread == pytest.approx([BLUR * n for n in evidence.shape], rel=0.1)
