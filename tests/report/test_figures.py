@@ -10,6 +10,7 @@ from PIL import Image
 
 from medinv.data.frame import InputSpec
 from medinv.explanation.evidence import regional
+from medinv.explanation.place import placed
 from medinv.report import drawing, figures
 
 
@@ -78,9 +79,10 @@ def test_the_evidence_over_the_image_is_the_results(opacity):
     local = first(opacity).explanation.local_evidence
     shown = panel.explained.evidence
     drawn = decoded(shown.drawn.picture)[:: drawing.ENLARGE, :: drawing.ENLARGE]
-    expected = drawing.diverging(local.locations, np.abs(local.locations).max(), drawing.EVIDENCE)
+    values = placed(local.locations, local.region) - placed(-local.locations, local.region)
+    expected = drawing.diverging(values, np.abs(values).max(), drawing.EVIDENCE)
     assert (drawn == expected).all()
-    assert (drawn[..., 0] == drawing.EVIDENCE[1][0])[local.locations > 0].all()
+    assert values.sum() == pytest.approx(local.locations.sum())
     assert (shown.bias, shown.logit) == (local.bias + local.jitter, local.logit)
     assert shown.residual == local.residual and shown.size == local.grain
 
@@ -89,7 +91,8 @@ def test_the_place_named_speaks_for_the_class_called(opacity, clear):
     for result, sign in ((opacity, 1), (clear, -1)):
         (panel,) = figures.pictures(result).panels
         assert sign * panel.explained.evidence.balance.largest > 0
-        values = sign * first(result).explanation.local_evidence.locations
+        local = first(result).explanation.local_evidence
+        values = placed(sign * local.locations, local.region)
         assert sign * panel.explained.evidence.balance.largest == values.max()
 
 

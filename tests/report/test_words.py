@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made import edited, evidence_of, explanation_with, first
 
+from medinv.explanation.place import placed
 from medinv.report import strings
 
 FORMS = ("html", "pdf")
@@ -59,7 +60,8 @@ def test_where_the_evidence_lies_and_what_was_checked(form, words, opacity, clea
     names = ("upper", "middle", "lower"), ("left", "centre", "right")
     for result, sign in ((opacity, 1), (clear, -1)):
         said, values = words(result, form), evidence_of(first(result))
-        at = np.unravel_index((sign * values).argmax(), values.shape)
+        towards, against = placed(sign * values), placed(-sign * values)
+        at = np.unravel_index(towards.argmax(), values.shape)
         ninth = [name[3 * k // side] for name, k, side in zip(names, at, values.shape, strict=True)]
         assert f"The place that weighs most lies in the {' '.join(ninth)} of the image" in said
         assert f"as displayed, towards {result.label}." in said
@@ -68,7 +70,7 @@ def test_where_the_evidence_lies_and_what_was_checked(form, words, opacity, clea
         fall = f"{check.fall:.3f}" if check.fall < 1 else f"{check.fall:.2f}"
         assert f"labelled clear, takes {fall} log-odds from that answer" in said
         assert f"the same shape at {len(check.elsewhere)} other places takes at most" in said
-        assert f"\u00b1{strings.number(np.abs(values).max())} log-odds per pixel" in said
+        assert f"\u00b1{strings.number(np.abs(towards - against).max())} log-odds per pixel" in said
         assert "Orange places push the answer towards opacity, blue places towards clear" in said
         assert "No place can be named" not in said
 

@@ -25,7 +25,6 @@ from pydicom.sr.codedict import codes
 
 from medinv.analysis.result import Answer, ImageResult, StudyResult
 from medinv.explanation.evidence import regional
-from medinv.explanation.place import placed
 from medinv.models.card import Card
 from medinv.report import derived
 from medinv.report.derived import explained
@@ -297,11 +296,8 @@ def pixel_map(image: ImageResult) -> np.ndarray:
 
 
 def drawn_map(image: ImageResult) -> np.ndarray:
-    """The evidence as places are told by it: local evidence for the finding where it is placed,
-    else by region.
-    """
-    local = explained(image).local_evidence
-    return placed(local.locations, local.region) if local else regional_sums(image)
+    """The evidence that is segmented: local evidence pixel by pixel, else by region."""
+    return pixel_map(image) if explained(image).local_evidence else regional_sums(image)
 
 
 def regional_sums(image: ImageResult) -> np.ndarray:

@@ -18,7 +18,7 @@ from medinv.data.frame import Grid
 from medinv.errors import ShapeError
 from medinv.report import strings
 from medinv.report.derived import contrast, explained
-from medinv.report.dicom.common import Analysis, drawn_map, pixel_map
+from medinv.report.dicom.common import Analysis, pixel_map
 from medinv.report.dicom.evidence import SHARE, description, mapping, settled
 
 
@@ -58,7 +58,7 @@ def volume_segmentation(analysis: Analysis, image: ImageResult, number: int) -> 
 
     None where nothing does, and where local evidence did not pass its check.
     """
-    local, values = explained(image).local_evidence, drawn_map(image)
+    local, values = explained(image).local_evidence, pixel_map(image)
     largest = float(values.max())
     if image.label != analysis.finding or not largest > 0 or (local and not local.valid):
         return None
