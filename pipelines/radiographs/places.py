@@ -4,8 +4,8 @@
 
 Findings are planted in validation films of children that the model calls normal, and in those of
 adults without finding of nih-adults (see configs/chest-xray.yaml). Of every plant: whether the map,
-as evidence is shown, peaks on it, and the AUROC of its pixels. The width with the best mean of both
-is kept. No film with a drawn lesion is read. Needs MEDINV_DATA; about ten minutes on one core.
+as evidence is shown, peaks on it, and the AUROC of its pixels. No film with a drawn lesion is read.
+Needs MEDINV_DATA; about ten minutes on one core.
 """
 
 import argparse

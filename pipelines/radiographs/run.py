@@ -34,8 +34,9 @@ What lies outside the lungs of these films gives their label away. Asked is whet
 by the lungs all the same: regions blanked and exchanged, findings planted, and where the evidence
 for pneumonia lies. The lungs are estimated by a template fitted to each film; patches of real
 pneumonia come from other patients of the same part. Findings planted are of other shapes than those
-that models were trained on. The two maps that look at no model are what any evidence on real
-lesions has to be compared with."""
+that models were trained on. What any evidence on real lesions has to be compared with are the maps
+that look at no model: where lesions usually lie, and the estimated lungs, as they are and as
+evidence is shown, inside them and averaged."""
 
 
 def measured(one: Subject, part: str, *, maps: bool) -> dict[str, Estimate]:
