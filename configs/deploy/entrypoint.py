@@ -27,6 +27,7 @@ from typing import Any
 
 USAGE = 2
 NOTHING_ELIGIBLE = 3
+RESULTS = "results.jsonl"
 MANIFESTS = Path("/etc/holoscan")
 PAIRS = (
     ("MERCURE_IN_DIR", "MERCURE_OUT_DIR"),
@@ -85,7 +86,7 @@ def run(task: Task, environment: Mapping[str, str]) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "results"
         code = called(command(task, folder, environment))
-        if code in (0, 1, NOTHING_ELIGIBLE):
+        if code in (0, 1, NOTHING_ELIGIBLE) and (folder / RESULTS).is_file():
             hand_over(folder, task.out)
         return 0 if code == NOTHING_ELIGIBLE else code
 
@@ -117,7 +118,7 @@ def called(words: Sequence[str]) -> int:
 
 def hand_over(folder: Path, out: Path) -> None:
     """The DICOM results, numbered since names may repeat, and what came of each study."""
-    lines = (folder / "results.jsonl").read_text("utf-8").splitlines()
+    lines = (folder / RESULTS).read_text("utf-8").splitlines()
     results = [json.loads(line) for line in lines]
     files = [folder / place for result in results for place in result["dicom"]]
     for number, path in enumerate(files, start=1):
