@@ -124,7 +124,9 @@ def hand_over(folder: Path, out: Path) -> None:
     for number, path in enumerate(files, start=1):
         shutil.copyfile(path, out / f"medinv-{number:04d}.dcm")
     told = ("study_uid", "status", "label", "probabilities", "model", "warnings", "disclaimer")
-    said = [{name: result[name] for name in told} for result in results]
+    # mercure's own files, its task and the tags of each image, are no studies
+    studies = [one for one in results if (one["error"] or {}).get("code") != "not-dicom"]
+    said = [{name: result[name] for name in told} for result in studies]
     (out / "result.json").write_text(json.dumps({"medinv": said}, indent=1), "utf-8")
 
 

@@ -1,6 +1,6 @@
 """Volumes as a report draws them: one slice as an image is, and all of them small, side by side."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from medinv.explanation.place import placed
 ACROSS = (6, 5, 4)  # slices in a row of the sheet of all: the first that fills its rows
 
 
-class Level(NamedTuple):
+@dataclass(frozen=True)
+class Level:
     """Where in a body the slice of a volume that is drawn lies, counted from 1 at the feet: as the
     network was given it, and which slices of the series, as it is stored, it is the mean of.
     """
