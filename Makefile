@@ -5,7 +5,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PYDICOM_FILES = $$($(BIN)/python -c "import pydicom, pathlib; print(pathlib.Path(pydicom.__file__).parent / 'data' / 'test_files')")
 
-.PHONY: demo test lint clean
+ENGINE ?= podman
+
+.PHONY: demo test lint image clean
 demo: $(VENV)/ready
 	@echo; echo "== The sample studies (generated, truth known), by the model that knows such images"
 	$(BIN)/medinv classify sample_data/studies --model phantom-opacity --out demo/phantoms --report --overwrite
@@ -27,6 +29,10 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# A container, by podman, docker or buildah (ENGINE). TORCH_INDEX: PyTorch's index of processor-only builds, see the file.
+image:
+	$(ENGINE) build -f configs/deploy/Containerfile $(if $(TORCH_INDEX),--build-arg TORCH_INDEX=$(TORCH_INDEX)) -t medinv .
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -341,7 +341,9 @@ def _print_summary(summary: "Summary", options: "Options", console: "Console") -
     unreached = counts["unreached_studies"]
     say(
         console,
-        f"{counts['files']} files, {counts['studies']} studies: {counts['classified']} classified, "
+        f"{counts['files']} {'file' if counts['files'] == 1 else 'files'}, "
+        f"{counts['studies']} {'study' if counts['studies'] == 1 else 'studies'}: "
+        f"{counts['classified']} classified, "
         f"{counts['out_of_scope']} out of scope, {counts['failed']} failed, "
         f"{counts['skipped']} skipped"
         + (f", {unreached} not reached" if unreached else "")

@@ -16,6 +16,7 @@ from medinv.errors import DataError, MedinvError
 from medinv.models.base import InvertibleNetwork
 from medinv.net.inbox import IMAGES, Inbox, Waiting
 from medinv.net.listener import listening
+from medinv.net.memory import give_back
 from medinv.net.results import results_named
 from medinv.net.routing import Destination, Routes, routed
 from medinv.net.send import send
@@ -92,6 +93,7 @@ class Service:
         results = Results(self.inbox.results(study.name))
         failed = any(result.status == "failed" for result in results)
         self.inbox.note(study, "failed" if failed else "answered")
+        give_back()
 
     def _has_results(self, study: Waiting) -> bool:
         try:

@@ -39,7 +39,7 @@ from medinv.report.drawing import (
     scale_bar,
     signed,
 )
-from medinv.report.slices import across, plane, sheet, shown
+from medinv.report.slices import Level, across, level_of, plane, sheet, shown
 
 SHOWN_IN_FULL = 6  # images; a study of many slices stays a page that opens
 THUMBNAILS = 48
@@ -114,8 +114,7 @@ class Panel:
     letters: tuple[str, str] | None  # at the left and the right edge
     input: Picture
     explained: Explained | None
-    # of a volume the slice that is drawn, from 1 at the feet, and how many the network is given
-    slice: tuple[int, int] | None = None
+    slice: Level | None = None  # of a volume, the one that is drawn
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,6 @@ def panel(number: int, image: ImageResult, *, phi: bool = False) -> Panel:
     """All pictures of one image. Raises ShapeError."""
     frame, display = _frame(image), _display(image)
     given, drawn = network_input(image), _native(image, LONGEST, phi=phi)
-    level = shown(image)
     return Panel(
         number=number,
         image=image,
@@ -160,7 +158,7 @@ def panel(number: int, image: ImageResult, *, phi: bool = False) -> Panel:
         letters=edge_letters(frame.orientation),
         input=grey(given),
         explained=_explained(image, given, drawn) if image.explanation else None,
-        slice=None if level is None else (level + 1, len(whole_input(image))),
+        slice=level_of(image, len(whole_input(image))),
     )
 
 

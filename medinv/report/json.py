@@ -26,6 +26,7 @@ from medinv.models.card import Card
 from medinv.report import derived, strings
 from medinv.report.derived import Uncertainty, balance
 from medinv.report.figures import Panel, Pictures
+from medinv.report.slices import Level
 
 SCHEMA = "medinv-report-1"
 GREY, ODDS, SHARE = "grey levels (0 to 255)", "log-odds", "1"
@@ -180,8 +181,17 @@ def _drawn(image: ImageResult, card: Card, panel: Panel) -> dict[str, Any]:
         "right_edge": right,
         "network_rows": panel.given[0],
         "network_columns": panel.given[1],
-        **({"slice": panel.slice[0], "slices": panel.slice[1]} if panel.slice else {}),
+        **(_level(panel.slice) if panel.slice else {}),
         "intake": derived.intake(image, card),
+    }
+
+
+def _level(level: Level) -> dict[str, Any]:
+    return {
+        "slice": level.number,  # of those that the network was given, from 1 at the feet
+        "slices": level.count,
+        "series_slices": [level.first, level.last],  # of the series as stored: first and last
+        "series_length": level.stored,
     }
 
 

@@ -1,11 +1,36 @@
 """Volumes as a report draws them: one slice as an image is, and all of them small, side by side."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from medinv.analysis.result import ImageResult
 from medinv.explanation.place import placed
 
 ACROSS = (6, 5, 4)  # slices in a row of the sheet of all: the first that fills its rows
+
+
+@dataclass(frozen=True)
+class Level:
+    """Where in a body the slice of a volume that is drawn lies, counted from 1 at the feet: as the
+    network was given it, and which slices of the series, as it is stored, it is the mean of.
+    """
+
+    number: int
+    count: int
+    first: int
+    last: int
+    stored: int
+
+
+def level_of(image: ImageResult, count: int) -> Level | None:
+    """That of the slice drawn, where the network was given `count`; None of no volume."""
+    number = shown(image)
+    if number is None or image.pixels is None or image.pixels.grid is None:
+        return None
+    stored = image.pixels.grid.shape[0]
+    last = -(-(number + 1) * stored // count)  # rounded up
+    return Level(number + 1, count, number * stored // count + 1, last, stored)
 
 
 def shown(image: ImageResult) -> int | None:

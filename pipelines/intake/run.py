@@ -38,7 +38,7 @@ from pathlib import Path
 
 import pydicom
 
-from pipelines.intake import ways
+from pipelines.intake import parts, ways
 from pipelines.record import Table, record
 
 RADIOGRAPH = Path(__file__).parents[2] / "sample_data" / "studies" / "study-03" / "radiograph.dcm"
@@ -57,8 +57,12 @@ WHAT = {
 READERS = {"classify": 1, "classify on all cores": ways.CORES}
 THROUGHPUT = (
     "files, what", "images/s", "of decode", "of decode on all cores", "of decode on free cores",
-    "of hashed on free cores", "CPU ms/image", "of other processes",
+    "of decode as a chain", "of hashed on free cores", "CPU ms/image", "of other processes",
 )  # fmt: skip
+CHAIN = (
+    "On free cores the busier of two threads of a process counts, as a chain both, one after the "
+    "other."
+)
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--what", nargs="*", choices=list(WHAT), default=list(WHAT))
+    parser.add_argument("--networks", nargs="*", default=["phantom-opacity", "chest-xray"])
     parser.add_argument("--one", nargs=2, metavar=("WHAT", "FOLDER"))
     arguments = parser.parse_args()
     if arguments.one:
@@ -155,18 +160,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         model = arguments.model or write_small_model(Path(temporary) / "model")
         rows: list[list[str]] = []
+        shares: list[list[str]] = []
         for number, kind in enumerate(KINDS):
             path = Path(temporary) / f"throughput-{number}"
             folder = write_studies(path, max(1, int(arguments.studies * kind.share)), kind)
             rows += throughput(folder, model, arguments, kind.name)
-    page = write_page(rows, arguments)
+            shares += parts.table(folder, model, kind.name, () if shares else arguments.networks)
+    page = write_page(rows, shares, arguments)
     print(page.read_text())
 
 
-def write_page(rows: list[list[str]], given: argparse.Namespace) -> Path:
+def write_page(rows: list[list[str]], shares: list[list[str]], given: argparse.Namespace) -> Path:
     """Write what was measured; returns the page."""
     repeats = "One run each." if given.repeats == 1 else f"Medians of {given.repeats} repeats."
-    tables = [Table("Throughput", THROUGHPUT, rows, repeats)]
+    tables = [
+        Table("Throughput", THROUGHPUT, rows, f"{repeats} {CHAIN}"),
+        Table("Parts", parts.COLUMNS, shares, parts.NOTE),
+    ]
     return record(
         "intake",
         title="Throughput of classify",
@@ -215,8 +225,8 @@ def throughput(folder: Path, model: Path, given: argparse.Namespace, label: str)
             for base in ("decode", "decode on all cores")
         ]
         free = [
-            statistics.median(free_cores(run, what, base) for run in mine)
-            for base in ("decode", "hashed")
+            statistics.median(free_cores(run, what, base, chain=chain) for run in mine)
+            for base, chain in (("decode", False), ("decode", True), ("hashed", False))
         ]
         shares = [
             "-" if share is None or share != share else f"{share:.2f}" for share in (*of, *free)
@@ -230,8 +240,9 @@ def throughput(folder: Path, model: Path, given: argparse.Namespace, label: str)
     return lines
 
 
-def free_cores(run: dict[str, dict], what: str, base: str) -> float:
-    """The share of the rate of `base`, by processor time, where each process has a core to itself.
+def free_cores(run: dict[str, dict], what: str, base: str, *, chain: bool) -> float:
+    """The share of the rate of `base`, by processor time, where each process has a core to itself,
+    or each of its threads unless they count as a `chain`.
 
     `classify` first makes its index, then waits for the slowest of its processes: its own, or its
     readers. NaN for other ways on all cores, and where a part was not measured.
@@ -239,12 +250,12 @@ def free_cores(run: dict[str, dict], what: str, base: str) -> float:
     readers = READERS.get(what)
     if base not in run or (readers is None and "all cores" in what):
         return math.nan
-    mine = run[what]["busier" if what == "reader" else "own"] / run[what]["images"]
+    mine = run[what]["busier" if what == "reader" and not chain else "own"] / run[what]["images"]
     if readers is not None:
         if not {"index", "reader"} <= set(run):
             return math.nan
         first = run["index"]["own"] / run["index"]["images"]
-        busier = run["reader"]["busier"] / run["reader"]["own"]
+        busier = 1.0 if chain else run["reader"]["busier"] / run["reader"]["own"]
         theirs = busier * run[what]["others"] / run[what]["images"] / readers
         mine = first + max(mine - first, theirs)
     return run[base]["own"] / run[base]["images"] / mine

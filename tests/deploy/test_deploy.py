@@ -2,9 +2,13 @@
 
 import importlib.util
 import json
+import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pydicom
@@ -17,8 +21,11 @@ DEPLOY = ROOT / "configs" / "deploy"
 # The fields of a module in mercure's configuration, and of the manifests of a MONAI package.
 MERCURE = {
     "docker_tag", "additional_volumes", "environment", "docker_arguments", "settings", "contact",
-    "comment", "constraints", "resources", "requires_root",
+    "comment", "constraints", "resources", "requires_root", "requires_persistence",
+    "network_enabled",
 }  # fmt: skip
+# What mercure itself gives to the container's start: given twice, nothing starts.
+MERCURES_OWN = {"mounts", "volumes", "environment", "network_mode", "user", "group_add", "detach"}
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +60,7 @@ def test_mercure_finds_dicom_results_and_what_came_of_them(samples, tmp_path):
     out.mkdir()
     film = pydicom.dcmread(samples / "studies" / "study-03" / "radiograph.dcm")
     film.save_as(given / f"{film.SeriesInstanceUID}#{film.SOPInstanceUID}.dcm")
+    (given / "film.tags").write_text("{}")
     settings = {"model": "phantom-opacity"}
     (given / "task.json").write_text(json.dumps({"id": "1", "process": {"settings": settings}}))
     done = _started([], {"MERCURE_IN_DIR": str(given), "MERCURE_OUT_DIR": str(out)})
@@ -61,7 +69,7 @@ def test_mercure_finds_dicom_results_and_what_came_of_them(samples, tmp_path):
     assert written and {one.StudyInstanceUID for one in written} == {film.StudyInstanceUID}
     assert "SR" in {one.Modality for one in written}
     said = json.loads((out / "result.json").read_text())["medinv"]
-    assert {one["status"] for one in said} == {"ok", "skipped"}
+    assert [one["status"] for one in said] == ["ok"]  # of the film, not of mercure's own files
     assert all(one["disclaimer"] == "Research use, not for diagnosis." for one in said)
     assert not {path.name for path in out.iterdir()} - {
         "result.json",
@@ -83,6 +91,41 @@ def test_a_model_that_is_not_there_is_one(tmp_path):
     (tmp_path / "in").mkdir()
     done = _started([str(tmp_path / "in"), str(tmp_path / "out")], {"MEDINV_MODEL": "nobody"})
     assert done.returncode == 4 and "nobody" in done.stderr
+
+
+def test_a_folder_that_is_not_mounted_is_said(tmp_path):
+    done = _started([str(tmp_path / "none"), str(tmp_path)], {})
+    assert done.returncode == 2 and f"mount one there (-v STUDIES:{tmp_path}/none" in done.stderr
+
+
+def test_who_may_not_write_is_told_who_it_is(entry, tmp_path, monkeypatch):
+    task = entry.Task(tmp_path, tmp_path / "out", False)
+    assert entry.refused(task) is None
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
+    assert f"user {os.getuid()}:{os.getgid()} may not write to {tmp_path}" in entry.refused(task)
+
+
+def test_a_request_to_stop_reaches_the_command(tmp_path):
+    code = (
+        "import sys, entrypoint; sys.exit(entrypoint.called([sys.executable, '-c', "
+        "'import time; print(1, flush=True); time.sleep(60)']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(DEPLOY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    process.stdout.read(1)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) != 0 and time.monotonic() - began < 30
+
+
+def test_the_manifests_are_shown(entry, monkeypatch, capsys):
+    monkeypatch.setattr(entry, "MANIFESTS", DEPLOY)
+    assert entry.main(["show"]) == 0
+    assert '"modelRoot"' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -117,15 +160,31 @@ def test_the_container_is_nobodys_root_and_copies_what_is_there():
     assert "/opt/medinv/entrypoint.py" in text
 
 
-def test_the_manifests_name_what_the_container_holds():
+def test_mercure_starts_it_as_nobodys_root_and_without_a_network():
     (module,) = _read("mercure.json").values()
-    assert set(module) == MERCURE and module["requires_root"] is False
-    assert json.loads(module["docker_arguments"]) == {"network_mode": "none"}
+    assert set(module) == MERCURE
+    assert module["requires_root"] is False and module["network_enabled"] is False
+    assert not MERCURES_OWN & set(json.loads(module["docker_arguments"] or "{}"))
+    text = (DEPLOY / "Containerfile").read_text()  # where mercure sees a package that needs root
+    assert not re.search(r"^[^#].*/etc/monai", text, re.M)
+
+
+def test_the_manifests_name_what_the_container_holds():
     app, package = _read("app.json"), _read("pkg.json")
-    assert json.loads(app["command"])[-1] == "/opt/medinv/entrypoint.py"
+    text = (DEPLOY / "Containerfile").read_text()
+    (entrypoint,) = re.findall(r"^ENTRYPOINT (.+)$", text, re.M)
+    assert shlex.split(app["command"]) == json.loads(entrypoint)
+    assert re.search(
+        r"^COPY configs/deploy/app.json configs/deploy/pkg.json /etc/holoscan/$", text, re.M
+    )
+    for kind in ("input", "output"):
+        folder = app["environment"][f"HOLOSCAN_{kind.upper()}_PATH"]
+        assert folder == app["workingDirectory"] + app[kind]["path"]
     shipped = Path(medinv.__file__).parent / "models" / "shipped"
-    for place in package["models"].values():
-        assert (shipped / place / "card.json").is_file()
+    assert "/opt/medinv/models" in text and package["modelRoot"] == "/opt/medinv/models/"
+    assert {one["path"] for one in package["models"]} == {
+        card.parent.name for card in shipped.glob("*/card.json")
+    }
     for told in (app["sdkVersion"], app["version"], package["version"]):
         assert told == medinv.__version__
 

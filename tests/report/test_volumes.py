@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 
 import highdicom as hd
@@ -123,7 +124,11 @@ def test_the_page_names_the_slice_and_shows_all(made) -> None:
         json.loads((folder / "report.json").read_text()),
     )
     drawn = facts["images"][0]["drawn"]
-    assert drawn["slices"] == 16 and f"Slice {drawn['slice']} of 16 from the feet" in page
+    first, last = drawn["series_slices"]  # of 20, of which the network was given 16 means
+    assert (drawn["slices"], drawn["series_length"]) == (16, 20) and last in (first, first + 1)
+    assert first - 1 <= (drawn["slice"] - 0.5) * 20 / 16 <= last
+    assert f"Slices {first} and {last} of 20 from the feet, " in page
+    assert re.search(r"from the feet, (front|middle|back) third", page)
     assert "All slices" in page and drawn["left_edge"] == "R" and drawn["rows"] == 64
     local = facts["images"][0]["explanation"]["local_evidence"]
     parts = (local[key]["value"] for key in ("constant", "towards", "against"))

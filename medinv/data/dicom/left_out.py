@@ -11,11 +11,11 @@ _SAME = "the same content as another file"  # of copies; their own message names
 
 
 def of_groups(judged: Sequence[tuple[Group, str]]) -> list[str]:
-    """Sentences on the groups of a study that are left out, each given with the rules that it fails
+    """Sentences on the groups of a study that are left out, each given with the rule that it fails
     (empty: it is read).
 
     A part of a series of which other images are read says what tells the two apart; all that fails
-    the same rules in other series is counted together.
+    the same rule in other series is counted together.
     """
     said: list[str] = []
     elsewhere: dict[str, list[Group]] = defaultdict(list)

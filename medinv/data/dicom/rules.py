@@ -103,9 +103,7 @@ def choose(study: Study, rules: Rules) -> Choice:
 def _told(judged: Sequence[Judged], skipped: Sequence[Skipped], rules: Rules) -> list[str]:
     """What is not shown of a study that is, or how the volumes of one lie that is not."""
     if not all(one.objections for one in judged):
-        whys = [
-            (one.group, "; ".join(verdict.says for verdict in one.objections)) for one in judged
-        ]
+        whys = [(one.group, one.objections[0].says if one.objections else "") for one in judged]
         return left_out.of_groups(whys) + left_out.of_files(skipped)
     volume = rules.selection.takes == "volume"
     return left_out.of_pieces([one.group for one in judged]) if volume else []

@@ -20,7 +20,7 @@ product with T. Rows and columns both hold the pixels where they cross; the colu
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -209,20 +209,26 @@ def _middle(lower: Tensor, q: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Crossing:
-    """What couples rows and columns in a window of `reach`; rows and columns of (g, n, n)."""
+    """What couples rows and columns in a window; rows and columns of (g, n, n)."""
 
-    reach: int
+    reach: int  # of the response
+    window: int  # pixels from the added lines
     to_rows: Tensor  # B
     to_columns: Tensor  # C
     solved: Tensor  # T = (I + L Q)^-1 L, L = E - C P B
 
     @classmethod
-    def of(cls, factors: Factors, reach: int, dtype: torch.dtype) -> "Crossing":
-        """Made in `dtype`."""
-        b, c, e, p, q = (block.detach().to(dtype) for block in factors.window(reach))
+    def of(
+        cls, factors: Factors, reach: int, dtype: torch.dtype, *, further: int = 0
+    ) -> "Crossing":
+        """Made in `dtype`, in a window so many pixels further than the response reaches."""
+        window = reach + further
+        b, c, e, p, q = (block.detach().to(dtype) for block in factors.window(window))
         lower = _lower(b, c, e, p)
-        return cls(reach, b, c, torch.linalg.solve(_middle(lower, q), lower))
+        return cls(reach, window, b, c, torch.linalg.solve(_middle(lower, q), lower))
 
     def transposed(self) -> "Crossing":
         """That of the transposed operator."""
-        return Crossing(self.reach, self.to_columns.mT, self.to_rows.mT, self.solved.mT)
+        return replace(
+            self, to_rows=self.to_columns.mT, to_columns=self.to_rows.mT, solved=self.solved.mT
+        )

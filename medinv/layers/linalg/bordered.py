@@ -117,7 +117,7 @@ class _NearlySolved:
         along = (factors.along_rows[: half(cross.torus[1])], factors.along_columns)
         self._along = [m.to(self.dtype).mT.contiguous() for m in along]
         rows, columns = cross.rows, cross.columns
-        across, down = columns.near(crossing.reach), rows.near(crossing.reach)
+        across, down = columns.near(crossing.window), rows.near(crossing.window)
         fixed = (
             columns.reads(across, False),  # (a, F2)
             columns.places(across, False),  # (F2, a)

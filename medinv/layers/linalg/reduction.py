@@ -114,7 +114,8 @@ def reduced(rows: Rows, steps: int) -> Reduced:
 
 def _largest(block: Tensor) -> float:
     real = torch.view_as_real(block.detach().resolve_conj()) if block.is_complex() else block
-    return torch.linalg.vector_norm(real.detach(), math.inf).item()
+    least, most = torch.aminmax(real.detach())  # a tenth of the time of a norm
+    return max(-least.item(), most.item())
 
 
 def along(size: int, kernel: int, padding: str) -> Tensor:
@@ -135,21 +136,19 @@ def blocks(weight: Tensor, across: Tensor, padding: str) -> Rows:
     each, image = lines(weight.shape[3], padding), across.ndim == 3
     taps = along(3 * each, weight.shape[3], padding).to(across)
     letters = (
-        ("goiyx,xpq->ygoipq", "yab,ygoipq->gaopbiq")
+        ("goiyx,xpq->ygoipq", "tyab,ygoipq->tgaopbiq")
         if image
-        else ("goiyx,xf->ygoif", "yab,ygoif->fgaobi")
+        else ("goiyx,xf->ygoif", "tyab,ygoif->tfgaobi")
     )
-    seen = torch.einsum(letters[0], weight.to(across.dtype), across)
-
-    def block(row: int, column: int) -> Tensor:
-        chosen = taps.narrow(1, row * each, each).narrow(2, column * each, each)
-        made = torch.einsum(letters[1], chosen, seen)
-        return made.flatten(-3).flatten(-4, -2) if image else made.flatten(-2).flatten(-3, -2)
-
     mirrored = padding == "reflect" and each == 1
     alike = mirrored or padding == "zeros" or weight.shape[3] == 1
-    kinds = (1,) if alike else (0, 1, 2)
-    return Rows(torch.stack([block(t, t) for t in kinds]), block(1, 0), block(1, 2), mirrored)
+    kinds = [(1, 1)] if alike else [(t, t) for t in range(3)]
+    rows, columns = torch.tensor([*kinds, (1, 0), (1, 2)]).T
+    chosen = taps.unflatten(2, (3, each)).unflatten(1, (3, each))[:, rows, :, columns]
+    seen = torch.einsum(letters[0], weight.to(across.dtype), across)
+    made = torch.einsum(letters[1], chosen, seen)
+    made = made.flatten(-3).flatten(-4, -2) if image else made.flatten(-2).flatten(-3, -2)
+    return Rows(made[:-2], made[-2], made[-1], mirrored)
 
 
 @dataclass(frozen=True)

@@ -135,9 +135,12 @@ class Solver:
 
     def _in_rounds(self, factors: Factors) -> Bordered:
         """Float64 of a border that is solved in float32, as often as that asks for."""
-        y, wide = self._random(torch.float64), factors.reach(FAR) + factors.cross.inside
-        fits = factors.order(wide) <= WIDE
-        crossing = Crossing.of(factors, wide, torch.float32) if fits else self._narrow(factors)
+        y, far, inside = self._random(torch.float64), factors.reach(FAR), factors.cross.inside
+        crossing = (
+            Crossing.of(factors, far, torch.float32, further=inside)
+            if factors.order(far + inside) <= WIDE
+            else self._narrow(factors)
+        )
         engine = Bordered(factors, crossing, torch.float64)
         for engine.rounds in ROUNDS:
             error = self._error(engine, y)[1]

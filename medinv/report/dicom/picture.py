@@ -85,7 +85,7 @@ def _native_caption(panel: Panel) -> str:
     if panel.withheld:
         return "What the network was given"
     if panel.slice:
-        return strings.slice_of(*panel.slice)
+        return strings.slice_of(panel.slice)
     turn = panel.frame.turn
     return f"The image, {turn} as its header says" if turn else "The image as stored"
 

@@ -100,11 +100,11 @@ def _slices(panel: Panel, drawn: Explained) -> list[Flowable]:
     if drawn.sheet is None or panel.slice is None:
         return []
     layers = [(drawn.sheet.input, 1.0), (drawn.sheet.evidence, OVERLAY)]
-    said = strings.sheet_alt(panel.slice[1], drawn.evidence.balance)
+    said = strings.sheet_alt(panel.slice.count, drawn.evidence.balance)
     return [
         text(strings.SLICES_HEADING, "h3"),
         Figure(drawn.sheet.input, layers, (WIDTH, 90 * mm), said),
-        text(strings.sheet_note(*panel.slice), "quiet"),
+        text(strings.sheet_note(panel.slice), "quiet"),
     ]
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from medinv.report.derived import Balance, Contrast
     from medinv.report.drawing import SignedPicture
     from medinv.report.figures import Panel
+    from medinv.report.slices import Level
 
 PLACE = "place"  # what one value of a local map is of
 WITHHELD = "The image as stored is not drawn: its header says that its pixels name the patient."
@@ -217,8 +218,7 @@ def native_alt(panel: Panel) -> str:
     told = f"the model calls it {label}" if label else "no label given"
     lies = f", {panel.frame.turn} by its header" if panel.frame.turn else " as stored"
     if panel.slice:
-        number, count = panel.slice
-        return f"{slice_of(number, count)}, {rows} rows by {columns} columns{sides}; {told}."
+        return f"{slice_of(panel.slice)}, {rows} rows by {columns} columns{sides}; {told}."
     return f"Image {panel.number}{lies}, {rows} rows by {columns} columns{sides}; {told}."
 
 
@@ -234,9 +234,13 @@ def native_note(panel: Panel, intake: str) -> str:
     return f"{size}, drawn {how}. {intake}.{silent}"
 
 
-def slice_of(number: int, count: int) -> str:
-    """Which slice of a volume this is."""
-    return f"Slice {number} of {count} from the feet"
+def slice_of(level: Level) -> str:
+    """Which slices of the series this is, as a viewer of the series counts them."""
+    between = "and" if level.last == level.first + 1 else "to"
+    which = f"Slice {level.first}"
+    if level.last > level.first:
+        which = f"Slices {level.first} {between} {level.last}"
+    return f"{which} of {level.stored} from the feet"
 
 
 def sheet_alt(slices: int, sums: Balance) -> str:
@@ -247,13 +251,14 @@ def sheet_alt(slices: int, sums: Balance) -> str:
     )
 
 
-def sheet_note(number: int, slices: int) -> str:
+def sheet_note(level: Level) -> str:
     """How the slices lie, and which one is drawn in full."""
+    slices, drawn = level.count, slice_of(level)
     return (
         f"From the feet (top left) to the head (bottom right), as the network was given them; the "
-        f"patient's right is at the left. The sums are of all {slices} slices; slice {number} is "
-        "the one drawn in full: it holds what speaks most for the class called. Drawn in full is "
-        "the mean of those slices of the series that it covers."
+        f"patient's right is at the left. The sums are of all {slices} slices; slice "
+        f"{level.number} is the one drawn in full: it holds what speaks most for the class called. "
+        f"It covers {drawn[0].lower()}{drawn[1:]} of the series as stored; their mean is drawn."
     )
 
 

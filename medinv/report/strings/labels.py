@@ -142,4 +142,5 @@ ORIGIN_NAMES = {
     "device": "Device",
     "seconds": "Seconds of training",
 }
+DEPTHS = ("front", "middle", "back")  # of a slice across the body
 BANDS, COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")

@@ -8,7 +8,7 @@ from medinv.explanation.result import Counterfactual, LocalEvidence, SmallestPar
 from medinv.models.audited import NOT_AUDITED
 from medinv.report.strings.counterfactual import counterfactual_name
 from medinv.report.strings.image import MAP_COLOURS, no_place, slice_of
-from medinv.report.strings.labels import BANDS, COLUMNS
+from medinv.report.strings.labels import BANDS, COLUMNS, DEPTHS
 from medinv.report.strings.numbers import counted, edges, whole
 from medinv.report.strings.study import CALLED
 
@@ -41,9 +41,10 @@ def where(panel: Panel, two: Contrast) -> str:
     sums = drawn.evidence.balance
     side = two.towards if sums.largest > 0 else two.against
     within = f", in the {local.region_name}" if local and local.region_name else ""
-    place = _place(sums.ninth, panel.letters)
+    place = _place(sums.ninth, panel.letters, DEPTHS if panel.slice else BANDS)
     if panel.slice:
-        place = f"{slice_of(*panel.slice)}, {place[0].lower()}{place[1:]}"
+        place = f"{slice_of(panel.slice)}, {place}"
+    place = f"{place[0].upper()}{place[1:]}"
     said = f"{place}{within}: speaks most for {side}."
     return f"{said} {_more_outside(local)}".strip()
 
@@ -58,8 +59,10 @@ def _more_outside(local: LocalEvidence | None) -> str:
     return f"More of the evidence lies outside the {local.region_name}, which is not drawn."
 
 
-def _place(ninth: tuple[int, int], letters: tuple[str, str] | None) -> str:
-    row, column = BANDS[ninth[0]].capitalize(), ninth[1]
+def _place(
+    ninth: tuple[int, int], letters: tuple[str, str] | None, bands: tuple[str, str, str]
+) -> str:
+    row, column = bands[ninth[0]], ninth[1]
     if column == 1:
         return f"{row} third, centre"
     named = PATIENT_SIDES.get(letters[column // 2]) if letters else None
