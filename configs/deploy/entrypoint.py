@@ -108,6 +108,8 @@ def refused(task: Task) -> str | None:
 def called(words: Sequence[str]) -> int:
     """The exit code of a command. It is asked to end where this process is, as the first process of
     a container that otherwise would not hear of it."""
+    # what a shell starts in the background ignores it, and so would the command
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(words)
     before = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
     try:

@@ -66,9 +66,9 @@ def right_in_another_surround(model: Calibrated, part: Part, lungs: Tensor) -> f
 def test_composed_films_teach_a_network_to_answer_by_the_lungs(configs, films) -> None:
     data, lungs = films
     plain = train(config(configs, "null"), data).model
-    taught = train(config(configs, "{films: 12, weight: 1.0}"), data).model
+    taught = train(config(configs, "{films: 24, weight: 3.0}"), data).model
     before, after = (right_in_another_surround(m, data.validation, lungs) for m in (plain, taught))
-    assert before < 0.55
+    assert before < 0.65  # half are right by chance
     assert after > before + 0.1
 
 
