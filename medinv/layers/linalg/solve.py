@@ -40,6 +40,7 @@ CORRECTIONS = 6  # steps of iterative refinement at most
 ITERATIONS = 200  # of BiCGStab in each, two products an iteration
 NEAR, ALL = 3e-7, 1e-15  # share of the response left out of a border that is solved once
 ROUNDS = (2, 3, 4)  # of solving the border in float32, for float64
+SHARE = 0.25  # of TOLERANCE that those leave, since an error may be local; a tenth is rounding alone
 WIDE = 2400  # rows of a window beyond which three rounds of a narrow one take less than two
 
 
@@ -144,7 +145,7 @@ class Solver:
         engine = Bordered(factors, crossing, torch.float64)
         for engine.rounds in ROUNDS:
             error = self._error(engine, y)[1]
-            if error <= 0.1 * TOLERANCE:  # a share, since an error may be local
+            if error <= SHARE * TOLERANCE:
                 return engine
         reach = _limited(factors, factors.reach(ALL))
         return Bordered(factors, Crossing.of(factors, reach, torch.float64), torch.float64)
