@@ -40,7 +40,7 @@ CORRECTIONS = 6  # steps of iterative refinement at most
 ITERATIONS = 200  # of BiCGStab in each, two products an iteration
 NEAR, ALL = 3e-7, 1e-15  # share of the response left out of a border that is solved once
 ROUNDS = (2, 3, 4)  # of solving the border in float32, for float64
-SHARE = 0.25  # of TOLERANCE that those leave, since an error may be local; a tenth is rounding alone
+SHARE = 0.25  # of TOLERANCE that those leave: an error may be local, and a tenth is rounding
 WIDE = 2400  # rows of a window beyond which three rounds of a narrow one take less than two
 
 
