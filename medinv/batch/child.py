@@ -24,8 +24,8 @@ def import_pydicom() -> None:
 
 def main(descriptor: int) -> None:
     """Answer requests on a socket until its other end closes."""
-    # Arrow's own pool and malloc each give back to the system what the next image wants again:
-    # page faults cost a third of reading a CT slice. With one allocator there are none.
+    # Arrow's own pool and malloc each give back to the system what the next image wants again, and
+    # each page of it costs a fault: one allocator keeps it
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     # Ctrl-C is for the parent, which ends this process when it is done with it
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -5,8 +5,8 @@
 Of each model the texts of the card (limits, selection, ages) are first brought to those of
 configs/MODEL.yaml, and what its scope knows of the layout of images is fitted where it is missing,
 so that one command makes new weights complete. Pages lie in --out, pipelines/results/audits.md has
-the figures; an audit of the same weights that lies there is not made again. Needs MEDINV_DATA for
-the radiographs; on a free core some minutes a model, twenty for volumes.
+the figures; an audit of the same weights that lies there and is kept in the card is not made again.
+Needs MEDINV_DATA for the radiographs; on a free core some minutes a model, twenty for volumes.
 """
 
 import argparse
@@ -30,9 +30,10 @@ def audited(name: str, out: Path, *, quick: bool) -> Audit:
     """One model brought up to date, audited, and what was found."""
     texts, file = ROOT / "configs" / f"{name}.yaml", out / name / "audit.json"
     keep_texts(name, load_config(texts).card)
-    if file.is_file():
+    card = read_card(name)
+    if card.audit and file.is_file():
         before = Audit.model_validate_json(file.read_bytes())
-        if before.model.weights_sha256 == read_card(name).weights_sha256 and before.quick == quick:
+        if before.model.weights_sha256 == card.weights_sha256 and before.quick == quick:
             return before
     audit(name, out=file.parent, quick=quick, keep=True)
     return Audit.model_validate_json(file.read_bytes())

@@ -110,10 +110,7 @@ def lesions(subject: Subject, found: Lesions, name: str) -> Measured:
         maps["the lungs alone"] = inside.astype(float)
         maps = {name: of for kind, each in maps.items() for name, of in _both(kind, each, inside)}
     for kind, values in maps.items():
-        areas = [
-            roc_auc_score(m.ravel(), v.ravel()) for m, v in zip(found.masks, values, strict=True)
-        ]
-        yield f"{name}, {kind}: AUROC", mean_of(np.array(areas))
+        yield f"{name}, {kind}: AUROC", mean_of(pixel_areas(values, found.masks))
         yield f"{name}, {kind}: pointing", proportion(peaks_on(values, found.masks))
 
 
@@ -121,6 +118,11 @@ def _both(kind: str, maps: np.ndarray, inside: np.ndarray) -> Iterator[tuple[str
     """Maps as they are and as evidence is shown."""
     yield kind, maps
     yield f"{kind}, as shown", np.stack(list(map(placed, maps, inside)))
+
+
+def pixel_areas(maps: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """AUROC (N,) of the pixels of each map (N, H, W) for `where` (N, H, W) bool."""
+    return np.array([roc_auc_score(w.ravel(), v.ravel()) for w, v in zip(where, maps, strict=True)])
 
 
 def other_people(subject: Subject, films: Adults) -> Measured:

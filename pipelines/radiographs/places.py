@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from medinv.audit.measures import peaks_on, whole_levels
@@ -23,6 +22,7 @@ from medinv.audit.planted import plantings
 from medinv.audit.sample import Region, Sample, lungs, sample_of
 from medinv.data.sets.prepared import read_set
 from medinv.explanation.place import placed
+from pipelines.radiographs.measures import pixel_areas
 from pipelines.radiographs.subjects import Subject, subject
 from pipelines.radiographs.variants import films_of
 from pipelines.record import Table, record
@@ -58,20 +58,7 @@ def _of_maps(one: Subject, images: Tensor, where: np.ndarray) -> np.ndarray:
     shown = [
         np.stack([placed(*each, blur) for each in zip(maps, inside, strict=True)]) for blur in BLURS
     ]
-    return np.array(
-        [
-            (
-                peaks_on(values, where).mean(),
-                np.mean(
-                    [
-                        roc_auc_score(w.ravel(), v.ravel())
-                        for w, v in zip(where, values, strict=True)
-                    ]
-                ),
-            )
-            for values in shown
-        ]
-    )
+    return np.array([(peaks_on(v, where).mean(), pixel_areas(v, where).mean()) for v in shown])
 
 
 def main() -> None:
@@ -103,7 +90,8 @@ def main() -> None:
         claim=CLAIM,
         tables=[table],
         made={
-            "command": f"python -m pipelines.radiographs.places --films {options.films}",
+            "command": "python -m pipelines.radiographs.places "
+            f"{options.model} --films {options.films}",
             "best mean of all four": f"{best:g}",
             "processor seconds": round(time.process_time() - began),
         },

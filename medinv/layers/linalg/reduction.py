@@ -114,7 +114,7 @@ def reduced(rows: Rows, steps: int) -> Reduced:
 
 def _largest(block: Tensor) -> float:
     real = torch.view_as_real(block.detach().resolve_conj()) if block.is_complex() else block
-    least, most = torch.aminmax(real.detach())  # a tenth of the time of a norm
+    least, most = torch.aminmax(real.detach())  # quicker than a norm
     return max(-least.item(), most.item())
 
 
