@@ -9,17 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from medinv.analysis.result import OUT_OF_SCOPE, ImageResult, SeriesResult, StudyResult
+from medinv.analysis.result import OUT_OF_SCOPE, Failure, ImageResult, SeriesResult, StudyResult
 from medinv.explanation.result import Controls, Depth, Explanation, Trace
 from medinv.metrics import ObservedShare
 from medinv.models.card import Calibration, Card
 from medinv.report import strings
 
 MEDINV = version("medinv")
+ASIDE = ("broken", "skipped")  # of a result, files that gave none
+F = TypeVar("F", bound=Failure)
 ADULT = 18  # years
 LOGIT_TOLERANCE = 1e-6  # of a probability, between the one reported and the one explained
 _OPPOSITE = str.maketrans("LRAPHF", "RLPAFH")
@@ -93,7 +95,8 @@ class Uncertainty:
 
 
 def presented(result: StudyResult) -> StudyResult:
-    """The result without what may not be shown: probabilities and explanations out of scope.
+    """The result without what may not be shown: probabilities and explanations out of scope, and
+    names of files, which may name a patient.
 
     Every renderer begins with it. Presenting a presented result changes nothing.
     """
@@ -105,8 +108,21 @@ def presented(result: StudyResult) -> StudyResult:
         one if one.label != OUT_OF_SCOPE else one.model_copy(update={"probabilities": None})
         for one in result.series
     )
-    said = {} if result.in_scope else {"probabilities": None}
+    said: dict[str, Any] = {} if result.in_scope else {"probabilities": None}
+    said |= {kind: tuple(_unnamed(one, result) for one in getattr(result, kind)) for kind in ASIDE}
+    if result.error:
+        said["error"] = _unnamed(result.error, result)
     return result.model_copy(update={"instances": images, "series": series, **said})
+
+
+def _unnamed(failure: F, result: StudyResult) -> F:
+    """Without the names of the study's files in what it says."""
+    files = [one.source for one in (*result.broken, *result.skipped)]
+    files += [image.path for image in result.instances]
+    message = failure.message
+    for name in sorted(filter(None, files), key=len, reverse=True):
+        message = message.replace(name, "another file")
+    return failure.model_copy(update={"message": message})
 
 
 def inside(image: ImageResult) -> bool:

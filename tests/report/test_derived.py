@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from made import edited, evidence_of, explanation_with, first
 
+from medinv.analysis.result import Failure, Problem
 from medinv.explanation.evidence import regional
 from medinv.report import derived, strings
 
@@ -252,3 +253,21 @@ def test_helpers_of_these_tests_change_what_they_say(opacity):
     changed = explanation_with(first(opacity).explanation, reconstruction={"exact": False})
     assert not changed.reconstruction.exact and first(opacity).explanation.reconstruction.exact
     assert evidence_of(first(opacity)) is first(opacity).explanation.local_evidence.locations
+
+
+def test_no_name_of_a_file_stands_in_what_a_report_says(opacity):
+    """A path may hold a patient's name, and a message names another file of the study."""
+    names = ("/in/doe^jane/1.dcm", "/in/doe^jane/1.dcm.copy", first(opacity).path)
+    problems = tuple(
+        Problem(stage="index", code="x", message=f"the same content as {name}", source=names[k - 1])
+        for k, name in enumerate(names)
+    )
+    failure = Failure(stage="index", code="x", message=f"{names[0]} and {names[1]} differ")
+    shown = derived.presented(
+        opacity.model_copy(update={"skipped": problems, "broken": problems[:1], "error": failure})
+    )
+    assert {one.message for one in (*shown.skipped, *shown.broken)} == {
+        "the same content as another file"
+    }
+    assert shown.error.message == "another file and another file differ"
+    assert derived.presented(shown) == shown
