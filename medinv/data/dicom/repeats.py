@@ -52,9 +52,10 @@ def _settle(group: list[Instance], repeats: Repeats) -> None:
     if len(first) > 1 and group[0].format == "dicom":
         kept = list(first.values())
         for instance in kept:
+            other = next(one for one in kept if one is not instance)
             repeats.clashes[instance.location] = RepeatedUidError(
-                f"{len(kept)} files that differ share one SOP Instance UID: hand in the right one, "
-                "or correct the UIDs",
+                f"{len(kept)} files that differ share one SOP Instance UID (also that of "
+                f"{other.source}): hand in the right one, or correct the UIDs",
                 path=instance.source,
             )
 
