@@ -37,6 +37,7 @@ class ComposeConfig(Frozen):
     exchange: float = Field(default=0.6, ge=0, le=1)  # another film's surround
     blank_surround: float = Field(default=0.15, ge=0, le=1)
     blank_lungs: float = Field(default=0.12, ge=0, le=1)
+    mirrored: float = Field(default=0.0, ge=0, le=1)  # share, left for right
     gamma: float = Field(default=0.2, ge=0)  # standard deviation of its logarithm
     blurred: float = Field(default=0.3, ge=0, le=1)
     blur: float = Field(default=0.018, ge=0)  # greatest standard deviation

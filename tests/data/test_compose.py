@@ -129,6 +129,17 @@ def test_a_part_of_another_normal_film_leaves_it_normal() -> None:
     assert batch.targets[:, 0].tolist() == [1.0] * 16
 
 
+def test_mirrored_films_keep_their_labels() -> None:
+    made, _ = composer(mirrored=1.0, inside=0.0, patched=0.0, sham=0.0, exchange=0.0)
+    drawn = made._draw(16, torch.Generator().manual_seed(0))
+    batch = made.batch(torch.Generator().manual_seed(0))
+    own = made.films[drawn].float()
+    assert batch.targets.tolist() == torch.eye(2)[made.labels[drawn]].tolist()
+    gain = 36  # of exposure: up to a tenth and ten grey levels
+    assert (batch.images - own.flip(3)).abs().max() < gain
+    assert (batch.images - own).abs().max() > gain
+
+
 def test_of_a_film_without_lungs_nothing_is_known() -> None:
     made, _ = composer(blank_lungs=1.0, exchange=0.0)
     batch = made.batch(torch.Generator().manual_seed(0))

@@ -172,10 +172,13 @@ class Composer:
         )
 
     def _varied(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Small turns, moves and zooms, then gamma, gain, offset, blur and noise: what must not
-        change an answer.
+        """Left for right, small turns, moves and zooms, then gamma, gain, offset, blur and noise:
+        what must not change an answer.
         """
         recipe, n = self.recipe, len(images)
+        if recipe.mirrored:  # else nothing is drawn, and earlier recipes compose what they did
+            mirrored = chance(recipe.mirrored, n, generator)[:, None, None, None]
+            images = torch.where(mirrored, images.flip(3), images)
         turn = recipe.turn * (2 * torch.rand(n, generator=generator) - 1) * torch.pi / 180
         zoom = 1 + recipe.zoom * (2 * torch.rand(n, generator=generator) - 1)
         shift = 2 * recipe.shift * (2 * torch.rand(n, 2, generator=generator) - 1)
