@@ -1,12 +1,12 @@
 """What a command's exit code says: one table, for the commands, their help and their tests."""
 
-from medinv.errors import ConfigError, MedinvError, ModelError, OutputError
+from medinv.errors import ConfigError, MedinvError, MissingDataError, ModelError, OutputError
 
 DONE, FAILED, USAGE, NOTHING, MODEL, INTERRUPTED = 0, 1, 2, 3, 4, 130
 MEANING = {
     DONE: "all is done; of studies: all classified",
     FAILED: "some failed: the results and stderr name each",
-    USAGE: "usage: an argument, a configuration or an output folder that cannot be used",
+    USAGE: "usage: an argument, a configuration, a set or an output folder that cannot be used",
     NOTHING: "nothing eligible: files, but none that the model may be shown",
     MODEL: "model: not there, or its files do not belong together",
     INTERRUPTED: "interrupted: what is done is kept",
@@ -24,7 +24,8 @@ def exit_code(error: MedinvError) -> int:
     """The code of a command that an error ended."""
     if isinstance(error, ModelError):
         return MODEL
-    return USAGE if isinstance(error, ConfigError | OutputError) else FAILED
+    usage = ConfigError | OutputError | MissingDataError
+    return USAGE if isinstance(error, usage) else FAILED
 
 
 def as_json(error: MedinvError) -> dict[str, object]:

@@ -22,6 +22,10 @@ from medinv.models.transport import SIDE, coarse
 # Grey levels squared that the rest keeps where training images do not vary: they are rounded, and
 # black borders are not certain.
 LEAST = 0.3
+# Enlarging smooths, and so leaves some of what is to go: what is left is taken off again. Of round
+# findings in validation films half as much is left after three passes as after one; a fourth takes
+# no more.
+PASSES = 3
 
 
 @dataclass(frozen=True)
@@ -42,23 +46,27 @@ class Expectation:
     def fill(self, x: Tensor, region: Tensor) -> Tensor:
         """Images x (N, 1, H, W) with `region` (N, 1, H, W), 0 to 1, replaced by what belongs there.
 
-        Only what coarse images show is replaced: fine texture stays.
+        Only what coarse images show is replaced, there as exactly as enlarging allows: fine
+        texture stays.
         """
         centre, axes, variances, rest = (
             t.to(x) for t in (self.centre, self.axes, self.variances, self.rest)
         )
         here = coarse(x) - centre
-        seen = (1 - 2 * coarse(region)).clamp_min(
-            0
-        ) / rest  # a pixel that is half inside says nothing reliable
+        # A pixel that is half inside says nothing reliable.
+        seen = (1 - 2 * coarse(region)).clamp_min(0) / rest
         system = torch.einsum("pk,np,pl->nkl", axes, seen, axes) + torch.diag(1 / variances)
         expected = torch.linalg.solve(system, (seen * here @ axes)[..., None])[..., 0] @ axes.T
-        return x + region * F.interpolate(
-            (expected - here).reshape(-1, 1, SIDE, SIDE),
-            size=x.shape[2:],
-            mode="bilinear",
-            align_corners=False,
-        )
+        filled = x
+        for _ in range(PASSES):
+            away = expected + centre - coarse(filled)
+            filled = filled + region * F.interpolate(
+                away.reshape(-1, 1, SIDE, SIDE),
+                size=x.shape[2:],
+                mode="bilinear",
+                align_corners=False,
+            )
+        return filled
 
 
 @torch.no_grad()

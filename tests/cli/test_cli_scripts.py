@@ -16,6 +16,7 @@ from medinv.errors import (
     ConfigError,
     DataError,
     IntegrityError,
+    MissingDataError,
     ModelNotFoundError,
     OutputError,
     PeerError,
@@ -42,6 +43,7 @@ def test_every_exit_code_stands_in_the_help() -> None:
         (ModelNotFoundError, 4),
         (IntegrityError, 4),
         (DataError, 1),
+        (MissingDataError, 2),
         (PeerError, 1),
     ],
 )

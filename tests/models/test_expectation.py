@@ -54,3 +54,15 @@ def test_fine_texture_stays(images) -> None:
         found.fill(image, region) for image in (x, x + 3 * texture.repeat(1, 1, SIDE, SIDE))
     )
     assert torch.allclose(textured - smooth, 3 * texture.repeat(1, 1, SIDE, SIDE), atol=1e-8)
+
+
+def test_of_a_finding_that_is_filled_in_little_is_left_in_a_larger_image(images) -> None:
+    found = fit_expectation(images, torch.tensor([0] * 50 + [1] * 10), 12)
+    plain = F.interpolate(images[55:56], scale_factor=4, mode="bilinear", align_corners=False)
+    rows = torch.arange(4 * SIDE, dtype=torch.float64) - 2 * SIDE
+    distance = (rows[:, None] ** 2 + rows**2).sqrt()
+    finding = torch.sigmoid((14 - distance) / 1.5)[None, None]
+    region = (distance < 24).double()[None, None]
+    filled = found.fill(plain + 80 * finding, region)
+    left = ((filled - found.fill(plain, region)) * finding).sum() / (80 * finding.sum())
+    assert abs(left) < 0.02
