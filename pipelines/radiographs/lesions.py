@@ -36,8 +36,8 @@ class Lesions:
 
 def boxed(size: int) -> Lesions:
     """The films with boxes of BOXED."""
-    folder = _folder("nih_boxes_512")
-    rows = [row for row in _rows(folder / "boxes.csv") if row["label"] in BOXED]
+    folder = folder_of("nih_boxes_512")
+    rows = [row for row in rows_of(folder / "boxes.csv") if row["label"] in BOXED]
     films: dict[str, tuple[np.ndarray, np.ndarray, str]] = {}
     for row in rows:
         image = np.asarray(Image.open(folder / row["path"]).convert("L"))
@@ -50,9 +50,9 @@ def boxed(size: int) -> Lesions:
 
 def drawn(size: int) -> Lesions:
     """The films with masks of DRAWN; a few films of one patient count as films."""
-    folder = _folder("covid_cxr_masks_384")
+    folder = folder_of("covid_cxr_masks_384")
     found = []
-    for row in _rows(folder / "labels.csv"):
+    for row in rows_of(folder / "labels.csv"):
         masks = [
             np.asarray(Image.open(folder / row[key]).convert("L")) for key in DRAWN if row[key]
         ]
@@ -72,8 +72,8 @@ class Adults:
 
 def adults(size: int) -> Adults:
     """The test films of nih_cxr_256, with or without pneumonia as reports have it."""
-    folder = _folder("nih_cxr_256")
-    rows = [row for row in _rows(folder / "labels.csv") if row["split"] == "test"]
+    folder = folder_of("nih_cxr_256")
+    rows = [row for row in rows_of(folder / "labels.csv") if row["split"] == "test"]
     films = [np.asarray(Image.open(folder / row["path"]).convert("L")) for row in rows]
     return Adults(
         np.stack([resize(film, size) for film in films]),
@@ -88,10 +88,12 @@ def _lesions(found: list[tuple[np.ndarray, np.ndarray, str]], size: int) -> Lesi
     return Lesions(images, masks, np.array([patient for _, _, patient in found]))
 
 
-def _folder(name: str) -> Path:
+def folder_of(name: str) -> Path:
+    """A data set's folder."""
     return Path(os.environ["MEDINV_DATA"]) / name
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
