@@ -179,7 +179,7 @@ def table(folder: Path, model: Path, label: str, others: Iterable[str]) -> list[
     rows = []
     for name, took in told.items():
         process, _, part = name.rpartition(": ")
-        rows.append([f"{label}, {part}", process or "-", f"{took:.2f}", f"{_share(told, took)}"])
+        rows.append([f"{label}, {part}", process or "-", f"{took:.2f}", _share(told, took)])
     return rows
 
 
