@@ -29,6 +29,7 @@ from pipelines.record import ROOT, Table, record
 from pipelines.sets.commands import run
 
 FOLDER, SIZE = "nih_cxr_256", 128
+FEWEST = 5  # films of either kind, of which an AUC is told
 CONFIG = ROOT / "configs" / "chest-xray-adult.yaml"
 COMMANDS = {  # by what they make
     "set/dataset.json": f"prepare DATA/{FOLDER} --labels labels.csv --size {SIZE} "
@@ -95,7 +96,7 @@ def told(one: Subject, name: str, some: Films) -> Iterator[tuple[str, str]]:
         rows = np.ones(len(odds), bool) if view is None else some.views == view
         ill, where = some.ill[rows], "" if view is None else f", {view} alone"
         counts = f"{int(ill.sum())} of {len(ill)} films"
-        if ill.any() and not ill.all():
+        if min(ill.sum(), (~ill).sum()) >= FEWEST:
             area = clustered(auc, ill.astype(int), odds[rows], some.patients[rows])
             yield f"{name}{where} ({counts}): AUC", str(area)
     share = proportion(odds[~some.ill] >= 0)
