@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from medinv.explanation.sanity import equal_changes, mean_cosine
 from medinv.models.base import Calibrated
@@ -63,12 +64,10 @@ HEADINGS = (
 
 
 def called(model: Calibrated, images: np.ndarray) -> np.ndarray:
-    """Class 0 or 1 of stored images (N, H, W) uint8."""
-    return (
-        (in_batches(model.probabilities, model, images[:, None])[:, 1] >= model.threshold)
-        .long()
-        .numpy()
-    )
+    """Class 0 or 1 of stored images (N, H, W) uint8, at the size that the model reads."""
+    asked = torch.from_numpy(images[:, None]).float()
+    own = F.interpolate(asked, size=model.image_shape[1:], mode="area").round().numpy()
+    return (in_batches(model.probabilities, model, own)[:, 1] >= model.threshold).long().numpy()
 
 
 def row(
