@@ -66,7 +66,7 @@ HEADINGS = (
 def called(model: Calibrated, images: np.ndarray) -> np.ndarray:
     """Class 0 or 1 of stored images (N, H, W) uint8, at the size that the model reads."""
     asked = torch.from_numpy(images[:, None]).float()
-    own = F.interpolate(asked, size=model.image_shape[1:], mode="area").round().numpy()
+    own = F.interpolate(asked, size=model.card.config.image_shape[1:], mode="area").round().numpy()
     return (in_batches(model.probabilities, model, own)[:, 1] >= model.threshold).long().numpy()
 
 
