@@ -235,7 +235,7 @@ def test_exit_codes(
     assert code(str(folder), "--data", str(mine), "--bins", "age=old") == 2
     assert code(str(folder), "--by", "sex") == 2
     assert code("no-such-model", "--data", str(mine)) == 4
-    assert code(str(folder), "--data", str(tmp_path)) == 1
+    assert code(str(folder), "--data", str(tmp_path)) == 2
     assert code(str(folder), "--data", str(mine), "--by", "-") == 0
 
 
