@@ -7,7 +7,7 @@ it from the weights of chest-xray, and audited. Patients of whom radiologists re
 all in the test part. Asked is how well it tells the labels that were mined from reports, within one
 view and over both, what it decides by, and how well it tells what the radiologists saw: a model
 would ship if it followed the lungs and if these films told it apart from chance. A run that was cut
-off goes on after the last command. Needs MEDINV_DATA; half an hour on one core.
+off goes on after the last command. Needs MEDINV_DATA; a quarter of an hour on one core.
 """
 
 import argparse
@@ -47,9 +47,10 @@ AUDITED = (
 CLAIM = """\
 Should a model for adults ship? The films of adults at hand have labels that were mined from
 reports, the view goes with the label, and few were read again by radiologists. Whether a model that
-is trained on them decides by the lungs, and tells what radiologists saw, stands below. None ships:
-what is missing is films of adults that were read for the purpose, a few hundred of either kind,
-with both kinds in either view."""
+is trained on them decides by the lungs, and tells what radiologists saw, stands below. The weights
+that training starts from have seen lungs of some of these patients in composed films, which can
+only flatter. None ships: what is missing is films of adults that were read for the purpose, a few
+hundred of either kind, with both kinds in either view."""
 
 
 @dataclass(frozen=True)
