@@ -14,21 +14,20 @@ import argparse
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
-from medinv.data.resize import resize
 from medinv.metrics import Estimate, auc, clustered, proportion
-from pipelines.radiographs.lesions import folder_of, rows_of
+from pipelines.radiographs.lesions import Adults, adults, rows_of
 from pipelines.radiographs.subjects import Subject, subject
 from pipelines.record import ROOT, Table, record
 from pipelines.sets.commands import run
+from pipelines.sets.inputs import data
 
 FOLDER, SIZE = "nih_cxr_256", 128
+AGAIN = "airspace_opacity", "yes"
 FEWEST = 5  # films of either kind, of which an AUC is told
 CONFIG = ROOT / "configs" / "chest-xray-adult.yaml"
 COMMANDS = {  # by what they make
@@ -53,20 +52,10 @@ only flatter. None ships: what is missing is films of adults that were read for 
 hundred of either kind, with both kinds in either view."""
 
 
-@dataclass(frozen=True)
-class Films:
-    """Films (N, 1, SIZE, SIZE), whether they show disease (N,) bool, views and patients (N,)."""
-
-    images: torch.Tensor
-    ill: np.ndarray
-    views: np.ndarray
-    patients: np.ndarray
-
-
 def lay_out(out: Path) -> None:
     """The labels, with every patient of whom a film was read again in the test part."""
-    rows = rows_of(folder_of(FOLDER) / "labels.csv")
-    again = {row["patient"] for row in rows if row["airspace_opacity"]}
+    rows = rows_of(data(FOLDER) / "labels.csv")
+    again = {row["patient"] for row in rows if row[AGAIN[0]]}
     out.mkdir(parents=True, exist_ok=True)
     with (out / "labels.csv").open("w", newline="") as file:
         sheet = csv.DictWriter(file, rows[0].keys())
@@ -76,31 +65,17 @@ def lay_out(out: Path) -> None:
         )
 
 
-def films(out: Path, *, again: bool) -> Films:
-    """Those of the test part by the labels of reports, or those read again by what was seen."""
-    rows = [row for row in rows_of(out / "labels.csv") if row["split"] == "test"]
-    rows = [row for row in rows if row["airspace_opacity"]] if again else rows
-    shown = [np.asarray(Image.open(folder_of(FOLDER) / row["path"]).convert("L")) for row in rows]
-    column, positive = ("airspace_opacity", "yes") if again else ("label", "pneumonia")
-    return Films(
-        torch.from_numpy(np.stack([resize(film, SIZE) for film in shown])).float(),
-        np.array([row[column] == positive for row in rows]),
-        np.array([row["view"] for row in rows]),
-        np.array([row["patient"] for row in rows]),
-    )
-
-
-def told(one: Subject, name: str, some: Films) -> Iterator[tuple[str, str]]:
+def told(one: Subject, name: str, some: Adults) -> Iterator[tuple[str, str]]:
     """How well the label of some films is told, over both views and within each."""
-    odds = one.odds(some.images)
+    odds = one.odds(torch.from_numpy(some.images).float())
     for view in (None, "AP", "PA"):
         rows = np.ones(len(odds), bool) if view is None else some.views == view
-        ill, where = some.ill[rows], "" if view is None else f", {view} alone"
-        counts = f"{int(ill.sum())} of {len(ill)} films"
-        if min(ill.sum(), (~ill).sum()) >= FEWEST:
-            area = clustered(auc, ill.astype(int), odds[rows], some.patients[rows])
+        ill, where = some.labels[rows], "" if view is None else f", {view} alone"
+        counts = f"{ill.sum()} of {len(ill)} films"
+        if min(ill.sum(), len(ill) - ill.sum()) >= FEWEST:
+            area = clustered(auc, ill, odds[rows], some.patients[rows])
             yield f"{name}{where} ({counts}): AUC", str(area)
-    share = proportion(odds[~some.ill] >= 0)
+    share = proportion(odds[some.labels == 0] >= 0)
     yield f"{name}: those without called pneumonia", str(share)
 
 
@@ -129,8 +104,8 @@ def main() -> None:
                 raise SystemExit(said["code"])
     one = subject(str(out / "model"), str(CONFIG))
     rows = [
-        *told(one, "labels of reports", films(out, again=False)),
-        *told(one, "opacity, as radiologists saw it", films(out, again=True)),
+        *told(one, "labels of reports", adults(SIZE, out / "labels.csv")),
+        *told(one, "opacity, as radiologists saw it", adults(SIZE, out / "labels.csv", *AGAIN)),
         *audited(out),
     ]
     table = Table("Test films", ("", "value"), rows, "With 95 % intervals, by patients.")

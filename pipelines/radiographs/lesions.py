@@ -4,7 +4,6 @@ other films of NIH ChestX-ray14, with labels mined from reports.
 """
 
 import csv
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from medinv.data.resize import resize
+from pipelines.sets.inputs import data
 
 BOXED = ("Pneumonia", "Infiltrate")
 DRAWN = ("ground_glass", "consolidation")
@@ -36,7 +36,7 @@ class Lesions:
 
 def boxed(size: int) -> Lesions:
     """The films with boxes of BOXED."""
-    folder = folder_of("nih_boxes_512")
+    folder = data("nih_boxes_512")
     rows = [row for row in rows_of(folder / "boxes.csv") if row["label"] in BOXED]
     films: dict[str, tuple[np.ndarray, np.ndarray, str]] = {}
     for row in rows:
@@ -50,7 +50,7 @@ def boxed(size: int) -> Lesions:
 
 def drawn(size: int) -> Lesions:
     """The films with masks of DRAWN; a few films of one patient count as films."""
-    folder = folder_of("covid_cxr_masks_384")
+    folder = data("covid_cxr_masks_384")
     found = []
     for row in rows_of(folder / "labels.csv"):
         masks = [
@@ -63,21 +63,28 @@ def drawn(size: int) -> Lesions:
 
 @dataclass(frozen=True)
 class Adults:
-    """Films (N, 1, size, size) uint8, labels (N,), 1 for pneumonia, and patients (N,)."""
+    """Films (N, 1, size, size) uint8, labels (N,), 1 for disease, views and patients (N,)."""
 
     images: np.ndarray
     labels: np.ndarray
+    views: np.ndarray
     patients: np.ndarray
 
 
-def adults(size: int) -> Adults:
-    """The test films of nih_cxr_256, with or without pneumonia as reports have it."""
-    folder = folder_of("nih_cxr_256")
-    rows = [row for row in rows_of(folder / "labels.csv") if row["split"] == "test"]
+def adults(
+    size: int, labels: Path | None = None, column: str = "label", positive: str = "pneumonia"
+) -> Adults:
+    """The test films of nih_cxr_256 by a column of its labels, as reports have them, or of other
+    `labels` for the same films; films of which the column says nothing are left out.
+    """
+    folder = data("nih_cxr_256")
+    rows = rows_of(labels or folder / "labels.csv")
+    rows = [row for row in rows if row["split"] == "test" and row[column]]
     films = [np.asarray(Image.open(folder / row["path"]).convert("L")) for row in rows]
     return Adults(
         np.stack([resize(film, size) for film in films]),
-        np.array([row["label"] == "pneumonia" for row in rows]).astype(int),
+        np.array([row[column] == positive for row in rows]).astype(int),
+        np.array([row["view"] for row in rows]),
         np.array([row["patient"] for row in rows]),
     )
 
@@ -86,11 +93,6 @@ def _lesions(found: list[tuple[np.ndarray, np.ndarray, str]], size: int) -> Lesi
     images = np.stack([resize(image, size) for image, _, _ in found])
     masks = np.stack([resize(mask, size)[0] > 127 for _, mask, _ in found])
     return Lesions(images, masks, np.array([patient for _, _, patient in found]))
-
-
-def folder_of(name: str) -> Path:
-    """A data set's folder."""
-    return Path(os.environ["MEDINV_DATA"]) / name
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
