@@ -41,6 +41,7 @@ from medinv.metrics import Estimate, proportion
 from medinv.models.base import Calibrated, in_batches
 from medinv.models.density import Classifier
 from medinv.models.store import load
+from pipelines.counterfactuals.run import called
 from pipelines.radiographs.controls import controls
 from pipelines.radiographs.measures import mean_of
 from pipelines.radiographs.variants import films_of
@@ -98,14 +99,7 @@ def shams(model: Classifier, films: Tensor, label: int) -> Iterator[Edit]:
 
 def believed(judges: list[Calibrated], images: np.ndarray, target: int) -> Estimate:
     """Answers of all judges to images (N, H, W) that are the target."""
-    asked = torch.from_numpy(images).float()[:, None]
-    answers = []
-    for judge in judges:
-        size = judge.card.config.image_shape[1:]
-        own = F.interpolate(asked, size=size, mode="area").round().numpy()
-        odds = in_batches(lambda x, j=judge: j.log_odds(j.logits(x)), judge, own)
-        answers.append(((odds >= judge.decision_logit) == bool(target)).numpy())
-    return proportion(np.concatenate(answers))
+    return proportion(np.concatenate([called(judge, images) == target for judge in judges]))
 
 
 def told(name: str, made: list[Edit], judges: list[Calibrated], target: int) -> list[str]:
@@ -210,11 +204,11 @@ def main() -> None:
     judges = [load(folder, Calibrated, dtype=torch.float32) for folder in options.judge]
     films, region = films_of(load_images(model.card.config.data), options.part)
     odds = in_batches(lambda x: model.log_odds(model.logits(x)), model, films.images.numpy())
-    called = odds >= model.decision_logit
+    ill = odds >= model.decision_logit
     rows, beside, parts = [], [], []
     for label, name in ((1, "pneumonia to normal"), (0, "normal to pneumonia")):
         right = films.rows(label)
-        right = _spread(right[called[right] == bool(label)], options.films)
+        right = _spread(right[ill[right] == bool(label)], options.films)
         some = films.images[right]
         made = list(edits(model, some, 1 - label))
         rows.append(told(name, made, judges, 1 - label))
