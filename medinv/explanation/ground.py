@@ -7,9 +7,10 @@ from torch import Tensor
 from medinv.explanation.counterfactual.exchange import Choice, exchanged
 from medinv.explanation.trunk import Asked
 
-ALIKE = Choice(nearest=4, margins=(0.015,))
-"""Of which kept images, and how far around the region. Chosen on validation films of the chest
-radiograph model: wider margins explain more of an answer and leave more of it outside."""
+ALIKE = Choice(nearest=8, margins=(0.015,))
+"""How many kept images, and how far around the region. Chosen on validation films of the chest
+radiograph model: wider margins explain more of an answer and leave more of it outside; more images
+than one say less of whose lungs the place of a finding is told against."""
 
 
 def region_of(model: Asked, x: Tensor) -> NDArray | None:

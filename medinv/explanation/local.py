@@ -1,12 +1,14 @@
-"""Where the evidence lies: the same exact sum against a reference, at a depth where little cancels.
+"""Where the evidence lies: what the answers to an image and to its ground differ by, by places.
 
 At the pixels nearly all of the evidence cancels, and a constant grey image is a poor ground to
 compare with. Half-way up the trunk, against what stands there for an image of the class compared
 with (of two the negative one), what remains is what is unusual about this image and counts. Where
 the model knows what stands in its region in images of the other class, that image is this very
 image with the region of such ones (`ground.grounds_of`): then what lies outside cancels. Elsewhere
-it is the mean over training images of the class. The evidence is the mean over copies of the image,
-each moved a little and with faint noise, so that it does not hang on where the grid lies.
+it is the mean over training images of the class. Between both the network is an affine map exactly
+(`affine.freeze`), so that the places share out the difference of the two answers and nothing else.
+The evidence is the mean over copies of the image, each moved a little and with faint noise, so that
+it does not hang on where the grid lies.
 """
 
 from collections.abc import Mapping
@@ -25,7 +27,7 @@ from medinv.explanation.cycle_spinning import copies, moved_back
 from medinv.explanation.place import placed
 from medinv.explanation.result import LocalCheck, LocalEvidence
 from medinv.explanation.trunk import Explainable, decision, log_odds
-from medinv.models.depths import run, steps
+from medinv.models.depths import Step, run, steps
 
 CHECKED = 0.05  # share of the pixels that the check replaces
 FEATHER = 1.5  # standard deviation of the soft edge, pixels
@@ -62,8 +64,9 @@ def local_evidence(
     """The log-odds of one image `x` (1, C, *size) as an exact sum over places, and jitter.
 
     states: by the name of a depth (see `models.depths.steps`), the mean state (C_d, *size_d) of
-    images of the class compared with there. With u_d the state of a copy, m_d the mean one and A_d,
-    b_d the affine map from there to the log-odds with gates frozen at the copy, its log-odds are
+    images of the class compared with there. With u_d the state of a copy, m_d the mean one, b_d the
+    log-odds that the network gives m_d, and A_d its slope from there between both, those of the
+    copy are
 
         sum A_d (u_d - m_d) + b_d
 
@@ -72,10 +75,9 @@ def local_evidence(
     take them in turn. Terms of a depth are summed over channels and spread over the pixels around
     their place, by the adjoint of averaging, which keeps the sum; so do moving the map of a copy
     back and, with `grounds`, drawing evidence to the pixels that differ (`_drawn`). Copies are
-    those of
-    `cycle_spinning.copies`, in `noise` that the network was trained with. The mean of their sums is
-    the mean of their log-odds; what the image's own differ from that is `jitter`: no place carries
-    it. Of a `region` (*size) bool the terms outside are summed in `outside`.
+    those of `cycle_spinning.copies`, in `noise` that the network was trained with. The mean of
+    their sums is the mean of their log-odds; what the image's own differ from that is `jitter`: no
+    place carries it. Of a `region` (*size) bool the terms outside are summed in `outside`.
     Raises ConfigError for a depth that the trunk does not have.
     """
     terms = cycle_spun_terms(model, x, states, noise, grounds)
@@ -163,30 +165,59 @@ def checked(model: Explainable, x: Tensor, local: LocalEvidence, ground: Tensor)
 def local_terms(
     model: Explainable, x: Tensor, states: Mapping[str, Tensor], ground: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The maps (N, *size), biases (N,) and logits (N,) of images x (N, C, *size) as they are.
+    """The maps (N, *size) of images x (N, C, *size) as they are, and the log-odds (N,) of what they
+    are told against and of the images.
 
     No copies are taken; `ground` (N, C, *size) is one of their grounds. Raises ConfigError for a
     depth that the trunk does not have.
     """
     path = steps(model.trunk)
+    number = {step.name: k for k, step in enumerate(path)}
+    missing = sorted(set(states) - set(number))
+    if missing or not states:
+        raise ConfigError(
+            "local evidence: expected names of depths of this trunk, got "
+            f"{', '.join(missing) or 'none'}; take them from medinv.models.depths.steps"
+        )
     with torch.no_grad():
         here = [state.here for state in run(path, x)]
-        if ground is not None:
-            there = zip(path, run(path, ground), strict=True)
-            states = {step.name: state.here for step, state in there if step.name in states}
-    nodes, grounds, last = _grounds(model, [x, *here], states)
-    slopes = torch.autograd.grad(decision(model, last).sum(), list(nodes.values()))
-    by_name = {step.name: state for step, state in zip(path, here, strict=True)}
-    by_depth = [
-        _spread((slope * (by_name[name] - states[name].to(x))).sum(1), x.shape[2:])
-        for name, slope in zip(nodes, slopes, strict=True)
-    ]
+        logit = decision(model, here[-1])
+        on_ground = [] if ground is None else [state.here for state in run(path, ground)]
+    by_depth, biases = list[Tensor](), list[Tensor]()
+    for name, state in states.items():
+        k = number[name]
+        there = on_ground[k:] or _onwards(path[k + 1 :], state.to(x).expand_as(here[k]))
+        terms = _terms(model, path[k + 1 :], here[k:], there)
+        by_depth.append(_spread(terms.sum(1), x.shape[2:]))
+        biases.append(decision(model, there[-1]).detach())
     maps = torch.stack(by_depth).mean(0)
     if ground is not None:
         maps = _drawn(maps, (x - ground).abs().mean(1))
-    with torch.no_grad():
-        bias = torch.stack([decision(model, ground) for ground in grounds]).mean(0)
-        return maps, bias, decision(model, here[-1])
+    return maps, torch.stack(biases).mean(0), logit
+
+
+@torch.no_grad()
+def _onwards(path: tuple[Step, ...], state: Tensor) -> list[Tensor]:
+    """A state, and what stands after each of the steps that it goes on through."""
+    return [state, *(one.here for one in run(path, state))]
+
+
+def _terms(
+    model: Explainable, path: tuple[Step, ...], here: list[Tensor], there: list[Tensor]
+) -> Tensor:
+    """What the log-odds of images and of what they are told against differ by, place by place.
+
+    here, there: what stands before `path`, (N, C, *size), and after each of its steps; the terms
+    are of the first. Between both the network is an affine map (`affine.freeze`).
+    """
+    start = there[0].clone().requires_grad_()
+    u = start
+    for step, before, ground in zip(path, here, there, strict=False):
+        with torch.no_grad():
+            between = freeze(step.layer, before, ground)
+        u = between(u) if step.kept is None else between(u)[:, : step.kept]
+    (slope,) = torch.autograd.grad(decision(model, u).sum(), start)
+    return slope * (here[0] - there[0])
 
 
 def _drawn(maps: Tensor, far: Tensor) -> Tensor:
@@ -203,42 +234,6 @@ def _drawn(maps: Tensor, far: Tensor) -> Tensor:
 def _averaged(maps: Tensor, deviation: float) -> Tensor:
     deviations = [0.0, *(deviation * side for side in maps.shape[1:])]
     return torch.from_numpy(gaussian_filter(maps.detach().cpu().numpy(), deviations)).to(maps)
-
-
-def _grounds(
-    model: Explainable, here: list[Tensor], states: Mapping[str, Tensor]
-) -> tuple[dict[str, Tensor], list[Tensor], Tensor]:
-    """The mean states on their way up, through gates frozen at the images' states `here`.
-
-    Returned by depth is the node whose gradient is the slope there: all lie on the path of the
-    first one, since the slope of an affine map is the same everywhere. What arrives at the head
-    comes with it: of every mean state, and of the first with its gradient.
-    """
-    nodes: dict[str, Tensor] = {}
-    arriving: list[Tensor] = []
-    main: Tensor | None = None
-    for step, before, after in zip(steps(model.trunk), here[:-1], here[1:], strict=True):
-        if main is not None:
-            with torch.no_grad():
-                frozen = freeze(step.layer, before)
-                arriving = [_kept(frozen(ground), step.kept) for ground in arriving]
-            main = _kept(frozen(main), step.kept)
-        if step.name in states:
-            ground = states[step.name].to(before).expand_as(after)
-            arriving.append(ground)
-            main = ground.clone().requires_grad_() if main is None else main
-            nodes[step.name] = main
-    missing = sorted(set(states) - set(nodes))
-    if main is None or missing:
-        raise ConfigError(
-            "local evidence: expected names of depths of this trunk, got "
-            f"{', '.join(missing) or 'none'}; take them from medinv.models.depths.steps"
-        )
-    return nodes, arriving, main
-
-
-def _kept(x: Tensor, kept: int | None) -> Tensor:
-    return x if kept is None else x[:, :kept]
 
 
 def _spread(terms: Tensor, size: torch.Size) -> Tensor:

@@ -17,10 +17,8 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from medinv.errors import ConfigError
-from medinv.explanation.affine import Map, freeze, secant
+from medinv.explanation.affine import Map, bent, chord, freeze
 from medinv.explanation.result import Evidence
-
-STEP = 1e-4  # for slopes of gates at zero
 
 
 @freeze.register(nn.AdaptiveAvgPool2d)
@@ -32,14 +30,14 @@ STEP = 1e-4  # for slopes of gates at zero
 @freeze.register(nn.Linear)
 @freeze.register(nn.PixelUnshuffle)
 @freeze.register(nn.ZeroPad2d)
-def _affine_already(layer: nn.Module, x: Tensor) -> Map:
+def _affine_already(layer: nn.Module, x: Tensor, ground: Tensor | None = None) -> Map:
     return layer
 
 
 @freeze.register(nn.BatchNorm2d)
 @freeze.register(nn.BatchNorm3d)
 @freeze.register(nn.Dropout)
-def _affine_in_evaluation(layer: nn.Module, x: Tensor) -> Map:
+def _affine_in_evaluation(layer: nn.Module, x: Tensor, ground: Tensor | None = None) -> Map:
     """By its running statistics, or by doing nothing."""
     if layer.training:
         raise ConfigError(
@@ -50,8 +48,10 @@ def _affine_in_evaluation(layer: nn.Module, x: Tensor) -> Map:
 
 
 @freeze.register
-def _clipped(layer: nn.ReLU6, x: Tensor) -> Map:
+def _clipped(layer: nn.ReLU6, x: Tensor, ground: Tensor | None = None) -> Map:
     """Where it is clipped it gives 6 whatever comes: a bias of its own."""
+    if ground is not None:
+        return chord(layer, x, ground)
     gate, clipped = ((x > 0) & (x < 6)).to(x.dtype), 6 * (x >= 6).to(x.dtype)
     return lambda u: u * gate + clipped
 
@@ -59,18 +59,22 @@ def _clipped(layer: nn.ReLU6, x: Tensor) -> Map:
 @freeze.register(nn.ELU)
 @freeze.register(nn.GELU)
 @freeze.register(nn.Hardswish)
-@freeze.register(nn.LeakyReLU)
 @freeze.register(nn.SiLU)
 @freeze.register(nn.Tanh)
-def _through_the_origin(layer: nn.Module, x: Tensor) -> Map:
-    """The slope of the secant from the origin, where these are zero too."""
-    step = torch.full_like(x, STEP)
-    return secant(layer(x.clone()), x, (layer(step) - layer(-step)) / (2 * STEP))
+def _through_the_origin(layer: nn.Module, x: Tensor, ground: Tensor | None = None) -> Map:
+    """Where these are zero too; or through the ground."""
+    return chord(layer, x, ground)
 
 
 @freeze.register
-def _largest(layer: nn.MaxPool2d, x: Tensor) -> Map:
+def _leaky(layer: nn.LeakyReLU, x: Tensor, ground: Tensor | None = None) -> Map:
+    return bent(layer.negative_slope, x, ground)
+
+
+@freeze.register
+def _largest(layer: nn.MaxPool2d, x: Tensor, ground: Tensor | None = None) -> Map:
     """Takes what stands where the largest stood."""
+    _at_one_image(layer, ground)
     _, places = F.max_pool2d(
         x, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode, True
     )  # fmt: skip
@@ -78,8 +82,9 @@ def _largest(layer: nn.MaxPool2d, x: Tensor) -> Map:
 
 
 @freeze.register
-def _in_groups(layer: nn.GroupNorm, x: Tensor) -> Map:
+def _in_groups(layer: nn.GroupNorm, x: Tensor, ground: Tensor | None = None) -> Map:
     """The mean follows what comes, the scale is that of the image."""
+    _at_one_image(layer, ground)
     grouped = x.unflatten(1, (layer.num_groups, -1)).flatten(2)
     scale = (grouped.var(2, correction=0, keepdim=True) + layer.eps).rsqrt()
 
@@ -92,6 +97,14 @@ def _in_groups(layer: nn.GroupNorm, x: Tensor) -> Map:
         return even * layer.weight.reshape(sides) + layer.bias.reshape(sides)
 
     return normalised
+
+
+def _at_one_image(layer: nn.Module, ground: Tensor | None) -> None:
+    if ground is not None:
+        raise ConfigError(
+            f"evidence between two images expects layers of which that form is known; got "
+            f"{type(layer).__name__}: register one with medinv.explanation.affine.freeze.register"
+        )
 
 
 Frozen = Callable[..., Callable[..., Any]]

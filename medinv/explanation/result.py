@@ -140,7 +140,7 @@ class LocalEvidence:
     locations: NDArray  # (*size) log-odds a pixel, mean over copies; no finer than its depths
     depths: tuple[str, ...]  # whose mean it is
     grain: int  # pixels a side of one place of the finest of them
-    bias: float  # log-odds of the reference there, through the gates of the copies
+    bias: float  # log-odds that the network gives what it is told against, mean over copies
     jitter: float  # log-odds less their mean over copies: what place on the grid and noise do
     logit: float  # log-odds that the network computes
     residual: float  # |locations.sum() + outside + bias + jitter - logit|

@@ -34,7 +34,7 @@ class Scaling(Invertible):
         return x.new_full((x.shape[0],), -x[0].numel()) * torch.log(x.new_tensor(60.0))
 
 
-freeze.register(Scaling)(lambda layer, x: layer)
+freeze.register(Scaling)(lambda layer, x, ground=None: layer)
 
 
 class Plain(nn.Module):

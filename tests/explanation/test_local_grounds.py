@@ -9,6 +9,7 @@ import torch
 from medinv.explanation.explain import _local_evidence
 from medinv.explanation.ground import grounds_of, region_of
 from medinv.explanation.local import cycle_spun_terms, local_evidence, local_terms
+from medinv.explanation.trunk import decision, log_odds
 from medinv.models.depths import mean_states, steps
 from medinv.models.store import load
 
@@ -35,6 +36,23 @@ def test_the_sum_is_exact_alone_and_in_a_batch(tiny_model, two) -> None:
     one = local_evidence(tiny_model, x[:1], states_of(tiny_model, x), 3.0, None, grounds[:, :1])
     assert one.grounds == 3 and one.residual < 1e-10
     assert torch.allclose(torch.from_numpy(one.locations), together.maps[0], rtol=0, atol=1e-10)
+
+
+def test_places_share_out_what_the_network_answers_otherwise(tiny_model, two) -> None:
+    """Asked by itself of both images; and of the mean state where there is no other image."""
+    x, other = two
+    states = states_of(tiny_model, x)
+    maps, bias, logit = local_terms(tiny_model, x, states, other)
+    with torch.no_grad():
+        odds, ground = (log_odds(tiny_model, images) for images in (x, other))
+    assert torch.allclose(maps.sum((1, 2)), odds - ground, rtol=0, atol=1e-9)
+    assert torch.allclose(bias, ground, rtol=0, atol=1e-9) and (odds - ground).abs().max() > 1e-2
+    assert torch.allclose(logit, odds, rtol=0, atol=1e-9)
+    last = steps(tiny_model.trunk)[-1].name
+    mean = mean_states(tiny_model.trunk, [x.flip(-1)], (last,))
+    assert local_terms(tiny_model, x, mean)[1] == pytest.approx(
+        decision(tiny_model, mean[last][None].double()).expand(len(x)).tolist(), abs=1e-9
+    )
 
 
 def test_what_is_as_expected_carries_no_evidence(tiny_model, two) -> None:
@@ -69,16 +87,16 @@ def film_of_disease():
 def test_a_film_is_told_against_itself_with_the_lungs_of_similar_children(film_of_disease) -> None:
     model, film, inside = film_of_disease
     grounds = grounds_of(model, film)
-    assert len(grounds) == 4
+    assert len(grounds) == 8
     changed = (grounds - film).abs()[:, 0, 0].numpy()
     assert changed[:, inside].mean() > 5 and changed[:, :4].max() < 1e-9, "the border stays"
     local = local_evidence(model, film, model.reference.states, 0.0, inside, grounds)
-    assert local.grounds == 4 and local.residual < 1e-4
+    assert local.grounds == 8 and local.residual < 1e-8
     assert abs(local.outside) < 0.3 * abs(local.locations).sum()
     named = _local_evidence(model, film)
     assert (
         named.ground == "normal"
-        and named.grounds == 4
+        and named.grounds == 8
         and min(abs(fall) for fall in named.check.elsewhere) < 0.02
     ), "where the lungs are not, the check puts in what is there"
 
@@ -93,7 +111,7 @@ def test_a_film_that_is_called_normal_is_told_against_lungs_of_ill_children(
     local = _local_evidence(model, normal)
     assert local.ground == "pneumonia"
     assert local.locations.sum() < -1, "healthier than they are: it speaks for normal"
-    assert local.residual < 1e-4
+    assert local.residual < 1e-8
 
 
 def test_where_no_images_are_kept_it_is_what_would_be_expected_there(film_of_disease) -> None:

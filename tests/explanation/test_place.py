@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medinv.explanation.place import BLUR, placed
+from medinv.explanation.place import AROUND, BLUR, SHARE, placed
 
 
 @pytest.fixture
@@ -47,10 +47,21 @@ def test_volumes_are_averaged_along_every_axis_by_its_own_length() -> None:
     """Half the slices, half as many of them around a voxel."""
     evidence = np.zeros((32, 64, 64))
     evidence[16, 32, 32] = 1.0
-    told = placed(evidence)
+    told = placed(evidence, share=0)
     spread = [
         np.sqrt((told.sum(tuple(set(range(3)) - {axis})) * (np.arange(n) - n // 2) ** 2).sum())
         for axis, n in enumerate(evidence.shape)
     ]
     assert spread[1] == pytest.approx(spread[2])
     assert spread == pytest.approx([BLUR * n for n in evidence.shape], rel=0.1)
+
+
+def test_of_two_silent_places_the_nearer_one_ranks_before() -> None:
+    """Beyond the reach of the narrow average; and the place itself stays what is told."""
+    spot = np.zeros((64, 64))
+    spot[20:24, 20:24] = 1.0
+    told, near = placed(spot), placed(spot, share=0)
+    assert near[22, 35] < 1e-6 * near.max()
+    assert told[22, 35] > 2 * told[22, 45] > 0
+    assert told[22, 35] < SHARE * told.max() and BLUR < AROUND
+    assert (told > told.max() / 2).sum() <= 1.1 * (near > near.max() / 2).sum()

@@ -18,6 +18,8 @@ def fixed(value: float) -> str:
 
 
 def percent(share: float) -> str:
+    if 0 < share < 0.0005:
+        return "under 0.1 %"
     return "over 99.9 %" if 0.9995 <= share < 1 else f"{100 * share:.1f} %"
 
 
@@ -46,7 +48,7 @@ def test_the_decision_step_by_step(form, words, opacity, clear, card_of):
         local = first(result).explanation.local_evidence
         values = local.locations
         for value, what in (
-            (fixed(local.bias + local.jitter), "what is expected of clear images"),
+            (fixed(local.bias + local.jitter), "the answer to what is expected of clear images"),
             (fixed(values[values > 0].sum()), "places that speak for opacity (orange)"),
             (fixed(values[values < 0].sum()), "places that speak for clear (blue)"),
             (fixed(local.logit), "their sum: the log-odds of opacity"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from medinv.explanation.place import BLUR
+from medinv.explanation.place import AROUND, BLUR, SHARE
 from medinv.explanation.result import LocalEvidence
 from medinv.report.strings.labels import BANDS, COLUMNS
 from medinv.report.strings.numbers import counted, fixed, number, percent, signed
@@ -150,8 +150,8 @@ def decision_steps(
 
 _NO_PIXEL = "the constant, which no pixel carries"
 _NO_PLACE = (
-    "what is expected of {} images, and what a move of the image by a pixel or two does: "
-    "no place carries it"
+    "the answer to what is expected of {} images, and what a move of the image by a pixel or two "
+    "does: no place carries it"
 )
 
 
@@ -189,7 +189,8 @@ def evidence_resolution(block: str, size: int, given: tuple[int, int]) -> str:
             f"The sum is taken inside the network, where a place is {size} \u00d7 {size} of the "
             f"{pixels} or more: the map is no finer. It is the mean over copies of the image moved "
             "by up to two pixels, in noise where the network was trained in it, and is drawn "
-            f"averaged over {percent(BLUR)} of a side, which keeps its sums. "
+            f"averaged over {percent(BLUR)} of a side, {percent(SHARE)} of it over "
+            f"{percent(AROUND)}, which keeps its sums. "
             f"{EVIDENCE_CAVEAT}"
         )
     what = f"sums {size} \u00d7 {size} of the {pixels}" if size > 1 else f"is one of the {pixels}"
