@@ -13,6 +13,7 @@ it does not hang on where the grid lies.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -72,12 +73,14 @@ def local_evidence(
 
     for each d, and so for their mean over d. With `grounds` (K, 1, C, *size), the image as it might
     be, m_d is the state of one of them, whatever `states` hold for the depths they name; copies
-    take them in turn. Terms of a depth are summed over channels and spread over the pixels around
-    their place, by the adjoint of averaging, which keeps the sum; so do moving the map of a copy
-    back and, with `grounds`, drawing evidence to the pixels that differ (`_drawn`). Copies are
-    those of `cycle_spinning.copies`, in `noise` that the network was trained with. The mean of
-    their sums is the mean of their log-odds; what the image's own differ from that is `jitter`: no
-    place carries it. Of a `region` (*size) bool the terms outside are summed in `outside`.
+    take them in turn, and go from there in two pieces, by the mean of both images, whose sums add
+    up alike: what is half a finding is asked too. Terms of a depth are summed over channels and
+    spread over the pixels around their place, by the adjoint of averaging, which keeps the sum; so
+    do moving the map of a copy back and, with `grounds`, drawing evidence to the pixels that differ
+    (`_drawn`). Copies are those of `cycle_spinning.copies`, in `noise` that the network was trained
+    with. The mean of their sums is the mean of their log-odds; what the image's own differ from
+    that is `jitter`: no place carries it. Of a `region` (*size) bool the terms outside are summed
+    in `outside`.
     Raises ConfigError for a depth that the trunk does not have.
     """
     terms = cycle_spun_terms(model, x, states, noise, grounds)
@@ -179,21 +182,21 @@ def local_terms(
             "local evidence: expected names of depths of this trunk, got "
             f"{', '.join(missing) or 'none'}; take them from medinv.models.depths.steps"
         )
-    with torch.no_grad():
-        here = [state.here for state in run(path, x)]
-        logit = decision(model, here[-1])
-        on_ground = [] if ground is None else [state.here for state in run(path, ground)]
+    images = [x] if ground is None else [ground, (ground + x) / 2, x]
+    stood = [_onwards(path, image) for image in images]
     by_depth, biases = list[Tensor](), list[Tensor]()
     for name, state in states.items():
         k = number[name]
-        there = on_ground[k:] or _onwards(path[k + 1 :], state.to(x).expand_as(here[k]))
-        terms = _terms(model, path[k + 1 :], here[k:], there)
-        by_depth.append(_spread(terms.sum(1), x.shape[2:]))
-        biases.append(decision(model, there[-1]).detach())
+        way = [one[k + 1 :] for one in stood]
+        if ground is None:
+            way.insert(0, _onwards(path[k + 1 :], state.to(x).expand_as(way[0][0])))
+        pieces = torch.stack([_terms(model, path[k + 1 :], *both) for both in pairwise(way)])
+        by_depth.append(_spread(pieces.sum((0, 2)), x.shape[2:]))
+        biases.append(decision(model, way[0][-1]).detach())
     maps = torch.stack(by_depth).mean(0)
     if ground is not None:
         maps = _drawn(maps, (x - ground).abs().mean(1))
-    return maps, torch.stack(biases).mean(0), logit
+    return maps, torch.stack(biases).mean(0), decision(model, stood[-1][-1]).detach()
 
 
 @torch.no_grad()
@@ -203,16 +206,16 @@ def _onwards(path: tuple[Step, ...], state: Tensor) -> list[Tensor]:
 
 
 def _terms(
-    model: Explainable, path: tuple[Step, ...], here: list[Tensor], there: list[Tensor]
+    model: Explainable, path: tuple[Step, ...], there: list[Tensor], here: list[Tensor]
 ) -> Tensor:
-    """What the log-odds of images and of what they are told against differ by, place by place.
+    """What the log-odds of two images differ by, place by place: those of `here` less `there`.
 
-    here, there: what stands before `path`, (N, C, *size), and after each of its steps; the terms
+    there, here: what stands before `path`, (N, C, *size), and after each of its steps; the terms
     are of the first. Between both the network is an affine map (`affine.freeze`).
     """
     start = there[0].clone().requires_grad_()
     u = start
-    for step, before, ground in zip(path, here, there, strict=False):
+    for step, before, ground in zip(path, here[:-1], there[:-1], strict=True):
         with torch.no_grad():
             between = freeze(step.layer, before, ground)
         u = between(u) if step.kept is None else between(u)[:, : step.kept]
