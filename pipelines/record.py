@@ -76,7 +76,7 @@ def record(
     cell of the tables. made: command, seeds, seconds and whatever else says how the numbers came to
     be; the commit and the date are added.
     """
-    how_made = {**made, "commit": _commit(), "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+    how_made = {**made, "commit": commit(), "date": f"{datetime.now(UTC):%Y-%m-%d}"}
     how = "; ".join(f"{key} {value}" for key, value in how_made.items())
     page = folder / f"{study}.md"
     kept = page.read_text().partition(EARLIER)[2] if page.is_file() else ""
@@ -89,7 +89,8 @@ def record(
     return page
 
 
-def _commit() -> str:
+def commit() -> str:
+    """That of the working tree, short; "unknown" without one."""
     git = ["git", "rev-parse", "--short", "HEAD"]
     asked = subprocess.run(git, cwd=ROOT, capture_output=True, text=True)
     return asked.stdout.strip() or "unknown"

@@ -7,8 +7,9 @@ is calibrated on validation films). On the validation films, on which choices ar
 test films: AUC of whole films and of either region alone, surrounds exchanged both ways, findings
 planted in other shapes than those of training, changes that are no finding; with --maps where the
 local evidence lies, and on test films also on lesions that radiologists drew in films of other
-hospitals. Rows of a finished model are kept in --cache and not measured twice. Of test films the
-page pipelines/results/radiographs.md is written, of validation films the table is only printed.
+hospitals. Rows of a finished model are kept in --cache and not measured twice by one commit. Of
+test films the page pipelines/results/radiographs.md is written, of validation films the table is
+only printed.
 
 Needs MEDINV_DATA. On one core about two minutes a model of 64 pixels, six of 128; twice that with
 --maps.

@@ -19,6 +19,7 @@ from medinv.models.depths import mean_states
 from medinv.models.folder import CARD
 from medinv.models.store import load
 from medinv.training.calibrate import calibrate
+from pipelines.record import commit
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,11 @@ class Subject:
         return self.asked.maps(images, np.ones(len(images)), images[0])
 
     def kept_in(self, folder: Path, what: str) -> Path | None:
-        """Where rows of this model are kept, by its weights; None for a training under way."""
+        """Where rows of this model are kept, by its weights and by the commit of what measures
+        them; None for a training under way.
+        """
         card = getattr(self.model, "card", None)
-        return folder / f"{what}-{card.weights_sha256[:12]}.json" if card else None
+        return folder / f"{what}-{card.weights_sha256[:12]}-{commit()}.json" if card else None
 
 
 def subject(name: str, config: str, depths: tuple[str, ...] = ()) -> Subject:
