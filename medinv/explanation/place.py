@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 # Standard deviations, shares of the side; and of the whole, what is told over the wider one. Chosen
-# by findings planted in validation films of children and adults (pipelines/radiographs/places.py).
+# by findings planted in validation films of children and adults (pipelines/radiographs/places.py),
+# where more of either gains next to nothing and blurs what is drawn.
 BLUR, AROUND, SHARE = 0.03, 0.1, 0.2
 
 
