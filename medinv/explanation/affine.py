@@ -139,7 +139,8 @@ def bent(slope: float, x: Tensor, ground: Tensor | None) -> Map:
     y, level = (torch.where(one > 0, one, slope * one) for one in (x, ground))
     one_side = (x > 0) == (ground > 0)
     across = (y - level) / torch.where(one_side, 1.0, x - ground)
-    straight = torch.where(x > 0, x.new_tensor(1.0), x.new_tensor(slope))
+    even = torch.ones_like(x)
+    straight = torch.where(x > 0, even, slope * even)
     return _line(ground, level, torch.where(one_side, straight, across))
 
 
