@@ -205,7 +205,7 @@ def _times(
     """
 
     def scale(raw: Tensor) -> Tensor:
-        return (layer.clamp * torch.tanh(raw / layer.clamp)).exp()
+        return layer.clamped(raw).exp()
 
     def of(one: Tensor) -> tuple[Tensor, Tensor]:
         return layer.net(one[:, : layer.kept]).chunk(2, 1)[0], one[:, layer.kept :]

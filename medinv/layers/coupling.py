@@ -143,7 +143,11 @@ class AffineCoupling(_Coupling):
     def scale_and_shift(self, a: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The log-scale s and the shift t, each (N, channels - kept, H, W)."""
         raw, shift = self.moved(a, condition).chunk(2, 1)
-        return self.clamp * torch.tanh(raw / self.clamp), shift
+        return self.clamped(raw), shift
+
+    def clamped(self, raw: Tensor) -> Tensor:
+        """The log-scale s of what the network says of it, in (-clamp, clamp)."""
+        return self.clamp * torch.tanh(raw / self.clamp)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """y."""
