@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +26,14 @@ def write_whole(path: Path, data: bytes) -> Path:
     return path
 
 
+def beside(path: Path) -> Path:
+    """A hidden name beside `path` that nothing has.
+
+    It is known before anything is made, so that an interrupt finds what is to be removed.
+    """
+    return path.parent / f".{path.name[:100]}.{secrets.token_hex(8)}"
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
     """A stream to `path` that becomes the file when the block ends without an error.
@@ -33,21 +41,18 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
     Written under a temporary name beside it, brought to the disk, then renamed; makes the folder.
     Raises OutputError, and what the block raises.
     """
-    beside = ""
+    made = beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-        with os.fdopen(handle, "wb") as stream:
+        with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-        beside = ""
+        os.chmod(made, 0o644)
+        os.replace(made, path)
     except OSError as error:
         raise OutputError(
             f"cannot write: {error.strerror}; choose another output folder", path=path
         ) from error
     finally:
-        if beside:
-            Path(beside).unlink(missing_ok=True)
+        made.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import io
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from medinv.data.sets.info import (
 )
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.errors import DataError, OutputError
-from medinv.files import write_whole
+from medinv.files import beside, write_whole
 
 Values = Sequence[str] | Sequence[float] | np.ndarray
 _ROWS = 256  # that are copied at a time
@@ -88,24 +87,21 @@ def folder_made(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
     What is put beside it is gone then. Raises OutputError, and what the block raises.
     """
     check_free(folder, overwrite=overwrite)
-    beside = None
+    work = beside(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name[:100]}."))
-        made = beside / "set"
-        made.mkdir()
+        made = work / "set"
+        made.mkdir(parents=True)
         yield made
         check_free(folder, overwrite=overwrite)  # again: hours may have passed
         if folder.exists():
-            folder.rename(beside / "replaced")
+            folder.rename(work / "replaced")
         made.rename(folder)
     except OSError as error:
         raise OutputError(
             f"cannot write: {error.strerror}; choose another output folder", path=folder
         ) from error
     finally:
-        if beside is not None:
-            shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def check_free(folder: Path, *, overwrite: bool) -> None:
