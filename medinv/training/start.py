@@ -16,8 +16,9 @@ def start_from(network: Calibrated, name_or_path: str) -> None:
     calibration and scope.
 
     Weights of the network's own top level, which belong to classes, are taken where their shape
-    agrees (as many classes, images as large) and left as they are elsewhere. All others must agree.
-    Raises ModelNotFoundError, IntegrityError, and ConfigError where the networks differ.
+    agrees (as many classes, images as large) and left as they are elsewhere. All others must agree,
+    or be of fewer channels: see `_widened`. Raises ModelNotFoundError, IntegrityError, and
+    ConfigError where the networks differ.
     """
     network.load_state_dict({**network.state_dict(), **_weights(network, name_or_path)})
 
@@ -42,9 +43,7 @@ def _weights(network: Calibrated, name_or_path: str) -> dict[str, Tensor]:
     mine = network.state_dict()
     theirs = {name: t for name, t in source.state_dict().items() if name not in fitted}
     body = {name for name in set(mine) - fitted if not _of_classes(network, name)}
-    wrong = sorted(
-        name for name in body if name not in theirs or theirs[name].shape != mine[name].shape
-    )
+    wrong = sorted(n for n in body if n not in theirs or not _holds(mine[n], theirs[n]))
     extra = sorted(name for name in set(theirs) - set(mine) if not _of_classes(source, name))
     if wrong or extra:
         raise ConfigError(
@@ -52,7 +51,31 @@ def _weights(network: Calibrated, name_or_path: str) -> dict[str, Tensor]:
             f"differs in {len(wrong) + len(extra)} weights ({(wrong + extra)[0]} first): copy its "
             "`model` section, or leave `start` out"
         )
-    return {n: t for n, t in theirs.items() if n in mine and t.shape == mine[n].shape}
+    taken = {n: t for n, t in theirs.items() if n in mine and t.shape == mine[n].shape}
+    return taken | {n: _widened(mine[n], theirs[n]) for n in body if n not in taken}
+
+
+def _holds(wide: Tensor, narrow: Tensor) -> bool:
+    """Whether a weight has a place for every value of another, of the same kernel."""
+    pairs = list(zip(wide.shape, narrow.shape, strict=False))
+    return (
+        wide.ndim == narrow.ndim
+        and all(w >= n for w, n in pairs[:2])
+        and all(w == n for w, n in pairs[2:])
+    )
+
+
+def _widened(wide: Tensor, narrow: Tensor) -> Tensor:
+    """A weight (out, in, ...) or bias (out,) of which the first channels are those of a narrower
+    one, which take nothing of the channels beyond; these stay as they are.
+
+    A chain of such layers that ends in as many channels as before computes what it computed, and
+    learns with more (Net2Net, Chen et al. 2016, 1511.05641).
+    """
+    new = wide.clone()
+    new[: len(narrow)] = 0
+    new[tuple(slice(size) for size in narrow.shape)] = narrow.to(new)
+    return new
 
 
 def _of_classes(network: nn.Module, name: str) -> bool:

@@ -79,10 +79,29 @@ def test_other_classes_keep_their_own_start(earlier, tiny_config) -> None:
     assert all(torch.allclose(mine[n].double(), weights[n].double()) for n in trunk)
 
 
+def test_a_wider_network_begins_by_answering_as_the_narrower_one_did_and_learns_more(
+    earlier, tiny_config, tiny_data
+) -> None:
+    folder, _ = earlier
+    wide = changed(tiny_config, "model", hidden=tuple(4 * n for n in tiny_config.model.hidden))
+    narrow, network = build(tiny_config).double().eval(), build(wide).double().eval()
+    start_from(narrow, str(folder))
+    start_from(network, str(folder))
+    images = torch.from_numpy(tiny_data.validation.images[:4]).double()
+    assert torch.allclose(network.logits(images), narrow.logits(images), rtol=0, atol=1e-9)
+    network.logits(images).sum().backward()
+    new = [
+        weights.grad[..., narrower.shape[1] :, :, :].abs().max()
+        for weights, narrower in zip(network.parameters(), narrow.parameters(), strict=True)
+        if weights.ndim == 4 and weights.shape[1] > narrower.shape[1]
+    ]
+    assert max(new) > 0
+
+
 def test_another_network_and_a_missing_model_are_refused_by_name(earlier, tiny_config) -> None:
     folder, _ = earlier
-    wider = tuple(width + 1 for width in tiny_config.model.hidden)
-    network: nn.Module = build(changed(tiny_config, "model", hidden=wider))
+    narrower = tuple(width - 1 for width in tiny_config.model.hidden)
+    network: nn.Module = build(changed(tiny_config, "model", hidden=narrower))
     with pytest.raises(ConfigError, match=r"train\.start.*copy its `model` section"):
         start_from(network, str(folder))
     with pytest.raises(ModelNotFoundError):
