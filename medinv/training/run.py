@@ -31,7 +31,8 @@ from medinv.training.start import start_from
 class Run:
     """A training on `part`, of `steps` an epoch, that can be left and taken up again.
 
-    `network` is the averaged one, `best` that of the epoch to keep, `at` where the run stands.
+    `network` is the averaged one, `best` that of the epoch to keep, `at` where the run stands,
+    `given` the weights that it began with, of another model.
     """
 
     def __init__(self, config: Config, part: Part, device: str, steps: int):
@@ -44,8 +45,7 @@ class Run:
         model = build(config).to(device)
         model = model.to(memory_format=self.layout)  # type: ignore[call-overload]
         kind.start(model, part.images, part.labels, config)
-        if recipe.start is not None:
-            start_from(model, recipe.start)
+        self.given = {} if recipe.start is None else start_from(model, recipe.start)
         processes.same(model)
         self.average = averaged(model, recipe.average)
         self.network = cast(Calibrated, self.average.module)

@@ -2,6 +2,8 @@
 that knows images of the same kind; and ends between them and its own.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -11,27 +13,29 @@ from medinv.models.store import load
 
 
 @torch.no_grad()
-def start_from(network: Calibrated, name_or_path: str) -> None:
+def start_from(network: Calibrated, name_or_path: str) -> dict[str, Tensor]:
     """Give a network the weights of a model, but for what is fitted after training, such as its
-    calibration and scope.
+    calibration and scope; returns those that it gave, by name.
 
     Weights of the network's own top level, which belong to classes, are taken where their shape
     agrees (as many classes, images as large) and left as they are elsewhere. All others must agree,
     or be of fewer channels: see `_widened`. Raises ModelNotFoundError, IntegrityError, and
     ConfigError where the networks differ.
     """
-    network.load_state_dict({**network.state_dict(), **_weights(network, name_or_path)})
+    given = _weights(network, name_or_path)
+    network.load_state_dict({**network.state_dict(), **given})
+    return given
 
 
 @torch.no_grad()
-def blend_with_start(network: Calibrated, name_or_path: str, share: float) -> None:
+def blend(network: nn.Module, given: Mapping[str, Tensor], share: float) -> None:
     """Move a network's weights by `share` of the way back to those that `start_from` gave it.
 
     What was learnt last and what was known before are then often both answered, better than by
-    either alone (WiSE-FT, Wortsman et al. 2022, 2109.01903). Raises what `start_from` raises.
+    either alone (WiSE-FT, Wortsman et al. 2022, 2109.01903).
     """
     mine = network.state_dict()
-    for name, weights in _weights(network, name_or_path).items():
+    for name, weights in given.items():
         if weights.is_floating_point():
             mine[name].lerp_(weights.to(mine[name]), share)
 

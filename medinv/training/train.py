@@ -23,7 +23,7 @@ from medinv.training import checkpoint as checkpoints
 from medinv.training.batches import Batches
 from medinv.training.journal import Journal, Silent
 from medinv.training.run import Run
-from medinv.training.start import blend_with_start
+from medinv.training.start import blend
 
 VALUES = 2**20  # of images that are predicted together, unless one alone has more
 
@@ -133,8 +133,7 @@ def train(
         report(epoch)
         if checkpoint is not None:
             run.save(checkpoint, belongs)
-    if config.train.start and config.train.blend:
-        blend_with_start(run.best, config.train.start, config.train.blend)
+    blend(run.best, run.given, config.train.blend)
     return Trained(run.best.eval(), tuple(Epoch(**each) for each in run.at.epochs), device)
 
 
