@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -55,4 +55,5 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
             f"cannot write: {error.strerror}; choose another output folder", path=path
         ) from error
     finally:
-        made.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            made.unlink()
