@@ -11,7 +11,7 @@ Then the map equals the network at both images, and what their answers differ by
 the differences of what stands anywhere on the way: f(x) - f(g) = sum A (u(x) - u(g)), exactly.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import singledispatch
 
 import torch
@@ -156,6 +156,13 @@ def _each(part: Pointwise, x: Tensor, ground: Tensor | None) -> tuple[Tensor, Te
 @freeze.register(nn.Sequential)
 @freeze.register(Chain)
 def _in_turn(layers: nn.Sequential | Chain, x: Tensor, ground: Tensor | None = None) -> Map:
+    return _through(layers, x, ground)[0]
+
+
+def _through(
+    layers: Iterable[nn.Module], x: Tensor, ground: Tensor | None
+) -> tuple[Map, Tensor, Tensor | None]:
+    """The map of layers one after the other, and what they make of both images."""
     maps = []
     for layer in layers:
         maps.append(freeze(layer, x, ground))
@@ -166,7 +173,7 @@ def _in_turn(layers: nn.Sequential | Chain, x: Tensor, ground: Tensor | None = N
             u = step(u)
         return u
 
-    return composed
+    return composed, x, ground
 
 
 @freeze.register
@@ -183,9 +190,11 @@ def _additive(layer: AdditiveCoupling, x: Tensor, ground: Tensor | None = None) 
 @freeze.register
 def _scaled(layer: AffineCoupling, x: Tensor, ground: Tensor | None = None) -> Map:
     """The scale is that of the image or, between two, follows what comes by its chord."""
-    kept, kept_ground = _each(lambda one: one[:, : layer.kept], x, ground)
-    net = freeze(layer.net, kept, kept_ground)
-    times = _times(layer, x, ground)
+    chain = layer.net if isinstance(layer.net, nn.Sequential) else (layer.net,)
+    kept = _each(lambda one: one[:, : layer.kept], x, ground)
+    net, said, said_ground = _through(chain, *kept)
+    moved = _each(lambda one: one[:, layer.kept :], x, ground)
+    times = _times(layer, *moved, said, said_ground)
 
     def scaled(u: Tensor) -> Tensor:
         a, b = u[:, : layer.kept], u[:, layer.kept :]
@@ -196,24 +205,26 @@ def _scaled(layer: AffineCoupling, x: Tensor, ground: Tensor | None = None) -> M
 
 
 def _times(
-    layer: AffineCoupling, x: Tensor, ground: Tensor | None
+    layer: AffineCoupling,
+    b: Tensor,
+    b_ground: Tensor | None,
+    said: Tensor,
+    said_ground: Tensor | None,
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """b times the scale, of b and what the coupling's network says of the scale, before clamping.
 
-    Without a ground the scale is that of the image. Between two images it is
+    b, said: of both images the half that moves, and what the network says of the other. Without a
+    ground the scale is that of the image. Between two images it is
     mean(s) b + mean(b) s - (s_x b_g + s_g b_x) / 2, which is s b at both.
     """
 
     def scale(raw: Tensor) -> Tensor:
         return layer.clamped(raw).exp()
 
-    def of(one: Tensor) -> tuple[Tensor, Tensor]:
-        return layer.net(one[:, : layer.kept]).chunk(2, 1)[0], one[:, layer.kept :]
-
-    raw, b = of(x)
-    if ground is None:
+    raw = said.chunk(2, 1)[0]
+    if b_ground is None or said_ground is None:
         return lambda moved, _: moved * scale(raw)
-    raw_ground, b_ground = of(ground)
+    raw_ground = said_ground.chunk(2, 1)[0]
     follows, s, s_ground = chord(scale, raw, raw_ground), scale(raw), scale(raw_ground)
     rest = (s * b_ground + s_ground * b) / 2
     return lambda moved, now: (s + s_ground) / 2 * moved + (b + b_ground) / 2 * follows(now) - rest
