@@ -55,5 +55,5 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
             f"cannot write: {error.strerror}; choose another output folder", path=path
         ) from error
     finally:
-        with suppress(FileNotFoundError, NotADirectoryError):
+        with suppress(OSError):  # what could not be made, or is the file by now
             made.unlink()

@@ -88,7 +88,9 @@ def serve(
 @contextmanager
 def _folder(out: Path | None) -> Iterator[tuple[Path, Callable[[], None]]]:
     """`out`, or a folder of our own that is gone at the end, and what deletes that."""
-    folder = out or Path(tempfile.mkdtemp(prefix="medinv-"))
+    from medinv.files import beside
+
+    folder = out or beside(Path(tempfile.gettempdir()) / "medinv")
 
     def delete() -> None:
         tries = 0 if out else _TRIES
@@ -97,6 +99,8 @@ def _folder(out: Path | None) -> Iterator[tuple[Path, Callable[[], None]]]:
             tries -= 1
 
     try:
+        if not out:
+            folder.mkdir(mode=0o700)
         yield folder, delete
     finally:
         delete()

@@ -1,17 +1,20 @@
 """A prepared set: written whole or not at all, and read as it was written."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from medinv.cli.serve import _folder as own_folder
 from medinv.config import PreparedData, load_config
 from medinv.data.prepare.write import Content, Refused, folder_made, write_set
 from medinv.data.sets.info import About, read_info
 from medinv.data.sets.load import load_images, source_of
 from medinv.data.sets.prepared import read_set
 from medinv.errors import DataError, MissingDataError, OutputError
+from medinv.files import whole
 
 
 def content(count: int = 24, size: tuple[int, ...] = (16, 16), **more) -> Content:
@@ -72,6 +75,34 @@ def test_nothing_is_left_of_a_set_that_failed(tmp_path) -> None:
     with pytest.raises(KeyboardInterrupt), folder_made(tmp_path / "set") as folder:
         (folder / "images.npy").write_bytes(b"half")
         raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("made_by", "begin"),
+    [
+        ("mkdir", lambda place: folder_made(place / "set")),
+        ("open", lambda place: whole(place / "file")),
+        ("mkdir", lambda place: own_folder(None)),
+    ],
+    ids=["set", "file", "server"],
+)
+def test_an_interrupt_at_the_moment_something_is_made_leaves_nothing(
+    tmp_path, monkeypatch, made_by, begin
+) -> None:
+    make = getattr(os, made_by)
+
+    def interrupted(path, *arguments, **more):
+        done = make(path, *arguments, **more)
+        if Path(path).name.startswith(".") or made_by == "mkdir":
+            raise KeyboardInterrupt
+        return done
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(os, made_by, interrupted)
+    with pytest.raises(KeyboardInterrupt), begin(tmp_path):
+        pass
+    monkeypatch.undo()
     assert list(tmp_path.iterdir()) == []
 
 
