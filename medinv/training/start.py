@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from medinv.errors import ConfigError
+from medinv.layers import AdditiveCoupling, AffineCoupling
 from medinv.models.base import Calibrated
 from medinv.models.store import load
 
@@ -19,8 +20,8 @@ def start_from(network: Calibrated, name_or_path: str) -> dict[str, Tensor]:
 
     Weights of the network's own top level, which belong to classes, are taken where their shape
     agrees (as many classes, images as large) and left as they are elsewhere. All others must agree,
-    or be of fewer channels: see `_widened`. Raises ModelNotFoundError, IntegrityError, and
-    ConfigError where the networks differ.
+    but the networks within couplings may be of fewer channels: see `_widened`. Raises
+    ModelNotFoundError, IntegrityError, and ConfigError where the networks differ.
     """
     given = _weights(network, name_or_path)
     network.load_state_dict({**network.state_dict(), **given})
@@ -47,7 +48,12 @@ def _weights(network: Calibrated, name_or_path: str) -> dict[str, Tensor]:
     mine = network.state_dict()
     theirs = {name: t for name, t in source.state_dict().items() if name not in fitted}
     body = {name for name in set(mine) - fitted if not _of_classes(network, name)}
-    wrong = sorted(n for n in body if n not in theirs or not _holds(mine[n], theirs[n]))
+    inner = _within_couplings(network)
+    wrong = sorted(
+        name
+        for name in body
+        if name not in theirs or not _fits(mine[name], theirs[name], wider=name.startswith(inner))
+    )
     extra = sorted(name for name in set(theirs) - set(mine) if not _of_classes(source, name))
     if wrong or extra:
         raise ConfigError(
@@ -59,14 +65,10 @@ def _weights(network: Calibrated, name_or_path: str) -> dict[str, Tensor]:
     return taken | {n: _widened(mine[n], theirs[n]) for n in body if n not in taken}
 
 
-def _holds(wide: Tensor, narrow: Tensor) -> bool:
-    """Whether a weight has a place for every value of another, of the same kernel."""
-    pairs = list(zip(wide.shape, narrow.shape, strict=False))
-    return (
-        wide.ndim == narrow.ndim
-        and all(w >= n for w, n in pairs[:2])
-        and all(w == n for w, n in pairs[2:])
-    )
+def _fits(mine: Tensor, theirs: Tensor, *, wider: bool) -> bool:
+    """Whether the shapes agree or, where mine may be `wider`, it has a place for every value."""
+    sizes = zip(mine.shape, theirs.shape, strict=False)
+    return mine.ndim == theirs.ndim and all(m == t or (wider and m > t) for m, t in sizes)
 
 
 def _widened(wide: Tensor, narrow: Tensor) -> Tensor:
@@ -80,6 +82,16 @@ def _widened(wide: Tensor, narrow: Tensor) -> Tensor:
     new[: len(narrow)] = 0
     new[tuple(slice(size) for size in narrow.shape)] = narrow.to(new)
     return new
+
+
+def _within_couplings(network: nn.Module) -> tuple[str, ...]:
+    """What names begin with of weights whose channels nothing but a chain of layers knows of."""
+    return tuple(
+        f"{name}.net."
+        for name, module in network.named_modules()
+        if isinstance(module, AdditiveCoupling | AffineCoupling)
+        and isinstance(module.net, nn.Sequential)
+    )
 
 
 def _of_classes(network: nn.Module, name: str) -> bool:

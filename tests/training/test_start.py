@@ -7,6 +7,7 @@ from torch import nn
 from medinv.config import load_config
 from medinv.errors import ConfigError, ModelNotFoundError
 from medinv.models.build import build
+from medinv.models.store import shipped
 from medinv.training.publish import publish
 from medinv.training.start import start_from
 from medinv.training.train import train
@@ -106,6 +107,22 @@ def test_another_network_and_a_missing_model_are_refused_by_name(earlier, tiny_c
         start_from(network, str(folder))
     with pytest.raises(ModelNotFoundError):
         start_from(network, "no-such-model")
+
+
+def test_channels_that_others_read_are_not_widened(configs) -> None:
+    config = load_config(configs / "cifar10.yaml")
+    first, *others = config.model.hidden
+    network = build(changed(config, "model", hidden=(first, *(2 * width for width in others))))
+    with pytest.raises(ConfigError, match=r"train\.start.*copy its `model` section"):
+        start_from(network, "cifar10")
+
+
+def test_recipes_that_start_from_a_shipped_model_have_a_network_that_takes_it(configs) -> None:
+    models = [path for path in configs.glob("*.yaml") if "\nmodel:" in path.read_text()]
+    recipes = [config for config in map(load_config, models) if config.train.start in shipped()]
+    assert recipes
+    for config in recipes:
+        assert start_from(build(config), config.train.start), config.name
 
 
 def test_where_the_earlier_model_lies_does_not_count_as_another_recipe(tiny_config) -> None:
