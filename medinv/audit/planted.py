@@ -50,9 +50,7 @@ def plantings(sample: Sample, region: Region, *, quick: bool = False) -> Iterato
         for by in (100,) if quick else (50, 100):
             named = (f"disc-{radius}", f"one disc of radius {radius}")
             yield _raised(sample, rows, discs, by, named)
-    patched = _patched(sample, region)
-    if patched is not None:
-        yield patched
+    yield from patched(sample, region)
 
 
 def _raised(
@@ -87,29 +85,31 @@ def _from_a_place(region: Tensor, generator: torch.Generator) -> tuple[Tensor, T
     return down, right
 
 
-def _patched(sample: Sample, region: Region) -> Planted | None:
-    """Of each image of the first class a box as in one of another patient of the second.
+def patched(sample: Sample, region: Region, count: int = 1) -> Iterator[Planted]:
+    """Of each image of the first class `count` boxes as in some of other patients of the second.
 
-    Kept where that is visibly brighter; None where it never is.
+    Kept where each is visibly brighter: nothing where they never are, or no place is known.
     """
     if region.places is None:
-        return None
+        return
     generator, ill = torch.Generator().manual_seed(7), sample.rows(1)
     kept, images, where = list[int](), list[Tensor](), list[Tensor]()
     for i in sample.rows(0).tolist():
-        for _ in range(TRIES):
+        film, boxes, left = sample.images[i, 0], torch.zeros_like(sample.images[i, 0]), count
+        for _ in range(TRIES * count):
             j = ill[torch.randint(len(ill), (1,), generator=generator)]
             box = _box(region.exact[i, 0], generator)
             other = onto(sample.images[j], region.places[j], region.places[i][None])[0, 0]
-            film = sample.images[i, 0]
             made = patch(film, box, other, 1 - region.wide[i, 0])
             if ((made - film) * box).sum() > VISIBLE * box.sum():
-                kept, images, where = [*kept, i], [*images, made], [*where, box]
+                film, boxes, left = made, torch.maximum(boxes, box), left - 1
+            if not left:
+                kept, images, where = [*kept, i], [*images, film], [*where, boxes]
                 break
-    if not kept:
-        return None
-    made_of = torch.tensor(kept), torch.stack(images)[:, None], torch.stack(where)
-    return Planted("patch", "a patch of real disease", *made_of)
+    if kept:
+        made_of = torch.tensor(kept), torch.stack(images)[:, None], torch.stack(where)
+        some = "a patch" if count == 1 else f"{count} patches"
+        yield Planted("patch", f"{some} of real disease", *made_of)
 
 
 def _box(lungs: Tensor, generator: torch.Generator) -> Tensor:

@@ -4,31 +4,39 @@ The outline of a region is estimated, and a term of the evidence stands for a pl
 So a part that speaks for a class may begin a little beyond the outline, and its strongest pixel
 means no more than its neighbours do: places are told after an average over `BLUR`. What lies near
 to a place that speaks is likelier to belong to it than what lies far: a `SHARE` of each place is
-told over `AROUND`, faintly, so that it ranks what is not told otherwise.
+told over `AROUND`, and a share `EVENLY` over the whole region, since disease that fills it is not
+in its strongest places alone: both faintly, so that they rank what is not told otherwise.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-# Standard deviations, shares of the side; and of the whole, what is told over the wider one. Chosen
-# by findings planted in validation films of children and adults (pipelines/radiographs/places.py),
-# where more of either gains next to nothing and blurs what is drawn.
-BLUR, AROUND, SHARE = 0.03, 0.1, 0.2
+# Standard deviations, shares of the side; and of the whole, what is told over the wider one, and
+# over all the region. Chosen by findings planted in validation films of children and adults
+# (pipelines/radiographs/places.py), where more of each gains next to nothing and blurs what is
+# drawn.
+BLUR, AROUND, SHARE, EVENLY = 0.03, 0.1, 0.2, 0.2
 
 
 def placed(
-    evidence: NDArray, region: NDArray | None = None, blur: float = BLUR, share: float = SHARE
+    evidence: NDArray,
+    region: NDArray | None = None,
+    blur: float = BLUR,
+    share: float = SHARE,
+    evenly: float = EVENLY,
 ) -> NDArray:
     """What speaks for a class in `evidence` (*size), log-odds a pixel, averaged: (*size), >= 0.
 
     Of a `region` (*size) bool what speaks for it outside is left out; what lies inside may show up
     to a few averages around it. Gaussian averages with mirrored borders keep the sum.
     """
-    inside = True if region is None else region
+    inside = np.ones(evidence.shape, bool) if region is None else region
     speaks = np.where(inside, evidence, 0.0).clip(0.0)
-    near, wide = (
-        gaussian_filter(speaks, [width * side for side in evidence.shape])
-        for width in (blur, AROUND)
-    )
-    return (1 - share) * near + share * wide
+    even = inside * (speaks.sum() / max(inside.sum(), 1))
+    near = _averaged((1 - share - evenly) * speaks + evenly * even, blur)
+    return near + share * _averaged(speaks, AROUND)
+
+
+def _averaged(values: NDArray, width: float) -> NDArray:
+    return gaussian_filter(values, [width * side for side in values.shape])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medinv.explanation.place import AROUND, BLUR, SHARE, placed
+from medinv.explanation.place import AROUND, BLUR, EVENLY, SHARE, placed
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_volumes_are_averaged_along_every_axis_by_its_own_length() -> None:
     """Half the slices, half as many of them around a voxel."""
     evidence = np.zeros((32, 64, 64))
     evidence[16, 32, 32] = 1.0
-    told = placed(evidence, share=0)
+    told = placed(evidence, share=0, evenly=0)
     spread = [
         np.sqrt((told.sum(tuple(set(range(3)) - {axis})) * (np.arange(n) - n // 2) ** 2).sum())
         for axis, n in enumerate(evidence.shape)
@@ -60,8 +60,20 @@ def test_of_two_silent_places_the_nearer_one_ranks_before() -> None:
     """Beyond the reach of the narrow average; and the place itself stays what is told."""
     spot = np.zeros((64, 64))
     spot[20:24, 20:24] = 1.0
-    told, near = placed(spot), placed(spot, share=0)
+    told, near = placed(spot, evenly=0), placed(spot, share=0, evenly=0)
     assert near[22, 35] < 1e-6 * near.max()
     assert told[22, 35] > 2 * told[22, 45] > 0
     assert told[22, 35] < SHARE * told.max() and BLUR < AROUND
     assert (told > told.max() / 2).sum() <= 1.1 * (near > near.max() / 2).sum()
+
+
+def test_a_silent_place_of_the_region_ranks_before_what_lies_outside() -> None:
+    """However far from what speaks, and well below it; only the share that is told evenly is."""
+    evidence, region = np.zeros((64, 64)), np.zeros((64, 64), bool)
+    region[10:54, 10:54] = True
+    evidence[14:20, 14:20] = 1.0
+    told, rest = placed(evidence, region), placed(evidence, region, evenly=0)
+    inner = told[30:50, 30:50]
+    assert rest[40, 40] < 1e-3 * rest.max() and 0 < told[60, 60] < inner.min()
+    assert inner.max() < 0.02 * told.max()
+    assert inner.sum() == pytest.approx(EVENLY * evidence.sum() * inner.size / region.sum(), rel=0.1)
