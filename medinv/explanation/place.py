@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 # over all the region. Chosen by findings planted in validation films of children and adults
 # (pipelines/radiographs/places.py), where more of each gains next to nothing and blurs what is
 # drawn.
-BLUR, AROUND, SHARE, EVENLY = 0.03, 0.1, 0.2, 0.2
+BLUR, AROUND, SHARE, EVENLY = 0.02, 0.1, 0.2, 0.1
 
 
 def placed(

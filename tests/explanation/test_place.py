@@ -74,6 +74,6 @@ def test_a_silent_place_of_the_region_ranks_before_what_lies_outside() -> None:
     evidence[14:20, 14:20] = 1.0
     told, rest = placed(evidence, region), placed(evidence, region, evenly=0)
     inner = told[30:50, 30:50]
-    assert rest[40, 40] < 1e-3 * rest.max() and 0 < told[60, 60] < inner.min()
+    assert rest[40, 40] < 1e-3 * rest.max() and told[60, 60] < 0.01 * inner.min()
     assert inner.max() < 0.02 * told.max()
     assert inner.sum() == pytest.approx(EVENLY * evidence.sum() * inner.size / region.sum(), rel=0.1)

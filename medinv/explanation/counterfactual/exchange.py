@@ -29,7 +29,8 @@ class Choice:
     """Of the side, around the region: disease may reach beyond where the template has the lungs.
     The next is tried where no donor suffices."""
     edge: float = 0.02  # of the side, over which the two images pass into each other
-    share: float = 0.5  # of the target's typical log-odds, to be reached
+    share: float = 1.0
+    """Of the target's typical log-odds, to be reached: what just flips convinces few others."""
 
 
 @torch.no_grad()
