@@ -62,7 +62,8 @@ class Balance(NamedTuple):
     towards: float  # sum of the contributions above zero
     against: float  # sum of those below
     largest: float  # the contribution of largest size, with its sign
-    # row and column (0, 1, 2) of the ninth of the image, or slice, in which its centre lies
+    # row and column (0, 1, 2) of the ninth of the image, or slice, in which its centre lies; of a
+    # region's extent, and there to the left (0) or right (2) of its middle
     ninth: tuple[int, int]
 
 
@@ -270,14 +271,28 @@ def _holds(share: ObservedShare, probability: float) -> bool:
     return share.low <= probability < share.high or probability == share.high == 1
 
 
-def balance(contributions: np.ndarray) -> Balance:
-    """Sums of an evidence map (*size), of pixels or of regions, and its largest contribution."""
+def balance(contributions: np.ndarray, region: np.ndarray | None = None) -> Balance:
+    """Sums of an evidence map (*size), of pixels or of regions, and its largest contribution.
+
+    region (*size) bool: what the largest contribution's place is told of, instead of the image.
+    """
     values = np.asarray(contributions, dtype=float)
-    at = np.unravel_index(int(np.abs(values).argmax()), values.shape)
-    plane = zip(at[-2:], values.shape[-2:], strict=True)
-    row, column = (int(3 * (k + 0.5) / side) for k, side in plane)
+    at = tuple(map(int, np.unravel_index(int(np.abs(values).argmax()), values.shape)))
     above, below = values[values > 0].sum(), values[values < 0].sum()
-    return Balance(float(above), float(below), float(values[at]), (row, column))
+    return Balance(float(above), float(below), float(values[at]), _ninth(at[-2:], values, region))
+
+
+def _ninth(at: Sequence[int], values: np.ndarray, region: np.ndarray | None) -> tuple[int, int]:
+    """Of a place `at` in the last two axes; of a region the outline, whatever its slices."""
+    plane = np.ones(values.shape[-2:], bool)
+    within = plane if region is None else np.any(region.reshape(-1, *plane.shape), axis=0)
+    within = within if within.any() else plane
+    shares = []
+    for place, lines in zip(at, map(np.flatnonzero, (within.any(1), within.any(0))), strict=True):
+        share = (place + 0.5 - lines[0]) / (lines[-1] + 1 - lines[0])
+        shares.append(min(max(share, 0.0), 1 - 1e-9))
+    row, column = shares
+    return int(3 * row), int(3 * column) if region is None else 2 * int(2 * column)
 
 
 def warnings(result: StudyResult, card: Card) -> tuple[str, ...]:

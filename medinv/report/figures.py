@@ -308,7 +308,7 @@ def local_map(local: LocalEvidence, positive: bool, number: int | None = None) -
     values = local.locations
     drawn = signed(plane(_both(local), number), EVIDENCE, share=1.0)
     sign = 1.0 if positive else -1.0
-    most = balance(sign * placed(sign * values, local.region))
+    most = balance(sign * placed(sign * values, local.region), local.region)
     sums = balance(values)._replace(largest=most.largest, ninth=most.ninth)
     return EvidenceMap(
         "place", local.grain, drawn, sums, local.constant, local.logit, local.residual

@@ -76,4 +76,6 @@ def test_a_silent_place_of_the_region_ranks_before_what_lies_outside() -> None:
     inner = told[30:50, 30:50]
     assert rest[40, 40] < 1e-3 * rest.max() and told[60, 60] < 0.01 * inner.min()
     assert inner.max() < 0.02 * told.max()
-    assert inner.sum() == pytest.approx(EVENLY * evidence.sum() * inner.size / region.sum(), rel=0.1)
+    assert inner.sum() == pytest.approx(
+        EVENLY * evidence.sum() * inner.size / region.sum(), rel=0.1
+    )

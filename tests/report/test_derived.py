@@ -133,6 +133,18 @@ def test_balance_says_in_which_ninth_the_largest_contribution_lies(at, place, la
 
 
 @pytest.mark.parametrize(
+    ("at", "place"), [((9, 7), (0, 0)), ((17, 8), (1, 0)), ((20, 13), (2, 2)), ((8, 15), (0, 2))]
+)
+def test_within_a_region_a_place_is_told_by_the_regions_own_extent(at, place):
+    """Two lungs have no centre: a place is in the one on the left or in that on the right."""
+    lungs, values = np.zeros((32, 32), bool), np.zeros((32, 32))
+    lungs[8:23, 4:9] = lungs[8:23, 13:18] = True
+    values[at] = 1.0
+    assert derived.balance(values, lungs).ninth == place
+    assert derived.balance(values[None], lungs[None]).ninth == place
+
+
+@pytest.mark.parametrize(
     ("orientation", "letters"),
     [
         (("L", "F"), ("R", "L")),

@@ -1,11 +1,11 @@
 """A local counterfactual towards the negative class: without the part that the answer comes from.
 
 The part is where the evidence map is high, with a margin around it, since what shows at a place
-also shades into its surroundings: the smallest such part after which the model answers more clearly
-than for a median image of the negative class. It is filled with what belongs there given all the
-rest of this image (`medinv.models.expectation`). So the model says where and how much; what is put
-there comes
-from training images of the negative class and from the image's own surroundings.
+also shades into its surroundings: the smallest such part after which the model answers about as
+clearly as for a median image of the negative class (`Extent.share`). It is filled with what belongs
+there given all the rest of this image (`medinv.models.expectation`). So the model says where and
+how much; what is put there comes from training images of the negative class and from the image's
+own surroundings.
 """
 
 from dataclasses import dataclass
@@ -29,14 +29,16 @@ SIDE = 64  # of the images on which lengths were chosen, pixels
 class Extent:
     """How much is filled in.
 
-    Chosen on validation phantoms of the shipped phantom model (pipelines/counterfactuals/run.py).
+    Chosen on validation phantoms of the shipped phantom model (pipelines/counterfactuals/run.py),
+    and `share` on discs planted in validation films as well.
     """
 
     levels: tuple[float, ...] = (0.5, 0.25, 0.15, 0.1, 0.05, 0.03)
     """Of the strongest evidence: pixels of that much and more; tried in this order."""
     margin: int = 6  # around them, pixels of an image of 64
-    share: float = 1.3
-    """Of the target's typical log-odds, to be reached: what just flips leaves what others see."""
+    share: float = 0.7
+    """Of the target's typical log-odds, to be reached: asked for more, more is filled in than the
+    finding, and other networks believe it no more often."""
 
 
 @torch.no_grad()

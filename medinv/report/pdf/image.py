@@ -86,7 +86,8 @@ def _evidence(
     evidence, local = drawn.evidence, derived.explained(panel.image).local_evidence
     said = strings.evidence_reading(evidence.block, two, local)
     if local is None or local.valid:
-        said = f"{said} {strings.evidence_place(evidence.block, evidence.balance, two)}"
+        place = strings.evidence_place(evidence.block, evidence.balance, two, local)
+        said = f"{said} {place}"
     said = f"{said} {strings.outside_region(local)}".strip()
     return [
         text(strings.EVIDENCE_BY[evidence.block], "h3"),

@@ -59,16 +59,19 @@ def ground_of(local: LocalEvidence | None, two: Contrast) -> str:
 
 
 def ninth(sums: Balance) -> str:
-    """The ninth of the image, as displayed, in which the largest contribution lies."""
+    """The part of the image or region, as displayed, in which the largest contribution lies."""
     return f"{BANDS[sums.ninth[0]]} {COLUMNS[sums.ninth[1]]}"
 
 
-def evidence_place(block: str, sums: Balance, two: Contrast) -> str:
-    """Where the largest contribution lies, and for what it speaks."""
+def evidence_place(
+    block: str, sums: Balance, two: Contrast, local: LocalEvidence | None = None
+) -> str:
+    """Where the largest contribution lies, and for what it speaks; local: of a map of places."""
+    of = "image" if local is None or local.region is None else local.region_name
     side = two.towards if sums.largest > 0 else two.against
     size = "" if block == PLACE else f": {signed(sums.largest)}"
     return (
-        f"The {block} that weighs most lies in the {ninth(sums)} of the image as displayed{size}, "
+        f"The {block} that weighs most lies in the {ninth(sums)} of the {of} as displayed{size}, "
         f"towards {side}."
     )
 
