@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medinv.audit.planted import plantings
+from medinv.audit.sample import Region, Sample
 from medinv.data.sets.load import load_images
 from medinv.explanation.counterfactual import counterfactual, exchange
 from medinv.explanation.counterfactual.direction import from_image
@@ -49,6 +50,12 @@ from pipelines.record import Table, record
 
 COUNTED = ("share", "chosen")
 MODEL, PLANTED = "chest-xray", "one disc of radius 8, 100"
+FILLED = "answered normal by filling a part in"
+OF_FINDING = (
+    "share of the squared change on the finding",
+    "share of its rise that is left",
+    "share of the pixels changed",
+)
 CLAIM = """\
 What would have made the answer another? Of a film that is called normal, the faintest round
 brightening that suffices; of one that is called pneumonia, the part that speaks for it filled in
@@ -74,7 +81,7 @@ class Edit:
 def edits(model: Classifier, films: Tensor, target: int) -> Iterator[Edit]:
     """Of each film (N, 1, H, W) what `explain` would show."""
     for film in films.split(1):
-        local = _local(model, film)
+        local = local_of(model, film)
         inside = np.ones(film.shape[2:], bool) if local.region is None else local.region
         made, _ = counterfactual(model, film, target, local)
         yield Edit(film, made, inside)
@@ -159,33 +166,51 @@ def controlled(
     ]
 
 
+def planted(
+    model: Classifier, films: Sample, region: Region, count: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normal films (N, 1, H, W) with PLANTED that are called pneumonia, where it lies (N, H, W),
+    and the films without it; at most `count`.
+    """
+    plant = next(one for one in plantings(films, region) if one.name == PLANTED)
+    odds = in_batches(lambda x: model.log_odds(model.logits(x)), model, plant.images.numpy())
+    seen = torch.nonzero(odds >= model.decision_logit)[:, 0][:count]
+    return plant.images[seen], plant.where[seen], films.images[plant.rows[seen]]
+
+
 def filled(model: Classifier, films: Tensor, where: Tensor, plain: Tensor) -> list[list[str]]:
     """Rows on planted findings that were filled in: films with (N, 1, H, W) and without them."""
-    on, left, changed, held = [], [], [], []
+    found, held = [], []
     for film, spot, before in zip(films.split(1), where.numpy(), plain.split(1), strict=True):
-        made, _ = counterfactual(model, film, 0, _local(model, film))
+        made, _ = counterfactual(model, film, 0, local_of(model, film))
         held.append(made.valid and made.method == "inpainting")
-        square, rise = np.square(made.difference), (film - before)[0, 0].numpy()
-        near = F.max_pool2d(torch.from_numpy(spot)[None, None], 9, 1, 4)[0, 0].numpy() > 0
-        on.append(square[near].sum() / square.sum())
-        after = made.image.astype(float) - before[0, 0].numpy()
-        left.append((after * spot).sum() / (rise * spot).sum())
-        changed.append((np.abs(made.difference) > CHANGED).mean())
-    return [
-        ["answered normal by filling a part in", str(proportion(np.array(held)))],
-        ["share of the squared change on the finding", str(mean_of(np.array(on)))],
-        ["share of its rise that is left", str(mean_of(np.array(left)))],
-        ["share of the pixels changed", str(mean_of(np.array(changed)))],
-    ]
+        found.append(on_finding(made, film, spot, before))
+    values = [str(proportion(np.array(held))), *map(str, map(mean_of, np.array(found).T))]
+    return [list(row) for row in zip((FILLED, *OF_FINDING), values, strict=True)]
 
 
-def _local(model: Classifier, film: Tensor) -> LocalEvidence:
+def on_finding(
+    made: Counterfactual, film: Tensor, spot: np.ndarray, before: Tensor
+) -> tuple[float, float, float]:
+    """OF_FINDING of an edit of a film (1, 1, H, W) with a finding at `spot` (H, W), and without."""
+    square, rise = np.square(made.difference), (film - before)[0, 0].numpy()
+    near = F.max_pool2d(torch.from_numpy(spot)[None, None], 9, 1, 4)[0, 0].numpy() > 0
+    after = made.image.astype(float) - before[0, 0].numpy()
+    return (
+        square[near].sum() / square.sum(),
+        (after * spot).sum() / (rise * spot).sum(),
+        (np.abs(made.difference) > CHANGED).mean(),
+    )
+
+
+def local_of(model: Classifier, film: Tensor) -> LocalEvidence:
+    """As `explain` has it."""
     reference = model.reference
     region, grounds = region_of(model, film), grounds_of(model, film)
     return local_evidence(model, film, reference.states, region=region, grounds=grounds)
 
 
-def _spread(rows: Tensor, count: int) -> Tensor:
+def spread(rows: Tensor, count: int) -> Tensor:
     """At most so many of `rows`, evenly drawn: neighbours are films of one patient."""
     return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows))).round().long()]
 
@@ -208,7 +233,7 @@ def main() -> None:
     rows, beside, parts = [], [], []
     for label, name in ((1, "pneumonia to normal"), (0, "normal to pneumonia")):
         right = films.rows(label)
-        right = _spread(right[ill[right] == bool(label)], options.films)
+        right = spread(right[ill[right] == bool(label)], options.films)
         some = films.images[right]
         made = list(edits(model, some, 1 - label))
         rows.append(told(name, made, judges, 1 - label))
@@ -219,11 +244,8 @@ def main() -> None:
         beside += controlled(name, model, made, judges, 1 - label)
         parts.append(smallest(name, model, some, judges, 1 - label))
         print(*rows[-3:], *beside, parts[-1], sep="\n", flush=True)
-    plant = next(one for one in plantings(films, region) if one.name == PLANTED)
-    plain = films.images[plant.rows]
-    odds = in_batches(lambda x: model.log_odds(model.logits(x)), model, plant.images.numpy())
-    seen = torch.nonzero(odds >= model.decision_logit)[:, 0][: options.films]
-    planted = filled(model, plant.images[seen], plant.where[seen], plain[seen])
+    seen = planted(model, films, region, options.films)
+    cells = filled(model, *seen)
     columns = ("edit", "made by", "holds", "pixels changed", "change in the lungs")
     tables = [
         Table(
@@ -246,7 +268,7 @@ def main() -> None:
             parts,
             SMALLEST_NOTE,
         ),
-        Table(f"Planted: {PLANTED}, called pneumonia ({len(seen)})", ("", "value"), planted),
+        Table(f"Planted: {PLANTED}, called pneumonia ({len(seen[0])})", ("", "value"), cells),
     ]
     print(*(table.markdown() for table in tables), sep="\n")
     if options.part == "test":

@@ -22,7 +22,9 @@ AT_ONCE = 8  # images that go through the network together
 
 @dataclass(frozen=True)
 class Choice:
-    """Which donor: chosen on validation films of the chest radiograph model."""
+    """Which donor: chosen on validation films of the chest radiograph model, `share` by
+    pipelines/radiographs/shares.py.
+    """
 
     nearest: int = 24  # donors that are tried, the most similar outside the region first
     margins: tuple[float, ...] = (0.03, 0.15)
@@ -83,7 +85,12 @@ def moved(
 
 @torch.no_grad()
 def counterfactual(
-    model: Asked, x: Tensor, target: int, local: LocalEvidence | None = None
+    model: Asked,
+    x: Tensor,
+    target: int,
+    local: LocalEvidence | None = None,
+    *,
+    choice: Choice = Choice(),
 ) -> Counterfactual | None:
     """Of the narrowest margin at which one is answered otherwise and in scope: the first clear one.
 
@@ -91,7 +98,7 @@ def counterfactual(
     any margin, the one that comes nearest. None where the model's reference keeps no donors of the
     target class, or no region. It is encoded, decoded and classified anew.
     """
-    reference, choice = model.reference, Choice()
+    reference = model.reference
     if not reference or not reference.donors or not reference.region:
         return None
     tried = exchanged(reference.region, reference.donors, x, target, choice=choice)
