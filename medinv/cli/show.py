@@ -45,7 +45,8 @@ def progress(what: str) -> Iterator[Bar]:
 def until_interrupted() -> Iterator[None]:
     """Ctrl-C, and SIGTERM, which ends batch jobs, raise KeyboardInterrupt: once.
 
-    What is done is then written; who presses again, for it takes too long, must not lose that.
+    What is done is then written, and said; who presses again, for it takes too long, must not lose
+    that: once pressed, neither is heard until the command ends.
     """
     pressed = False
 
@@ -60,7 +61,7 @@ def until_interrupted() -> Iterator[None]:
         yield
     finally:
         for each, handler in before.items():
-            signal.signal(each, handler)
+            signal.signal(each, signal.SIG_IGN if pressed else handler)
 
 
 def say(console: Console, line: str, *, bold: bool = False) -> None:
