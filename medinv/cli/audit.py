@@ -48,12 +48,10 @@ def audit(
     import torch
 
     from medinv.audit.run import audit as measure
-    from medinv.cli.interrupts import interrupt, on_interrupt
     from medinv.files import write_whole
     from medinv.models.store import keep_audit, load
     from medinv.report.audit import render_audit
 
-    on_interrupt(interrupt)
     loaded = load(model, dtype=torch.float32, device=device)
     images, source, chests = _images(loaded.card, data)
     if keep and data is None and loaded.layout is None:

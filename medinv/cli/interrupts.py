@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
-EXIT_INTERRUPTED = 130
+from medinv.cli.exits import INTERRUPTED
 
 
 def on_interrupt(
@@ -23,7 +23,7 @@ def on_interrupt(
         try:
             last()
         finally:
-            os._exit(EXIT_INTERRUPTED)
+            os._exit(INTERRUPTED)
 
     def handle(number: int, frame: FrameType | None) -> None:
         for one in signals:

@@ -30,6 +30,7 @@ from medinv.cli import (
     verify_run,
 )
 from medinv.cli.exits import EPILOG, INTERRUPTED, USAGE, as_json, exit_code
+from medinv.cli.interrupts import interrupt, on_interrupt
 from medinv.errors import MedinvError
 
 JSON, QUIET = "--json", "--quiet"
@@ -87,8 +88,10 @@ def _of_all(
 
 
 def main() -> None:
-    """Run a command; every MedinvError becomes one line and an exit code."""
+    """Run a command; every MedinvError becomes one line and an exit code, and so does Ctrl-C."""
     _keep_decoders_quiet()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not of a job of nohup
+        on_interrupt(interrupt)
     sys.unraisablehook = _interrupted_again
     words, in_json = arranged(sys.argv[1:])
     try:
@@ -98,8 +101,6 @@ def main() -> None:
         typer.echo(said or f"medinv: {error.stage} [{error.code}]: {error}", err=True)
         sys.exit(exit_code(error))
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed again: nothing is left to be ended
-        typer.echo("medinv: interrupted", err=True)
         sys.exit(INTERRUPTED)
 
 
@@ -142,6 +143,7 @@ def _interrupted_again(unraisable: "sys.UnraisableHookArgs") -> None:
     From a thread, a moment later: raised in here it would be printed too.
     """
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # it was said already
         again = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
         again.daemon = True
         again.start()

@@ -117,8 +117,8 @@ def prepare(
     3 no image is left, 130 interrupted.
     """
     from medinv.batch.workers import started
+    from medinv.cli.exits import INTERRUPTED
     from medinv.cli.inputs import check_inputs
-    from medinv.cli.interrupts import EXIT_INTERRUPTED
     from medinv.cli.show import until_interrupted
     from medinv.data.prepare.masks import MaskSource
     from medinv.data.prepare.prepare import Wish, check
@@ -158,7 +158,7 @@ def prepare(
         raise typer.Exit(3) from error
     except KeyboardInterrupt as error:
         typer.echo("medinv: interrupted: nothing was written", err=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from error
+        raise typer.Exit(INTERRUPTED) from error
     _print(made, out)
     raise typer.Exit(1 if made.broken else 0)
 

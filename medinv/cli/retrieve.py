@@ -41,10 +41,6 @@ def retrieve(
     For C-MOVE the archive must know this program's AE title, address and port, which the network
     file gives.
     """
-    from medinv.cli.interrupts import interrupt, on_interrupt
-
-    on_interrupt(interrupt)
-
     from medinv.errors import ConfigError, MissingDataError
     from medinv.net.retrieve import retrieve_studies, studies_matching
     from medinv.net.settings import load_network

@@ -34,10 +34,6 @@ def send(
     Of a results folder, only what its results.jsonl names is sent.
     Exit codes: 0 all sent, 1 some failed, 2 usage, 130 interrupted.
     """
-    from medinv.cli.interrupts import interrupt, on_interrupt
-
-    on_interrupt(interrupt)
-
     from medinv.errors import ConfigError
     from medinv.net.results import dicom_files
     from medinv.net.send import send as send_all

@@ -1,12 +1,15 @@
 """Ctrl-C pressed more than once, and folders whose names look like markup."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+
+from medinv.cli.show import until_interrupted
 
 
 @pytest.mark.parametrize("seconds", [0.02, 0.3])
@@ -34,3 +37,42 @@ def test_ctrl_c_pressed_again_and_again_loses_nothing_and_shows_no_traceback(
     assert record["counts"]["rows"] == len((out / "results.jsonl").read_text().splitlines()) > 0
     if process.returncode == 130:
         assert str(out / "results.jsonl") in said or "interrupted" in complaints
+
+
+# Ctrl-C as the model is loaded: whatever the command, and however quick the machine.
+AT_ITS_MODEL = """
+import os, signal
+from medinv.models import store
+store._network = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)
+from medinv.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize("command", ["explain", "verify"])
+def test_a_command_that_is_interrupted_says_so(samples, tmp_path, command) -> None:
+    """Not in silence, as the library that reads the words would end it."""
+    words = [command, samples / "studies" / "study-01", "--model", "phantom-opacity"]
+    words += ["--out", tmp_path / "out"] if command == "explain" else []
+    process = subprocess.Popen(
+        [sys.executable, "-c", AT_ITS_MODEL, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    said, complaints = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in said + complaints
+    assert "medinv: interrupted" in complaints and not list(tmp_path.iterdir())
+
+
+def test_what_is_said_of_an_interrupted_run_is_not_cut_off() -> None:
+    """Pressed again as the summary is said, which comes after what had to be kept."""
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with pytest.raises(KeyboardInterrupt), until_interrupted():
+            os.kill(os.getpid(), signal.SIGINT)
+        for one in before:
+            os.kill(os.getpid(), one)
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
