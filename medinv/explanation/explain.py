@@ -89,7 +89,7 @@ def explain(
     other = _other(model, prediction, target)
     two = len(model.classes) == 2
     question = asked(model, *(model.pair if two else (_number(model, prediction.label), other)))
-    local = _local_evidence(question, x)
+    local = local_evidence_of(question, x)
     edit, tried = counterfactual(question, x, other, local)
     explanation = Explanation(
         prediction=prediction,
@@ -153,8 +153,11 @@ def _reconstruction(model: InvertibleNetwork, x: Tensor) -> Reconstruction:
     )
 
 
-def _local_evidence(model: Asked, x: Tensor) -> LocalEvidence | None:
-    """With its check; None where the model has no reference of mean states."""
+def local_evidence_of(model: Asked, x: Tensor) -> LocalEvidence | None:
+    """Of one image `x` (1, C, *size), by all that the model's reference knows, and checked.
+
+    None where the model has no reference of mean states.
+    """
     reference = model.reference
     if not reference or not reference.states:
         return None

@@ -13,11 +13,10 @@ from medinv.explanation.counterfactual.ascent import Search, Witness, ascend
 from medinv.explanation.counterfactual.brightening import brighten
 from medinv.explanation.counterfactual.inpainting import inpaint
 from medinv.explanation.counterfactual.transport import Path, transport_features
-from medinv.explanation.local import local_evidence
+from medinv.explanation.explain import local_evidence_of
 from medinv.models.base import Calibrated
 from medinv.models.density import Classifier
 from medinv.models.expectation import Expectation, fit_expectation
-from medinv.models.reference import Reference
 from medinv.models.transport import Transport
 from medinv.training.calibrate import in_batches
 
@@ -28,20 +27,20 @@ Edit = Callable[[Tensor], Tensor]
 
 def designs(
     model: Classifier,
-    reference: Reference,
     target: int,
     *,
     ascent: bool,
     witness: Calibrated | None,
 ) -> dict[str, Edit]:
     """By name; the one in reports last."""
+    reference = model.reference
     found: dict[str, Edit] = {"class direction": lambda x: along_direction(model, x, target)}
     if ascent:
         found["ascent"] = lambda x: ascend(model, x, target)
     if ascent and witness:
         convinced = Witness(witness, witness_odds(witness, model, target))
         found["ascent, witness"] = lambda x: ascend(model, x, target, witness=convinced)
-    local = local_design(model, reference, reference.expectation or expectation(model), target)
+    local = local_design(model, reference.expectation or expectation(model), target)
     if not reference.transport:
         return found | local
     between = {
@@ -55,24 +54,13 @@ def designs(
     return found | local | between
 
 
-def local_design(
-    model: Classifier, reference: Reference, belongs: Expectation, target: int
-) -> dict[str, Edit]:
+def local_design(model: Classifier, belongs: Expectation, target: int) -> dict[str, Edit]:
     def removing(x: Tensor) -> Tensor:
-        noise = model.card.config.train.noise
-        return model.features(
-            torch.cat(
-                [
-                    inpaint(
-                        model,
-                        belongs,
-                        one,
-                        local_evidence(model, one, reference.states, noise).locations,
-                    )
-                    for one in x.split(1)
-                ]
-            )
-        )
+        filled = [
+            inpaint(model, belongs, one, local_evidence_of(model, one).locations)
+            for one in x.split(1)
+        ]
+        return model.features(torch.cat(filled))
 
     def planting(x: Tensor) -> Tensor:
         return model.features(torch.cat([brighten(model, belongs, one) for one in x.split(1)]))

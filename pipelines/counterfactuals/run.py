@@ -164,7 +164,7 @@ def main() -> None:
         given = subject(
             model, lambda images: called(model, images), target, options.part, options.count
         )
-        found = designs(model, reference, target, ascent=options.ascent, witness=witness)
+        found = designs(model, target, ascent=options.ascent, witness=witness)
         for name, edit in found.items():
             if options.only and name not in options.only:
                 continue

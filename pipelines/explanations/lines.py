@@ -10,8 +10,7 @@ from itertools import product
 import numpy as np
 import torch
 
-from medinv.explanation.ground import grounds_of, region_of
-from medinv.explanation.local import checked, local_evidence
+from medinv.explanation.explain import local_evidence_of
 from pipelines.explanations import explainers
 from pipelines.explanations.measures import (
     cascade,
@@ -176,11 +175,7 @@ def claim_lines(subject: Subject, part: Images, rows: list[int]) -> Iterator[dic
             {False: part.empty([row])} if part.masks is not None else {}
         )
         for sick, x in given.items():
-            model, noise = subject.model, subject.model.card.config.train.noise
-            region, grounds = region_of(model, x), grounds_of(model, x)
-            local = local_evidence(model, x, subject.usual, noise, region, grounds)
-            ground = subject.ground if grounds is None else grounds[0]
-            found = checked(model, x, local, ground[0])
+            found = local_evidence_of(subject.model, x)
             called, facts = (
                 bool(subject.called(x)[0]),
                 {

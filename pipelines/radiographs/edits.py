@@ -35,11 +35,11 @@ from medinv.explanation.counterfactual import counterfactual, exchange
 from medinv.explanation.counterfactual.direction import from_image
 from medinv.explanation.counterfactual.exchange import exchanged
 from medinv.explanation.counterfactual.smallest import find
-from medinv.explanation.ground import grounds_of, region_of
-from medinv.explanation.local import local_evidence
-from medinv.explanation.result import CHANGED, Counterfactual, LocalEvidence
+from medinv.explanation.explain import local_evidence_of
+from medinv.explanation.ground import region_of
+from medinv.explanation.result import CHANGED, Counterfactual
 from medinv.metrics import Estimate, proportion
-from medinv.models.base import Calibrated, in_batches
+from medinv.models.base import Calibrated
 from medinv.models.density import Classifier
 from medinv.models.store import load
 from pipelines.counterfactuals.run import called
@@ -81,7 +81,7 @@ class Edit:
 def edits(model: Classifier, films: Tensor, target: int) -> Iterator[Edit]:
     """Of each film (N, 1, H, W) what `explain` would show."""
     for film in films.split(1):
-        local = local_of(model, film)
+        local = local_evidence_of(model, film)
         inside = np.ones(film.shape[2:], bool) if local.region is None else local.region
         made, _ = counterfactual(model, film, target, local)
         yield Edit(film, made, inside)
@@ -173,8 +173,7 @@ def planted(
     and the films without it; at most `count`.
     """
     plant = next(one for one in plantings(films, region) if one.name == PLANTED)
-    odds = in_batches(lambda x: model.log_odds(model.logits(x)), model, plant.images.numpy())
-    seen = torch.nonzero(odds >= model.decision_logit)[:, 0][:count]
+    seen = torch.from_numpy(called(model, plant.images[:, 0].numpy()).nonzero()[0])[:count]
     return plant.images[seen], plant.where[seen], films.images[plant.rows[seen]]
 
 
@@ -182,7 +181,7 @@ def filled(model: Classifier, films: Tensor, where: Tensor, plain: Tensor) -> li
     """Rows on planted findings that were filled in: films with (N, 1, H, W) and without them."""
     found, held = [], []
     for film, spot, before in zip(films.split(1), where.numpy(), plain.split(1), strict=True):
-        made, _ = counterfactual(model, film, 0, local_of(model, film))
+        made, _ = counterfactual(model, film, 0, local_evidence_of(model, film))
         held.append(made.valid and made.method == "inpainting")
         found.append(on_finding(made, film, spot, before))
     values = [str(proportion(np.array(held))), *map(str, map(mean_of, np.array(found).T))]
@@ -203,16 +202,15 @@ def on_finding(
     )
 
 
-def local_of(model: Classifier, film: Tensor) -> LocalEvidence:
-    """As `explain` has it."""
-    reference = model.reference
-    region, grounds = region_of(model, film), grounds_of(model, film)
-    return local_evidence(model, film, reference.states, region=region, grounds=grounds)
+def called_rightly(model: Classifier, films: Sample, label: int, count: int) -> Tensor:
+    """At most so many of the films (N, 1, H, W) of a label that are called so.
 
-
-def spread(rows: Tensor, count: int) -> Tensor:
-    """At most so many of `rows`, evenly drawn: neighbours are films of one patient."""
-    return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows))).round().long()]
+    They are drawn evenly: neighbours are films of one patient.
+    """
+    images = films.images[films.rows(label)]
+    right = torch.nonzero(torch.from_numpy(called(model, images[:, 0].numpy()) == label))[:, 0]
+    evenly = torch.linspace(0, len(right) - 1, min(count, len(right)))
+    return images[right[evenly.round().long()]]
 
 
 def main() -> None:
@@ -228,13 +226,9 @@ def main() -> None:
     model = load(MODEL, Classifier, dtype=torch.float32)
     judges = [load(folder, Calibrated, dtype=torch.float32) for folder in options.judge]
     films, region = films_of(load_images(model.card.config.data), options.part)
-    odds = in_batches(lambda x: model.log_odds(model.logits(x)), model, films.images.numpy())
-    ill = odds >= model.decision_logit
     rows, beside, parts = [], [], []
     for label, name in ((1, "pneumonia to normal"), (0, "normal to pneumonia")):
-        right = films.rows(label)
-        right = spread(right[ill[right] == bool(label)], options.films)
-        some = films.images[right]
+        some = called_rightly(model, films, label, options.films)
         made = list(edits(model, some, 1 - label))
         rows.append(told(name, made, judges, 1 - label))
         whole = list(whole_lungs(model, some, 1 - label))

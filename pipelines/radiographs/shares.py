@@ -23,9 +23,10 @@ from medinv.explanation.counterfactual import exchange
 from medinv.explanation.counterfactual.direction import from_image
 from medinv.explanation.counterfactual.exchange import Choice
 from medinv.explanation.counterfactual.inpainting import Extent, inpaint
+from medinv.explanation.explain import local_evidence_of
 from medinv.explanation.result import Counterfactual
 from medinv.metrics import proportion
-from medinv.models.base import Calibrated, in_batches
+from medinv.models.base import Calibrated
 from medinv.models.density import Classifier
 from medinv.models.store import load
 from pipelines.radiographs.edits import (
@@ -34,10 +35,9 @@ from pipelines.radiographs.edits import (
     OF_FINDING,
     PLANTED,
     believed,
-    local_of,
+    called_rightly,
     on_finding,
     planted,
-    spread,
 )
 from pipelines.radiographs.measures import mean_of
 from pipelines.radiographs.variants import films_of
@@ -45,9 +45,9 @@ from pipelines.record import Table, record
 
 EXCHANGED, FILLED_IN = (0.25, 0.5, 0.75, 1.0, 1.25), (0.5, 0.7, 0.85, 1.0, 1.3)
 CLAIM = """\
-An edit that just changes the answer of the model that it was made for convinces few others. Asked
-for more, another child's lungs are sought that convince; a part that is filled in grows, in the end
-beyond the finding. How much is asked for was chosen here."""
+An edit that just changes the answer of the model that it was made for convinces others less often.
+Asked for more, other lungs are sought; but a part that is filled in grows, in the end beyond the
+finding, and convinces no more often. How much is asked for was chosen here."""
 
 
 def _judged(made: list[Counterfactual], judge: Calibrated) -> list[str]:
@@ -75,7 +75,7 @@ def fillings(
 ) -> list[list[str]]:
     """A row a share: normal films with a disc and without, (N, 1, H, W), and where (N, H, W)."""
     expectation, rows = model.reference.expectation, []
-    evidence = [local_of(model, x).locations for x in films.split(1)]
+    evidence = [local_evidence_of(model, x).locations for x in films.split(1)]
     other = [exchange.counterfactual(model, x, 0) for x in films.split(1)]
     for share in FILLED_IN:
         extent = replace(Extent(), share=share)
@@ -105,14 +105,12 @@ def main() -> None:
     model = load(MODEL, Classifier, dtype=torch.float32)
     judge = load(options.judge, Calibrated, dtype=torch.float32)
     films, region = films_of(load_images(model.card.config.data), "validation")
-    odds = in_batches(lambda x: model.log_odds(model.logits(x)), model, films.images.numpy())
-    ill = films.rows(1)
-    ill = spread(ill[odds[ill] >= model.decision_logit], options.films)
+    ill = called_rightly(model, films, 1, options.films)
     tables = [
         Table(
             "With the lungs of another child, pneumonia to normal",
             ("share asked for", "holds", "judge: normal", "pixels changed"),
-            exchanges(model, films.images[ill], judge),
+            exchanges(model, ill, judge),
         ),
         Table(
             f"Planted: {PLANTED}, called pneumonia",

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from medinv.explanation.explain import _local_evidence
+from medinv.explanation.explain import local_evidence_of
 from medinv.explanation.ground import grounds_of, region_of
 from medinv.explanation.local import cycle_spun_terms, local_evidence, local_terms
 from medinv.explanation.trunk import decision, log_odds
@@ -93,7 +93,7 @@ def test_a_film_is_told_against_itself_with_the_lungs_of_similar_children(film_o
     local = local_evidence(model, film, model.reference.states, 0.0, inside, grounds)
     assert local.grounds == 8 and local.residual < 1e-8
     assert abs(local.outside) < 0.3 * abs(local.locations).sum()
-    named = _local_evidence(model, film)
+    named = local_evidence_of(model, film)
     assert (
         named.ground == "normal"
         and named.grounds == 8
@@ -108,7 +108,7 @@ def test_a_film_that_is_called_normal_is_told_against_lungs_of_ill_children(
     kept = model.reference.donors
     films = kept.films[kept.labels == 0].double()
     normal = films[model.called(model.logits(films)) == 0][:1]
-    local = _local_evidence(model, normal)
+    local = local_evidence_of(model, normal)
     assert local.ground == "pneumonia"
     assert local.locations.sum() < -1, "healthier than they are: it speaks for normal"
     assert local.residual < 1e-8

@@ -32,7 +32,7 @@ class Choice:
     The next is tried where no donor suffices."""
     edge: float = 0.02  # of the side, over which the two images pass into each other
     share: float = 1.0
-    """Of the target's typical log-odds, to be reached: what just flips convinces few others."""
+    """Of the target's typical log-odds, to be reached: what just flips convinces fewer others."""
 
 
 @torch.no_grad()

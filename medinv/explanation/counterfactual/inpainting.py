@@ -29,8 +29,8 @@ SIDE = 64  # of the images on which lengths were chosen, pixels
 class Extent:
     """How much is filled in.
 
-    Chosen on validation phantoms of the shipped phantom model (pipelines/counterfactuals/run.py),
-    and `share` on discs planted in validation films, too (pipelines/radiographs/shares.py).
+    Chosen on validation phantoms of the shipped phantom model (pipelines/counterfactuals/run.py);
+    `share` on discs planted in validation films (pipelines/radiographs/shares.py).
     """
 
     levels: tuple[float, ...] = (0.5, 0.25, 0.15, 0.1, 0.05, 0.03)
