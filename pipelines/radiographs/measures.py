@@ -12,7 +12,7 @@ from medinv.audit.measures import peaks_on, whole_levels
 from medinv.audit.planted import Planted
 from medinv.audit.sample import Region, Sample
 from medinv.explanation.place import placed
-from medinv.metrics import Estimate, clustered, mean, proportion
+from medinv.metrics import Estimate, clustered, mean, proportion, share
 from medinv.metrics import auc as area
 from pipelines.explanations.explainers import methods
 from pipelines.radiographs.lesions import Adults, Lesions
@@ -45,7 +45,7 @@ def answers(subject: Subject, films: Sample, region: Region) -> Measured:
         for aligned, how in ((True, "moved onto them"), (False, "as it lies")):
             rows, _, images = exchanged(films, region, label, pairs=PAIRS, aligned=aligned)
             odds = subject.odds(whole_levels(images))
-            yield f"{name}, {how}: called pneumonia", proportion(odds >= 0)
+            yield f"{name}, {how}: called pneumonia", share(odds >= 0, films.clusters(rows))
     rows = films.rows(0)
     yield "normal films called pneumonia", proportion(whole[rows] >= 0)
     for _, name, images in harmless(films.images[rows]):

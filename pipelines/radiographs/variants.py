@@ -8,7 +8,7 @@ trace of itself.
 from medinv.audit.sample import Region, Sample, lungs, sample_of
 from medinv.data.sets.labelled import LabelledImages
 
-PAIRS = 100
+PAIRS = 1000  # of lungs and a surround, some eight for a normal film: 100 hang on the draw
 
 
 def films_of(data: LabelledImages, part: str) -> tuple[Sample, Region]:
