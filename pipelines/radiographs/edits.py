@@ -1,6 +1,7 @@
 """Counterfactuals on films: what each changes, and whether other networks believe it.
 
-    python -m pipelines.radiographs.edits --judge FOLDER... [--part validation|test] [--films 60]
+    python -m pipelines.radiographs.edits --judge FOLDER [FOLDER ...] [--part validation|test]
+        [--films 60]
 
 Of films that the shipped chest-xray calls rightly, the counterfactual that `explain` would show:
 how it was made, whether its re-checks hold, how much of the film it changes and where. The judges
@@ -13,7 +14,7 @@ share of them and how many judges it convinces. Then normal films with a planted
 called pneumonia, filled in where the evidence points: whether the edit lies on the disc, what is
 left of its rise, and how much else changes.
 
-Judges: `medinv train configs/chest-xray-judge.yaml --set seed=N --out FOLDER`, N 11 and 12. Needs
+Judges: `medinv train configs/chest-xray-judge.yaml --set seed=N --out FOLDER`, N 11 to 15. Needs
 MEDINV_DATA.
 Of test films the page pipelines/results/radiographs-edits.md is written. About ten seconds a film.
 """
@@ -219,7 +220,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--judge", action="append", required=True, help="a model folder")
+    parser.add_argument("--judge", nargs="+", required=True, help="model folders")
     parser.add_argument("--part", choices=("validation", "test"), default="validation")
     parser.add_argument("--films", type=int, default=60, help="of each label")
     options = parser.parse_args()
@@ -272,8 +273,8 @@ def main() -> None:
             claim=CLAIM,
             tables=tables,
             made={
-                "command": f"python -m pipelines.radiographs.edits --part test --films "
-                f"{options.films} " + " ".join(f"--judge {one}" for one in options.judge),
+                "command": "python -m pipelines.radiographs.edits --part test "
+                f"--films {options.films} --judge {' '.join(options.judge)}",
                 "weights": model.card.weights_sha256[:12],
                 "processor seconds": round(time.process_time() - began),
             },
