@@ -8,7 +8,7 @@ trace of itself.
 from medinv.audit.sample import Region, Sample, lungs, sample_of
 from medinv.data.sets.labelled import LabelledImages
 
-PAIRS = 1000  # of lungs and a surround, some eight for a normal film: 100 hang on the draw
+PAIRS = 5000  # of lungs and a surround: with 1,000 a share hangs on the draw by a point
 
 
 def films_of(data: LabelledImages, part: str) -> tuple[Sample, Region]:
