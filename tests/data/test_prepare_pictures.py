@@ -125,7 +125,7 @@ def test_only_the_structures_that_were_named_count(folders) -> None:
     masks(folders / "masks", "_lesion", "_lung")
     run(folders, labels="folders", masks=MaskSource(folders / "masks", ("lung",)))
     assert not np.load(folders / "set" / "masks.npy").any()
-    with pytest.raises(ConfigError, match=r"7_mask.png of 7.dcm"):
+    with pytest.raises(ConfigError, match=r"no mask of x .*7_x.png of 7.dcm"):
         run(folders, labels="folders", masks=MaskSource(folders / "in" / ".."/"masks", ("x",)),
             overwrite=True)  # fmt: skip
     assert read_info(folders / "set").masks, "the set that stood there must still stand"
@@ -148,6 +148,10 @@ def test_a_mask_of_another_shape_is_left_out_and_said(folders) -> None:
     Image.fromarray(np.full((10, 30), 255, np.uint8)).save(folders / "masks" / "5.png")
     made = run(folders, labels="folders", masks=MaskSource(folders / "masks"))
     assert any("another shape" in text and text.endswith(": 1") for text in made.info.findings)
+    for mask in (folders / "masks").iterdir():
+        Image.fromarray(np.full((10, 30), 255, np.uint8)).save(mask)
+    with pytest.raises(ConfigError, match=r"not one of \d+ is a picture of its image's shape"):
+        run(folders, labels="folders", masks=MaskSource(folders / "masks"), overwrite=True)
 
 
 def test_a_mask_of_a_film_is_turned_with_it(tmp_path) -> None:
@@ -181,3 +185,6 @@ def test_a_mask_of_a_film_is_turned_with_it(tmp_path) -> None:
 def test_a_folder_of_masks_without_one_of_these_images_is_an_error(folders) -> None:
     with pytest.raises((ConfigError, DataError), match="no such folder"):
         run(folders, labels="folders", masks=MaskSource(folders / "nowhere"))
+    (folders / "others").mkdir()
+    with pytest.raises(ConfigError, match=r"7_mask.png of 7.dcm"):
+        run(folders, labels="folders", masks=MaskSource(folders / "others"))

@@ -27,6 +27,7 @@ _SHAPES = (("left", "top", "width", "height"), ("x", "y", "width", "height"), ("
 _CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"))
 _ALIKE = 0.02  # of the ratio of the sides: a mask may have been made of a smaller copy
 _STEM = "file name without its ending"
+_ODD = "masks that cannot be read, or have another shape than their image, left out"
 
 Box = tuple[float, float, float, float]  # left, top, width, height, pixels
 
@@ -60,7 +61,7 @@ def take_masks(
         if number in taken.refused:
             continue
         whole, odd = found.mask(item.image, own)
-        counts["masks of another shape than their image, left out"] += odd
+        counts[_ODD] += odd
         if whole is None:
             counts["images without a mask"] += 1
             continue
@@ -69,12 +70,23 @@ def take_masks(
             whole = taken.turns[number].apply(whole)
         images[number] = _reduced(whole, spec.size)
     if not counts.pop("with", 0):
-        raise ConfigError(
-            "no mask is named as an image is (7.png or 7_mask.png of 7.dcm; or rows of a CSV with "
-            "path, left, top, width, height)",
-            path=source.place,
-        )
+        raise ConfigError(_why_none(source, counts[_ODD]), path=source.place)
     return Masks(images, [f"{text}: {count}" for text, count in sorted(counts.items()) if count])
+
+
+def _why_none(source: MaskSource, odd: int) -> str:
+    if odd:
+        return (
+            f"masks are named as images are, but not one of {odd} is a picture of its image's "
+            "shape: expected the same ratio of the sides"
+        )
+    if source.structures:
+        words = ", ".join(source.structures)
+        return f"no mask of {words} is named as an image is (7_{source.structures[0]}.png of 7.dcm)"
+    return (
+        "no mask is named as an image is (7.png or 7_mask.png of 7.dcm; or rows of a CSV with "
+        "path, left, top, width, height)"
+    )
 
 
 def _reduced(mask: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
