@@ -6,6 +6,7 @@ another process has its core.
 
 import copy
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,9 @@ from medinv.models.store import load
 from medinv.training.calibrate import calibrate
 from medinv.training.publish import publish
 from medinv.training.train import Trained, train
+
+# A shell ignores Ctrl-C for what it starts in the background, and whatever that starts inherits it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
