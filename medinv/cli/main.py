@@ -90,7 +90,7 @@ def _of_all(
 def main() -> None:
     """Run a command; every MedinvError becomes one line and an exit code, and so does Ctrl-C."""
     _keep_decoders_quiet()
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else of a job in the background
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else in the background
         on_interrupt(interrupt)
     sys.unraisablehook = _interrupted_again
     words, in_json = arranged(sys.argv[1:])
