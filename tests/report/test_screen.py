@@ -136,9 +136,18 @@ def test_a_round_trip_that_failed_is_said_first(screen, opacity):
 def test_without_an_answer_the_reason_stands_first(screen, outside):
     page = screen(outside)
     assert re.search(r"No answer .*Why", page.text) and not overlays(page)
-    assert first(outside).scope.reasons[0] in page.text
+    assert page.text.count("images in scope reach") == 1, "once, in words"
+    assert f"score {first(outside).scope.score:.1f}, a distance" in page.text
     for withheld in ("What would change it", "probability of", "speaks"):
         assert withheld not in page.text
+
+
+def test_every_other_reason_is_told_too(screen, outside):
+    scope = first(outside).scope
+    reasons = (*scope.reasons, "layout: it looks upside down")
+    page = screen(edited(outside, scope=scope.model_copy(update={"reasons": reasons})))
+    assert "layout: it looks upside down" in page.text
+    assert page.text.count("images in scope reach") == 1
 
 
 def test_without_an_explanation_that_is_said(screen, opacity):

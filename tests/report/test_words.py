@@ -276,7 +276,7 @@ def test_the_card_is_told_whole(form, words, opacity, normal, card_of):
 def test_out_of_scope_shows_no_class_and_no_evidence(form, words, outside, clear):
     said = words(edited(outside, explanation=first(clear).explanation), form)
     assert strings.NO_LABEL in said and strings.SCOPE_REFUSAL in said
-    assert first(outside).scope.reasons[0] in said
+    assert f"score {first(outside).scope.score:.1f}, a distance" in said
     for absent in ("The model calls", "What would have made", "Reconstruction certificate",
                    "Where the evidence", "17.4 %", "82.6 %"):  # fmt: skip
         assert absent not in said

@@ -116,11 +116,10 @@ def _trust(result: StudyResult, told: Answer, card: Card, panel: Panel) -> list[
 
 def scope(image: ImageResult, card: Card) -> list[Flowable]:
     """Whether the image is of the model's kind, and why not."""
-    judgement = image.scope
-    sentence = strings.scope_sentence(
-        derived.inside(image), judgement.score, judgement.threshold, derived.judged_by(card)
-    )
-    return [*bullets(judgement.reasons), text(sentence, "quiet")]
+    judgement, inside, by = image.scope, derived.inside(image), derived.judged_by(card)
+    others = strings.other_reasons(judgement.reasons, by)
+    sentence = strings.scope_sentence(inside, judgement.score, judgement.threshold, by)
+    return [*bullets(others), text(sentence, "quiet" if others or inside else "body")]
 
 
 def certainty(result: StudyResult, told: Answer, card: Card) -> list[Flowable]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from medinv.report.strings.labels import (
@@ -194,6 +194,11 @@ def scope_sentence(
         f"{f'In scope: {what}' if in_scope else label_title(what)} {number(score)}, a distance "
         f"from the training images; images in scope reach {number(threshold)}."
     )
+
+
+def other_reasons(reasons: Sequence[str], by: str | None) -> tuple[str, ...]:
+    """Why an image lies out of scope, but for the score that `scope_sentence` tells."""
+    return tuple(reason for reason in reasons if not reason.startswith(f"{by}:"))
 
 
 def reconstruction_check(exact: bool, bits: int, error: float) -> str:
