@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from medinv.data.frame import LosslessCertificate
 from medinv.errors import MedinvError, NetworkError, ShapeError, typed
 from medinv.models.base import InvertibleNetwork
+from medinv.models.layout import Looked
 from medinv.models.precision import Decoder
 
 BITS = 8
@@ -34,7 +35,9 @@ class Prediction:
     dtype: str
     device: str  # cpu or cuda
     seconds: float
-    layout: tuple[str, ...] = ()  # why the image is not laid out like those in scope
+    layout: Looked = field(
+        default_factory=Looked
+    )  # whether the image is laid out like those in scope
     certificate: LosslessCertificate | None = None  # of the stored pixels, by the lossless intake
 
 
@@ -75,7 +78,7 @@ def predict(model: InvertibleNetwork, images: Sequence[np.ndarray]) -> list[Pred
         decoded = decode(reading.features, x)
         scope = None if reading.scope is None else reading.scope.tolist()
         _check_finite(reading.probabilities, reading.scope, *[one.image for one in decoded])
-        layout = model.layout.objections(x) if model.layout else [()] * len(x)
+        layout = model.look_at(x, model.called(reading.logits))
         seconds = (time.monotonic() - start) / len(x)
         predictions += [
             Prediction(

@@ -191,7 +191,7 @@ class Analyst:
 
     def _image(self, frame: Frame, prediction: Prediction) -> ImageResult:
         instance, scope = frame.instance, self._scope(prediction.scope_score)
-        scope = scope.objected(prediction.layout)
+        scope = scope.objected(prediction.layout.objections)
         probabilities = dict(zip(self.model.classes, prediction.probabilities, strict=True))
         return ImageResult(
             sop_uid=self._name(instance.sop_uid, "image"),
@@ -206,7 +206,7 @@ class Analyst:
             intake_lossy=frame.intake is None,
             stored_sha256=frame.sha256,
             lossy=frame.lossy,
-            warnings=frame.warnings,
+            warnings=(*frame.warnings, *prediction.layout.remarks),
             reconstruction_exact=prediction.exact,
             certificate=prediction.certificate,
             pixels=frame,

@@ -5,9 +5,11 @@ Lengths are shares of an image's side; UNIT is that of a pixel of 64.
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from medinv.audit.sample import Region, Sample, in_plane
 from medinv.data.compose.images import blur, moved
@@ -92,9 +94,29 @@ def turned_over(images: Tensor) -> Iterator[tuple[str, str, Tensor]]:
     yield "mirror", "mirrored", images.flip(-1)
 
 
+def cut_out(images: Tensor) -> Iterator[tuple[str, str, Tensor]]:
+    """Parts of images, enlarged to their size: key, name and the images."""
+    middle, upper = (0.15, 0.85), (0.0, 0.6)
+    for key, name, rows, columns in (
+        ("middle-70", "cut to the middle 70 %", middle, middle),
+        ("upper-60", "cut to the upper 60 %", upper, (0.0, 1.0)),
+    ):
+        yield key, name, in_plane(partial(_enlarged, rows=rows, columns=columns), images)
+
+
 def blurred(images: Tensor, deviation: float) -> Tensor:
     """A Gaussian blur; deviation in pixels of 64."""
     return in_plane(lambda some: blur(some, deviation * UNIT), images)
+
+
+def _enlarged(images: Tensor, rows: tuple[float, float], columns: tuple[float, float]) -> Tensor:
+    size = images.shape[2:]
+    (top, bottom), (left, right) = (
+        (round(side * low), round(side * high))
+        for side, (low, high) in zip(size, (rows, columns), strict=True)
+    )
+    part = images[:, :, top:bottom, left:right]
+    return F.interpolate(part, size=size, mode="bilinear", align_corners=False)
 
 
 def _turned(images: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from medinv.audit.changes import (
     blanked,
     blurred,
     border_alone,
+    cut_out,
     exchanged,
     harmless,
     turned_over,
@@ -175,7 +176,7 @@ def border(bench: Bench) -> Figures:
 def changes(bench: Bench) -> Figures:
     """Of all images: another label than as they are, and no flag."""
     images = bench.sample.images
-    for key, name, changed in (*harmless(images), *turned_over(images)):
+    for key, name, changed in (*harmless(images), *turned_over(images), *cut_out(images)):
         now = bench.ask(changed)
         other = (now.called != bench.answers.called) & ~now.flagged
         told = share(other, bench.patients)
@@ -187,6 +188,7 @@ def scope(bench: Bench, foreign: dict[str, np.ndarray]) -> Figures:
     """The share that gets no label: of images as they are, spoilt ones and those of other kinds."""
     sample = bench.sample
     spoilt = {"upside-down": ("upside down", sample.images.flip(-2))}
+    spoilt |= {key: (name, images) for key, name, images in cut_out(sample.images)}
     if sample.region is not None:
         gone = blanked(sample, sample.region, alone=False)
         spoilt["region-blanked"] = (f"{sample.region.name} blanked", gone)

@@ -87,8 +87,9 @@ class Subject:
         else:
             scores, called = logs, logs.argmax(1)
         flagged = distance > (self.scope.threshold if self.scope else torch.inf)
-        if self.model.layout is not None:
-            flagged |= self.model.layout.flagged(images)
+        flagged |= torch.tensor(
+            [bool(one.objections) for one in self.model.look_at(images, called)]
+        )
         return Answers(*(part.numpy() for part in (scores, called, logs.exp(), flagged)))
 
     def _read(self, x: Tensor) -> Tensor:

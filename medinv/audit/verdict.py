@@ -33,7 +33,8 @@ JUDGED = (
     "exchange.follows-region",
     "exchange.follows-surround",
 )
-HARMLESS = ("blur-0.7", "blur-1", "gamma-0.75", "gamma-1.33", "noise-8", "turn-8", "mirror")
+HARMLESS = ("blur-0.7", "blur-1", "gamma-0.75", "gamma-1.33", "noise-8", "turn-8")
+OTHERWISE = ("mirror", "middle-70", "upper-60")
 Found = Mapping[str, Estimate]
 
 
@@ -86,7 +87,7 @@ CAUTIONS: tuple[Caution, ...] = (
     ),
     Caution(("column.",), lambda one: one.low >= 0.6, _area("The {name}")),
     Caution(
-        tuple(f"change.{name}" for name in HARMLESS),
+        tuple(f"change.{name}" for name in HARMLESS + OTHERWISE),
         lambda one: one.value >= 0.05,
         lambda name, one: f"{_named(name)}: {percent(one.value)} get another label and no flag.",
     ),

@@ -83,6 +83,7 @@ def _keep_layout(model: str, images: "LabelledImages") -> None:
     from medinv.models.layout import fit_layout
     from medinv.models.store import keep_layout
 
+    typer.echo("  how images stand", err=True)
     layout = fit_layout(images.train.images, images.validation.images)
     if layout is not None:
         keep_layout(model, layout)

@@ -131,7 +131,9 @@ def train(
         raise KeyboardInterrupt
     if not first:
         return
-    typer.echo("measuring on test images, and writing the model", err=True)
+    typer.echo(
+        "measuring on test images, learning how images stand, and writing the model", err=True
+    )
     words = [COMMAND, config.as_posix(), *(f"--set {override}" for override in overrides)]
     card = publish(folder, trained, recipe, data, command=" ".join([*words, *["--twin"] * twin]))
     for name, estimate in card.metrics.items():

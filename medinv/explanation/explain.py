@@ -135,12 +135,13 @@ def _network_input(model: InvertibleNetwork, image: NDArray) -> Tensor:
 @torch.no_grad()
 def _prediction(model: InvertibleNetwork, x: Tensor) -> Prediction:
     reading = model.read(x)
-    elsewhere = model.layout is not None and bool(model.layout.flagged(x))
+    called = model.called(reading.logits)
+    (looked,) = model.look_at(x, called)
     return Prediction(
-        label=model.classes[int(model.called(reading.logits))],
+        label=model.classes[int(called)],
         probabilities=dict(zip(model.classes, reading.probabilities[0].tolist(), strict=True)),
         scope_score=None if reading.scope is None else reading.scope.item(),
-        in_scope=bool(model.in_scope(reading)) and not elsewhere,
+        in_scope=bool(model.in_scope(reading)) and not looked.objections,
     )
 
 

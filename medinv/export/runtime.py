@@ -114,12 +114,17 @@ class CalibratedInferer(Inferer):
         """(N, C, *size) -> (N, K), (N, K + 1) or (N, K + 2)."""
         model: Any = network
         images = torch.as_tensor(inputs).as_subclass(Tensor)  # without MONAI's metadata
-        made = [model.calibrated(model(images)).softmax(1)]
+        logits = model(images)
+        made = [model.calibrated(logits).softmax(1)]
         scope = scope_of(model, self.settings)
         if scope is not None:
             made.append((scope.score(images) / scope.threshold)[:, None])
         if self.layout is not None:
-            made.append(self.layout.flagged(images).to(made[0])[:, None])
+            looked = self.layout.look_at(
+                images, model.called(logits), lambda some: model.called(model(some))
+            )
+            other = [bool(one.objections) for one in looked]
+            made.append(torch.tensor(other).to(made[0])[:, None])
         return torch.cat(made, 1)
 
 

@@ -19,7 +19,7 @@ from medinv.config import Config, HeadTrain, ModelConfig
 from medinv.errors import ShapeError
 from medinv.layers import Chain, InvertibleConv2d, InvertibleConv3d
 from medinv.models.card import Card
-from medinv.models.layout import Layout
+from medinv.models.layout import Layout, Looked
 from medinv.models.reference import Reference
 
 SCOPE_QUANTILE = 0.995  # of validation images: the bound of a scope
@@ -80,6 +80,13 @@ class Calibrated(nn.Module, ABC):
         if len(self.classes) == 2:
             return (self.log_odds(logits) >= self.decision_logit).long()
         return self.calibrated(logits).argmax(1)
+
+    def look_at(self, images: Tensor, called: Tensor) -> list[Looked]:
+        """What the layout, where there is one, says of images (N, C, *size) called so, (N,)."""
+        if self.layout is None:
+            return [Looked()] * len(images)
+        images = images.to(self.prior)
+        return self.layout.look_at(images, called, lambda some: self.called(self.logits(some)))
 
     @property
     def threshold(self) -> float:

@@ -2,14 +2,16 @@
 
 Two statistics of training images, whose bounds are quantiles of validation images. The distance is
 Mahalanobis's, over a grid of places, of the sharpness, brightness and contrast there: a region that
-was blanked, a quarter turn, another part of the body lie far off. Upright is how much more an image
-is like the mean training image than like that image upside down. Neither asks the network, so that
-every kind of model of images can have them; volumes have none. No image can be made of what is
-kept.
+was blanked, another part of the body lie far off. Pose is how likely an image stands as those of
+training do, neither mirrored nor turned nor cut out of one: see `medinv.models.pose`. Neither asks
+the model's network, so that every kind of model of images can have them; volumes have none. What
+looks mirrored may be a heart on the right: there the model is asked both ways round. No image can
+be made of what is kept.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,77 +24,89 @@ from torch.nn import functional as F
 
 from medinv.errors import IntegrityError
 from medinv.models.folder import LAYOUT, digest, read_file
+from medinv.models.pose import CHANGES, MIRRORED, STEPS, Pose, fit_pose
 
 GRID = 5  # places along a side
-SIDE, COARSE = 64, 16  # to which images are reduced for the distance, and for upright
+SIDE = 64  # to which images are reduced for the distance
 LOST = 0.002  # share of validation images beyond either bound
+LIKELY = math.log(0.5)  # from which an image is as it is, even if those of validation are surer
 FEWEST = 10  # training images a value of the distance, below which none is fitted
 RIDGE = 1e-3  # of the mean variance, added to each
 AT_ONCE = 256
+OWN, POSE = ("centre", "whitening", "farthest", "least_as_is"), "pose."  # tensors in the file
+
+
+Call = Callable[[Tensor], Tensor]  # images (N, C, H, W) -> numbers (N,) of the classes called
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What is seen of one image: why it gets no label, and what to know where it gets one."""
+
+    objections: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What is kept, and the bounds of both statistics.
-
-    centre (T,), whitening (T, T), film (COARSE^2,) of unit length.
-    """
+    """What is kept, and the bounds of both statistics. centre (T,), whitening (T, T)."""
 
     centre: Tensor
     whitening: Tensor
-    film: Tensor
+    pose: Pose
     farthest: Tensor  # () greatest distance of an image in scope
-    least_upright: Tensor  # ()
+    least_as_is: Tensor  # () least log-probability of the pose of one
 
     def distance(self, images: Tensor) -> Tensor:
         """Of images (N, C, H, W) in grey levels, (N,)."""
         return ((_terms(_grey(images)) - self.centre) @ self.whitening.T).norm(dim=1)
 
-    def upright(self, images: Tensor) -> Tensor:
-        """Of images (N, C, H, W) the correlation with the mean image, less that upside down."""
-        turned = self.film.view(COARSE, COARSE).flip(0).flatten()
-        return _coarse(_grey(images)) @ (self.film - turned)
+    def look_at(self, images: Tensor, called: Tensor, call: Call) -> list[Looked]:
+        """At images (N, C, H, W) in grey levels, of which the classes (N,) were called.
 
-    def flagged(self, images: Tensor) -> Tensor:
-        """Which of images (N, C, H, W) lie out of scope, (N,) bool."""
-        far = self.distance(images) > self.farthest
-        return far | (self.upright(images) < self.least_upright)
+        One that looks mirrored, as of a child whose heart lies on the right, is called the other
+        way round, too: where that is the same, the label stands.
+        """
+        distances, poses = self.distance(images), self.pose(images)
+        changed = poses[:, 0] < self.least_as_is
+        seen = []
+        for k, distance in enumerate(distances.tolist()):
+            change = CHANGES[int(poses[k, 1:].argmax())] if changed[k] else ""
+            same = change == MIRRORED and int(call(images[k : k + 1].flip(3))) == int(called[k])
+            seen.append(self._seen(distance, change, same))
+        return seen
 
-    def objections(self, images: Tensor) -> list[tuple[str, ...]]:
-        """Why each of images (N, C, H, W) lies out of scope; empty for those within."""
-        distances, bound = self.distance(images).tolist(), self.farthest.item()
-        turned = (self.upright(images) < self.least_upright).tolist()
-        return [
-            tuple(
-                text
-                for text, holds in (
-                    (f"layout: score {far:.1f}; images in scope reach {bound:.1f}", far > bound),
-                    ("layout: it looks upside down", down),
-                )
-                if holds
-            )
-            for far, down in zip(distances, turned, strict=True)
-        ]
+    def _seen(self, distance: float, change: str, same: bool) -> Looked:
+        bound = self.farthest.item()
+        far = f"layout: score {distance:.1f}; images in scope reach {bound:.1f}"
+        remark = f"it looks {change}; the other way round it gets the same label"
+        other = "; the other way round it gets another label" if change == MIRRORED else ""
+        objections = {
+            far: distance > bound,
+            f"layout: it looks {change}{other}": change and not same,
+        }
+        kept = tuple(text for text, holds in objections.items() if holds)
+        return Looked(kept, (remark,) if same else ())
 
 
-def fit_layout(training: np.ndarray, validation: np.ndarray) -> Layout | None:
-    """Of training and validation images (N, C, H, W) uint8; None of volumes and of few images."""
+def fit_layout(training: np.ndarray, validation: np.ndarray, steps: int = STEPS) -> Layout | None:
+    """Of training and validation images (N, C, H, W) in grey levels, some minutes of one processor;
+    None of volumes and of few images. steps: of what the pose is learnt in.
+    """
     if training.ndim != 4 or len(training) < FEWEST * _count():
         return None
     terms = _in_parts(lambda x: _terms(_grey(x)), training)
-    film = F.normalize(_in_parts(lambda x: _coarse(_grey(x)), training).mean(0), dim=0)
     covariance = torch.cov(terms.T)
     ridge = RIDGE * covariance.diagonal().mean()
     whole = covariance + ridge * torch.eye(len(covariance), dtype=covariance.dtype)
     whitening = torch.linalg.inv(torch.linalg.cholesky(whole))
     open_ = torch.tensor(torch.inf, dtype=terms.dtype)
-    loose = Layout(terms.mean(0), whitening, film, open_, -open_)
-    return Layout(
-        loose.centre,
-        loose.whitening,
-        loose.film,
-        _in_parts(loose.distance, validation).quantile(1 - LOST),
-        _in_parts(loose.upright, validation).quantile(LOST),
+    loose = Layout(terms.mean(0), whitening, fit_pose(training, steps), open_, -open_)
+    as_is = _in_parts(lambda x: loose.pose(x)[:, 0], validation)
+    return replace(
+        loose,
+        farthest=_in_parts(loose.distance, validation).quantile(1 - LOST),
+        least_as_is=as_is.quantile(LOST).clamp_max(LIKELY),
     )
 
 
@@ -131,15 +145,11 @@ def _terms(images: Tensor) -> Tensor:
     return torch.cat([*logs, level[:, :-1]], 1)
 
 
-def _coarse(images: Tensor) -> Tensor:
-    """(N, COARSE^2) of unit length and mean 0."""
-    flat = F.interpolate(images, size=(COARSE, COARSE), mode="area").flatten(1)
-    return F.normalize(flat - flat.mean(1, keepdim=True), dim=1)
-
-
 def serialise_layout(layout: Layout) -> bytes:
     """As safetensors, float32."""
-    return save_tensors({name: t.float().contiguous() for name, t in vars(layout).items()})
+    own = {name: getattr(layout, name) for name in OWN}
+    pose = {f"{POSE}{name}": tensor for name, tensor in layout.pose.state_dict().items()}
+    return save_tensors({name: t.float().contiguous() for name, t in (own | pose).items()})
 
 
 def read_layout(folder: Path, sha256: str) -> Layout:
@@ -152,16 +162,24 @@ def read_layout(folder: Path, sha256: str) -> Layout:
             path=folder / LAYOUT,
         )
     try:
-        layout = Layout(**{name: t.double() for name, t in load_tensors(data).items()})
-    except (SafetensorError, TypeError) as error:
-        raise IntegrityError(f"this is no layout: {error}", path=folder / LAYOUT) from error
+        tensors = load_tensors(data)
+        own = {name: tensors[name].double() for name in OWN}
+        pose = Pose()
+        pose.load_state_dict(
+            {name.removeprefix(POSE): t for name, t in tensors.items() if name.startswith(POSE)}
+        )
+    except (SafetensorError, KeyError, RuntimeError) as error:
+        raise IntegrityError(
+            f"this is no layout of this version: {error}; restore the file, or run the training's "
+            "command again, which writes it anew",
+            path=folder / LAYOUT,
+        ) from error
     count = _count()
-    shapes = [(count,), (count, count), (COARSE**2,), (), ()]
-    values = vars(layout).values()
-    finite = all(bool(value.isfinite().all()) for value in values)
-    if [tuple(value.shape) for value in values] != shapes or not finite:
+    shapes = [tuple(tensor.shape) for tensor in own.values()]
+    finite = all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+    if shapes != [(count,), (count, count), (), ()] or not finite:
         raise IntegrityError(
             "this layout is not whole: expected finite numbers of another shape; restore the file",
             path=folder / LAYOUT,
         )
-    return layout
+    return Layout(**own, pose=pose.eval().requires_grad_(False))

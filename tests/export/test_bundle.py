@@ -201,14 +201,14 @@ def test_what_is_laid_out_otherwise_is_out_of_scope_in_a_bundle_too(
     noise = np.random.default_rng(0).integers(-3, 4, (800, 1, 16, 16))
     many = np.resize(tiny_data.train.images, noise.shape).astype(int) + noise
     images = np.clip(many, 0, 255).astype(np.uint8)
-    card = keep_layout(tmp_path / "model", fit_layout(images, images[:200]))
+    card = keep_layout(tmp_path / "model", fit_layout(images, images[:200], steps=200))
     write_bundle(tmp_path / "model", tmp_path / "bundle")
     root = {"bundle_root": str(tmp_path / "bundle")}
     parser = ConfigParser({**inference(card), **root, "device": "cpu", "output_dir": str(tmp_path)})
     model = load(tmp_path / "model")
     some = [*images[:2], *images[:2, :, ::-1].copy()]
     made = parser.get_parsed_content("inferer")(torch.from_numpy(np.stack(some)).double(), model)
-    told = [bool(one.layout) for one in predict(model, some)]
+    told = [bool(one.layout.objections) for one in predict(model, some)]
     assert made[:, -1].tolist() == told == [False, False, True, True]
     writer = ResultsWriter(tmp_path / "t.csv", model, "", layout=True)
     assert ["out of scope" in writer._row(row) for row in made.tolist()][2:] == [True, True]
