@@ -78,15 +78,14 @@ class Layout:
 
     def _seen(self, distance: float, change: str, same: bool) -> Looked:
         bound = self.farthest.item()
-        far = f"layout: score {distance:.1f}; images in scope reach {bound:.1f}"
-        remark = f"it looks {change}; the other way round it gets the same label"
-        other = "; the other way round it gets another label" if change == MIRRORED else ""
-        objections = {
-            far: distance > bound,
-            f"layout: it looks {change}{other}": change and not same,
-        }
-        kept = tuple(text for text, holds in objections.items() if holds)
-        return Looked(kept, (remark,) if same else ())
+        far = f"it is laid out otherwise: score {distance:.1f}; images in scope reach {bound:.1f}"
+        looks = f"it looks {change}"
+        if change == MIRRORED:
+            which = "the same" if same else "another"
+            looks += f": check which side is which; the other way round it gets {which} label"
+        objections = {far: distance > bound, looks: change and not same}
+        kept = tuple(f"layout: {text}" for text, holds in objections.items() if holds)
+        return Looked(kept, (looks,) if same else ())
 
 
 def fit_layout(training: np.ndarray, validation: np.ndarray, steps: int = STEPS) -> Layout | None:

@@ -14,6 +14,7 @@ import pydicom
 import pytest
 from PIL import Image
 from pydicom.charset import convert_encodings
+from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import PersonName
 
 from medinv.analysis.result import StudyResult
@@ -101,6 +102,28 @@ def test_a_film_stored_upside_down_gets_the_answer_of_the_film_and_its_own_certi
         certificate = image.certificate
         assert certificate.exact and certificate.contradicted is None
         assert certificate.stored_sha256 == certificate.recovered_sha256 == stored[2]
+
+
+def test_a_mirrored_film_keeps_its_label_only_where_it_is_the_same_both_ways(
+    samples, phantom, tmp_path
+) -> None:
+    """Nothing in its header says so; the row does."""
+    for name in ("study-01", "study-08"):
+        path = tmp_path / "in" / name / "film.dcm"
+        path.parent.mkdir(parents=True)
+        film = pydicom.dcmread(samples / "studies" / name / "radiograph.dcm")
+        mirrored = film.pixel_array[:, ::-1].tobytes()
+        film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        film.PixelData = mirrored
+        film["PixelData"].VR = "OW"
+        film.save_as(path)
+    rows = run(index([tmp_path / "in"]), [phantom], Options(tmp_path / "out")).results
+    said = {Path(row.instances[0].path).parent.name: row for row in rows}
+    other, same = said["study-01"], said["study-08"]
+    assert other.label == "out of scope" and not other.instances[0].warnings
+    assert any("looks mirrored" in one for one in other.instances[0].scope.reasons)
+    assert same.label == "opacity" and same.instances[0].scope.in_scope
+    assert any("looks mirrored" in one for one in same.instances[0].warnings)
 
 
 @pytest.mark.skipif(shutil.which("pdfimages") is None, reason="no pdfimages: install poppler-utils")

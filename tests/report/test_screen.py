@@ -146,7 +146,7 @@ def test_every_other_reason_is_told_too(screen, outside):
     scope = first(outside).scope
     reasons = (*scope.reasons, "layout: it looks upside down")
     page = screen(edited(outside, scope=scope.model_copy(update={"reasons": reasons})))
-    assert "layout: it looks upside down" in page.text
+    assert "It looks upside down." in page.text
     assert page.text.count("images in scope reach") == 1
 
 

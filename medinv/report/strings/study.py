@@ -197,8 +197,9 @@ def scope_sentence(
 
 
 def other_reasons(reasons: Sequence[str], by: str | None) -> tuple[str, ...]:
-    """Why an image lies out of scope, but for the score that `scope_sentence` tells."""
-    return tuple(reason for reason in reasons if not reason.startswith(f"{by}:"))
+    """Why an image lies out of scope, but for the score that `scope_sentence` tells: sentences."""
+    others = (reason for reason in reasons if not reason.startswith(f"{by}:"))
+    return tuple(warned(reason.removeprefix("layout: ")) for reason in others)
 
 
 def reconstruction_check(exact: bool, bits: int, error: float) -> str:
