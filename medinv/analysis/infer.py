@@ -35,9 +35,8 @@ class Prediction:
     dtype: str
     device: str  # cpu or cuda
     seconds: float
-    layout: Looked = field(
-        default_factory=Looked
-    )  # whether the image is laid out like those in scope
+    # whether the image is laid out like those in scope
+    layout: Looked = field(default_factory=Looked)
     certificate: LosslessCertificate | None = None  # of the stored pixels, by the lossless intake
 
 

@@ -34,7 +34,7 @@ JUDGED = (
     "exchange.follows-surround",
 )
 HARMLESS = ("blur-0.7", "blur-1", "gamma-0.75", "gamma-1.33", "noise-8", "turn-8")
-OTHERWISE = ("mirror", "middle-70", "upper-60")
+OTHERWISE = ("mirror", "middle-70", "upper-60")  # another label there needs a flag
 Found = Mapping[str, Estimate]
 
 
