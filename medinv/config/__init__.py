@@ -182,8 +182,9 @@ class Config(Frozen):
         """
         tree = self.model_dump(mode="json", exclude={"card", "reference"}, exclude_defaults=True)
         tree["data"].pop("folder", None)
-        if self.train.start is not None:
-            tree["train"]["start"] = Path(self.train.start).name
+        for key in ("start", "blend_with"):
+            if getattr(self.train, key) is not None:
+                tree["train"][key] = Path(getattr(self.train, key)).name
         tree["train"].get("compose", {}).pop("negatives", None)  # their hash counts
         tree["model"]["kind"], tree["data"]["set"] = self.model.kind, self.data.set
         return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
@@ -219,6 +220,7 @@ def _place(tree: dict[str, Any], folder: Path) -> None:
     for *sections, key in (
         ("data", "folder"),
         ("train", "start"),
+        ("train", "blend_with"),
         ("train", "compose", "negatives"),
     ):
         part: Any = tree

@@ -23,12 +23,15 @@ class ComposeConfig(Frozen):
     # else of the set's own. Where a patch does not rise it is not taken: a wrong label teaches
     # little.
     negatives_patches: bool = False
+    # Whether lungs of that second class are composed with as ill ones, too.
+    negatives_ill: bool = False
     negatives_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     weight: float = Field(default=0.6, gt=0)  # of their cross-entropy in the loss
     # Weight of how far the answers to two films with the same lungs differ, and of how far those to
     # blanked lungs say something: see training.composed.
     steady: float = Field(default=0.0, ge=0)
     normal: float = Field(default=0.65, ge=0, le=1)  # share drawn from normal films
+    mixed: float = Field(default=0.0, ge=0, le=1)  # lungs of two films of one label, here and there
     inside: float = Field(default=0.35, ge=0, le=1)  # of normal films: a finding in the lungs
     patched: float = Field(default=0.1, ge=0, le=1)  # of normal films: a part of ill lungs
     sham: float = Field(default=0.1, ge=0, le=1)  # of normal films: a part of other normal lungs
@@ -43,6 +46,7 @@ class ComposeConfig(Frozen):
     blur: float = Field(default=0.018, ge=0)  # greatest standard deviation
     noise: float = Field(default=8.0, ge=0)  # greatest standard deviation, grey levels
     turn: float = Field(default=6.0, ge=0)  # greatest, degrees
+    bent: float = Field(default=0.0, ge=0, lt=0.1)  # standard deviation of what bends films
     zoom: float = Field(default=0.05, ge=0, lt=1)
     shift: float = Field(default=0.06, ge=0, lt=1)
 
@@ -61,6 +65,8 @@ class ComposeConfig(Frozen):
             )
         if self.negatives_patches and self.negatives is None:
             raise ValueError("negatives_patches needs negatives, the set that they come of")
+        if self.negatives_ill and not self.negatives_patches:
+            raise ValueError("negatives_ill needs negatives_patches, which reads their ill images")
         if self.steady and self.films % 2:
             raise ValueError("steady compares films two by two: films must be even")
         return self

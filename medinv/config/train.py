@@ -17,8 +17,10 @@ class TrainConfig(Frozen):
     epochs: int = Field(ge=1)
     # A model, by name or folder, whose weights training begins with: see training.start.
     start: str | None = None
-    # How far the trained weights go back to those of `start`: see training.start.
+    # How far the trained weights go back to those of `start`, or of another model like it that is
+    # named here: see training.start.
     blend: float = Field(default=0.0, ge=0, lt=1)
+    blend_with: str | None = None
     batch: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=2e-3, gt=0)
     warmup: int = Field(default=2, ge=0)  # epochs
@@ -77,6 +79,12 @@ class TrainConfig(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _blended_at_all(self) -> Self:
+        if self.blend_with is not None and not self.blend:
+            raise ValueError("blend_with has no effect without blend: give it too, or leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _what_alternates_flips(self) -> Self:
         if self.alternate and not self.flip:
             raise ValueError("alternate has no effect without flip: give it too, or leave it out")
@@ -97,6 +105,15 @@ class DensityTrain(TrainConfig):
     # Falls to this over the second half of the epochs; None: stays.
     cross_entropy_end: float | None = Field(default=None, ge=0)
     recompute: bool = False  # activations anew in the backward pass, in place of memory
+    # In the end the class means move until composed images whose region is blanked rank alike
+    # whatever their label: see training.silence.
+    silent: bool = False
+
+    @model_validator(mode="after")
+    def _silent_where_composed(self) -> Self:
+        if self.silent and self.compose is None:
+            raise ValueError("silent blanks images as compose does: add compose, or leave it out")
+        return self
 
 
 class HeadTrain(TrainConfig):

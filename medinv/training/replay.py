@@ -192,8 +192,14 @@ def _same_files(folder: Path, timeline: Timeline, found: Verified) -> None:
     )
     if card.config.train.blend:
         found.notes.append(
-            "train.blend: the model's weights lie between those of the start and of "
+            "train.blend: the model's weights lie between those of another model and of "
             "the log's end, and were not compared"
+        )
+        return
+    if getattr(card.config.train, "silent", False):
+        found.notes.append(
+            "train.silent: the model's class means moved after the log's end; its weights were not "
+            "compared"
         )
         return
     found.expect(log.of_weights(model) == last.kept, f"{WEIGHTS}: not the weights of the log's end")

@@ -25,14 +25,15 @@ from medinv.training import checkpoint as checkpoints
 from medinv.training.composed import composer_of, films_ahead, films_at
 from medinv.training.descent import Captured, Descent, Eager, Objective
 from medinv.training.optimisers import Optimiser, averaged
-from medinv.training.start import start_from
+from medinv.training.start import start_from, weights_of
 
 
 class Run:
     """A training on `part`, of `steps` an epoch, that can be left and taken up again.
 
     `network` is the averaged one, `best` that of the epoch to keep, `at` where the run stands,
-    `given` the weights that it began with, of another model.
+    `given` the weights of another model that it is blended with: those that it began with, unless
+    the recipe names others.
     """
 
     def __init__(self, config: Config, part: Part, device: str, steps: int):
@@ -46,6 +47,8 @@ class Run:
         model = model.to(memory_format=self.layout)  # type: ignore[call-overload]
         kind.start(model, part.images, part.labels, config)
         self.given = {} if recipe.start is None else start_from(model, recipe.start)
+        if recipe.blend_with is not None:
+            self.given = weights_of(model, recipe.blend_with, "train.blend_with")
         processes.same(model)
         self.average = averaged(model, recipe.average)
         self.network = cast(Calibrated, self.average.module)

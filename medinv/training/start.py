@@ -23,14 +23,15 @@ def start_from(network: Calibrated, name_or_path: str) -> dict[str, Tensor]:
     but the networks within couplings may be of fewer channels: see `_widened`. Raises
     ModelNotFoundError, IntegrityError, and ConfigError where the networks differ.
     """
-    given = _weights(network, name_or_path)
+    given = weights_of(network, name_or_path)
     network.load_state_dict({**network.state_dict(), **given})
     return given
 
 
 @torch.no_grad()
 def blend(network: nn.Module, given: Mapping[str, Tensor], share: float) -> None:
-    """Move a network's weights by `share` of the way back to those that `start_from` gave it.
+    """Move a network's weights by `share` of the way to `given` ones, such as those that
+    `start_from` gave it.
 
     What was learnt last and what was known before are then often both answered, better than by
     either alone (WiSE-FT, Wortsman et al. 2022, 2109.01903).
@@ -41,8 +42,11 @@ def blend(network: nn.Module, given: Mapping[str, Tensor], share: float) -> None
             mine[name].lerp_(weights.to(mine[name]), share)
 
 
-def _weights(network: Calibrated, name_or_path: str) -> dict[str, Tensor]:
-    """A model's weights, by name, of which a network has as large ones."""
+@torch.no_grad()
+def weights_of(
+    network: Calibrated, name_or_path: str, key: str = "train.start"
+) -> dict[str, Tensor]:
+    """The weights of a model that `key` of a configuration names, as `start_from` gives them."""
     source = load(name_or_path, dtype=torch.float32)
     fitted = {name for name, _ in network.named_buffers(recurse=False)}
     mine = network.state_dict()
@@ -57,9 +61,9 @@ def _weights(network: Calibrated, name_or_path: str) -> dict[str, Tensor]:
     extra = sorted(name for name in set(theirs) - set(mine) if not _of_classes(source, name))
     if wrong or extra:
         raise ConfigError(
-            f"train.start: expected a network like that of this configuration; {source.card.name} "
+            f"{key}: expected a network like that of this configuration; {source.card.name} "
             f"differs in {len(wrong) + len(extra)} weights ({(wrong + extra)[0]} first): copy its "
-            "`model` section, or leave `start` out"
+            "`model` section, or leave it out"
         )
     taken = {n: t for n, t in theirs.items() if n in mine and t.shape == mine[n].shape}
     return taken | {n: _widened(mine[n], theirs[n]) for n in body if n not in taken}

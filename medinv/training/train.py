@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,10 +20,12 @@ from medinv.data.sets.load import check_classes
 from medinv.layers import processes
 from medinv.metrics import macro_auc
 from medinv.models.base import Calibrated, in_batches
+from medinv.models.density import Classifier
 from medinv.training import checkpoint as checkpoints
 from medinv.training.batches import Batches
 from medinv.training.journal import Journal, Silent
 from medinv.training.run import Run
+from medinv.training.silence import silence
 from medinv.training.start import blend
 
 VALUES = 2**20  # of images that are predicted together, unless one alone has more
@@ -134,6 +137,8 @@ def train(
         if checkpoint is not None:
             run.save(checkpoint, belongs)
     blend(run.best, run.given, config.train.blend)
+    if run.composer is not None and getattr(config.train, "silent", False):
+        silence(cast(Classifier, run.best), run.composer, config.seed)
     return Trained(run.best.eval(), tuple(Epoch(**each) for each in run.at.epochs), device)
 
 

@@ -1,5 +1,6 @@
 """Batches of composed films, for the cross-entropy alone: a density would learn their seams."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from medinv.config import ComposeConfig
 from medinv.data.compose import findings
-from medinv.data.compose.images import blur, chance, grow, moved, smooth_noise, uniform
+from medinv.data.compose.images import bent, blur, chance, grow, moved, smooth_noise, uniform
 from medinv.data.compose.lungs import fit_template
 from medinv.models.region import Template, at_places, onto
 
@@ -68,9 +69,12 @@ class Composer:
         self.labels = torch.cat([labels, labels.new_zeros(len(more)), labels.new_ones(len(parts))])
         self.rows = [torch.nonzero(self.labels[:last] == k)[:, 0] for k in (0, 1)]
         theirs = torch.arange(last, len(self.films)) if len(parts) else self.rows[1]
+        if recipe.negatives_ill:
+            self.rows[1] = torch.cat([self.rows[1], theirs])
         # of a film's own people: patches of other normal films, and of ill ones
-        self._patches = {True: (self.rows[0], self.rows[1]), False: (self.rows[0], theirs)}
-        self._own = own
+        mine = torch.nonzero(labels == 1)[:, 0]
+        self._patches = {True: (self.rows[0], mine), False: (self.rows[0], theirs)}
+        self.own = own  # so many of the films are the set's
 
     @property
     def pairs(self) -> bool:
@@ -92,6 +96,11 @@ class Composer:
         drawn = self._draw(n // each, generator)
         images, labels = self.films[drawn].float(), self.labels[drawn].clone()
         lungs, wide = self.masks(self.places[drawn])
+        if self.recipe.mixed:  # else nothing is drawn, and earlier recipes compose what they did
+            for i in torch.nonzero(chance(self.recipe.mixed, len(drawn), generator))[:, 0].tolist():
+                other = self._other(int(drawn[i]), int(labels[i]), generator)
+                shape = findings.mixture(lungs[i, 0], generator)
+                images[i, 0] = findings.patch(images[i, 0], shape, other, 1 - wide[i, 0])
         for i in torch.nonzero(labels == 0)[:, 0].tolist():
             images[i, 0], labels[i] = self._inside(
                 images[i, 0], lungs[i, 0], wide[i, 0], int(drawn[i]), generator
@@ -112,6 +121,13 @@ class Composer:
         )
         targets[blank] = self.shares
         return Composites(self._varied(images, generator), targets, blank)
+
+    def blanked(self, generator: torch.Generator) -> Iterator[Tensor]:
+        """The set's own films in turn, (n, 1, H, W) at a time, with their lungs blanked."""
+        for rows in torch.arange(self.own).split(256):
+            wide = self.masks(self.places[rows])[1]
+            fill = self._fill(len(rows), generator)
+            yield self.films[rows].float() * (1 - wide) + fill * wide
 
     def _draw(self, films: int, generator: torch.Generator) -> Tensor:
         normal = round(self.recipe.normal * films)
@@ -144,7 +160,7 @@ class Composer:
 
     def _other(self, row: int, label: int, generator: torch.Generator) -> Tensor:
         """A film (H, W) of a label, moved onto that of `row`."""
-        rows = self._patches[row < self._own][label]
+        rows = self._patches[row < self.own][label]
         other = rows[torch.randint(len(rows), (1,), generator=generator)]
         return onto(self.films[other].float(), self.places[other], self.places[row][None])[0, 0]
 
@@ -176,13 +192,15 @@ class Composer:
         what must not change an answer.
         """
         recipe, n = self.recipe, len(images)
-        if recipe.mirrored:  # else nothing is drawn, and earlier recipes compose what they did
+        if recipe.mirrored:  # as above
             mirrored = chance(recipe.mirrored, n, generator)[:, None, None, None]
             images = torch.where(mirrored, images.flip(3), images)
         turn = recipe.turn * (2 * torch.rand(n, generator=generator) - 1) * torch.pi / 180
         zoom = 1 + recipe.zoom * (2 * torch.rand(n, generator=generator) - 1)
         shift = 2 * recipe.shift * (2 * torch.rand(n, 2, generator=generator) - 1)
         images = moved(images, turn, zoom, shift)
+        if recipe.bent:
+            images = bent(images, recipe.bent, generator)
         gamma = torch.exp(recipe.gamma * torch.randn(n, 1, 1, 1, generator=generator))
         images = 255 * (images.clamp(0, 255) / 255) ** gamma
         images = images * uniform(0.9, 1.1, n, generator) + uniform(-10, 10, n, generator)

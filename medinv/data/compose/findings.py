@@ -81,6 +81,13 @@ def side(region: Tensor, generator: torch.Generator) -> Tensor:
     return below * region
 
 
+def mixture(region: Tensor, generator: torch.Generator) -> Tensor:
+    """How much (H, W) of another film each place of the region shows: smooth noise, about half."""
+    cells = int(torch.randint(2, 8, (1,), generator=generator))
+    noise = smooth_noise(1, len(region), cells, generator)[0, 0]
+    return torch.sigmoid(3 * noise) * region
+
+
 def patches(region: Tensor, generator: torch.Generator) -> Tensor:
     """Where smooth noise is high: patches scattered over the region."""
     cells = int(torch.randint(3, 10, (1,), generator=generator))

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+BENDS = 4  # about so many over the side of a bent film
+
 
 def uniform(low: float, high: float, n: int, generator: torch.Generator) -> Tensor:
     """Draws (n, 1, 1, 1) between two bounds."""
@@ -53,3 +55,12 @@ def moved(images: Tensor, turn: Tensor, zoom: Tensor, shift: Tensor) -> Tensor:
     rows = [torch.stack([cos, -sin, shift[:, 1]], 1), torch.stack([sin, cos, shift[:, 0]], 1)]
     grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def bent(images: Tensor, by: float, generator: torch.Generator) -> Tensor:
+    """Films whose places move smoothly, by `by` (standard deviation) down and to the right."""
+    n, size = len(images), images.shape[-1]
+    moves = 2 * by * smooth_noise(2 * n, size, BENDS, generator).unflatten(0, (n, 2))
+    grid = F.affine_grid(torch.eye(2, 3).expand(n, 2, 3), list(images.shape), align_corners=False)
+    moved = grid + moves[:, :, 0].movedim(1, 3)
+    return F.grid_sample(images, moved, padding_mode="border", align_corners=False)
