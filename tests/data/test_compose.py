@@ -9,7 +9,7 @@ from torch import Tensor
 from medinv.config import ComposeConfig
 from medinv.data.compose import Composer
 from medinv.data.compose.findings import BRIGHTEST, SHAPES, patch, rise
-from medinv.data.compose.images import blur, grow, moved
+from medinv.data.compose.images import bent, blur, grow, moved
 from medinv.data.compose.lungs import fit_template
 from medinv.errors import ConfigError
 from medinv.models.region import at_places, onto
@@ -208,3 +208,73 @@ def test_masks_grow_blur_and_turn_as_told() -> None:
 def test_shares_of_one_whole_may_not_exceed_it() -> None:
     with pytest.raises(ValueError, match="neither may exceed 1"):
         ComposeConfig(inside=0.8, sham=0.3)
+
+
+def test_mixed_films_show_the_lungs_of_two_of_one_label_in_the_surround_of_one() -> None:
+    films, labels, lungs = chests(60)
+    grey = 30 * (torch.arange(60) % 4 < 2)[:, None, None] * lungs  # of either label half
+    films = (films + grey[:, None]).clamp(0, 255).to(torch.uint8)
+    recipe = QUIET | {"films": 16, "exchange": 0.0, "inside": 0.0, "patched": 0.0, "sham": 0.0}
+    changed = []
+    for mixed in (0.0, 1.0):
+        maker = Composer(films, labels, ComposeConfig(**recipe, normal=1.0, mixed=mixed))
+        made = maker.batch(torch.Generator().manual_seed(3))
+        assert (made.targets[:, 0] == 1).all()
+        wide = maker.masks(maker.places)[1]
+        fits = [best_fit(film, maker.films.float(), wide) for film in made.images]
+        assert max(fit[0] for fit in fits) < 6  # the noise of the drawn films
+        changed.append(np.mean([fit[1] for fit in fits]))
+    assert changed[1] > changed[0] + 4
+
+
+def best_fit(film: Tensor, films: Tensor, wide: Tensor) -> tuple[float, float]:
+    """How far a film lies from the one of `films` (N, 1, H, W) that is like it but for exposure
+    outside its lungs `wide` (N, 1, H, W): outside, and in its lungs.
+    """
+    best = (np.inf, np.inf)
+    for other, lungs in zip(films, wide, strict=True):
+        out, deep = lungs < 0.01, lungs > 0.9
+        design = torch.stack([other[out], torch.ones_like(other[out])], 1)
+        gain, offset = torch.linalg.lstsq(design, film[out][:, None]).solution[:, 0]
+        far = (gain * other + offset - film).abs()
+        best = min(best, (far[out].mean().item(), far[deep].mean().item()))
+    return best
+
+
+def test_bent_films_show_what_they_showed_somewhat_elsewhere() -> None:
+    drawing = torch.zeros(1, 1, SIZE, SIZE)
+    drawing[..., SIZE // 2 - 2 : SIZE // 2 + 2, SIZE // 2 - 2 : SIZE // 2 + 2] = 200.0
+    made = bent(drawing.expand(200, -1, -1, -1), 0.02, torch.Generator().manual_seed(0))
+    steps = torch.arange(SIZE).float()
+    rows = (made.sum((1, 3)) * steps).sum(1) / made.sum((1, 2, 3))
+    assert made.sum((1, 2, 3)).mean().item() == pytest.approx(drawing.sum().item(), rel=0.1)
+    assert rows.std().item() == pytest.approx(0.02 * SIZE, rel=0.35)
+    assert rows.mean().item() == pytest.approx((SIZE - 1) / 2, abs=0.5)
+
+
+def test_other_peoples_ill_lungs_are_composed_with_where_the_recipe_says_so() -> None:
+    films, labels, _ = chests(60)
+    bright = torch.full_like(films[:20], 250)
+    recipe = QUIET | {"films": 64, "exchange": 0.0, "normal": 0.0, "negatives_patches": True}
+    named = {"negatives": "others", "negatives_sha256": "0" * 64}
+    shown = []
+    for ill in (False, True):
+        settings = ComposeConfig(**(recipe | named), negatives_ill=ill)
+        maker = Composer(films, labels, settings, others=films[:8], ill=bright)
+        made = maker.batch(torch.Generator().manual_seed(0))
+        assert (made.targets[:, 1] == 1).all()
+        shown.append((made.images.mean((1, 2, 3)) > 240).float().mean().item())
+    assert shown[0] == 0
+    assert 0.2 < shown[1] < 0.6  # 20 of 50
+    with pytest.raises(ValueError, match="negatives_ill needs negatives_patches"):
+        ComposeConfig(negatives_ill=True)
+
+
+def test_blanked_films_keep_their_surround_and_lose_their_lungs() -> None:
+    maker, lungs = composer()
+    made = torch.cat(list(maker.blanked(torch.Generator().manual_seed(0))))
+    films = maker.films.float()
+    wide = maker.masks(maker.places)[1] > 0.01
+    assert torch.allclose(made[~wide], films[~wide], rtol=0, atol=3)
+    deep = (lungs[:, None] > 0.5) & (maker.masks(maker.places)[1] > 0.99)
+    assert (made - films).abs()[deep].mean() > 20

@@ -15,8 +15,11 @@ from medinv.data.prepare.write import Content, write_set
 from medinv.data.sets.info import About
 from medinv.data.sets.labelled import LabelledImages, Part
 from medinv.errors import ConfigError
+from medinv.metrics import auc
 from medinv.models.base import Calibrated
+from medinv.models.build import build
 from medinv.training.composed import composed_loss, composer_of, films_ahead, films_at, unsteadiness
+from medinv.training.silence import silence
 from medinv.training.train import train
 
 
@@ -36,6 +39,7 @@ def config(configs, compose: str) -> Config:
     plain = ("train.average=0.9", "train.shift=0", "train.gain=0", "train.offset=0")
     steps = ("train.batch=16", "train.warmup=1", "train.cross_entropy=0.15")
     steps += ("train.start=null", "train.blend=0", "train.learning_rate=0.002")
+    steps += ("train.blend_with=null", "train.silent=false")
     path = configs / "chest-xray.yaml"
     return load_config(
         path, (f"data.size={SIZE}", *settings, *plain, *steps, f"train.compose={compose}")
@@ -145,3 +149,43 @@ def test_composed_films_are_the_same_in_a_run_that_was_interrupted(
     resumed = train(short, data, checkpoint=path)
     for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+@torch.no_grad()
+def test_a_silenced_head_ranks_blanked_films_alike_and_films_as_before(configs, films) -> None:
+    data, lungs = films
+    recipe = config(configs, "{films: 4}")
+    torch.manual_seed(0)
+    network, composer = build(recipe).eval(), composer_of(data.train, recipe.train)
+    shown, labels = torch.from_numpy(data.train.images).float(), data.train.labels
+    coarse = network.features(shown)[:, : network.coarse]
+    for k in (0, 1):  # a head that tells films by all that differs
+        network.means[k] = coarse[labels == k].mean(0)
+    middle = network.means.mean(0)
+    images = torch.from_numpy(data.validation.images).float()
+    wide = F.max_pool2d(lungs[:, None], 5, 1, 2)
+
+    def told(some: Tensor) -> float:
+        logits = network.logits(some)
+        return auc(data.validation.labels == 1, (logits[:, 1] - logits[:, 0]).numpy())
+
+    blanked = images * (1 - wide) + 100 * wide
+    assert told(blanked) > 0.95
+    silence(network, composer, 0)
+    assert 0.25 < told(blanked) < 0.75
+    assert told(images) > 0.95
+    assert torch.allclose(network.means.mean(0), middle, atol=1e-5)
+
+
+def test_a_recipe_that_says_so_ends_with_a_silenced_head(configs, films) -> None:
+    recipe = config(configs, "{films: 4}")
+    silent = recipe.model_copy(update={"train": recipe.train.model_copy(update={"silent": True})})
+    plain, silenced = (train(each, films[0]).model for each in (recipe, silent))
+    silence(plain, composer_of(films[0].train, recipe.train), recipe.seed)
+    for name, weights in silenced.named_parameters():
+        assert torch.equal(weights, dict(plain.named_parameters())[name]), name
+
+
+def test_a_silent_recipe_composes_films(configs) -> None:
+    with pytest.raises(ConfigError, match="silent blanks images as compose does"):
+        load_config(configs / "chest-xray.yaml", ("train.compose=null",))

@@ -64,6 +64,29 @@ def test_a_blend_lies_between_the_trained_weights_and_those_of_the_start(
     assert moved > 0
 
 
+def test_a_blend_goes_to_another_model_where_the_recipe_names_one(
+    earlier, tiny_config, tiny_data, tmp_path
+) -> None:
+    folder, _ = earlier
+    once = {"epochs": 1, "start": str(folder)}
+    other = train(changed(tiny_config, "train", epochs=2), tiny_data)
+    publish(tmp_path, other, tiny_config, tiny_data, command="")
+    alone, both = (
+        dict(
+            train(changed(tiny_config, "train", **once, **more), tiny_data).model.named_parameters()
+        )
+        for more in ({}, {"blend": 0.25, "blend_with": str(tmp_path)})
+    )
+    for name, weights in other.model.named_parameters():
+        between = 0.75 * alone[name].double() + 0.25 * weights.double()
+        assert torch.allclose(both[name].double(), between, rtol=0, atol=1e-6), name
+
+
+def test_a_model_to_blend_with_needs_a_share(configs) -> None:
+    with pytest.raises(ConfigError, match="blend_with has no effect without blend"):
+        load_config(configs / "phantom-opacity.yaml", ("train.blend_with=phantom-opacity",))
+
+
 def test_a_blend_needs_a_start(configs) -> None:
     with pytest.raises(ConfigError, match="blend goes back to the weights of start"):
         load_config(configs / "phantom-opacity.yaml", ("train.blend=0.5",))
