@@ -188,4 +188,4 @@ def test_a_recipe_that_says_so_ends_with_a_silenced_head(configs, films) -> None
 
 def test_a_silent_recipe_composes_films(configs) -> None:
     with pytest.raises(ConfigError, match="silent blanks images as compose does"):
-        load_config(configs / "chest-xray.yaml", ("train.compose=null",))
+        load_config(configs / "chest-xray.yaml", ("train.silent=true", "train.compose=null"))
