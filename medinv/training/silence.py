@@ -37,7 +37,7 @@ def silence(network: Classifier, composer: Composer, seed: int) -> None:
     labels = composer.labels[: composer.own].numpy()
     difference = (weights[1] - weights[0]).flatten().cpu()
     told = coarse[labels == 1].mean(0) - coarse[labels == 0].mean(0)
-    move = (difference @ told) / (told @ told) * told
+    move = (difference @ told) / (told @ told).clamp_min(1e-12) * told
     share = _where_ranks_agree((coarse @ difference).numpy(), (coarse @ move).numpy(), labels)
     half = (share * move / 2).reshape(weights[0].shape).to(weights)
     weights[0] += half

@@ -62,5 +62,5 @@ def bent(images: Tensor, by: float, generator: torch.Generator) -> Tensor:
     n, size = len(images), images.shape[-1]
     moves = 2 * by * smooth_noise(2 * n, size, BENDS, generator).unflatten(0, (n, 2))
     grid = F.affine_grid(torch.eye(2, 3).expand(n, 2, 3), list(images.shape), align_corners=False)
-    moved = grid + moves[:, :, 0].movedim(1, 3)
-    return F.grid_sample(images, moved, padding_mode="border", align_corners=False)
+    grid = grid + moves[:, :, 0].movedim(1, 3)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
