@@ -114,11 +114,8 @@ class Composer:
             images[i, 0] = findings.rise(images[i, 0], shape, self._rise(generator), generator)
         targets = torch.eye(2)[labels]
         blank = chance(self.recipe.blank_lungs, n // each, generator).repeat_interleave(each)
-        images = torch.where(
-            blank[:, None, None, None],
-            images * (1 - wide) + self._fill(n, generator) * wide,
-            images,
-        )
+        without = self._without(images, wide, generator)
+        images = torch.where(blank[:, None, None, None], without, images)
         targets[blank] = self.shares
         return Composites(self._varied(images, generator), targets, blank)
 
@@ -126,8 +123,7 @@ class Composer:
         """The set's own films in turn, (n, 1, H, W) at a time, with their lungs blanked."""
         for rows in torch.arange(self.own).split(256):
             wide = self.masks(self.places[rows])[1]
-            fill = self._fill(len(rows), generator)
-            yield self.films[rows].float() * (1 - wide) + fill * wide
+            yield self._without(self.films[rows].float(), wide, generator)
 
     def _draw(self, films: int, generator: torch.Generator) -> Tensor:
         normal = round(self.recipe.normal * films)
@@ -176,6 +172,10 @@ class Composer:
         bound = self.recipe.exchange, self.recipe.exchange + self.recipe.blank_surround
         around = torch.where(drawn < bound[0], around, self._fill(n, generator))
         return torch.where(drawn < bound[1], images * wide + around * (1 - wide), images)
+
+    def _without(self, images: Tensor, wide: Tensor, generator: torch.Generator) -> Tensor:
+        """Films (n, 1, H, W) with what says nothing in their lungs' stead."""
+        return images * (1 - wide) + self._fill(len(images), generator) * wide
 
     def _fill(self, n: int, generator: torch.Generator) -> Tensor:
         """What says nothing (n, 1, H, W): the mean film, one grey level, or smooth noise."""
