@@ -243,12 +243,18 @@ def _fit(
 
     The scope is the Mahalanobis distance of the likelihood's terms from their mean on training
     images, so that images *more* likely than any of those count as foreign too (typicality,
-    Nalisnick et al. 2019, 1906.02994); its bound is a quantile of validation images.
+    Nalisnick et al. 2019, 1906.02994); its bound is a quantile of validation images. The means of
+    the coarse channels are left out, with a weight of 0: they decide, and lie far out where an
+    answer is clear, which raised the bound above images that are foreign.
     """
     logits, terms = _logits_and_terms(network, images)
     network.fit_typical_odds(logits, torch.from_numpy(labels))
     centre = terms.mean(0)
-    whitening = torch.linalg.inv(torch.linalg.cholesky(covariance(terms)))
+    counted = torch.ones_like(centre).bool()
+    counted[len(network.levels.levels) :][: network.coarse] = False
+    spread = torch.linalg.cholesky(covariance(terms[:, counted]))
+    whitening = torch.zeros_like(network.scope_whitening)
+    whitening[counted.outer(counted)] = torch.linalg.inv(spread).flatten()
     network.scope_centre.copy_(centre)
     network.scope_whitening.copy_(whitening)
     others = _logits_and_terms(network, validation)[1]
@@ -279,7 +285,8 @@ def _logits_and_terms(network: Classifier, images: np.ndarray) -> tuple[Tensor, 
 
 def _scope(network: Classifier) -> ScopeScore:
     return ScopeScore(
-        f"Mahalanobis distance of {len(network.scope_centre)} terms of the log-likelihood; "
+        f"Mahalanobis distance of {network.scope_whitening.any(0).sum()} terms of the "
+        "log-likelihood; "
         f"bound: quantile {SCOPE_QUANTILE} of validation images",
         network.scope_threshold.item(),
         lambda x: cast(Tensor, network.read(x, scope=True).scope),

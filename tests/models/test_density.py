@@ -1,12 +1,14 @@
 """The class-conditional density behind the label."""
 
 import math
+from typing import cast
 
 import pytest
 import torch
 
 from medinv.errors import ShapeError
-from medinv.models.density import covariance
+from medinv.models.build import build, kind_of
+from medinv.models.density import Classifier, covariance
 
 
 def test_features_hold_the_whole_image(tiny_model, tiny_images) -> None:
@@ -51,6 +53,24 @@ def test_noise_is_further_out_of_scope_than_any_image_of_the_kind(tiny_model, ti
     with torch.no_grad():
         inside, outside = tiny_model.read(tiny_images).scope, tiny_model.read(noise).scope
     assert outside.min() > inside.max() and outside.min() > tiny_model.scope_threshold
+
+
+def test_how_clear_an_answer_is_makes_no_image_foreign(tiny_config, tiny_data) -> None:
+    """Couplings do nothing yet: of all terms the coarse channels' means change alone."""
+    torch.manual_seed(0)
+    network = cast(Classifier, build(tiny_config)).double().eval()
+    train, seen = tiny_data.train, tiny_data.validation
+    kind_of(tiny_config.model).fit(network, train.images, train.labels, seen.images)
+    with torch.no_grad():
+        images = torch.from_numpy(seen.images[:8]).double()
+        z = network.features(images)
+        coarse = z[:, : network.coarse]
+        clear = coarse + 2 * coarse.std((2, 3), keepdim=True)
+        energy = (coarse.square() / clear.square().mean((2, 3), keepdim=True)).mean((2, 3))
+        clear = clear * energy.sqrt()[:, :, None, None]
+        clearer = network.invert(torch.cat([clear, z[:, network.coarse :]], 1))
+        assert (network.logits(clearer) - network.logits(images)).abs().max() > 1e-3
+        assert torch.allclose(network.read(clearer).scope, network.read(images).scope)
 
 
 @pytest.mark.parametrize("count", [4, 12, 2000])
