@@ -25,6 +25,7 @@ from medinv.explanation.result import (
 )
 from medinv.explanation.robustness import robustness
 from medinv.explanation.sanity import controls
+from medinv.explanation.sensitivity import of_foreign
 from medinv.explanation.trace import trace
 from medinv.explanation.trunk import Asked, asked, picture
 from medinv.models.base import InvertibleNetwork
@@ -172,7 +173,10 @@ def local_evidence_of(model: Asked, x: Tensor) -> LocalEvidence | None:
             other, grounds = against, grounds_of(model, x, against)
     local = local_evidence(model, x, reference.grounds(against), noise, region, grounds)
     local = replace(
-        local, region_name=compose.region if compose else "", ground=model.classes[other]
+        local,
+        region_name=compose.region if compose else "",
+        ground=model.classes[other],
+        sensitivity=None if grounds is None else of_foreign(model, x),
     )
     ground = reference.class_means[against] if grounds is None else grounds[0, 0]
     return checked(model, x, local, ground)

@@ -25,7 +25,6 @@ from torch.nn import functional as F
 from medinv.errors import ConfigError
 from medinv.explanation.affine import freeze
 from medinv.explanation.cycle_spinning import copies, moved_back
-from medinv.explanation.place import placed
 from medinv.explanation.result import LocalCheck, LocalEvidence
 from medinv.explanation.trunk import Explainable, decision, log_odds
 from medinv.models.depths import Step, run, steps
@@ -140,8 +139,8 @@ def _in_turn(grounds: Tensor, noise: float) -> list[Tensor]:
 def checked(model: Explainable, x: Tensor, local: LocalEvidence, ground: Tensor) -> LocalEvidence:
     """`local`, of one image `x` (1, C, *size), with its check.
 
-    The CHECKED share of the pixels where most speaks for the class called (`place.placed`) is
-    replaced by those of `ground` (C, *size): the image as it might be, or the mean image of the
+    The CHECKED share of the pixels where most speaks for the class called (`LocalEvidence.placed`)
+    is replaced by those of `ground` (C, *size): the image as it might be, or the mean image of the
     class compared with. Edges are soft, since a hard one would be a finding by itself. Then the
     same shape is moved round the image by quarters of each of the last two axes. The map says what
     counted; a change of the image says whether it counts. What any other place would do as well is
@@ -150,7 +149,7 @@ def checked(model: Explainable, x: Tensor, local: LocalEvidence, ground: Tensor)
     sign = 1.0 if local.logit >= model.decision_logit.item() else -1.0
     count = max(1, round(CHECKED * local.locations.size))
     inside = True if local.region is None else local.region
-    values = np.where(inside, placed(sign * local.locations, local.region), -np.inf)
+    values = np.where(inside, local.placed(sign), -np.inf)
     strongest = (values >= np.partition(values, -count, None)[-count]) & inside
     soft = np.clip(SHARPENED * gaussian_filter(strongest.astype(float), FEATHER, mode="wrap"), 0, 1)
     shape, (height, width) = torch.from_numpy(soft).to(x), values.shape[-2:]

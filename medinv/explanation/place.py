@@ -6,6 +6,11 @@ means no more than its neighbours do: places are told after an average over `BLU
 to a place that speaks is likelier to belong to it than what lies far: a `SHARE` of each place is
 told over `AROUND`, and a share `EVENLY` over the whole region, since disease that fills it is not
 in its strongest places alone: both faintly, so that they rank what is not told otherwise.
+
+What an image of a foreign kind differs by from what it is told against is for the most part no
+finding. There a place counts as far as it both speaks for the class and moves the answer: by the
+geometric mean of its evidence and its `sensitivity`, which keeps the sum. In images of the model's
+own kind that would cost: what counts there would be ranked less well.
 """
 
 import numpy as np
@@ -17,6 +22,7 @@ from scipy.ndimage import gaussian_filter
 # (pipelines/radiographs/places.py), where more of each gains next to nothing and blurs what is
 # drawn.
 BLUR, AROUND, SHARE, EVENLY = 0.02, 0.1, 0.2, 0.1
+LEANING = 0.5  # the power of the sensitivity, where there is one; chosen in the same way
 
 
 def placed(
@@ -25,14 +31,22 @@ def placed(
     blur: float = BLUR,
     share: float = SHARE,
     evenly: float = EVENLY,
+    sensitivity: NDArray | None = None,
+    leaning: float = LEANING,
 ) -> NDArray:
     """What speaks for a class in `evidence` (*size), log-odds a pixel, averaged: (*size), >= 0.
 
-    Of a `region` (*size) bool what speaks for it outside is left out; what lies inside may show up
-    to a few averages around it. Gaussian averages with mirrored borders keep the sum.
+    sensitivity (*size), >= 0: how far each pixel moves the answer, of an image of a foreign kind
+    (`explanation.sensitivity`); what speaks, e, is then in proportion to e^(1 - leaning)
+    sensitivity^leaning. Of a `region` (*size) bool what speaks for it outside is left out; what
+    lies inside may show up to a few averages around it. All of this keeps the sum; Gaussian
+    averages do with mirrored borders.
     """
     inside = np.ones(evidence.shape, bool) if region is None else region
     speaks = np.where(inside, evidence, 0.0).clip(0.0)
+    if sensitivity is not None:
+        leant = speaks ** (1 - leaning) * sensitivity**leaning
+        speaks = leant * (speaks.sum() / leant.sum()) if leant.any() else leant
     even = inside * (speaks.sum() / max(inside.sum(), 1))
     near = _averaged((1 - share - evenly) * speaks + evenly * even, blur)
     return near + share * _averaged(speaks, AROUND)

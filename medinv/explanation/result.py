@@ -12,6 +12,8 @@ from typing import Literal
 
 from numpy.typing import NDArray
 
+from medinv.explanation.place import placed
+
 Method = Literal[
     "direction", "ascent", "transport", "exchange", "inpainting", "brightening", "smallest"
 ]
@@ -153,11 +155,20 @@ class LocalEvidence:
     grounds: int = 0
     ground: str = ""  # the class of what it is told against: where it can be, the one not called
     strays: bool = False  # the place that speaks most for the class called lies outside the region
+    # (*size) how far each pixel moves the answer, where places are told by it too: out of scope
+    sensitivity: NDArray | None = None
 
     @property
     def constant(self) -> float:
         """Log-odds that no place shown carries."""
         return self.bias + self.jitter + self.outside
+
+    def placed(self, sign: float) -> NDArray:
+        """What speaks for the positive class, sign 1, or against it, -1, where it is told (*size).
+
+        See `explanation.place`.
+        """
+        return placed(sign * self.locations, self.region, sensitivity=self.sensitivity)
 
     @property
     def valid(self) -> bool:

@@ -39,6 +39,8 @@ def arrays(explanation: Explanation) -> dict[str, NDArray]:
     }
     if e.local_evidence:
         named["local_evidence"] = e.local_evidence.locations
+        if e.local_evidence.sensitivity is not None:
+            named["sensitivity"] = e.local_evidence.sensitivity
     if e.smallest_part and e.smallest_part.edit:
         named["smallest_part"] = e.smallest_part.mask
         named["smallest_part_changed"] = e.smallest_part.edit.image

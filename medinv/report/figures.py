@@ -14,7 +14,6 @@ from medinv.analysis.result import ImageResult, StudyResult
 from medinv.data.frame import Frame, looked_at
 from medinv.errors import ShapeError
 from medinv.explanation.evidence import regional
-from medinv.explanation.place import placed
 from medinv.explanation.result import Counterfactual, Evidence, LocalEvidence
 from medinv.report.derived import (
     Balance,
@@ -62,6 +61,7 @@ class EvidenceMap:
     bias: float
     logit: float
     residual: float
+    foreign: bool = False  # out of scope, so that places are told by the sensitivity, too
 
 
 @dataclass(frozen=True)
@@ -308,16 +308,23 @@ def local_map(local: LocalEvidence, positive: bool, number: int | None = None) -
     values = local.locations
     drawn = signed(plane(_both(local), number), EVIDENCE, share=1.0)
     sign = 1.0 if positive else -1.0
-    most = balance(sign * placed(sign * values, local.region), local.region)
+    most = balance(sign * local.placed(sign), local.region)
     sums = balance(values)._replace(largest=most.largest, ninth=most.ninth)
     return EvidenceMap(
-        "place", local.grain, drawn, sums, local.constant, local.logit, local.residual
+        "place",
+        local.grain,
+        drawn,
+        sums,
+        local.constant,
+        local.logit,
+        local.residual,
+        local.sensitivity is not None,
     )
 
 
 def _both(local: LocalEvidence) -> np.ndarray:
     """What speaks for the positive class where it is placed, less what speaks against it."""
-    return placed(local.locations, local.region) - placed(-local.locations, local.region)
+    return local.placed(1.0) - local.placed(-1.0)
 
 
 def _frames(

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from medinv.analysis.result import ImageResult
-from medinv.explanation.place import placed
 
 ACROSS = (6, 5, 4)  # slices in a row of the sheet of all: the first that fills its rows
 
@@ -45,10 +44,7 @@ def shown(image: ImageResult) -> int | None:
         return next(iter(image.pixels.inputs)).size[0] // 2
     local, told = image.explanation.local_evidence, image.answer
     sign = 1.0 if told is None or image.label == told.name else -1.0
-    if local:
-        values = placed(sign * local.locations, local.region)
-    else:
-        values = sign * image.explanation.evidence.contributions
+    values = local.placed(sign) if local else sign * image.explanation.evidence.contributions
     return int(np.unravel_index(int(values.argmax()), values.shape)[0])
 
 

@@ -1,6 +1,6 @@
 """What is measured of one model, each value with its 95 % interval."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,9 @@ from medinv.audit.changes import blanked, exchanged, harmless
 from medinv.audit.measures import peaks_on, whole_levels
 from medinv.audit.planted import Planted
 from medinv.audit.sample import Region, Sample
+from medinv.audit.subject import LOCAL
 from medinv.explanation.place import placed
+from medinv.explanation.sensitivity import of_foreign
 from medinv.metrics import Estimate, clustered, mean, proportion, share
 from medinv.metrics import auc as area
 from pipelines.explanations.explainers import methods
@@ -94,13 +96,14 @@ def lesions(subject: Subject, found: Lesions, name: str) -> Measured:
     """AUROC of pixels and pointing, of the local evidence and of the methods it is compared with
     elsewhere, and of maps that look at no model: the region that the model keeps, others' masks,
     and the film less the mean normal film. Each as it is, and as evidence is shown: in the region,
-    averaged.
+    averaged; of films out of the model's scope the evidence, not the other maps, also by how far
+    each pixel moves the answer.
     """
     images = torch.from_numpy(found.images).float()
     train = subject.data.train
     normal = train.images[train.labels == 0].mean(0)[0]
     maps = {
-        "local evidence": subject.maps(images),
+        LOCAL: subject.maps(images),
         **dict(of_peers(subject, images)),
         "mean mask of other patients": found.elsewhere(),
         "film less mean normal film": found.images[:, 0] - normal,
@@ -108,16 +111,29 @@ def lesions(subject: Subject, found: Lesions, name: str) -> Measured:
     if subject.model.reference and subject.model.reference.region:
         inside = subject.model.reference.region.inside(images)[:, 0].numpy()
         maps["the lungs alone"] = inside.astype(float)
-        maps = {name: of for kind, each in maps.items() for name, of in _both(kind, each, inside)}
+        leant = [of_foreign(subject.model, x) for x in images.split(1)]
+        foreign = [by for by in leant if by is not None]
+        if len(foreign) == len(leant):
+            maps["how far each pixel moves the answer"] = np.stack(foreign)
+        others = [None] * len(images)
+        maps = {
+            name: of
+            for kind, each in maps.items()
+            for name, of in _both(kind, each, inside, leant if kind == LOCAL else others)
+        }
     for kind, values in maps.items():
         yield f"{name}, {kind}: AUROC", mean_of(pixel_areas(values, found.masks))
         yield f"{name}, {kind}: pointing", proportion(peaks_on(values, found.masks))
 
 
-def _both(kind: str, maps: np.ndarray, inside: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+def _both(
+    kind: str, maps: np.ndarray, inside: np.ndarray, leant: Sequence[np.ndarray | None]
+) -> Iterator[tuple[str, np.ndarray]]:
     """Maps as they are and as evidence is shown."""
     yield kind, maps
-    yield f"{kind}, as shown", np.stack(list(map(placed, maps, inside)))
+    each = zip(maps, inside, leant, strict=True)
+    shown = [placed(values, region, sensitivity=by) for values, region, by in each]
+    yield f"{kind}, as shown", np.stack(shown)
 
 
 def pixel_areas(maps: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -79,3 +79,25 @@ def test_a_silent_place_of_the_region_ranks_before_what_lies_outside() -> None:
     assert inner.sum() == pytest.approx(
         EVENLY * evidence.sum() * inner.size / region.sum(), rel=0.1
     )
+
+
+def test_of_a_foreign_image_a_place_that_moves_the_answer_ranks_before_a_louder_one() -> None:
+    """The sum stays; where nothing moves the answer, or nothing speaks, nothing is told."""
+    evidence, moves = np.zeros((64, 64)), np.full((64, 64), 0.01)
+    evidence[10:16, 10:16], evidence[40:46, 40:46] = 2.0, 1.0
+    moves[40:46, 40:46], moves[20:26, 40:46] = 1.0, 50.0
+    loud, told = placed(evidence), placed(evidence, sensitivity=moves)
+    assert loud[13, 13] > 1.5 * loud[43, 43] and told[43, 43] > 4 * told[13, 13]
+    assert told[23, 43] < 0.05 * told.max()
+    assert told.sum() == pytest.approx(evidence.sum())
+    assert not placed(evidence, sensitivity=np.zeros((64, 64))).any()
+
+
+def test_where_every_pixel_moves_the_answer_alike_the_order_stays() -> None:
+    """And with no power of the sensitivity, every value does."""
+    evidence = np.random.default_rng(1).standard_normal((32, 32))
+    alike, moves = np.full((32, 32), 7.0), np.random.default_rng(2).random((32, 32))
+    flat = placed(evidence, sensitivity=alike, share=0, evenly=0, blur=0)
+    plain = placed(evidence, share=0, evenly=0, blur=0)
+    assert np.array_equal(np.argsort(flat, None), np.argsort(plain, None))
+    np.testing.assert_allclose(placed(evidence, sensitivity=moves, leaning=0), placed(evidence))

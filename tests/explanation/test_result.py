@@ -72,5 +72,6 @@ def test_figures_keep_what_is_none_and_leave_arrays_out() -> None:
         "grounds": 0,
         "ground": "",
         "strays": False,
+        "sensitivity": None,
         "valid": False,
     }
