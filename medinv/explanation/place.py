@@ -46,7 +46,7 @@ def placed(
     speaks = np.where(inside, evidence, 0.0).clip(0.0)
     if sensitivity is not None:
         leant = speaks ** (1 - leaning) * sensitivity**leaning
-        speaks = leant * (speaks.sum() / leant.sum()) if leant.any() else leant
+        speaks = leant * (speaks.sum() / leant.sum()) if leant.any() else speaks
     even = inside * (speaks.sum() / max(inside.sum(), 1))
     near = _averaged((1 - share - evenly) * speaks + evenly * even, blur)
     return near + share * _averaged(speaks, AROUND)
