@@ -10,7 +10,8 @@ in its strongest places alone: both faintly, so that they rank what is not told 
 What an image of a foreign kind differs by from what it is told against is for the most part no
 finding. There a place counts as far as it both speaks for the class and moves the answer: by the
 geometric mean of its evidence and its `sensitivity`, which keeps the sum. In images of the model's
-own kind that would cost: what counts there would be ranked less well.
+own kind that would cost: what counts there would be ranked less well. Reports explain no image that
+is out of scope; `explain` does.
 """
 
 import numpy as np

@@ -61,7 +61,6 @@ class EvidenceMap:
     bias: float
     logit: float
     residual: float
-    foreign: bool = False  # out of scope, so that places are told by the sensitivity, too
 
 
 @dataclass(frozen=True)
@@ -311,14 +310,7 @@ def local_map(local: LocalEvidence, positive: bool, number: int | None = None) -
     most = balance(sign * local.placed(sign), local.region)
     sums = balance(values)._replace(largest=most.largest, ninth=most.ninth)
     return EvidenceMap(
-        "place",
-        local.grain,
-        drawn,
-        sums,
-        local.constant,
-        local.logit,
-        local.residual,
-        local.sensitivity is not None,
+        "place", local.grain, drawn, sums, local.constant, local.logit, local.residual
     )
 
 

@@ -339,16 +339,3 @@ def test_scale_and_sides_are_the_headers(form, words, opacity):
     silent = replace(frame, spacing=None, orientation=())
     said = words(edited(opacity, pixels=silent), form)
     assert "No scale" in said and "No L/R letters" in said
-
-
-def test_a_map_of_what_is_out_of_scope_says_how_it_is_told(form, words, opacity) -> None:
-    """And one that moves is named where it moves the answer."""
-    local = first(opacity).explanation.local_evidence
-    moves = np.full(local.locations.shape, 1e-6)
-    moves[:8, :8] = 1.0
-    told = edited(opacity, explanation={"local_evidence": {"sensitivity": moves}})
-    assert strings.FOREIGN.strip() in words(told, form)
-    assert strings.FOREIGN.strip() not in words(opacity, form)
-    loud = replace(local, sensitivity=moves, locations=np.abs(local.locations) + 1e-3)
-    place = np.unravel_index(loud.placed(1.0).argmax(), moves.shape)
-    assert max(place) < 10

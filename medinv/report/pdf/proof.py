@@ -51,8 +51,7 @@ def _decoded(panel: Panel, drawn: Explained) -> list[list[Flowable]]:
 def _resolution(panel: Panel, drawn: Explained) -> str:
     evidence = drawn.evidence
     scale = strings.evidence_scale(evidence.block, evidence.drawn)
-    fine = strings.evidence_resolution(evidence.block, evidence.size, panel.given, evidence.foreign)
-    return f"{scale} {fine}"
+    return f"{scale} {strings.evidence_resolution(evidence.block, evidence.size, panel.given)}"
 
 
 def _identity(panel: Panel, drawn: Explained, two: Contrast) -> list[Flowable]:

@@ -21,7 +21,6 @@ WITHHELD = "The image as stored is not drawn: its header says that its pixels na
 MAY_NAME = "The header does not say whether the pixels name the patient: they may."
 MAP_COLOURS = "Orange speaks for {}, blue for {}."
 EVIDENCE_CAVEAT = "The map explains one decision of one model; it does not outline disease."
-FOREIGN = "Out of scope, a place counts as far as it moves the answer, too. "
 
 
 def odds_of(two: Contrast) -> str:
@@ -185,8 +184,8 @@ def evidence_scale(block: str, drawn: SignedPicture) -> str:
     )
 
 
-def evidence_resolution(block: str, size: int, given: tuple[int, int], foreign: bool) -> str:
-    """How fine a map is. given: rows and columns of the network's input; foreign: out of scope."""
+def evidence_resolution(block: str, size: int, given: tuple[int, int]) -> str:
+    """How fine a map is. given: rows and columns of the network's input."""
     pixels = f"{given[0]} \u00d7 {given[1]} pixels that the network was given"
     if block == PLACE:
         return (
@@ -194,7 +193,7 @@ def evidence_resolution(block: str, size: int, given: tuple[int, int], foreign: 
             f"{pixels} or more: the map is no finer. It is the mean over copies of the image moved "
             "by up to two pixels, in noise where the network was trained in it, and is drawn "
             f"averaged over {percent(BLUR)} of a side, {percent(SHARE)} of it over "
-            f"{percent(AROUND)}, which keeps its sums. {FOREIGN if foreign else ''}"
+            f"{percent(AROUND)}, which keeps its sums. "
             f"{EVIDENCE_CAVEAT}"
         )
     what = f"sums {size} \u00d7 {size} of the {pixels}" if size > 1 else f"is one of the {pixels}"
