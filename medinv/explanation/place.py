@@ -7,8 +7,8 @@ to a place that speaks is likelier to belong to it than what lies far: a `SHARE`
 told over `AROUND`, and a share `EVENLY` over the whole region, since disease that fills it is not
 in its strongest places alone: both faintly, so that they rank what is not told otherwise.
 
-What an image of a foreign kind differs by from what it is told against is for the most part no
-finding. There a place counts as far as it both speaks for the class and moves the answer: by the
+An image of a foreign kind differs from what it is told against in much that is no finding. There a
+place counts as far as it both speaks for the class and moves the answer: by the
 geometric mean of its evidence and its `sensitivity`, which keeps the sum. In images of the model's
 own kind that would cost: what counts there would be ranked less well. Reports explain no image that
 is out of scope; `explain` does.
@@ -38,19 +38,26 @@ def placed(
     """What speaks for a class in `evidence` (*size), log-odds a pixel, averaged: (*size), >= 0.
 
     sensitivity (*size), >= 0: how far each pixel moves the answer, of an image of a foreign kind
-    (`explanation.sensitivity`); what speaks, e, is then in proportion to e^(1 - leaning)
-    sensitivity^leaning. Of a `region` (*size) bool what speaks for it outside is left out; what
-    lies inside may show up to a few averages around it. All of this keeps the sum; Gaussian
-    averages do with mirrored borders.
+    (`explanation.sensitivity`), by which what speaks is then `leant`. Of a `region` (*size) bool
+    what speaks for it outside is left out; what lies inside may show up to a few averages around
+    it. Gaussian averages with mirrored borders keep the sum.
     """
     inside = np.ones(evidence.shape, bool) if region is None else region
     speaks = np.where(inside, evidence, 0.0).clip(0.0)
     if sensitivity is not None:
-        leant = speaks ** (1 - leaning) * sensitivity**leaning
-        speaks = leant * (speaks.sum() / leant.sum()) if leant.any() else speaks
+        speaks = leant(speaks, sensitivity, leaning)
     even = inside * (speaks.sum() / max(inside.sum(), 1))
     near = _averaged((1 - share - evenly) * speaks + evenly * even, blur)
     return near + share * _averaged(speaks, AROUND)
+
+
+def leant(speaks: NDArray, sensitivity: NDArray, leaning: float = LEANING) -> NDArray:
+    """What speaks, e (*size) >= 0, in proportion to e^(1 - leaning) sensitivity^leaning.
+
+    The sum is kept. Where all of that is zero, e as it is.
+    """
+    both = speaks ** (1 - leaning) * sensitivity**leaning
+    return both * (speaks.sum() / both.sum()) if both.any() else speaks
 
 
 def _averaged(values: NDArray, width: float) -> NDArray:

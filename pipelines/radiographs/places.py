@@ -26,8 +26,8 @@ from medinv.data.sets.prepared import read_set
 from medinv.explanation.explain import local_evidence_of
 from medinv.explanation.ground import grounds_of
 from medinv.explanation.local import checked
-from medinv.explanation.place import AROUND, BLUR, EVENLY, SHARE, placed
-from medinv.explanation.sensitivity import NOISE, sensitivity
+from medinv.explanation.place import AROUND, BLUR, EVENLY, SHARE, leant, placed
+from medinv.explanation.sensitivity import sensitivity
 from pipelines.radiographs.measures import mean_of, pixel_areas
 from pipelines.radiographs.subjects import Subject, subject
 from pipelines.radiographs.variants import films_of
@@ -70,9 +70,9 @@ def told(one: Subject, films: Sample, region: Region, count: int, *, called: boo
 
 
 def _of_maps(one: Subject, images: Tensor, where: np.ndarray) -> np.ndarray:
-    maps, hangs = one.maps(images), moving(one, images)
+    maps, slopes = one.maps(images), sensitivities(one, images)
     inside = one.model.reference.region.inside(images)[:, 0].numpy()
-    films = list(zip(maps, inside, hangs, strict=True))
+    films = list(zip(maps, inside, slopes, strict=True))
     shown = [
         np.stack([placed(e, r, *way[:3], sensitivity=s, leaning=way[3]) for e, r, s in films])
         for way in WAYS
@@ -80,10 +80,9 @@ def _of_maps(one: Subject, images: Tensor, where: np.ndarray) -> np.ndarray:
     return np.array([(peaks_on(v, where).mean(), pixel_areas(v, where).mean()) for v in shown])
 
 
-def moving(one: Subject, images: Tensor) -> np.ndarray:
+def sensitivities(one: Subject, images: Tensor) -> np.ndarray:
     """How far each pixel of images (N, 1, H, W) moves the answer, (N, H, W), whatever the scope."""
-    noise = NOISE * (2**one.model.bits - 1)
-    return torch.cat([sensitivity(one.model, x, noise) for x in images.split(8)]).numpy()
+    return torch.cat([sensitivity(one.model, x) for x in images.split(8)]).numpy()
 
 
 def falls(one: Subject, films: Tensor) -> np.ndarray:
@@ -91,14 +90,14 @@ def falls(one: Subject, films: Tensor) -> np.ndarray:
     the places that rank first are replaced by those of another child, by LEANINGS.
     """
     found = []
-    for x, hangs in zip(films.split(1), moving(one, films), strict=True):
+    for x, slopes in zip(films.split(1), sensitivities(one, films), strict=True):
         local, ground = local_evidence_of(one.model, x), grounds_of(one.model, x)[0, 0]
         found.append([])
         for leaning in LEANINGS:
             # In scope, evidence has no sensitivity: it is weighted before it is placed.
-            speaks = local.locations.clip(0) ** (1 - leaning) * hangs**leaning
-            leant = replace(local, locations=np.where(local.region, speaks, 0))
-            found[-1].append(checked(one.model, x, leant, ground).check.fall)
+            speaks = leant(local.locations.clip(0), slopes, leaning)
+            told = replace(local, locations=np.where(local.region, speaks, 0))
+            found[-1].append(checked(one.model, x, told, ground).check.fall)
     return np.array(found)
 
 
